@@ -1,0 +1,58 @@
+"""The command `handlatent`: one subcommand for each dataclass of arguments."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from simple_parsing import ArgumentParser, DashVariant
+
+from agents.draw import GenerateArgs, generate
+from agents.synth import SynthArgs, synth
+from agents.train import Interrupted, TrainArgs, train
+
+COMMANDS: dict[str, tuple[type, Callable[[Any], Path]]] = {
+    "train": (TrainArgs, train),
+    "generate": (GenerateArgs, generate),
+    "synth": (SynthArgs, synth),
+}
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one sentence, without the usage, and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Args:
+        argv: The words after `handlatent`; by default the command line's.
+
+    Returns:
+        Exit status: 0, 2 for wrong input (said in one sentence), 130 after Ctrl-C.
+    """
+    parser = _Parser(prog="handlatent", description="Reinforcement learning on the latents of a VAE that draws hands.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
+    for name, (settings, _) in COMMANDS.items():
+        summary = (settings.__doc__ or "").strip()
+        command = commands.add_parser(name, help=summary, add_option_string_dash_variants=DashVariant.DASH)
+        command.add_arguments(settings, dest="settings")
+    words = parser.parse_args(argv)
+    try:
+        print(COMMANDS[words.command][1](words.settings))
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"handlatent {words.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Stock Stable-Baselines3 SAC on HandLatent-v0: settings that fit it, and a state that resumes exactly."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.sac.policies import SACPolicy
+
+REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them would be terabytes
+SETTINGS: dict[str, Any] = {
+    "learning_starts": 100,
+    "train_freq": 4,
+    "gradient_steps": 1,
+    "batch_size": 64,
+    "ent_coef": "auto_0.01",
+}
+_BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+
+
+def make_sac(env: gym.Env[Any, Any], seed: int, device: str = "cpu", **settings: Any) -> SAC:
+    """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
+
+    Args:
+        env: A HandLatent environment.
+        seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
+        device: Of the agent's networks.
+        settings: Any of SAC's own arguments, in place of `SETTINGS`.
+
+    Returns:
+        SAC with twin critics and automatic entropy, untrained.
+    """
+    shape = env.action_space.shape
+    assert shape is not None, "a Box has a shape"
+    transitions = REPLAY_BYTES // (3 * 4 * int(np.prod(shape)))
+    fitted = {**SETTINGS, "buffer_size": min(max(transitions, 100), 1_000_000), **settings}
+    return SAC("MlpPolicy", env, seed=seed, device=device, **fitted)
+
+
+def sac_state(model: SAC) -> dict[str, Any]:
+    """Take down all that SAC needs to go on exactly where it is: networks, optimisers, replay buffer, random states.
+
+    Args:
+        model: Between two rollouts, as at a callback's `_on_rollout_start`.
+
+    Returns:
+        Nested dicts of tensors, arrays and numbers, as `vae.checkpoint` saves them.
+    """
+    buffer = _buffer(model)
+    return {
+        "parameters": model.get_parameters(),
+        "log_ent_coef": model.log_ent_coef,
+        "buffer": {name: getattr(buffer, name)[: buffer.size()].copy() for name in _BUFFER_ARRAYS},
+        "buffer_position": [buffer.pos, buffer.full],
+        "counts": [model.num_timesteps, model._n_updates, model._episode_num],
+        "random": {
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if model.device.type == "cuda" else [],
+            "numpy": np.random.get_state(legacy=False),  # noqa: NPY002 - the state that Stable-Baselines3 draws from
+            "actions": model.action_space.np_random.bit_generator.state,
+        },
+    }
+
+
+def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) -> None:
+    """Put SAC and its environment back where `sac_state` found them; `learn(..., reset_num_timesteps=False)` goes on.
+
+    Args:
+        model: Freshly made with the same settings.
+        state: What `sac_state` returned.
+        env_state: What the environment's `state_dict` returned at the same moment.
+    """
+    model.set_parameters(state["parameters"], exact_match=True)
+    with torch.no_grad():
+        model.log_ent_coef.copy_(state["log_ent_coef"])  # type: ignore[union-attr]
+    buffer = _buffer(model)
+    for name in _BUFFER_ARRAYS:
+        saved = state["buffer"][name]
+        getattr(buffer, name)[: len(saved)] = saved
+    buffer.pos, buffer.full = state["buffer_position"]
+    model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
+    assert model.env is not None, "make_sac gave it one"
+    model.env.set_options({"state": env_state})
+    model._last_obs = model.env.reset()
+    model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
+    random = state["random"]
+    torch.set_rng_state(random["torch"])
+    if model.device.type == "cuda":
+        torch.cuda.set_rng_state_all(random["cuda"])
+    np.random.set_state(random["numpy"])  # noqa: NPY002 - as above
+    model.action_space.np_random.bit_generator.state = random["actions"]
+
+
+def build_policy(
+    observation_space: spaces.Box, action_space: spaces.Box, weights: Mapping[str, torch.Tensor]
+) -> SACPolicy:
+    """Build SAC's policy from tensors alone, to predict with; nothing is unpickled.
+
+    Args:
+        observation_space: Box (B, D).
+        action_space: Box (B, D).
+        weights: The policy's state dict.
+
+    Returns:
+        The policy on the CPU, in evaluation mode.
+    """
+    policy = SACPolicy(observation_space, action_space, lr_schedule=lambda _: 0.0)
+    policy.load_state_dict(weights)
+    policy.set_training_mode(False)
+    return policy
+
+
+def _buffer(model: SAC) -> ReplayBuffer:
+    assert model.replay_buffer is not None, "SAC makes one"
+    return model.replay_buffer

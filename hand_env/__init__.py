@@ -1,0 +1,10 @@
+"""Environments in which an agent steers the latents of a VAE that draws hands; importing this registers them."""
+
+import gymnasium as gym
+
+from hand_env.latent_env import HandLatentEnv
+from hand_env.rendering import image_grid
+
+gym.register(id="HandLatent-v0", entry_point="hand_env.latent_env:HandLatentEnv")
+
+__all__ = ["HandLatentEnv", "image_grid"]

@@ -1,0 +1,244 @@
+"""HandLatent-v0: the training of a variational autoencoder as an environment."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hand_env.rendering import image_grid
+from hand_env.rewards import LossChange
+from vae.device import resolve_device
+from vae.images.image_set import to_uint8
+from vae.images.synthetic import generate
+from vae.model import VAEConfig, Width, build_vae
+from vae.prior import StandardNormal
+from vae.training import Losses, Trainer, TrainingConfig
+
+Array = NDArray[np.float32]
+N_RENDERED = 16
+
+
+class HandLatentEnv(gym.Env[Array, Array]):
+    """Steer the latents of a VAE while it learns to draw hands.
+
+    What it simulates
+        The training of a variational autoencoder on pictures of hands. Each step shows the posterior means of the
+        minibatch that comes next, lets the agent shift them, and trains the VAE on what came of it: sampling, KL and
+        decoding all use the shifted means. No model is rebuilt.
+
+    Action
+        Box(-1, 1, (B, D), float32), delta: row i is added, times `delta_scale` (the paper's kappa), to the latent of
+        picture i. Zeros leave the training as it would be without an agent, bit for bit.
+
+    Observation
+        Box(-inf, inf, (B, D), float32): the posterior means of the minibatch, before the shift.
+
+    Reward
+        -lambda * B / N * mean over the minibatch of (l_i now - l_i at its last visit), lambda = `reward_scale`, l_i the
+        loss of picture i in nats (reconstruction + KL). Over an epoch this adds up to the paper's
+        R_t = -lambda * (L_t - L_(t-1)). Unbounded; 0 throughout the first epoch, unless an episode has only one: then
+        the losses measured at reset, without augmentation, stand in for L_0.
+
+    Starting state
+        Fresh weights, optimiser and data order, all from the seed; or a state to continue from:
+        `reset(options={"state": env.unwrapped.state_dict()})`.
+
+    End of episode
+        Terminated: the VAE diverged (a loss is not finite). The reward is `DIVERGENCE_REWARD`, -100, and the
+        observation zeros. Truncated: `epochs_per_episode` epochs of ceil(N / B) steps each are over.
+
+    Info
+        `loss_nats`, `reconstruction_nats`, `kl_nats`: means over the minibatch (absent from reset's info, and after
+        divergence). `loss_change_nats`: the reward before -lambda. `epoch`: the running epoch, from 1.
+
+    Arguments
+        images: (N, 3, S, S) uint8 tensor or array, the training pictures; by default `n_images` synthetic hands.
+        n_images: N, how many synthetic hands; ignored where `images` is given.
+        size: S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given.
+        latent_dim: D, 300 as in the paper.
+        width: "small" or "large", the VAE's.
+        batch_size: B, at most N.
+        epochs_per_episode: At least 1.
+        delta_scale: kappa, above 0.
+        reward_scale: lambda, above 0.
+        training: Further fields of `vae.TrainingConfig`, by name.
+        device: "cpu", "cuda", "cuda:N" or "auto". Only the CPU repeats an episode bit for bit.
+        render_mode: None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents.
+
+    Sources
+        Mutzig 2024, "Generating Hands with Reinforcement Learning"; Kingma & Welling 2014.
+
+    Version history
+        v0: first version.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    DIVERGENCE_REWARD = -100.0
+
+    def __init__(
+        self,
+        images: Tensor | NDArray[np.uint8] | None = None,
+        *,
+        n_images: int = 64,
+        size: int = 32,
+        latent_dim: int = 300,
+        width: Width = "small",
+        batch_size: int = 8,
+        epochs_per_episode: int = 10,
+        delta_scale: float = 0.1,
+        reward_scale: float = 0.01,
+        training: Mapping[str, Any] | None = None,
+        device: str = "cpu",
+        render_mode: str | None = None,
+    ) -> None:
+        """Check the arguments and build the spaces; see the class for what each argument means.
+
+        Raises:
+            ValueError: If an argument is out of its range.
+        """
+        _check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
+        self.device = resolve_device(device)
+        if images is None:
+            images = generate(n_images, size, seed=0).images
+        self.images = torch.as_tensor(images)
+        self.vae_config = VAEConfig(int(self.images.shape[-1]), latent_dim, width)
+        self.training = TrainingConfig(**{**(training or {}), "epochs": epochs_per_episode, "batch_size": batch_size})
+        self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
+        shape = (batch_size, latent_dim)
+        self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
+        self._trainer: Trainer | None = None
+        self._reward: LossChange | None = None
+
+    @property
+    def trainer(self) -> Trainer:
+        """The running episode's trainer, which holds the VAE; a reset makes a new one and leaves the old alone.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+        """
+        if self._trainer is None:
+            raise gym.error.ResetNeeded("Call env.reset() first: it builds the VAE.")
+        return self._trainer
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Begin an episode with an untrained VAE, or continue one.
+
+        Args:
+            seed: >= 0; the same seed and actions give the same episode, bit for bit on the CPU.
+            options: {"state": what `state_dict` returned} continues that episode where it was.
+
+        Returns:
+            The first observation, (B, D) float32, and info.
+        """
+        super().reset(seed=seed)
+        state = (options or {}).get("state")
+        episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
+        self._trainer = Trainer(
+            build_vae(self.vae_config, episode_seed), self.images, self.training, episode_seed, self.device
+        )
+        if state is not None:
+            self._trainer.load_state_dict(state["trainer"])
+            self._reward = LossChange(len(self.images), np.array(state["last_loss"]))
+            self._reward.pays_first_epoch = state["pays_first_epoch"]
+        else:
+            self._reward = LossChange(len(self.images), self._first_loss())
+        return self._observe(), {"epoch": self._trainer.epoch + 1}
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Shift the latents of the minibatch and train on it.
+
+        Args:
+            action: (B, D) float32 in [-1, 1].
+
+        Returns:
+            Observation, reward, terminated, truncated, info; see the class.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+            ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
+        """
+        shift = self._shift(action)
+        epoch = self.trainer.epoch + 1
+        losses = self.trainer.step(shift)
+        terms = self._score(losses, epoch)
+        if not math.isfinite(sum(terms.values())):
+            return np.zeros(self._shape, np.float32), self.DIVERGENCE_REWARD, True, False, {"epoch": epoch}
+        truncated = self.trainer.epoch >= self.training.epochs
+        observation = self._observe()
+        if not np.isfinite(observation).all():
+            return np.zeros(self._shape, np.float32), self.DIVERGENCE_REWARD, True, False, {"epoch": epoch}
+        reward = -self.reward_scale * terms["loss_change_nats"]
+        return observation, reward, False, truncated, {**terms, "epoch": epoch}
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """Return a grid of pictures decoded now, (height, width, 3) uint8, or None without a render mode."""
+        if self.render_mode is None:
+            return None
+        latents = StandardNormal(self.vae_config.latent_dim).sample(N_RENDERED, seed=0)
+        with torch.no_grad():
+            decoded = self.trainer.averaged_vae.decode(latents.to(self.device))
+        return image_grid(to_uint8(decoded))
+
+    def close(self) -> None:
+        """Let go of the VAE and its training state."""
+        self._trainer = self._reward = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the running episode as nested dicts of tensors and numbers, to continue it with `reset`."""
+        assert self._reward is not None or self.trainer, "set together"
+        reward = self._reward
+        assert reward is not None, "set with the trainer"
+        return {
+            "trainer": self.trainer.state_dict(),
+            "last_loss": reward.last_loss,
+            "pays_first_epoch": reward.pays_first_epoch,
+        }
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.training.batch_size, self.vae_config.latent_dim)
+
+    def _observe(self) -> Array:
+        return self.trainer.encode().cpu().numpy().copy()
+
+    def _shift(self, action: Array) -> Tensor:
+        action = np.asarray(action)
+        if action.shape != self._shape:
+            raise ValueError(
+                f"action must have shape {self._shape}, got {action.shape}. Sample one from env.action_space."
+            )
+        if not (np.abs(action) <= 1).all():  # False for NaN too
+            worst = action.flat[np.argmax(~(np.abs(action) <= 1))]
+            raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
+        return torch.from_numpy(action.astype(np.float32)).to(self.device) * self.delta_scale
+
+    def _first_loss(self) -> NDArray[np.float64] | None:
+        if self.training.epochs > 1:
+            return None
+        return self.trainer.measure().total.double().cpu().numpy()
+
+    def _score(self, losses: Losses, epoch: int) -> dict[str, float]:
+        assert self._reward is not None, "set by reset"
+        parts = torch.stack([losses.reconstruction, losses.kl]).double().cpu().numpy()  # (2, batch)
+        change = self._reward.visit(losses.index.cpu().numpy(), parts.sum(0), first_epoch=epoch == 1)
+        return {
+            "loss_nats": float(parts.sum(0).mean()),
+            "reconstruction_nats": float(parts[0].mean()),
+            "kl_nats": float(parts[1].mean()),
+            "loss_change_nats": float(change.sum() / len(self.images)),
+        }
+
+
+def _check_above_zero(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a number above 0, got {value!r}.")

@@ -1,0 +1,135 @@
+import pickle
+
+import pytest
+import torch
+from PIL import Image
+
+from vae.images import load_folder
+from vae.images import reading as reading_module
+from vae.images.cache import cache_folder, load_cached, store_cached
+
+
+@pytest.fixture
+def album(tmp_path):
+    root = tmp_path / "album"
+    root.mkdir()
+    for index in range(3):
+        Image.new("RGB", (20, 20), (80 * index, 0, 0)).save(root / f"{index}.png")
+    return root
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The paths decoded since."""
+    paths = []
+    original = reading_module.decode_picture
+
+    def decode(path, *rest):
+        paths.append(path.name)
+        return original(path, *rest)
+
+    monkeypatch.setattr(reading_module, "decode_picture", decode)
+    return paths
+
+
+def load(root, cache, size=16):
+    return load_folder(root, size, cache_dir=cache, progress=False)
+
+
+def test_second_load_decodes_nothing_and_gives_the_same(album, cache, decoded):
+    first = load(album, cache)
+    assert sorted(decoded) == ["0.png", "1.png", "2.png"]
+    second = load(album, cache)
+    assert len(decoded) == 3
+    assert torch.equal(first.pixels, second.pixels)
+
+
+def test_second_load_warns_of_the_same_problems(album, cache, decoded):
+    (album / "1.png").write_bytes(b"")
+    results = []
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"1.png is empty"):
+            results.append(load(album, cache))
+    assert results[0].problems == results[1].problems
+    assert results[1].names == ("0.png", "2.png")
+    assert results[1].pixels[1, 0, 0, 0] == 160
+    assert len(decoded) == 3
+
+
+def test_cache_is_keyed_by_size(album, cache):
+    assert load(album, cache, 16).pixels.shape[-1] == 16
+    assert load(album, cache, 8).pixels.shape[-1] == 8
+
+
+def test_cache_is_keyed_by_content_and_not_by_name_or_time(album, cache, decoded):
+    load(album, cache)
+    (album / "0.png").rename(album / "00.png")
+    assert load(album, cache).names == ("00.png", "1.png", "2.png")
+    assert len(decoded) == 3
+    Image.new("RGB", (20, 20), (0, 0, 255)).save(album / "1.png")
+    assert load(album, cache).pixels[1, 2, 0, 0] == 255
+    assert len(decoded) == 6
+
+
+def damage_truncate(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def damage_flip(file):
+    content = bytearray(file.read_bytes())
+    content[-50] ^= 255
+    file.write_bytes(bytes(content))
+
+
+def damage_empty(file):
+    file.write_bytes(b"")
+
+
+def damage_pickle(file):
+    file.write_bytes(pickle.dumps({"pixels": torch.zeros(3)}))
+
+
+def damage_length(file):
+    file.write_bytes(b"\xff" * 64)
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_flip, damage_empty, damage_pickle, damage_length])
+def test_damaged_cache_is_built_anew_without_a_word(album, cache, decoded, damage):
+    first = load(album, cache)
+    (file,) = cache.iterdir()
+    damage(file)
+    assert torch.equal(load(album, cache).pixels, first.pixels)
+    assert len(decoded) == 6
+    load(album, cache)
+    assert len(decoded) == 6
+
+
+def test_no_unfinished_file_is_left_behind(album, cache):
+    load(album, cache)
+    assert [file.suffix for file in cache.iterdir()] == [".safetensors"]
+
+
+def test_cache_that_cannot_be_written_is_a_warning(album, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.warns(UserWarning, match=r"could not be kept in .*Set HANDLATENT_CACHE to a folder"):
+        images = load(album, tmp_path / "file" / "cache")
+    assert len(images) == 3
+
+
+def test_cached_pictures_of_other_number_size_or_problems_are_refused(tmp_path):
+    file = tmp_path / "x.safetensors"
+    pixels = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    store_cached(file, pixels, {1: "is empty"})
+    assert load_cached(file, 3, 8) is not None
+    assert load_cached(file, 2, 8) is None
+    assert load_cached(file, 3, 16) is None
+    store_cached(file, pixels, {7: "is empty"})
+    assert load_cached(file, 3, 8) is None
+
+
+def test_argument_goes_before_the_variable_and_the_variable_before_the_default(monkeypatch, tmp_path):
+    monkeypatch.delenv("HANDLATENT_CACHE", raising=False)
+    assert "handlatent" in str(cache_folder())
+    monkeypatch.setenv("HANDLATENT_CACHE", str(tmp_path / "variable"))
+    assert cache_folder() == tmp_path / "variable"
+    assert cache_folder(tmp_path / "argument") == tmp_path / "argument"

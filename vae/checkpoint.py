@@ -1,0 +1,149 @@
+"""Save nested state as safetensors + JSON, whole or not at all; loading never unpickles.
+
+A state is any nesting of dicts (keys: str or int), lists, tensors, numpy arrays and plain JSON values, such as
+PyTorch's own state dicts. The tensors go to one safetensors file, everything else to one JSON file.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+_TENSORS, _REST = "tensors.safetensors", "state.json"
+_NAME = re.compile(r"step-(\d+)")
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write named tensors to one safetensors file, atomically.
+
+    Args:
+        path: The file; its folder must exist.
+        tensors: Of any shape and device.
+        metadata: Short notes for the file's header.
+    """
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    partial = _partial(path)
+    save_file(plain, partial, dict(metadata or {}))
+    _replace(partial, path)
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text file atomically: a reader sees the old one or the new one, whole."""
+    partial = _partial(path)
+    partial.write_text(text, encoding="utf-8")
+    _replace(partial, path)
+
+
+def save_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically; NaN and infinity are refused with a ValueError."""
+    save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write the state of one step, then drop those of earlier steps.
+
+    Killed at any moment, the folder still holds a whole checkpoint: a new one gets its name only once it is complete.
+
+    Args:
+        folder: Where checkpoints live; made if absent.
+        step: >= 0, in the name of the checkpoint.
+        state: See the module.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    target = folder / f"step-{step}"
+    if target.exists():
+        return target  # whole, and of this very step: to replace it would leave a moment with none
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    tensors: dict[str, Tensor] = {}
+    rest = _flatten(state, "", tensors)
+    save_tensors(partial / _TENSORS, tensors)
+    save_json(partial / _REST, rest)
+    partial.rename(target)
+    _sync(folder)
+    for old in folder.iterdir():
+        if old != target:
+            shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint of the highest step in a folder, or None where there is none."""
+    if not folder.is_dir():
+        return None
+    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+    return max(found)[1] if found else None
+
+
+def load_checkpoint(path: Path) -> Any:
+    """Read what `save_checkpoint` wrote.
+
+    Args:
+        path: A checkpoint's folder.
+
+    Returns:
+        The state, tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: If the folder holds no checkpoint.
+    """
+    if not (path / _REST).is_file():
+        raise FileNotFoundError(f"No checkpoint in '{path}' (looked for {_REST} and {_TENSORS}).")
+    tensors = load_file(path / _TENSORS)
+    return _unflatten(json.loads((path / _REST).read_text(encoding="utf-8")), tensors)
+
+
+def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, np.ndarray):
+        tensors[name] = torch.from_numpy(value)
+        return {"array": name}
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"dict": [[key, _flatten(item, f"{name}/{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_flatten(item, f"{name}/{place}", tensors) for place, item in enumerate(value)]}
+    return {"value": value}
+
+
+def _unflatten(node: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+    ((kind, content),) = node.items()
+    if kind == "array":
+        return tensors[content].numpy()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _unflatten(item, tensors) for key, item in content}
+    if kind == "list":
+        return [_unflatten(item, tensors) for item in content]
+    return content
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _replace(partial: Path, path: Path) -> None:
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,26 @@
+"""Choose the device to compute on."""
+
+import torch
+
+
+def resolve_device(name: str) -> str:
+    """Turn "auto" into a device that is there, and refuse one that is not.
+
+    Args:
+        name: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda" or "cuda:N".
+
+    Returns:
+        "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ValueError: If the name is none of these, or this machine has no such device.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return "cuda" if count else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()) or (kind == "cpu" and number):
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {name!r}.")
+    if kind == "cuda" and int(number or 0) >= count:
+        raise ValueError(f"device {name!r} is not on this machine, which has {count} CUDA devices. Use 'auto' or 'cpu'.")
+    return name

@@ -1,0 +1,27 @@
+"""Pictures of hands: photographs from 11k Hands or any folder, split by person, varied on the device."""
+
+from vae.images.augment import augment, random_affine, warp
+from vae.images.crop import crop_to_hand
+from vae.images.decode import PictureError, decode_picture
+from vae.images.folder import load_folder, load_images
+from vae.images.hands11k import load_hands11k
+from vae.images.image_set import ImageSet, Problem, to_float, to_uint8
+from vae.images.split import Split, split_by_group
+
+__all__ = [
+    "ImageSet",
+    "PictureError",
+    "Problem",
+    "Split",
+    "augment",
+    "crop_to_hand",
+    "decode_picture",
+    "load_folder",
+    "load_hands11k",
+    "load_images",
+    "random_affine",
+    "split_by_group",
+    "to_float",
+    "to_uint8",
+    "warp",
+]

@@ -1,0 +1,77 @@
+"""Vary pictures while they are trained on, on the device they are on: flips and small affine changes."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+
+def augment(
+    images: Tensor,
+    generator: Generator,
+    *,
+    flip: bool = True,
+    degrees: float = 5.0,
+    translate: float = 0.03,
+    scale: float = 0.05,
+) -> Tensor:
+    """Flip, turn, shift and scale every image a little, each in its own way.
+
+    Args:
+        images: (batch, 3, size, size) float32 in [0, 1], on any device.
+        generator: On the same device; it is drawn from once.
+        flip: Whether half of the images are mirrored, left to right.
+        degrees: Largest turn either way.
+        translate: Largest shift along each axis, as a share of the size.
+        scale: Largest growth or shrinkage, as a share.
+
+    Returns:
+        (batch, 3, size, size) float32 in [0, 1]; what comes in from outside repeats the border.
+    """
+    theta = random_affine(
+        len(images), generator, images.device, flip=flip, degrees=degrees, translate=translate, scale=scale
+    )
+    return warp(images, theta)
+
+
+def random_affine(
+    n: int,
+    generator: Generator,
+    device: torch.device | str,
+    *,
+    flip: bool = True,
+    degrees: float = 5.0,
+    translate: float = 0.03,
+    scale: float = 0.05,
+) -> Tensor:
+    """Draw affine changes; see `augment` for the arguments.
+
+    Returns:
+        (n, 2, 3) float32: maps a place in the result to the place in the image it is taken from, both in
+        -1..1 from border to border, x before y.
+    """
+    draw = torch.rand(n, 5, generator=generator, device=device)
+    turn, right, down, grow = (2 * draw[:, :4] - 1).unbind(1)
+    mirror = torch.where(draw[:, 4] < 0.5, -1.0, 1.0) if flip else torch.ones_like(turn)
+    angle = turn * math.radians(degrees)
+    shrink = 1 / (1 + grow * scale)  # from the result back to the image
+    cos, sin = shrink * torch.cos(angle), shrink * torch.sin(angle)
+    shift_x, shift_y = 2 * translate * right, 2 * translate * down  # the image is 2 wide
+    across = torch.stack([mirror * cos, -mirror * sin, shift_x], dim=1)
+    along = torch.stack([sin, cos, shift_y], dim=1)
+    return torch.stack([across, along], dim=1)  # (n, 2, 3)
+
+
+def warp(images: Tensor, theta: Tensor) -> Tensor:
+    """Apply affine changes; a pure function.
+
+    Args:
+        images: (batch, 3, size, size) float32 in [0, 1].
+        theta: (batch, 2, 3) float32, from `random_affine`.
+
+    Returns:
+        (batch, 3, size, size) float32 in [0, 1].
+    """
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (batch, size, size, 2)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -1,0 +1,97 @@
+"""Keep decoded pictures on disk, so that they are decoded once.
+
+One safetensors file a set of pictures: the pixels, and in the header which pictures could not be used, and a
+checksum. Nothing in it is ever executed. It is only a cache: whatever is wrong with it, the pictures are
+decoded again.
+"""
+
+import json
+import os
+import tempfile
+import warnings
+import zlib
+from pathlib import Path
+
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+CACHE_VARIABLE = "HANDLATENT_CACHE"
+
+
+def cache_folder(cache_dir: Path | str | None = None) -> Path:
+    """Find where decoded pictures are kept.
+
+    Args:
+        cache_dir: The folder; otherwise the environment variable HANDLATENT_CACHE names it; otherwise it is
+            the user's own cache folder.
+
+    Returns:
+        The folder, which need not exist.
+    """
+    chosen = cache_dir or os.environ.get(CACHE_VARIABLE)
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("handlatent"))
+
+
+def load_cached(file: Path, n: int, size: int) -> tuple[Tensor, dict[int, str]] | None:
+    """Read what `store_cached` wrote.
+
+    Args:
+        file: The cache file.
+        n: How many pictures it should know of.
+        size: Pixels a side.
+
+    Returns:
+        The pixels, (n - problems, 3, size, size) uint8, and the reason of each unusable picture by its index;
+        None if the file is missing, damaged, or not about these pictures.
+    """
+    try:
+        with safe_open(file, framework="pt") as stored:
+            header = stored.metadata() or {}
+            pixels = stored.get_tensor("pixels").clone()  # a copy: the file may be replaced while we run
+        problems = {int(index): str(reason) for index, reason in json.loads(header["problems"]).items()}
+        intact = int(header["checksum"]) == _checksum(pixels)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    fits = pixels.shape == (n - len(problems), 3, size, size) and pixels.dtype == torch.uint8
+    fits = fits and all(0 <= index < n for index in problems)
+    return (pixels, problems) if intact and fits else None
+
+
+def store_cached(file: Path, pixels: Tensor, problems: dict[int, str]) -> None:
+    """Write decoded pictures, atomically: nobody ever sees half a file.
+
+    Args:
+        file: The cache file; missing folders are made.
+        pixels: (n, 3, size, size) uint8.
+        problems: The reason of each unusable picture by its index.
+
+    Warns:
+        UserWarning: If the folder cannot be written. The pictures are decoded again next time.
+    """
+    header = {"problems": json.dumps(problems), "checksum": str(_checksum(pixels))}
+    part: Path | None = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".part")
+        os.close(handle)
+        part = Path(name)
+        save_file({"pixels": pixels}, part, metadata=header)
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(part, file)
+    except (OSError, SafetensorError) as error:
+        warnings.warn(
+            f"Decoded pictures could not be kept in {str(file.parent)!r} ({error}) and will be decoded again "
+            f"next time. Set {CACHE_VARIABLE} to a folder that can be written.",
+            stacklevel=2,
+        )
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)  # where it was not brought to its place
+
+
+def _checksum(pixels: Tensor) -> int:
+    return zlib.crc32(pixels.numpy().data)

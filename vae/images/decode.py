@@ -1,0 +1,112 @@
+"""Decode one picture file, whatever is in it, or say why it cannot be used."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vae.images.resize import resize
+
+MIN_SIDE = 8  # pixels; a picture with a shorter side shows no hand
+MAX_ASPECT = 4  # longer to shorter side; a thinner picture would need a huge square around it
+DETAIL = 3  # times the asked size: what a picture is decoded at, at least, to be cropped without loss
+
+Pixels = NDArray[np.uint8]
+Prepare = Callable[[Pixels], Pixels]
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used; the message is the reason and goes on from the picture's name."""
+
+
+def decode_picture(path: Path, size: int, prepare: Prepare) -> Pixels:
+    """Read one picture as RGB, bring it to a square and to its size.
+
+    CMYK, greyscale, palette and 16-bit pictures become 8-bit RGB; what is transparent is laid on white; the
+    camera's orientation (EXIF) is applied; of an animation the first picture counts.
+
+    Args:
+        path: The file.
+        size: Pixels a side of the result.
+        prepare: Makes (height, width, 3) uint8 square.
+
+    Returns:
+        (3, size, size) uint8, RGB.
+
+    Raises:
+        PictureError: If the file cannot be read as a picture, for any reason.
+    """
+    check_file(path)
+    try:
+        with Image.open(path) as image:
+            _check_size(image)
+            image.draft("RGB", (DETAIL * size, DETAIL * size))  # shrinks a large JPEG while it decodes
+            rgb = _to_rgb(ImageOps.exif_transpose(image))
+    except PictureError:
+        raise
+    except Exception as error:  # a file from anywhere makes Pillow raise almost anything
+        raise PictureError(_reason(error)) from error
+    rgb = rgb.reduce(max(1, min(rgb.size) // (DETAIL * size)))
+    return np.ascontiguousarray(resize(prepare(np.asarray(rgb)), size, size).transpose(2, 0, 1))
+
+
+def check_file(path: Path) -> None:
+    """Check that a path is a file with something in it, without opening it.
+
+    Raises:
+        PictureError: If it is not.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise PictureError(_reason(error)) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise PictureError("is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError("is not a regular file")  # reading a pipe would wait for ever
+    if status.st_size == 0:
+        raise PictureError("is empty (0 bytes)")
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise PictureError(
+            f"is too large to be decoded safely ({width} x {height} pixels; at most {limit} in all)"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(f"is too small ({width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE})")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(f"is too long and thin ({width} x {height} pixels; at most {MAX_ASPECT} : 1)")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return _from_16_bit(image).convert("RGB")
+    if image.mode == "F":
+        raise PictureError("has floating-point pixels, whose white is not known")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise PictureError("has 32-bit pixels, whose white is not known")
+    return Image.fromarray(np.round(values / 257).astype(np.uint8))  # 65535 = 257 * 255
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "is not a picture"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"is too large to be decoded safely (more than {Image.MAX_IMAGE_PIXELS} pixels)"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror})"
+    return f"is damaged ({error or type(error).__name__})"

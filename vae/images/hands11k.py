@@ -1,0 +1,137 @@
+"""Load photographs from 11k Hands (Afifi 2019), as downloaded: `Hands/*.jpg` and `HandInfo.csv`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+from vae.images.crop import CROP_VERSION, crop_to_hand
+from vae.images.handinfo import HandRow, read_handinfo
+from vae.images.image_set import ImageSet
+from vae.images.reading import check_size, choose, read_pictures
+
+Side = Literal["all", "dorsal", "palmar"]
+Hand = Literal["all", "left", "right"]
+Keep = Literal["include", "exclude", "only"]
+
+
+def load_hands11k(
+    root: Path | str,
+    size: int,
+    *,
+    side: Side = "all",
+    hand: Hand = "all",
+    accessories: Keep = "include",
+    irregularities: Keep = "include",
+    n_images: int | None = None,
+    seed: int = 0,
+    cache_dir: Path | str | None = None,
+    progress: bool = True,
+) -> ImageSet:
+    """Load photographs of hands, each turned fingers up and cropped to the hand.
+
+    Args:
+        root: The folder that holds `HandInfo.csv` and `Hands`, or that `Hands` itself.
+        size: Pixels a side, 8..1024.
+        side: The back of the hand (dorsal), its palm (palmar), or both.
+        hand: Which hand.
+        accessories: Whether to take pictures with rings, watches and the like.
+        irregularities: Whether to take pictures marked as irregular.
+        n_images: How many pictures to take, at random, of those that match; None takes all.
+        seed: Of that choice.
+        cache_dir: Where decoded pictures are kept; see `cache_folder`.
+        progress: Whether to show a progress bar on a terminal.
+
+    Returns:
+        The pictures, by name. Groups are the persons' ids; `all_groups` are all ids in `HandInfo.csv`. Rows
+        without a picture, and pictures without a row (left out), are counted in its notes.
+
+    Raises:
+        FileNotFoundError: If `HandInfo.csv`, `Hands`, or all of its pictures are missing.
+        ValueError: If `HandInfo.csv` is malformed, a choice is unknown, or not that many pictures match.
+
+    Warns:
+        UserWarning: Once, if pictures cannot be used; see `read_pictures`.
+    """
+    check_size(size)
+    choices = {"side": side, "hand": hand, "accessories": accessories, "irregularities": irregularities}
+    _check_choices(choices)
+    root = download_root(Path(root))
+    rows = read_handinfo(root / "HandInfo.csv")
+    present, notes = _match(root, rows)
+    matching = [row for row in present if _wanted(row, choices)]
+    if not matching:
+        chosen = ", ".join(f"{name}={value!r}" for name, value in choices.items())
+        raise ValueError(
+            f"None of the {len(present)} pictures in {str(root)!r} matches {chosen}. Choose fewer limits."
+        )
+    chosen_rows = [matching[i] for i in choose(len(matching), n_images, seed, f"in {str(root)!r} that match")]
+    pixels, usable, problems = read_pictures(
+        [root / "Hands" / row.image for row in chosen_rows],
+        [row.image for row in chosen_rows],
+        size,
+        crop_to_hand,
+        version=f"hand-{CROP_VERSION}",
+        cache_dir=cache_dir,
+        progress=progress,
+    )
+    return ImageSet(
+        pixels=pixels,
+        names=tuple(chosen_rows[i].image for i in usable),
+        groups=tuple(chosen_rows[i].person for i in usable),
+        all_groups=tuple(sorted({row.person for row in rows})),
+        problems=problems,
+        notes=notes,
+    )
+
+
+def download_root(root: Path) -> Path:
+    """Find the folder of the download: the one given, or the one around it if that is its `Hands`."""
+    root = root.absolute()
+    if root.name == "Hands" and not (root / "HandInfo.csv").exists() and not (root / "Hands").exists():
+        return root.parent
+    return root
+
+
+def _check_choices(choices: Mapping[str, str]) -> None:
+    for (name, value), allowed in zip(choices.items(), (Side, Hand, Keep, Keep), strict=True):
+        if value not in get_args(allowed):
+            listed = ", ".join(map(repr, get_args(allowed)))
+            raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
+
+
+def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[str, ...]]:
+    """Match rows and files; return the rows with a file, by file name, and the notes on the others."""
+    folder = root / "Hands"
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{str(folder)!r} is missing. Unpack the Hands.zip of 11k Hands beside HandInfo.csv."
+        )
+    files = {
+        entry.name
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in (".jpg", ".jpeg") and not entry.name.startswith(".")
+    }
+    present = sorted((row for row in rows if row.image in files), key=lambda row: row.image)
+    if not present:
+        raise FileNotFoundError(
+            f"None of the {len(rows)} pictures in HandInfo.csv is in {str(folder)!r}. "
+            "Unpack the Hands.zip of 11k Hands there."
+        )
+    notes = []
+    if absent := len(rows) - len(present):
+        notes.append(f"{absent:,} of {len(rows):,} rows of HandInfo.csv have no picture in {str(folder)!r}.")
+    if unknown := sorted(files - {row.image for row in rows}):
+        notes.append(
+            f"{len(unknown):,} pictures in {str(folder)!r} have no row in HandInfo.csv and are left out, "
+            f"such as {unknown[0]!r}."
+        )
+    return present, tuple(notes)
+
+
+def _wanted(row: HandRow, choices: Mapping[str, str]) -> bool:
+    return (
+        choices["side"] in ("all", row.side)
+        and choices["hand"] in ("all", row.hand)
+        and choices["accessories"] in ("include", "only" if row.accessories else "exclude")
+        and choices["irregularities"] in ("include", "only" if row.irregularities else "exclude")
+    )

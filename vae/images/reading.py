@@ -1,0 +1,152 @@
+"""Read many pictures at once: hash them, look them up in the cache, or decode them in parallel."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vae.images.cache import cache_folder, load_cached, store_cached
+from vae.images.decode import PictureError, Prepare, check_file, decode_picture
+from vae.images.image_set import Problem
+
+MAX_THREADS = 16  # more than these wait for one another
+SMALLEST, LARGEST = 8, 1024  # pixels a side that can be asked for
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read_pictures(
+    paths: Sequence[Path],
+    names: Sequence[str],
+    size: int,
+    prepare: Prepare,
+    *,
+    version: str,
+    cache_dir: Path | str | None,
+    progress: bool,
+) -> tuple[Tensor, list[int], tuple[Problem, ...]]:
+    """Read pictures, from the cache if the same contents were read before at the same size.
+
+    Args:
+        paths: The files.
+        names: What to call them, in warnings too.
+        size: Pixels a side.
+        prepare: Makes a picture square.
+        version: Of `prepare`: part of the cache's key.
+        cache_dir: See `cache_folder`.
+        progress: Whether to show a progress bar on a terminal.
+
+    Returns:
+        The pixels, (n, 3, size, size) uint8; the indices of the n usable pictures, rising; the problems of
+        the others.
+
+    Raises:
+        ValueError: If no picture can be used, or the size is out of range.
+
+    Warns:
+        UserWarning: Once, naming every picture that cannot be used, with its reason.
+    """
+    check_size(size)
+    digests = _in_parallel(_digest, paths, "Hashing", progress)
+    key = hashlib.sha256("\n".join([str(size), version, *digests]).encode()).hexdigest()
+    file = cache_folder(cache_dir) / f"pictures-{key[:32]}.safetensors"
+    cached = load_cached(file, len(paths), size)
+    if cached is None:
+        cached = _decode(paths, size, prepare, progress)
+        store_cached(file, *cached)
+    pixels, reasons = cached
+    problems = tuple(Problem(names[index], reason) for index, reason in sorted(reasons.items()))
+    _report(problems, len(paths))
+    return pixels, [index for index in range(len(paths)) if index not in reasons], problems
+
+
+def check_size(size: int) -> None:
+    """Check a number of pixels a side.
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+    if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
+        raise ValueError(f"size must be an integer in {SMALLEST}..{LARGEST}, got {size!r}. Use 64 or 128.")
+
+
+def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
+    """Choose pictures at random; a smaller choice with the same seed is part of a larger one.
+
+    Args:
+        n: How many there are.
+        n_images: How many to take; None takes all.
+        seed: Of the choice.
+        where: Names the pictures in the error, such as "in 'photos'".
+
+    Returns:
+        Rising indices.
+
+    Raises:
+        ValueError: If there are not that many.
+    """
+    if n_images is None:
+        return list(range(n))
+    if not isinstance(n_images, int) or not 1 <= n_images <= n:
+        raise ValueError(
+            f"images must be in 1..{n}, as there are {n} pictures {where}, got {n_images!r}. "
+            "Leave it out to take them all."
+        )
+    return sorted(np.random.default_rng(seed).permutation(n)[:n_images].tolist())
+
+
+def _decode(
+    paths: Sequence[Path], size: int, prepare: Prepare, progress: bool
+) -> tuple[Tensor, dict[int, str]]:
+    pixels = np.empty((len(paths), 3, size, size), dtype=np.uint8)
+
+    def decode(index: int) -> str | None:
+        try:
+            pixels[index] = decode_picture(paths[index], size, prepare)
+        except PictureError as error:
+            return str(error)
+        return None
+
+    with warnings.catch_warnings():  # around all threads, as it is not safe within one
+        warnings.simplefilter("ignore")  # Pillow's remarks do not name the picture; our one warning does
+        found = _in_parallel(decode, range(len(paths)), "Decoding", progress)
+    reasons = {index: reason for index, reason in enumerate(found) if reason is not None}
+    if reasons:
+        pixels = np.delete(pixels, list(reasons), axis=0)
+    return torch.from_numpy(pixels), reasons
+
+
+def _in_parallel(
+    work: Callable[[Item], Result], items: Sequence[Item], title: str, progress: bool
+) -> list[Result]:
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
+        done = threads.map(work, items)
+        # disable=None: no bar where there is no terminal
+        return list(tqdm(done, title, len(items), unit="picture", disable=None if progress else True))
+
+
+def _digest(path: Path) -> str:
+    try:
+        check_file(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, PictureError) as error:
+        return f"unreadable: {error}"  # decoding will tell the reason
+
+
+def _report(problems: tuple[Problem, ...], n: int) -> None:
+    if not problems:
+        return
+    listed = "".join(f"\n  {problem.name} {problem.reason}" for problem in problems)
+    if len(problems) == n:
+        raise ValueError(f"None of the {n} pictures can be used; choose others:{listed}")
+    warnings.warn(f"{len(problems)} of {n} pictures cannot be used and are left out:{listed}", stacklevel=4)

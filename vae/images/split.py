@@ -1,0 +1,83 @@
+"""Split pictures into training, validation and test, by group and never by picture."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which pictures are trained on, which choose, and which judge.
+
+    Attributes:
+        train: (n_train,) int64, rising indices of pictures.
+        validation: (n_validation,) int64.
+        test: (n_test,) int64.
+    """
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+
+def split_by_group(
+    groups: Sequence[str],
+    all_groups: Sequence[str],
+    *,
+    seed: int,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+) -> Split:
+    """Put every group on one side, fixed by the seed and the source alone.
+
+    The groups of the source are shuffled by the seed; the first share goes to the test, the next to
+    validation, the rest to training. The side of a group depends on the seed and `all_groups` only, not on
+    which pictures are chosen or present. With three groups or more, each side with a fraction above zero is
+    given at least one group, and training too. A small choice of pictures may still leave validation or test
+    empty. Should it leave training empty, the group of the choice that comes last in the shuffled order
+    trains: only then a group changes side.
+
+    Args:
+        groups: The group of each picture.
+        all_groups: Every group of the source, in any order; repetitions do not count.
+        seed: Of the shuffle.
+        fractions: Shares of the groups for training, validation and test; they add up to 1.
+
+    Returns:
+        Indices into `groups`; every picture is on exactly one side.
+
+    Raises:
+        ValueError: If there is no picture, a group is not in `all_groups`, or the fractions are no shares.
+    """
+    if not groups:
+        raise ValueError("groups must name at least one picture's group, got none. Load pictures first.")
+    if unknown := set(groups) - set(all_groups):
+        raise ValueError(
+            f"groups must all be in all_groups, got {min(unknown)!r}. "
+            "Pass ImageSet.groups and ImageSet.all_groups."
+        )
+    if min(fractions) < 0 or fractions[0] == 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(f"fractions must be shares that add up to 1, the first above 0, got {fractions!r}.")
+    order = sorted(set(all_groups), key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    n_test, n_validation = (_share(fraction, len(order)) for fraction in (fractions[2], fractions[1]))
+    test, validation = set(order[:n_test]), set(order[n_test : n_test + n_validation])
+    if set(groups) <= test | validation:
+        last = max(set(groups), key=order.index)
+        test, validation = test - {last}, validation - {last}
+    return Split(
+        train=_where([group not in test and group not in validation for group in groups]),
+        validation=_where([group in validation for group in groups]),
+        test=_where([group in test for group in groups]),
+    )
+
+
+def _share(fraction: float, n: int) -> int:
+    if fraction == 0 or n < 3:
+        return 0
+    return min(max(1, round(fraction * n)), (n - 1) // 2)
+
+
+def _where(chosen: list[bool]) -> Tensor:
+    return torch.tensor([index for index, yes in enumerate(chosen) if yes], dtype=torch.int64)

@@ -1,0 +1,134 @@
+"""Generate pictures of hands with exact labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vae.images.synthetic.defects import DEFECTS
+from vae.images.synthetic.labels import joints
+from vae.images.synthetic.render import pictures_at_once, render
+from vae.images.synthetic.scene import draw_scene
+
+
+@dataclass(frozen=True)
+class SyntheticHands:
+    """Pictures of n hands, fingers up, and what is true about them.
+
+    Attributes:
+        images: (n, 3, S, S) uint8, RGB.
+        joints: (n, 21, 2) float32, x then y in pixels from the top left corner of the picture (the centre of
+            the first pixel is at 0.5, 0.5), in MediaPipe's order: wrist, thumb CMC, MCP, IP, TIP, then MCP,
+            PIP, DIP, TIP of index, middle, ring and pinky. NaN for a joint that does not exist. With a
+            segment too few, DIP is the one that is missing; with one too many, DIP is the last joint before
+            the tip and the additional joint has no entry. A sixth digit has none either.
+        digit_masks: (n, 6, S, S) bool, where thumb, index, middle, ring, pinky and a sixth (extra) digit are
+            seen, each from where it leaves the palm. A half transparent digit counts as seen.
+        palm_masks: (n, S, S) bool, where the rest of the hand is seen: palm and forearm.
+        defect: n words, "none" or one of `DEFECTS`.
+        side: n words, "dorsal" or "palmar".
+        hand: n words, "left" or "right".
+        spread: (n,) float32, 0: fingers together, 1: wide apart; where a defect needs room they are wider.
+        tone: (n,) float32, individual typology angle of the back of the hand in degrees, -58 (dark) to 68
+            (light).
+    """
+
+    images: Tensor
+    joints: Tensor
+    digit_masks: Tensor
+    palm_masks: Tensor
+    defect: tuple[str, ...]
+    side: tuple[str, ...]
+    hand: tuple[str, ...]
+    spread: Tensor
+    tone: Tensor
+
+
+def generate(
+    n: int,
+    size: int,
+    *,
+    seed: int,
+    defect: str = "none",
+    rings: bool = False,
+    sleeves: bool = False,
+    device: str = "cpu",
+    progress: bool = False,
+    first: int = 0,
+) -> SyntheticHands:
+    """Draw n hands.
+
+    Picture i depends on the seed and on i alone, so that fewer pictures are the beginning of more, bit for
+    bit on a CPU; with the same seed, a malformed hand is the correct one made wrong.
+
+    Args:
+        n: How many pictures, >= 1.
+        size: Pixels a side, 16..1024.
+        seed: Any integer >= 0.
+        defect: "none", one of `DEFECTS`, or "any" for a uniform mix of them.
+        rings: Whether about half the hands wear a ring.
+        sleeves: Whether about half the hands wear a sleeve or a watch.
+        device: Where to render, "cpu" or "cuda".
+        progress: Whether to show a progress bar.
+        first: The index of the first picture.
+
+    Returns:
+        The pictures and their labels, on the CPU.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    _check(n, size, seed, defect, first)
+    chunk = pictures_at_once(size, device)
+    starts = range(first, first + n, chunk)
+    bar = tqdm(starts, desc="Drawing hands", disable=not progress)
+    parts = [
+        _generate_chunk(
+            range(start, min(start + chunk, first + n)), size, seed, defect, rings, sleeves, device
+        )
+        for start in bar
+    ]
+    return _join(parts)
+
+
+def _check(n: int, size: int, seed: int, defect: str, first: int) -> None:
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n!r}. Ask for one picture or more.")
+    if not 16 <= size <= 1024:
+        raise ValueError(f"size must lie in 16..1024 pixels, got {size!r}. Use 64 or 128 to train a VAE.")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed!r}. Use any natural number, for example 0.")
+    if first < 0:
+        raise ValueError(f"first must be at least 0, got {first!r}. Leave it out to start with picture 0.")
+    if defect not in ("none", "any", *DEFECTS):
+        choices = ", ".join(("none", "any", *DEFECTS))
+        raise ValueError(f"defect must be one of {choices}; got {defect!r}. Use 'none' for correct hands.")
+
+
+def _generate_chunk(
+    indices: range, size: int, seed: int, defect: str, rings: bool, sleeves: bool, device: str
+) -> SyntheticHands:
+    scene = draw_scene(indices, size, seed, defect, rings, sleeves)
+    images, digit_masks, palm_masks = render(scene, size, device)
+    return SyntheticHands(
+        images=images,
+        joints=joints(scene.skeleton, scene.camera),
+        digit_masks=digit_masks,
+        palm_masks=palm_masks,
+        defect=scene.kinds,
+        side=tuple("palmar" if palmar else "dorsal" for palmar in scene.look.palmar.tolist()),
+        hand=tuple("left" if left else "right" for left in scene.left.tolist()),
+        spread=scene.spread[:, 0].float(),
+        tone=scene.look.tone.float(),
+    )
+
+
+def _join(parts: list[SyntheticHands]) -> SyntheticHands:
+    joined: dict[str, Tensor | tuple[str, ...]] = {}
+    for field in fields(SyntheticHands):
+        values = [getattr(part, field.name) for part in parts]
+        joined[field.name] = torch.cat(values) if isinstance(values[0], Tensor) else sum(values, ())
+    return SyntheticHands(**joined)  # type: ignore[arg-type]

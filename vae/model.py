@@ -1,0 +1,198 @@
+"""The variational autoencoder: a residual convolutional encoder and decoder for 32, 64 and 128 pixels.
+
+No normalisation layer ties the pictures of a batch, or a picture's own colours, together: a row of the batch depends on
+its own picture alone, which is what lets an agent be paid per picture. Residual branches start at zero instead, as in
+very deep VAEs (Child 2021).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, cast, get_args
+
+import torch
+from torch import Tensor, nn
+
+ImageSize = Literal[32, 64, 128]
+Width = Literal["small", "large"]
+
+IMAGE_SIZES: tuple[int, ...] = get_args(ImageSize)
+_CHANNELS: dict[str, tuple[int, int, int, int]] = {
+    # at S/2 (S = 128: S/4), then after each halving, down to 4 x 4 (S = 32: 2 x 2)
+    "small": (32, 64, 96, 128),
+    "large": (64, 128, 256, 256),
+}
+LOG_VAR_RANGE = (-12.0, 4.0)  # of a posterior: beyond it exp() serves no picture and can overflow
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """Say which autoencoder to build.
+
+    Attributes:
+        size: 32, 64 or 128 pixels, the side S of a picture.
+        latent_dim: D >= 1, how many numbers describe a picture.
+        width: "small" trains on two cores, "large" is for a GPU.
+    """
+
+    size: int = 64
+    latent_dim: int = 300
+    width: Width = "small"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built.
+
+        Raises:
+            ValueError: If a field is out of its range.
+        """
+        if self.size not in IMAGE_SIZES:
+            raise ValueError(f"VAEConfig.size must be one of {IMAGE_SIZES}, got {self.size!r}.")
+        if self.width not in _CHANNELS:
+            raise ValueError(f"VAEConfig.width must be one of {tuple(_CHANNELS)}, got {self.width!r}.")
+        if not 1 <= self.latent_dim <= 4096:
+            raise ValueError(f"VAEConfig.latent_dim must lie in 1..4096, got {self.latent_dim!r}. 300 is the paper's.")
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields as JSON can hold them."""
+        return asdict(self)
+
+
+class Residual(nn.Module):
+    """Add two 3 x 3 convolutions' worth of change to a feature map; the second starts at zero."""
+
+    def __init__(self, channels: int) -> None:
+        """Build both convolutions for (batch, channels, height, width)."""
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x + change, shape unchanged."""
+        return cast(Tensor, x + self.last(nn.functional.silu(self.first(nn.functional.silu(x)))))
+
+
+class Encoder(nn.Module):
+    """Map pictures to the means and log-variances of their posteriors."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        """Build the layers; see `VAEConfig`."""
+        super().__init__()
+        channels = _CHANNELS[config.width]
+        patch = _patch(config)
+        layers: list[nn.Module] = [nn.PixelUnshuffle(patch), nn.Conv2d(3 * patch**2, channels[0], 3, padding=1)]
+        layers.append(Residual(channels[0]))
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), Residual(after)]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(channels[-1] * _grid(config) ** 2, 2 * config.latent_dim)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode pictures.
+
+        Args:
+            images: (batch, 3, S, S) float in [0, 1].
+
+        Returns:
+            Means and log-variances, each (batch, latent) float32; the latter within `LOG_VAR_RANGE`.
+        """
+        x = self.body(images * 2 - 1)  # (batch, C, S/16, S/16); S = 128: S/32
+        x = self.head(nn.functional.silu(x).flatten(1))  # (batch, 2 latent)
+        mean, log_var = x.float().chunk(2, dim=1)  # (batch, latent) each
+        return mean, log_var.clamp(*LOG_VAR_RANGE)
+
+
+class Decoder(nn.Module):
+    """Map latents to pictures."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        """Build the layers; see `VAEConfig`."""
+        super().__init__()
+        channels = _CHANNELS[config.width][::-1]
+        patch, grid = _patch(config), _grid(config)
+        self.head = nn.Linear(config.latent_dim, channels[0] * grid**2)
+        layers: list[nn.Module] = [nn.Unflatten(1, (channels[0], grid, grid)), Residual(channels[0])]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), Residual(after)]
+        layers += [nn.SiLU(), nn.Conv2d(channels[-1], 3 * patch**2, 3, padding=1), nn.PixelShuffle(patch)]
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Decode latents.
+
+        Args:
+            latents: (batch, latent) float.
+
+        Returns:
+            (batch, 3, S, S) float, means of the pixels, around [0, 1] but not clipped to it.
+        """
+        x = self.head(latents)  # (batch, C * grid * grid)
+        return cast(Tensor, self.body(x) + 0.5)  # (batch, 3, S, S)
+
+
+class VAE(nn.Module):
+    """Hold an encoder, a decoder and the variance of the pixels around a decoding."""
+
+    log_variance: Tensor
+
+    def __init__(self, config: VAEConfig, encoder: nn.Module | None = None, decoder: nn.Module | None = None) -> None:
+        """Build the two halves, or take the caller's own.
+
+        Args:
+            config: Size, latent dimensions and width.
+            encoder: Maps (batch, 3, S, S) in [0, 1] to two (batch, latent): means and log-variances.
+            decoder: Maps (batch, latent) to (batch, 3, S, S).
+        """
+        super().__init__()
+        self.config = config
+        self.encoder = encoder or Encoder(config)
+        self.decoder = decoder or Decoder(config)
+        self.register_buffer("log_variance", torch.tensor(-2.0))  # about that of raw pixels
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode (batch, 3, S, S) float in [0, 1] to means and log-variances, (batch, latent) each."""
+        return cast(tuple[Tensor, Tensor], self.encoder(images))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode (batch, latent) float to (batch, 3, S, S) float, around [0, 1]."""
+        return cast(Tensor, self.decoder(latents))
+
+
+def build_vae(config: VAEConfig, seed: int) -> VAE:
+    """Build an autoencoder whose weights come from the seed alone.
+
+    Args:
+        config: Size, latent dimensions and width.
+        seed: >= 0.
+
+    Returns:
+        A `VAE` on the CPU, float32. The global random state is neither read nor touched.
+    """
+    with torch.device("meta"):
+        vae = VAE(config)
+    vae.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        vae.log_variance.fill_(-2.0)
+        for module in vae.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
+                nn.init.zeros_(cast(Tensor, module.bias))
+        for module in vae.modules():
+            if isinstance(module, Residual):
+                nn.init.zeros_(module.last.weight)
+    return vae
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return how many numbers the optimiser may change."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _patch(config: VAEConfig) -> int:
+    return 4 if config.size == 128 else 2
+
+
+def _grid(config: VAEConfig) -> int:
+    return config.size // _patch(config) // 8
+
+
+__all__: Sequence[str] = ["IMAGE_SIZES", "VAE", "Decoder", "Encoder", "VAEConfig", "build_vae", "count_parameters"]

@@ -1,0 +1,343 @@
+"""Train a VAE one minibatch at a time, in two halves, so that a caller may shift the latents in between.
+
+    latents = trainer.encode()        # posterior means of the minibatch that is about to be trained on
+    losses = trainer.step(shift)      # decode mean + shift, one optimiser step
+
+Every random number comes from (seed, purpose, step) and nothing else, so a trainer is resumed from its weights, its
+optimiser and its step count: there are no random states to carry.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vae.images.augment import random_affine, warp
+from vae.images.image_set import to_float
+from vae.loss import gaussian_reconstruction, kl_to_standard_normal
+from vae.model import VAE
+
+_ORDER, _AUGMENT, _LATENT, _EVALUATE = range(4)  # purposes of random numbers: one stream each
+VARIANCE_DECAY = 0.95  # of the running mean squared error that serves as the pixels' variance
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Say how to train.
+
+    Attributes:
+        epochs: >= 1, passes over the training pictures; the learning rate has decayed to nothing after them.
+        batch_size: B >= 1, pictures a minibatch, at most as many as there are.
+        learning_rate: > 0, AdamW's peak.
+        warmup_steps: >= 0, optimiser steps over which the learning rate rises from 0, at most a tenth of all.
+        gradient_norm: > 0, the gradient of the loss, in nats per colour value, is clipped to this norm.
+        averaging: in [0, 1), decay per step of the averaged weights that samples are drawn from.
+        augment: Whether to flip, turn, shift and scale the pictures a little.
+    """
+
+    epochs: int = 40
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    gradient_norm: float = 1.0
+    averaging: float = 0.998
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained.
+
+        Raises:
+            ValueError: If a field is out of its range.
+        """
+        for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"TrainingConfig.{name} must be at least {low}, got {getattr(self, name)!r}.")
+        for name in ("learning_rate", "gradient_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"TrainingConfig.{name} must be above 0, got {getattr(self, name)!r}.")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"TrainingConfig.averaging must lie in [0, 1), got {self.averaging!r}.")
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields as JSON can hold them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Hold the loss of some pictures, each in nats.
+
+    Attributes:
+        index: (batch,) int64, positions of the pictures among those measured.
+        reconstruction: (batch,) float32, nats per image.
+        kl: (batch,) float32, >= 0, nats per image.
+    """
+
+    index: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """(batch,) float32, reconstruction + KL, nats per image."""
+        return self.reconstruction + self.kl
+
+
+@dataclass(frozen=True)
+class _Minibatch:
+    index: Tensor  # (batch,) int64
+    images: Tensor  # (batch, 3, S, S) float32 in [0, 1]
+    mean: Tensor  # (batch, latent) float32, with its graph
+    log_var: Tensor  # (batch, latent) float32, with its graph
+
+
+class Trainer:
+    """Own a VAE, its optimiser, its averaged weights and its training pictures."""
+
+    def __init__(self, vae: VAE, images: Tensor, config: TrainingConfig, seed: int, device: str = "cpu") -> None:
+        """Move everything to the device; train nothing yet.
+
+        Args:
+            vae: The model to train; it is changed in place.
+            images: (image, 3, S, S) uint8, the training pictures; kept on the device.
+            config: Settings.
+            seed: >= 0, of data order, augmentation and latent noise.
+            device: "cpu", "cuda" or "cuda:N". On CUDA the steps run in bfloat16, compiled.
+
+        Raises:
+            ValueError: If the pictures' shape or type is wrong, or they are fewer than a minibatch.
+        """
+        _check_images(images, vae.config.size, config.batch_size)
+        self.config, self.seed, self.device = config, seed, torch.device(device)
+        self.images = images.to(self.device)
+        self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average)
+        fused = {"fused": True} if self.device.type == "cuda" else {}
+        self.optimizer = torch.optim.AdamW(self.vae.parameters(), config.learning_rate, (0.9, 0.99), **fused)
+        self.steps_done = 0
+        self._pending: _Minibatch | None = None
+        on_gpu = self.device.type == "cuda"
+        self._encode_images = torch.compile(self._encode_eagerly) if on_gpu else self._encode_eagerly
+        self._decode_and_score = torch.compile(self._score_eagerly) if on_gpu else self._score_eagerly
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Minibatches an epoch: N / B, rounded up; the last is filled with the epoch's first pictures."""
+        return math.ceil(len(self.images) / self.config.batch_size)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+        return self.steps_done // self.steps_per_epoch
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps in `config.epochs` epochs."""
+        return self.config.epochs * self.steps_per_epoch
+
+    def encode(self) -> Tensor:
+        """Encode the minibatch that the next `step` trains on; asked again, give the same.
+
+        Returns:
+            (batch, latent) float32, detached posterior means.
+        """
+        if self._pending is None:
+            self._pending = self._encode_next()
+        return self._pending.mean.detach()
+
+    def step(self, shift: Tensor | None = None) -> Losses:
+        """Train on the minibatch of `encode`: sampling, KL and decoding use mean + shift.
+
+        Args:
+            shift: (batch, latent) float32 on the device, or None for none; zeros give bit for bit what None gives.
+
+        Returns:
+            The minibatch's losses, detached, as they were before the optimiser moved the weights.
+        """
+        self.encode()
+        batch = self._pending
+        assert batch is not None, "encode() fills it"
+        mean = batch.mean if shift is None else batch.mean + shift
+        noise = torch.randn(mean.shape, generator=self._generator(_LATENT), device=self.device)
+        self.vae.train()
+        reconstruction, kl, squared_error = self._decode_and_score(mean, batch.log_var, noise, batch.images)
+        self._descend((reconstruction + kl).mean() / batch.images[0].numel())
+        with torch.no_grad():
+            variance = torch.lerp(squared_error, self.vae.log_variance.exp(), VARIANCE_DECAY)
+            self.vae.log_variance.copy_(variance.clamp_min(1e-6).log())
+        self.averaged.update_parameters(self.vae)
+        self.steps_done += 1
+        self._pending = None
+        return Losses(batch.index, reconstruction.detach(), kl.detach())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a resumed run needs, as nested dicts of tensors and numbers; the pictures are not in it."""
+        return {
+            "vae": self.vae.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps_done": self.steps_done,
+            "seed": self.seed,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned, exactly where it was.
+
+        Args:
+            state: As returned by `state_dict`, of a trainer of the same model, pictures and settings.
+        """
+        self.vae.load_state_dict(state["vae"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps_done, self.seed = state["steps_done"], state["seed"]
+        self._pending = None
+
+    @property
+    def averaged_vae(self) -> VAE:
+        """The VAE with averaged weights: the one to draw samples from and to keep."""
+        module = self.averaged.module
+        assert isinstance(module, VAE), "it was built from one"
+        return module
+
+    def measure(self, images: Tensor | None = None, *, averaged: bool = False) -> Losses:
+        """Measure the loss of pictures without training: no augmentation, the same latent noise each time.
+
+        Args:
+            images: (image, 3, S, S) uint8, or None for the training pictures.
+            averaged: Whether to measure the averaged weights in place of the current ones.
+
+        Returns:
+            Losses of all pictures, in order.
+        """
+        images = self.images if images is None else images.to(self.device)
+        generator = torch.Generator(self.device).manual_seed(_number(self.seed, _EVALUATE, 0))
+        return measure(self.averaged_vae if averaged else self.vae, images, generator)
+
+    def _encode_next(self) -> _Minibatch:
+        index = self._order(self.steps_done)
+        images = to_float(self.images[index]).contiguous(memory_format=torch.channels_last)
+        if self.config.augment:
+            images = warp(images, random_affine(len(index), self._generator(_AUGMENT), self.device))
+        mean, log_var = self._encode_images(images)
+        return _Minibatch(index, images, mean, log_var)
+
+    def _order(self, step: int) -> Tensor:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.images))
+        places = np.arange(place * self.config.batch_size, (place + 1) * self.config.batch_size)
+        return torch.from_numpy(order[places % len(order)]).to(self.device)
+
+    def _generator(self, purpose: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(_number(self.seed, purpose, self.steps_done))
+
+    def _encode_eagerly(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        with _reduced_precision(self.device):
+            return self.vae.encode(images)
+
+    def _score_eagerly(self, mean: Tensor, log_var: Tensor, noise: Tensor, images: Tensor) -> tuple[Tensor, ...]:
+        with _reduced_precision(self.device):
+            decoded = self.vae.decode(mean + torch.exp(0.5 * log_var) * noise)
+        squared_error = (decoded.detach().float() - images).square().mean()
+        reconstruction = gaussian_reconstruction(decoded, images, self.vae.log_variance)
+        return reconstruction, kl_to_standard_normal(mean, log_var), squared_error
+
+    def _descend(self, objective: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        objective.backward()  # type: ignore[no-untyped-call]
+        clip_grad_norm_(self.vae.parameters(), self.config.gradient_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.steps_done, self.total_steps, self.config)
+        self.optimizer.step()
+
+    def _average(self, averaged: Any, current: Any, _: Any) -> None:
+        # A young average follows closely, so that a short run's average is not its random start (as in TensorFlow's).
+        decay = min(self.config.averaging, (1 + self.steps_done) / (10 + self.steps_done))
+        get_ema_multi_avg_fn(decay)(averaged, current, None)  # type: ignore[no-untyped-call]
+
+
+def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
+    """Give the learning rate of a step: a linear rise, then half a cosine down to a hundredth of the peak.
+
+    Args:
+        step: >= 0, steps already done.
+        total_steps: >= 1, steps of the whole run; later ones stay at the floor.
+        config: For `learning_rate` and `warmup_steps`.
+
+    Returns:
+        A float above 0.
+
+    Source: cosine decay is SGDR's (Loshchilov & Hutter 2017), without restarts.
+    """
+    warmup = min(config.warmup_steps, total_steps // 10)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+@torch.no_grad()
+def measure(vae: VAE, images: Tensor, generator: torch.Generator, batch_size: int = 128) -> Losses:
+    """Measure a VAE's loss on pictures.
+
+    Args:
+        vae: The model.
+        images: (image, 3, S, S) uint8 on the model's device.
+        generator: Of the latent noise, on the same device.
+        batch_size: Pictures at a time; of no influence but on memory.
+
+    Returns:
+        Losses of all pictures, in order.
+    """
+    parts: list[tuple[Tensor, Tensor]] = []
+    for chunk in images.split(batch_size):
+        pictures = to_float(chunk)
+        mean, log_var = vae.encode(pictures)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        decoded = vae.decode(mean + torch.exp(0.5 * log_var) * noise)
+        parts.append(
+            (gaussian_reconstruction(decoded, pictures, vae.log_variance), kl_to_standard_normal(mean, log_var))
+        )
+    reconstruction, kl = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Losses(torch.arange(len(images), device=images.device), reconstruction, kl)
+
+
+@torch.no_grad()
+def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor, Tensor]:
+    """Encode pictures, a few at a time.
+
+    Args:
+        vae: The model.
+        images: (image, 3, S, S) uint8 on the model's device.
+        batch_size: Pictures at a time; of no influence but on memory.
+
+    Returns:
+        Posterior means and log-variances, each (image, latent) float32 on that device.
+    """
+    parts = [vae.encode(to_float(chunk)) for chunk in images.split(batch_size)]
+    return torch.cat([mean for mean, _ in parts]), torch.cat([log_var for _, log_var in parts])
+
+
+def _reduced_precision(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def _number(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _check_images(images: Tensor, size: int, batch_size: int) -> None:
+    if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
+        raise ValueError(
+            f"images must be uint8 of shape (image, 3, {size}, {size}), got {images.dtype} {tuple(images.shape)}. "
+            "Read them with vae.images.load_images(root, size)."
+        )
+    if len(images) < batch_size:
+        raise ValueError(
+            f"batch_size must be at most the number of training images, {len(images)}, got {batch_size}. "
+            "Lower batch_size or read more images."
+        )
