@@ -1,1 +1,9 @@
-"""agents."""
+"""Agents for the environments: Stable-Baselines3 SAC, baselines, the main job and the command line."""
+
+from agents.baselines import NoAction, RandomAction
+from agents.draw import GenerateArgs, generate
+from agents.run_folder import Run, load_run
+from agents.sac import make_sac
+from agents.train import TrainArgs, train
+
+__all__ = ["GenerateArgs", "NoAction", "RandomAction", "Run", "TrainArgs", "generate", "load_run", "make_sac", "train"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.run_folder import Run, load_run
 from hand_env import image_grid
-from vae.images import to_uint8
+from vae.images import to_float, to_uint8
 from vae.prior import Sampler, StandardNormal
 
 
@@ -55,7 +55,7 @@ def generate(args: GenerateArgs) -> Path:
     args.out.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")
-    Image.fromarray(image_grid(pictures)).save(args.out / "grid.png")
+    Image.fromarray(image_grid(_enlarged(pictures))).save(args.out / "grid.png")
     return args.out
 
 
@@ -73,7 +73,7 @@ def draw(run: Run, latents: Tensor, *, with_agent: bool) -> Tensor:
     """
     if with_agent:
         latents = latents + run.settings["delta_scale"] * _deltas(run, latents)
-    return torch.cat([to_uint8(run.vae.decode(chunk)) for chunk in latents.split(64)])
+    return torch.cat([to_uint8(run.vae.decode(chunk)) for chunk in torch.split(latents, 64)])
 
 
 def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
@@ -90,7 +90,7 @@ def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
     sides = {"without an agent": draw(run, latents, with_agent=False)}
     if name != "none":
         sides[f"the same latents, with the agent '{name}'"] = draw(run, latents, with_agent=True)
-    panels = [_captioned(image_grid(pictures, columns=5), caption) for caption, pictures in sides.items()]
+    panels = [_captioned(image_grid(_enlarged(pictures), columns=5), caption) for caption, pictures in sides.items()]
     Image.fromarray(np.concatenate(panels, axis=1)).save(path)
 
 
@@ -101,9 +101,16 @@ def _deltas(run: Run, latents: Tensor) -> Tensor:
     return torch.from_numpy(deltas).reshape(-1, latents.shape[1])[:n]
 
 
+def _enlarged(pictures: Tensor) -> Tensor:
+    """Enlarge small pictures to 128 pixels, to look at."""
+    factor = max(1, 128 // pictures.shape[-1])
+    larger = torch.nn.functional.interpolate(to_float(pictures), scale_factor=factor, mode="bicubic")
+    return to_uint8(larger)
+
+
 def _captioned(grid: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
     height, width, _ = grid.shape
-    picture = Image.new("RGB", (width + 12, height + 16), "white")
-    picture.paste(Image.fromarray(grid), (6, 16))
-    ImageDraw.Draw(picture).text((8, 3), caption, fill="black")
+    picture = Image.new("RGB", (width + 12, height + 24), "white")
+    picture.paste(Image.fromarray(grid), (6, 24))
+    ImageDraw.Draw(picture).text((8, 4), caption, fill="black", font_size=16)
     return np.asarray(picture)

@@ -22,7 +22,10 @@ from vae.training import Trainer, learning_rate
 METRICS: dict[str, tuple[str, str]] = {
     # name: (unit, good direction)
     "epoch": ("epochs", "-"),
-    "loss_nats": ("nats per image, mean over the epoch's steps, as trained on (augmented, shifted latents)", "down"),
+    "loss_nats": (
+        "nats per image, mean over the epoch's steps, as trained on (augmented, shifted latents)",
+        "down",
+    ),
     "reconstruction_nats": ("nats per image, likewise", "down"),
     "kl_nats": ("nats per image, likewise", "-"),
     "validation_loss_nats": ("nats per image, people not trained on, averaged weights, no agent", "down"),
@@ -34,7 +37,11 @@ METRICS: dict[str, tuple[str, str]] = {
     "actor_loss": ("reward", "down"),
 }
 _SUMMED = ("loss_nats", "reconstruction_nats", "kl_nats", "reward")
-_SAC = {"entropy_coefficient": "train/ent_coef", "critic_loss": "train/critic_loss", "actor_loss": "train/actor_loss"}
+_SAC = {
+    "entropy_coefficient": "train/ent_coef",
+    "critic_loss": "train/critic_loss",
+    "actor_loss": "train/actor_loss",
+}
 
 
 class Journal:
@@ -138,7 +145,9 @@ class Journal:
         vae = self.trainer.averaged_vae
         shown = self.validation[:8] if len(self.validation) else self.trainer.images[:8]
         pictures = to_float(shown.to(self.trainer.device))
-        return image_grid(torch.cat([to_uint8(pictures), to_uint8(vae.decode(vae.encode(pictures)[0]))]), columns=len(shown))
+        return image_grid(
+            torch.cat([to_uint8(pictures), to_uint8(vae.decode(vae.encode(pictures)[0]))]), columns=len(shown)
+        )
 
 
 def metrics_csv(rows: list[dict[str, float]]) -> str:

@@ -73,14 +73,20 @@ def gather(choice: Choice) -> Pictures:
         counts |= {name: len(index), f"{name}_people": len({images.groups[i] for i in index.tolist()})}
     remarks = (*images.notes, *(f"{problem.name} {problem.reason}" for problem in images.problems))
     return Pictures(
-        images.pixels[split.train], images.pixels[split.validation], images.pixels[split.test], counts, remarks
+        images.pixels[split.train],
+        images.pixels[split.validation],
+        images.pixels[split.test],
+        counts,
+        remarks,
     )
 
 
 def _synthetic(choice: Choice) -> ImageSet:
     n = 2000 if choice.images is None else choice.images
     names = tuple(f"{i:06d}" for i in range(n))
-    return ImageSet(generate(n, choice.size, seed=choice.seed, progress=True).images.to(torch.uint8), names, names, names)
+    return ImageSet(
+        generate(n, choice.size, seed=choice.seed, progress=True).images.to(torch.uint8), names, names, names
+    )
 
 
 def _photographs(choice: Choice) -> ImageSet:

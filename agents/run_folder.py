@@ -18,7 +18,12 @@ from agents.sac import build_policy
 from vae.model import VAE, VAEConfig, build_vae
 from vae.prior import Mixture
 
-CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = "config.json", "vae.safetensors", "agent.safetensors", "sampler.safetensors"
+CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
+    "config.json",
+    "vae.safetensors",
+    "agent.safetensors",
+    "sampler.safetensors",
+)
 REPORT, CHECKPOINTS = "report.json", "checkpoints"
 _PACKAGES = ("handlatent", "gymnasium", "numpy", "pillow", "scikit-learn", "stable-baselines3", "torch")
 
@@ -27,7 +32,11 @@ class Agent(Protocol):
     """Anything with Stable-Baselines3's `predict`."""
 
     def predict(
-        self, observation: NDArray[np.float32], state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
     ) -> tuple[NDArray[np.float32], Any]:
         """Map an observation, or a batch of them, to actions and a state."""
         ...
@@ -79,7 +88,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise ValueError(f"'{folder}' is not a run: it has no {CONFIG}. Make one with 'handlatent train --out {folder}'.")
+        raise ValueError(
+            f"'{folder}' is not a run: it has no {CONFIG}. Make one with 'handlatent train --out {folder}'."
+        )
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

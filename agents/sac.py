@@ -17,8 +17,10 @@ SETTINGS: dict[str, Any] = {
     "train_freq": 4,
     "gradient_steps": 1,
     "batch_size": 64,
-    "ent_coef": "auto_0.01",
 }
+ENTROPY_BONUS = (
+    0.1  # reward a step that full entropy is worth at the start: with B D dimensions it would drown the rest
+)
 _BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -36,8 +38,13 @@ def make_sac(env: gym.Env[Any, Any], seed: int, device: str = "cpu", **settings:
     """
     shape = env.action_space.shape
     assert shape is not None, "a Box has a shape"
-    transitions = REPLAY_BYTES // (3 * 4 * int(np.prod(shape)))
-    fitted = {**SETTINGS, "buffer_size": min(max(transitions, 100), 1_000_000), **settings}
+    dimensions = int(np.prod(shape))
+    fitted = {
+        **SETTINGS,
+        "buffer_size": min(max(REPLAY_BYTES // (3 * 4 * dimensions), 100), 1_000_000),
+        "ent_coef": f"auto_{ENTROPY_BONUS / dimensions}",
+        **settings,
+    }
     return SAC("MlpPolicy", env, seed=seed, device=device, **fitted)
 
 
@@ -85,7 +92,7 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     assert model.env is not None, "make_sac gave it one"
     model.env.set_options({"state": env_state})
-    model._last_obs = model.env.reset()
+    model._last_obs = model.env.reset()  # type: ignore[assignment]
     model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
     random = state["random"]
     torch.set_rng_state(random["torch"])

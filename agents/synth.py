@@ -54,7 +54,13 @@ def synth(args: SynthArgs) -> Path:
         ValueError: If a setting is out of its range.
     """
     hands = generate(
-        args.n, args.size, seed=args.seed, defect=args.defect, rings=args.rings, sleeves=args.sleeves, progress=True
+        args.n,
+        args.size,
+        seed=args.seed,
+        defect=args.defect,
+        rings=args.rings,
+        sleeves=args.sleeves,
+        progress=True,
     )
     args.out.mkdir(parents=True, exist_ok=True)
     joints = [f"joint_{joint}_{axis}" for joint in range(21) for axis in "xy"]

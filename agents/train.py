@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import torch
 from gymnasium import spaces
-from simple_parsing import field
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -25,7 +24,14 @@ from agents.journal import Journal, metrics_csv
 from agents.pictures import Choice, Pictures, gather
 from agents.sac import make_sac, restore_sac, sac_state
 from hand_env import HandLatentEnv
-from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors, save_text
+from vae.checkpoint import (
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    save_json,
+    save_tensors,
+    save_text,
+)
 from vae.device import resolve_device
 from vae.images.hands11k import Hand, Keep, Side
 from vae.model import Width, count_parameters
@@ -61,7 +67,7 @@ class TrainArgs:
     """Latent dimensions (D)."""
     width: Width = "small"
     """The VAE's: 'small' for two cores, 'large' for a GPU."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     """The VAE's, at its peak."""
     delta_scale: float = 0.1
     """Kappa: the agent moves a latent by at most this in each dimension."""
@@ -75,7 +81,7 @@ class TrainArgs:
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
     out: Path = Path("runs/train")
     """Folder for the run."""
-    resume: Path | None = field(default=None)
+    resume: Path | None = None
     """Continue the run in this folder from its last checkpoint, with its own settings; --device may differ."""
 
 
@@ -156,7 +162,7 @@ class Job:
         """
         self.run, self.args, self.pictures = args.out, args, pictures
         self.device = resolve_device(args.device)
-        self.digest = hashlib.sha256(pictures.train.numpy()).hexdigest()
+        self.digest = hashlib.sha256(pictures.train.numpy().tobytes()).hexdigest()
         state = self._checkpoint()
         self.env = HandLatentEnv(
             pictures.train,
@@ -183,11 +189,15 @@ class Job:
         """Take the steps that are left; Ctrl-C saves and raises `Interrupted`."""
         left = self.trainer.total_steps - self.trainer.steps_done
         self.journal.open()
-        before = signal.signal(signal.SIGINT, self._interrupt) if threading.current_thread() is threading.main_thread() else None
+        before = (
+            signal.signal(signal.SIGINT, self._interrupt)
+            if threading.current_thread() is threading.main_thread()
+            else None
+        )
         try:
             self.between_steps()
             if isinstance(self.agent, SAC):
-                self.agent.learn(left, callback=_Follow(self), reset_num_timesteps=False, log_interval=None)
+                self.agent.learn(left, callback=_Follow(self), reset_num_timesteps=False)
             else:
                 self._loop(self.agent, left)
             if self.stop_requested and self.trainer.steps_done < self.trainer.total_steps:
@@ -214,8 +224,10 @@ class Job:
     def between_steps(self) -> None:
         """Write a checkpoint where one is due: this is the moment when all parts of the run agree."""
         waited = time.monotonic() - self.last_checkpoint
-        if self.stop_requested or self.steps_at_checkpoint < 0 or (
-            self.checkpoint_due and waited > self.args.checkpoint_seconds
+        if (
+            self.stop_requested
+            or self.steps_at_checkpoint < 0
+            or (self.checkpoint_due and waited > self.args.checkpoint_seconds)
         ):
             self._save_checkpoint()
 
@@ -307,7 +319,8 @@ class Job:
             "last_epoch": last,
             "images_per_second": last["images_per_second"],
             "seconds": seconds,
-            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "linux" else 2**30),
+            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            / (2**20 if sys.platform == "linux" else 2**30),
             "device": torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
         }
         for name in ("validation", "test"):

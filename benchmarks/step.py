@@ -24,9 +24,7 @@ BLOCK = 10
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", default="small")
@@ -57,14 +55,10 @@ def main() -> None:
     ratios = np.array(stepped) / np.array(bare)
     low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
     name = torch.cuda.get_device_name(0) if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
-    print(
-        f"{name}: {args.size} pixels, {count_parameters(trainer.vae) / 1e6:.2f} M parameters, batch {args.batch}"
-    )
+    print(f"{name}: {args.size} pixels, {count_parameters(trainer.vae) / 1e6:.2f} M parameters, batch {args.batch}")
     for label, times in (("bare VAE step", bare), ("HandLatent-v0 step", stepped)):
         print(f"{label:>20}: {args.batch * BLOCK / np.median(times):8.0f} images/s")
-    print(
-        f"{'ratio':>20}: {middle:8.3f} (quartiles {low:.3f} to {high:.3f}, {args.blocks} blocks of {BLOCK})"
-    )
+    print(f"{'ratio':>20}: {middle:8.3f} (quartiles {low:.3f} to {high:.3f}, {args.blocks} blocks of {BLOCK})")
 
 
 def timed(step: Callable[[], object], device: str) -> float:

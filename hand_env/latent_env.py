@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -57,7 +57,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         `loss_nats`, `reconstruction_nats`, `kl_nats`: means over the minibatch (absent from reset's info, and after
         divergence). `loss_change_nats`: the reward before -lambda. `epoch`: the running epoch, from 1.
 
-    Arguments
+    Arguments:
         images: (N, 3, S, S) uint8 tensor or array, the training pictures; by default `n_images` synthetic hands.
         n_images: N, how many synthetic hands; ignored where `images` is given.
         size: S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given.
@@ -78,7 +78,10 @@ class HandLatentEnv(gym.Env[Array, Array]):
         v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": ["rgb_array"],
+        "render_fps": 4,
+    }
     DIVERGENCE_REWARD = -100.0
 
     def __init__(
@@ -179,7 +182,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         reward = -self.reward_scale * terms["loss_change_nats"]
         return observation, reward, False, truncated, {**terms, "epoch": epoch}
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Return a grid of pictures decoded now, (height, width, 3) uint8, or None without a render mode."""
         if self.render_mode is None:
             return None

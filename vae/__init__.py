@@ -1,1 +1,20 @@
-"""vae."""
+"""A variational autoencoder for pictures of hands: pictures, model, training, samplers; no reinforcement learning."""
+
+from vae.loss import gaussian_reconstruction, kl_to_standard_normal
+from vae.model import VAE, VAEConfig, build_vae
+from vae.prior import Mixture, Sampler, StandardNormal
+from vae.training import Losses, Trainer, TrainingConfig
+
+__all__ = [
+    "VAE",
+    "Losses",
+    "Mixture",
+    "Sampler",
+    "StandardNormal",
+    "Trainer",
+    "TrainingConfig",
+    "VAEConfig",
+    "build_vae",
+    "gaussian_reconstruction",
+    "kl_to_standard_normal",
+]

@@ -29,7 +29,9 @@ def gaussian_reconstruction(decoded: Tensor, target: Tensor, log_variance: Tenso
     sigma-VAE (Rybkin, Daniilidis & Levine 2021, section 3).
     """
     if decoded.shape != target.shape:
-        raise ValueError(f"decoded and target must have one shape, got {tuple(decoded.shape)} and {tuple(target.shape)}.")
+        raise ValueError(
+            f"decoded and target must have one shape, got {tuple(decoded.shape)} and {tuple(target.shape)}."
+        )
     squared = (decoded.float() - target.float()).square().flatten(1)  # (batch, channel * height * width)
     constant = squared.shape[1] * (math.log(2 * math.pi) + log_variance)
     return 0.5 * (constant + squared.sum(1) * torch.exp(-log_variance))

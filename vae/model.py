@@ -5,8 +5,8 @@ its own picture alone, which is what lets an agent be paid per picture. Residual
 very deep VAEs (Child 2021).
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Literal, cast, get_args
 
 import torch
@@ -78,9 +78,12 @@ class Encoder(nn.Module):
         super().__init__()
         channels = _CHANNELS[config.width]
         patch = _patch(config)
-        layers: list[nn.Module] = [nn.PixelUnshuffle(patch), nn.Conv2d(3 * patch**2, channels[0], 3, padding=1)]
+        layers: list[nn.Module] = [
+            nn.PixelUnshuffle(patch),
+            nn.Conv2d(3 * patch**2, channels[0], 3, padding=1),
+        ]
         layers.append(Residual(channels[0]))
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), Residual(after)]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(channels[-1] * _grid(config) ** 2, 2 * config.latent_dim)
@@ -110,7 +113,7 @@ class Decoder(nn.Module):
         patch, grid = _patch(config), _grid(config)
         self.head = nn.Linear(config.latent_dim, channels[0] * grid**2)
         layers: list[nn.Module] = [nn.Unflatten(1, (channels[0], grid, grid)), Residual(channels[0])]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), Residual(after)]
         layers += [nn.SiLU(), nn.Conv2d(channels[-1], 3 * patch**2, 3, padding=1), nn.PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
@@ -193,6 +196,3 @@ def _patch(config: VAEConfig) -> int:
 
 def _grid(config: VAEConfig) -> int:
     return config.size // _patch(config) // 8
-
-
-__all__: Sequence[str] = ["IMAGE_SIZES", "VAE", "Decoder", "Encoder", "VAEConfig", "build_vae", "count_parameters"]

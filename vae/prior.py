@@ -58,7 +58,7 @@ class Mixture:
         self.weights, self.means, self.factors = weights, means, factors
 
     @classmethod
-    def fit(cls, mean: Tensor, log_var: Tensor, *, components: int = 8, draws: int = 8192, seed: int = 0) -> "Mixture":
+    def fit(cls, mean: Tensor, log_var: Tensor, *, components: int = 32, draws: int = 8192, seed: int = 0) -> "Mixture":
         """Fit to draws from the posteriors of the training pictures, with scikit-learn's EM.
 
         Args:

@@ -75,9 +75,7 @@ def _check_size(image: Image.Image) -> None:
     width, height = image.size
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
-        raise PictureError(
-            f"is too large to be decoded safely ({width} x {height} pixels; at most {limit} in all)"
-        )
+        raise PictureError(f"is too large to be decoded safely ({width} x {height} pixels; at most {limit} in all)")
     if min(width, height) < MIN_SIDE:
         raise PictureError(f"is too small ({width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE})")
     if max(width, height) > MAX_ASPECT * min(width, height):

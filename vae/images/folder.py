@@ -100,9 +100,7 @@ def load_folder(
     check_size(size)
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"{str(root)!r} must be a folder of pictures, and there is none. Check the path."
-        )
+        raise FileNotFoundError(f"{str(root)!r} must be a folder of pictures, and there is none. Check the path.")
     names, others = _list(root)
     if not names:
         raise FileNotFoundError(f"No pictures under {str(root)!r} (looked for *{', *'.join(SUFFIXES)}).")

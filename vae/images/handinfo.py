@@ -104,9 +104,7 @@ def _row(path: Path, line: int, values: dict[str, str]) -> HandRow:
     if not image or Path(image).name != image or "\\" in image or "\0" in image:
         _fail(path, line, "imageName must be a file name without a folder", image)
     side, hand = values["aspectOfHand"].split()
-    return HandRow(
-        image, values["id"], side, hand, values["accessories"] == "1", values["irregularities"] == "1"
-    )
+    return HandRow(image, values["id"], side, hand, values["accessories"] == "1", values["irregularities"] == "1")
 
 
 def _fail(path: Path, line: int, rule: str, value: object) -> NoReturn:

@@ -61,9 +61,7 @@ def load_hands11k(
     matching = [row for row in present if _wanted(row, choices)]
     if not matching:
         chosen = ", ".join(f"{name}={value!r}" for name, value in choices.items())
-        raise ValueError(
-            f"None of the {len(present)} pictures in {str(root)!r} matches {chosen}. Choose fewer limits."
-        )
+        raise ValueError(f"None of the {len(present)} pictures in {str(root)!r} matches {chosen}. Choose fewer limits.")
     chosen_rows = [matching[i] for i in choose(len(matching), n_images, seed, f"in {str(root)!r} that match")]
     pixels, usable, problems = read_pictures(
         [root / "Hands" / row.image for row in chosen_rows],
@@ -103,9 +101,7 @@ def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[
     """Match rows and files; return the rows with a file, by file name, and the notes on the others."""
     folder = root / "Hands"
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{str(folder)!r} is missing. Unpack the Hands.zip of 11k Hands beside HandInfo.csv."
-        )
+        raise FileNotFoundError(f"{str(folder)!r} is missing. Unpack the Hands.zip of 11k Hands beside HandInfo.csv.")
     files = {
         entry.name
         for entry in folder.iterdir()

@@ -104,9 +104,7 @@ def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
     return sorted(np.random.default_rng(seed).permutation(n)[:n_images].tolist())
 
 
-def _decode(
-    paths: Sequence[Path], size: int, prepare: Prepare, progress: bool
-) -> tuple[Tensor, dict[int, str]]:
+def _decode(paths: Sequence[Path], size: int, prepare: Prepare, progress: bool) -> tuple[Tensor, dict[int, str]]:
     pixels = np.empty((len(paths), 3, size, size), dtype=np.uint8)
 
     def decode(index: int) -> str | None:
@@ -125,9 +123,7 @@ def _decode(
     return torch.from_numpy(pixels), reasons
 
 
-def _in_parallel(
-    work: Callable[[Item], Result], items: Sequence[Item], title: str, progress: bool
-) -> list[Result]:
+def _in_parallel(work: Callable[[Item], Result], items: Sequence[Item], title: str, progress: bool) -> list[Result]:
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
         done = threads.map(work, items)
         # disable=None: no bar where there is no terminal

@@ -55,8 +55,7 @@ def split_by_group(
         raise ValueError("groups must name at least one picture's group, got none. Load pictures first.")
     if unknown := set(groups) - set(all_groups):
         raise ValueError(
-            f"groups must all be in all_groups, got {min(unknown)!r}. "
-            "Pass ImageSet.groups and ImageSet.all_groups."
+            f"groups must all be in all_groups, got {min(unknown)!r}. Pass ImageSet.groups and ImageSet.all_groups."
         )
     if min(fractions) < 0 or fractions[0] == 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(f"fractions must be shares that add up to 1, the first above 0, got {fractions!r}.")

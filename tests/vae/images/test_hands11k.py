@@ -188,8 +188,6 @@ def test_real_download_has_every_person_on_one_side(photographs, tmp_path):
     assert len(images) == 200
     assert len(images.all_groups) == 190
     split = split_by_group(images.groups, images.all_groups, seed=0)
-    people = [
-        {images.groups[i] for i in part.tolist()} for part in (split.train, split.validation, split.test)
-    ]
+    people = [{images.groups[i] for i in part.tolist()} for part in (split.train, split.validation, split.test)]
     assert people[0].isdisjoint(people[1] | people[2])
     assert people[1].isdisjoint(people[2])

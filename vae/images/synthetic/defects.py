@@ -60,9 +60,7 @@ def _extra_digit(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
     skeleton.present[rows, SIXTH] = True
     skeleton.order[rows] = order
     skeleton.thickness[rows, 1:] *= 0.88
-    skeleton.bones[rows, SIXTH] = (
-        skeleton.bones[rows, after] + skeleton.bones[rows, (after + 1).clamp(max=4)]
-    ) / 2
+    skeleton.bones[rows, SIXTH] = (skeleton.bones[rows, after] + skeleton.bones[rows, (after + 1).clamp(max=4)]) / 2
     skeleton.web[rows, SIXTH] = 0.48 * skeleton.bones[rows, SIXTH, 0]
     return _none(rows)
 

@@ -12,15 +12,14 @@ from vae.images.synthetic.skeleton import INDEX, PINKY, THUMB, Skeleton
 LINE = 0.6
 """mm, breadth (standard deviation) of a crease; a coarser picture smears it out and keeps its total."""
 
-# Offsets in mm from the joint and depths of the creases there: first joint after the knuckle, then all
-# others.
+# Offsets in mm from the joint and depths of the creases there: first joint, then the others.
 DORSAL = (((-3.6, 0.45), (-0.4, 0.7), (3.0, 0.5)), ((-1.2, 0.4), (1.6, 0.35)))
 PALMAR = (((-1.4, 0.65), (1.4, 0.65)), ((0.0, 0.75),))
 
-# Lines of the palm as parabolas y = a + b t + c t^2 over x, in mm: start x, stop x, a, b, c with t = x -
-# start.
+# Lines of the palm as parabolas, in mm: start, stop, a, b, c of y = a + b t + c t^2, t = x - start.
 HEART_LINE = (-14.0, 38.0, 86.0, -0.75, 0.0065)
 HEAD_LINE = (-36.0, 22.0, 69.0, 0.02, -0.0075)
+# The life line is a piece of a circle.
 LIFE_CENTRE, LIFE_RADIUS = (-37.0, 32.0), 34.0
 
 
@@ -126,11 +125,10 @@ def tendons(surface: Surface, skeleton: Skeleton) -> Tensor:
     total = torch.zeros_like(surface.x)
     for slot in range(INDEX, PINKY + 1):
         root, knuckle = (
-            spot[:, slot].to(total.device, torch.float32)[..., None, None]
-            for spot in (skeleton.root, skeleton.knuckle)
+            spot[:, slot].to(total.device, torch.float32)[..., None, None] for spot in (skeleton.root, skeleton.knuckle)
         )
         share = (surface.y - root[:, 1]) / (knuckle[:, 1] - root[:, 1])
         aside = surface.x - root[:, 0] - share * (knuckle[:, 0] - root[:, 0])
         ends = (share - share.square()).mul_(4.0).clamp_(min=0.0)
-        total = torch.maximum(total, _bell(aside, torch.full_like(root[:, 0], 2.6)).mul_(ends))
+        total = torch.maximum(total, _bell(aside, torch.full_like(root[:, 0], 3.2)).mul_(ends))
     return total

@@ -86,9 +86,7 @@ def generate(
     starts = range(first, first + n, chunk)
     bar = tqdm(starts, desc="Drawing hands", disable=not progress)
     parts = [
-        _generate_chunk(
-            range(start, min(start + chunk, first + n)), size, seed, defect, rings, sleeves, device
-        )
+        _generate_chunk(range(start, min(start + chunk, first + n)), size, seed, defect, rings, sleeves, device)
         for start in bar
     ]
     return _join(parts)

@@ -10,7 +10,8 @@ from torch import Tensor
 from vae.images.synthetic.dice import Dice
 
 LIGHTEST, DARKEST = 68.0, -58.0
-"""Individual typology angles in degrees at the ends of the human range (Del Bino & Bernerd 2013)."""
+"""Individual typology angles, degrees, well into the groups at both ends of the human range: dark skin lies
+below -30, very light skin above 55 (Del Bino & Bernerd 2013)."""
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Look:
         vignette: Loss of light in the corners, 0..1.
         wrinkles: Depth of creases and wrinkles, about 1.
         redness: Redness of the joints, about 1.
-        mottle: Unevenness of the skin, about 0.03.
+        mottle: Unevenness of the skin, about 0.02, relative.
         veins: Visibility of veins, about 0..1.
         tendons: Height of the tendons on the back of the hand, mm.
         polish: Strength of nail contrast, about 1.
@@ -66,7 +67,7 @@ def draw_look(dice: Dice) -> Look:
     tone = dice.uniform(DARKEST, LIGHTEST)[:, 0]
     lab = skin_lab(tone, dice.normal(0.0, 1.0)[:, 0])
     lab = torch.where(palmar.unsqueeze(-1), _palmar_lab(lab, dice.uniform(0.35, 0.65)[:, 0]), lab)
-    vivid = dice.uniform(1.1, 1.55)
+    vivid = dice.uniform(1.0, 1.42)
     skin = lab_to_srgb(torch.cat((lab[:, :1], lab[:, 1:] * vivid), -1))
     pink = torch.tensor([0.93, 0.74, 0.69]).double()
     turn, height = dice.uniform(0.0, 6.2832)[:, 0], dice.uniform(0.35, 0.75)[:, 0]
@@ -87,7 +88,7 @@ def draw_look(dice: Dice) -> Look:
         redness=dice.uniform(0.5, 1.3)[:, 0],
         mottle=dice.uniform(0.008, 0.024)[:, 0],
         veins=dice.uniform(0.0, 0.8)[:, 0],
-        tendons=dice.uniform(0.0, 1.4)[:, 0],
+        tendons=dice.uniform(0.0, 1.0)[:, 0],
         polish=dice.uniform(0.7, 1.0)[:, 0],
         grain=dice.uniform(0.6, 2.6)[:, 0],
         softness=dice.uniform(0.02, 0.14)[:, 0],
@@ -102,7 +103,8 @@ def skin_lab(tone: Tensor, hue: Tensor) -> Tensor:
         hue: (n,) float64, standard normal, personal redness.
 
     Returns:
-        (n, 3) float64, L*, a*, b*: b* is largest for tanned skin and falls towards both ends.
+        (n, 3) float64, L*, a*, b*: drawn by eye after what is measured on people, where b* is largest for
+        tanned skin and falls towards both ends.
     """
     away = tone - 14.0
     yellow = 20.0 - torch.where(away > 0, 0.0033, 0.0019) * away.square()
@@ -121,9 +123,7 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
     """Convert (n, 3) CIELAB (D65) to sRGB in [0, 1], gamma encoded."""
     fy = (lab[:, 0] + 16.0) / 116.0
     f = torch.stack((fy + lab[:, 1] / 500.0, fy, fy - lab[:, 2] / 200.0), -1)
-    xyz = (
-        torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 108 / 841) * torch.tensor([0.9505, 1.0, 1.089]).double()
-    )
+    xyz = torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 108 / 841) * torch.tensor([0.9505, 1.0, 1.089]).double()
     matrix = torch.tensor([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.204, 1.057]])
     linear = (xyz @ matrix.double().T).clamp(0.0, 1.0)
     return torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)

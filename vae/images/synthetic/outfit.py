@@ -88,9 +88,7 @@ def ring_cover(outfit: Outfit, surface: Surface, step: Tensor) -> Tensor:
     return inside.clamp_(0.0, 1.0) * on_finger
 
 
-def wear(
-    skin: Tensor, outfit: Outfit, skeleton: Skeleton, surface: Surface, step: Tensor, light: Tensor
-) -> Tensor:
+def wear(skin: Tensor, outfit: Outfit, skeleton: Skeleton, surface: Surface, step: Tensor, light: Tensor) -> Tensor:
     """Draw rings and cloth over the skin; the outline and the palm of the surface are changed to match.
 
     Args:

@@ -63,7 +63,7 @@ def separate(skeleton: Skeleton) -> None:
     for place in range(1, skeleton.order.shape[1]):
         finger = skeleton.order[:, place]
         present = skeleton.present[rows, finger]
-        movable = present & skeleton.present[rows, last] & ~skeleton.fused[rows, finger]
+        movable = present & skeleton.present[rows, last] & (finger != last) & ~skeleton.fused[rows, finger]
         limit = _contact_angle(skeleton, last, finger, outwards=1.0)
         wanted = skeleton.angle[rows, finger]
         skeleton.angle[rows, finger] = torch.where(movable, torch.maximum(wanted, limit), wanted)

@@ -73,9 +73,7 @@ def _fade(picture: Tensor, scene: Scene, rows: Tensor, size: int, device: str) -
 
 def _develop(picture: Tensor, look: Look, noise: Tensor) -> Tensor:
     """Soften, add grain, and round to (n, 3, S, S) uint8."""
-    grain, weight = (
-        v.to(picture.device, torch.float32).view(-1, 1, 1, 1) for v in (look.grain, look.softness)
-    )
+    grain, weight = (v.to(picture.device, torch.float32).view(-1, 1, 1, 1) for v in (look.grain, look.softness))
     picture = picture.mul(255.0).add_(noise * grain)
     wide = functional.pad(picture, (1, 1, 0, 0), mode="replicate")
     picture = picture.lerp((wide[..., 2:] + wide[..., :-2]) / 2, 2 * weight)

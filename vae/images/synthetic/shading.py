@@ -20,9 +20,7 @@ DEPTH_TINT = (1.0, 1.3, 1.5)
 GROUND = (0.965, 0.97, 0.975)
 
 
-def paint(
-    surface: Surface, skeleton: Skeleton, look: Look, outfit: Outfit, texture: Tensor, pitch: Tensor
-) -> Tensor:
+def paint(surface: Surface, skeleton: Skeleton, look: Look, outfit: Outfit, texture: Tensor, pitch: Tensor) -> Tensor:
     """Render n hands.
 
     Args:
@@ -43,9 +41,7 @@ def paint(
     relief = surface.height + tendons(surface, skeleton) * surface.per_picture(look.tendons * ~look.palmar)
     slope_x, slope_y = _slopes(relief, step)
     light = _light(slope_x, slope_y, look, surface)
-    skin = _skin(
-        look, surface, dark, red, nail, light * (1.0 + surface.per_picture(look.mottle) * unevenness)
-    )
+    skin = _skin(look, surface, dark, red, nail, light * (1.0 + surface.per_picture(look.mottle) * unevenness))
     if bool((outfit.cloth | (outfit.ring >= 0)).any()):
         skin = wear(skin, outfit, skeleton, surface, step, light)
     ground = _ground(surface, look)
@@ -130,8 +126,6 @@ def _ground(surface: Surface, look: Look) -> Tensor:
     vignette = 1.0 - surface.per_picture(look.vignette) * corner
     away_x, away_y = _slopes(surface.outside, torch.ones(1, 1, 1, device=surface.x.device))
     steep = (away_x.square() + away_y.square()).clamp_(min=1e-6).rsqrt_()
-    side = (
-        away_x * surface.per_picture(look.light[:, 0]) + away_y * surface.per_picture(look.light[:, 1])
-    ) * steep
+    side = (away_x * surface.per_picture(look.light[:, 0]) + away_y * surface.per_picture(look.light[:, 1])) * steep
     reach = (surface.outside.clamp(min=0.0) / surface.per_picture(look.shadow_width)).neg_().exp_()
     return vignette * (1.0 - surface.per_picture(look.shadow) * reach * (0.45 - side).clamp_(0.0, 1.0))

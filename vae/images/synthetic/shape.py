@@ -16,7 +16,7 @@ from vae.images.synthetic.grid import Grid, smooth_minimum
 from vae.images.synthetic.palm import palm_distance
 from vae.images.synthetic.skeleton import ABSENT, Skeleton, sideways
 
-KNOTS = 128
+KNOTS = 256
 """Entries of the tables along a digit, from its knuckle to its tip."""
 
 WEB_BLEND = 6.0
@@ -154,11 +154,13 @@ def _add_digit(skin: Surface, skeleton: Skeleton, slot: int, breadth: Tensor) ->
 
 def _height(skin: Surface, skeleton: Skeleton) -> Tensor:
     """Return the height of the skin, (n, S, S) float32 mm: the palm runs out into the digits smoothly."""
-    tongue = (skin.along - skin.per_digit(skeleton.web)).clamp_(min=0.0).add_(skin.nearest)
-    inside = -smooth_minimum(tongue, skin.palm, WEB_BLEND)
+    radius = skin.radius.clamp(min=1.0)
+    level = ((skin.nearest + radius).square_() - radius.square()) / (2.0 * radius)  # as `nearest`, without a ridge
+    beyond = (skin.along - 0.5 * skin.per_digit(skeleton.web)).clamp_(min=0.0)
+    inside = -smooth_minimum(level + beyond.square_() / 14.0, skin.palm, 2.0 * WEB_BLEND)
     palm = _dome(PALM_DEPTH - inside, torch.full_like(inside, PALM_DEPTH))
     digit = _dome(skin.nearest + skin.radius, skin.radius)
-    return -FLATNESS * smooth_minimum(-palm, -digit, 3.0)
+    return -FLATNESS * smooth_minimum(-palm, -digit, 6.0)
 
 
 def _dome(depth: Tensor, radius: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ BONES = (
     (32.7, 18.1, 19.7, 0.0),
     (40.0, 23.0, 20.0, 0.0),
 )
+# The rest by eye, in mm, slot by slot: both ends of the metacarpals (where the thumb's end is computed), and
+# half the breadth of the digits at their knuckles and near their tips.
 ROOTS = ((-17.0, 20.0), (-13.0, 13.0), (-4.0, 15.0), (6.0, 13.0), (14.0, 11.0), (0.0, 14.0))
 KNUCKLES = ((0.0, 0.0), (-27.0, 91.0), (-6.5, 94.0), (13.0, 88.0), (30.5, 77.5), (0.0, 90.0))
 THICKNESS = ((13.0, 9.6), (11.0, 8.1), (11.2, 8.3), (10.6, 7.8), (9.4, 6.8), (10.4, 7.7))
@@ -50,8 +52,8 @@ class Skeleton:
         web: (n, 6) float64, mm from the knuckle to where the digit leaves the palm.
         girth: (n, 6) float64, half breadth of the hand around each metacarpal.
         fused: (n, 6) bool, digits that have grown together with a neighbour.
-        order: (n, 5) int64, slots of the fingers from the thumb's side outwards; those not present are passed
-            over.
+        order: (n, 5) int64, slots of the fingers from the thumb's side outwards, the last one twice where the
+            sixth slot is no finger; those not present are passed over.
         wrist: (n, 1) float64, half breadth of the wrist.
         forearm: (n, 1) float64, direction in which the forearm leaves the wrist, 0 straight down.
     """
@@ -127,7 +129,7 @@ def draw_skeleton(dice: Dice, spread: Tensor) -> Skeleton:
         angle=_finger_angles(dice, spread),
         bend=dice.normal(0.0, 0.0003, 6),
         web=bones[..., 0] * dice.uniform(0.42, 0.52),
-        girth=torch.tensor([15.5, 12.6, 12.4, 12.2, 12.0, 12.0]).double() * breadth,
+        girth=torch.tensor([14.4, 12.6, 12.4, 12.2, 12.0, 12.0]).double() * breadth,
         fused=torch.zeros(n, 6, dtype=torch.bool),
         order=torch.tensor([INDEX, MIDDLE, RING, PINKY, SIXTH]).repeat(n, 1),
         wrist=28.5 * breadth * dice.normal(1.0, 0.04),

@@ -77,9 +77,7 @@ def test_fields_have_documented_shapes_and_types(size: int) -> None:
         ((3, 6, size, size), torch.bool),
     ]
     assert (hands.palm_masks.shape, hands.palm_masks.dtype) == ((3, size, size), torch.bool)
-    assert (
-        len(hands.defect) == len(hands.side) == len(hands.hand) == len(hands.spread) == len(hands.tone) == 3
-    )
+    assert len(hands.defect) == len(hands.side) == len(hands.hand) == len(hands.spread) == len(hands.tone) == 3
 
 
 def test_all_joints_of_correct_hands_lie_inside_the_picture(hands: SyntheticHands) -> None:
@@ -123,9 +121,7 @@ def test_fingers_point_up_and_never_cross(hands: SyntheticHands) -> None:
 
 def test_side_and_hand_tell_where_the_thumb_is(hands: SyntheticHands) -> None:
     thumb_left = hands.joints[:, 4, 0] < hands.joints[:, 20, 0]
-    expected = [
-        (side == "dorsal") == (hand == "right") for side, hand in zip(hands.side, hands.hand, strict=True)
-    ]
+    expected = [(side == "dorsal") == (hand == "right") for side, hand in zip(hands.side, hands.hand, strict=True)]
     assert thumb_left.tolist() == expected
 
 
