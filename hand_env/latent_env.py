@@ -18,7 +18,7 @@ from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate
 from vae.model import VAEConfig, Width, build_vae
 from vae.prior import StandardNormal
-from vae.training import Losses, Trainer, TrainingConfig
+from vae.training import Losses, Trainer, TrainingConfig, check_images
 
 Array = NDArray[np.float32]
 N_RENDERED = 16
@@ -114,6 +114,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.images = torch.as_tensor(images)
         self.vae_config = VAEConfig(int(self.images.shape[-1]), latent_dim, width)
         self.training = TrainingConfig(**{**(training or {}), "epochs": epochs_per_episode, "batch_size": batch_size})
+        check_images(self.images, self.vae_config.size, batch_size)
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
         shape = (batch_size, latent_dim)
         self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)

@@ -32,7 +32,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     partial = _partial(path)
-    save_file(plain, partial, dict(metadata or {}))
+    save_file(plain, partial, dict(metadata) if metadata else None)
     _replace(partial, path)
 
 

@@ -112,7 +112,7 @@ class Trainer:
         Raises:
             ValueError: If the pictures' shape or type is wrong, or they are fewer than a minibatch.
         """
-        _check_images(images, vae.config.size, config.batch_size)
+        check_images(images, vae.config.size, config.batch_size)
         self.config, self.seed, self.device = config, seed, torch.device(device)
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -335,7 +335,17 @@ def _number(*entropy: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _check_images(images: Tensor, size: int, batch_size: int) -> None:
+def check_images(images: Tensor, size: int, batch_size: int) -> None:
+    """Refuse pictures that a `Trainer` cannot take.
+
+    Args:
+        images: Should be (image, 3, size, size) uint8.
+        size: Pixels a side.
+        batch_size: B; there must be at least as many pictures.
+
+    Raises:
+        ValueError: If the shape or type is wrong, or the pictures are too few.
+    """
     if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
         raise ValueError(
             f"images must be uint8 of shape (image, 3, {size}, {size}), got {images.dtype} {tuple(images.shape)}. "

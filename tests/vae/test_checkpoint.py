@@ -1,0 +1,70 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors
+
+
+def test_a_state_comes_back_as_it_was(tmp_path):
+    state = {
+        "weights": {"a": torch.randn(2, 3), "b": torch.arange(3, dtype=torch.uint8)},
+        "by_number": {0: {"step": torch.tensor(3.0)}, 1: {}},
+        "array": np.arange(4, dtype=np.uint32),
+        "scalar": torch.tensor(0.1),
+        "list": [1, 2.5, None, True, "text", [torch.zeros(0)]],
+        "big": 2**100,
+        "precise": 0.1 + 0.2,
+    }
+    loaded = load_checkpoint(save_checkpoint(tmp_path, 5, state))
+    assert torch.equal(loaded["weights"]["a"], state["weights"]["a"])
+    assert loaded["weights"]["b"].dtype == torch.uint8
+    assert list(loaded["by_number"]) == [0, 1]
+    assert loaded["by_number"][0]["step"].item() == 3.0
+    assert loaded["array"].dtype == np.uint32
+    assert loaded["array"].tolist() == [0, 1, 2, 3]
+    assert loaded["list"][:5] == state["list"][:5]
+    assert loaded["list"][5][0].shape == (0,)
+    assert (loaded["big"], loaded["precise"]) == (2**100, 0.1 + 0.2)
+
+
+def test_the_latest_checkpoint_is_kept_and_earlier_ones_dropped(tmp_path):
+    assert latest_checkpoint(tmp_path / "absent") is None
+    for step in (9, 10):
+        save_checkpoint(tmp_path, step, {"step": step})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-10"]
+    assert latest_checkpoint(tmp_path) == tmp_path / "step-10"
+
+
+def test_a_checkpoint_cut_off_halfway_leaves_the_one_before_and_is_cleared_later(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 1, {"a": torch.ones(2)})
+    monkeypatch.setattr("vae.checkpoint.save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path, 2, {"a": torch.zeros(2)})
+    monkeypatch.undo()
+    assert latest_checkpoint(tmp_path) == tmp_path / "step-1"
+    assert load_checkpoint(tmp_path / "step-1")["a"].tolist() == [1, 1]
+    save_checkpoint(tmp_path, 3, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-3"]
+
+
+def test_a_checkpoint_of_the_same_step_is_not_written_again(tmp_path):
+    save_checkpoint(tmp_path, 1, {"a": 1})
+    save_checkpoint(tmp_path, 1, {"a": 2})
+    assert load_checkpoint(tmp_path / "step-1") == {"a": 1}
+
+
+def test_load_raises_where_there_is_no_checkpoint(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"No checkpoint in .* \(looked for state.json and tensors.safetensors\)"
+    ):
+        load_checkpoint(tmp_path)
+
+
+def test_files_are_replaced_whole_and_nan_is_refused(tmp_path):
+    save_tensors(tmp_path / "a.safetensors", {"x": torch.ones(1)})
+    save_json(tmp_path / "a.json", {"x": 1})
+    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
+        save_json(tmp_path / "a.json", {"x": math.nan})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.safetensors"]

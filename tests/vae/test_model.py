@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from vae.model import LOG_VAR_RANGE, VAEConfig, build_vae, count_parameters
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+@pytest.mark.parametrize("width", ["small", "large"])
+def test_shapes_hold_for_every_size_and_width(size, width):
+    vae = build_vae(VAEConfig(size, 7, width), seed=0)
+    mean, log_var = vae.encode(torch.rand(2, 3, size, size))
+    assert mean.shape == log_var.shape == (2, 7)
+    assert vae.decode(mean).shape == (2, 3, size, size)
+
+
+def test_log_variances_stay_in_their_range():
+    vae = build_vae(VAEConfig(32, 5), seed=0)
+    vae.encoder.head.bias.data.fill_(1e4)
+    low, high = LOG_VAR_RANGE
+    log_var = vae.encode(torch.rand(3, 3, 32, 32))[1]
+    assert log_var.min() >= low
+    assert log_var.max() == high
+
+
+def test_a_picture_s_posterior_does_not_depend_on_the_rest_of_the_batch():
+    vae = build_vae(VAEConfig(32, 5), seed=0)
+    pictures = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    together, alone = vae.encode(pictures)[0], vae.encode(pictures[2:3])[0]
+    torch.testing.assert_close(together[2:3], alone, rtol=1e-4, atol=1e-5)
+    vae.zero_grad()
+    pictures.requires_grad_(True)
+    vae.encode(pictures)[0][0].sum().backward()
+    assert pictures.grad[0].abs().max() > 0
+    assert pictures.grad[1:].abs().max() == 0
+
+
+def test_weights_come_from_the_seed_and_leave_the_global_random_state_alone():
+    before = torch.get_rng_state()
+    first, same, other = (build_vae(VAEConfig(32, 5), seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), same.parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+    assert all(p.isfinite().all() for p in first.parameters())
+
+
+def test_the_large_model_at_64_pixels_has_fourteen_million_parameters():
+    assert count_parameters(build_vae(VAEConfig(64, 300, "large"), 0)) == 13_958_436
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 48}, r"VAEConfig.size must be one of \(32, 64, 128\), got 48"),
+        ({"latent_dim": 0}, r"VAEConfig.latent_dim must lie in 1..4096, got 0"),
+        ({"width": "huge"}, r"VAEConfig.width must be one of \('small', 'large'\), got 'huge'"),
+    ],
+)
+def test_config_raises_when_a_field_is_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        VAEConfig(**settings)

@@ -1,0 +1,160 @@
+import pytest
+import torch
+
+from vae.images.synthetic import generate
+from vae.model import VAEConfig, build_vae
+from vae.training import Trainer, TrainingConfig, encode_all, learning_rate
+
+
+def make_trainer(images, seed=0, **settings):
+    config = TrainingConfig(**{"epochs": 3, "batch_size": 4, **settings})
+    return Trainer(build_vae(VAEConfig(32, 6), seed), images, config, seed)
+
+
+def weights(trainer):
+    return [p.detach().clone() for p in trainer.vae.parameters()]
+
+
+def equal(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_same_seed_gives_the_same_training_bit_for_bit(tiny_images):
+    runs = []
+    for seed in (0, 0, 1):
+        trainer = make_trainer(tiny_images, seed)
+        losses = [trainer.step().total for _ in range(6)]
+        runs.append((losses, weights(trainer)))
+    assert equal(runs[0][0], runs[1][0])
+    assert equal(runs[0][1], runs[1][1])
+    assert not equal(runs[0][0], runs[2][0])
+
+
+def test_training_touches_no_global_random_state(tiny_images):
+    before = torch.get_rng_state()
+    make_trainer(tiny_images).step()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_zero_shift_trains_exactly_as_no_shift(tiny_images):
+    with_zeros, without = make_trainer(tiny_images), make_trainer(tiny_images)
+    for _ in range(6):
+        with_zeros.step(torch.zeros(4, 6))
+        without.step()
+    assert equal(weights(with_zeros), weights(without))
+
+
+def test_a_shift_moves_the_latents_that_are_scored(tiny_images):
+    shifted, plain = make_trainer(tiny_images), make_trainer(tiny_images)
+    mean = plain.encode()
+    kl_shifted, kl_plain = shifted.step(torch.ones(4, 6)).kl, plain.step().kl
+    expected = kl_plain + 0.5 * ((mean + 1) ** 2 - mean**2).sum(1)
+    torch.testing.assert_close(kl_shifted, expected)
+
+
+def test_encode_gives_the_minibatch_of_the_next_step_each_time_it_is_asked(tiny_images):
+    trainer = make_trainer(tiny_images)
+    first, again = trainer.encode(), trainer.encode()
+    assert torch.equal(first, again)
+    assert not first.requires_grad
+    trainer.step()
+    assert not torch.equal(trainer.encode(), first)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(20, 20), (20, 4), (20, 7)])
+def test_an_epoch_visits_every_picture_and_fills_the_last_minibatch_from_its_beginning(tiny_images, n, batch_size):
+    trainer = make_trainer(tiny_images[:n], batch_size=batch_size)
+    visited = torch.cat([trainer.step().index for _ in range(trainer.steps_per_epoch)])
+    assert trainer.epoch == 1
+    assert sorted(visited[:n].tolist()) == list(range(n))
+    assert visited[n:].tolist() == visited[: len(visited) - n].tolist()
+    second = torch.cat([trainer.step().index for _ in range(trainer.steps_per_epoch)])
+    assert second.tolist() != visited.tolist()
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_trainer_resumed_from_its_state_goes_on_bit_for_bit(tiny_images, pending):
+    whole = make_trainer(tiny_images)
+    for _ in range(7):
+        whole.step()
+    if pending:
+        whole.encode()
+    state = {key: value for key, value in whole.state_dict().items()}
+    copy = make_trainer(tiny_images, seed=0)
+    copy.load_state_dict({**state, "vae": {k: v.clone() for k, v in state["vae"].items()}})
+    resumed, continued = [copy.step().total for _ in range(5)], None
+    # the optimiser's tensors are shared by a state dict, so the copy is compared with a third run from the beginning
+    fresh = make_trainer(tiny_images)
+    continued = [fresh.step().total for _ in range(12)][7:]
+    assert equal(resumed, continued)
+    assert equal(weights(copy), weights(fresh))
+    assert equal(copy.averaged_vae.parameters(), fresh.averaged_vae.parameters())
+
+
+def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):
+    trainer = make_trainer(tiny_images, epochs=20, augment=False)
+    for _ in range(trainer.total_steps):
+        trainer.step()
+    decoded = trainer.vae.decode(encode_all(trainer.vae, tiny_images)[0])
+    error = (decoded - tiny_images / 255).square().mean().item()
+    assert 0.05 < error < 0.1  # noise of variance 1/12 cannot be coded in six numbers
+    assert trainer.vae.log_variance.exp().item() == pytest.approx(error, rel=0.1)
+
+
+@pytest.mark.slow
+def test_training_on_hands_lowers_the_loss_of_hands_not_trained_on():
+    hands = generate(200, 32, seed=0).images
+    trainer = Trainer(build_vae(VAEConfig(32, 64), 0), hands[:160], TrainingConfig(epochs=12, batch_size=16), 0)
+    before = trainer.measure(hands[160:]).total.mean().item()
+    for _ in range(trainer.total_steps):
+        trainer.step()
+    after = trainer.measure(hands[160:], averaged=True)
+    assert after.total.mean().item() < before - 2000
+    assert after.kl.mean().item() > 20
+
+
+def test_measure_gives_the_same_each_time_and_trains_nothing(tiny_images):
+    trainer = make_trainer(tiny_images)
+    before = weights(trainer)
+    first, again = trainer.measure(), trainer.measure(tiny_images)
+    assert torch.equal(first.total, again.total)
+    assert first.index.tolist() == list(range(20))
+    assert equal(before, weights(trainer))
+
+
+def test_encode_all_is_encode_a_few_at_a_time(tiny_images):
+    vae = build_vae(VAEConfig(32, 6), 0)
+    mean, log_var = encode_all(vae, tiny_images, batch_size=7)
+    expected = vae.encode(tiny_images.float() / 255)
+    torch.testing.assert_close(mean, expected[0])
+    torch.testing.assert_close(log_var, expected[1])
+
+
+def test_learning_rate_rises_then_falls_to_a_hundredth():
+    config = TrainingConfig(learning_rate=1.0, warmup_steps=10)
+    rates = [learning_rate(step, 1000, config) for step in range(1001)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[505] == pytest.approx(0.505, abs=1e-3)
+    assert rates[1000] == pytest.approx(0.01)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "TrainingConfig.epochs must be at least 1, got 0"),
+        ({"learning_rate": float("nan")}, "TrainingConfig.learning_rate must be above 0, got nan"),
+        ({"averaging": 1.0}, r"TrainingConfig.averaging must lie in \[0, 1\), got 1.0"),
+    ],
+)
+def test_training_config_raises_when_a_field_is_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**settings)
+
+
+def test_trainer_raises_when_pictures_are_wrong_or_too_few(tiny_images):
+    with pytest.raises(ValueError, match=r"images must be uint8 of shape \(image, 3, 32, 32\), got torch.float32"):
+        make_trainer(tiny_images.float())
+    with pytest.raises(ValueError, match="batch_size must be at most the number of training images, 3, got 4"):
+        make_trainer(tiny_images[:3])
