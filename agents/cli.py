@@ -1,6 +1,7 @@
 """The command `handlatent`: one subcommand for each dataclass of arguments."""
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,8 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, add_option_string_dash_variants=DashVariant.DASH)
         command.add_arguments(settings, dest="settings")
     words = parser.parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _say_warning
+        return _run(words.command, words.settings)
+
+
+def _run(command: str, settings: Any) -> int:
     try:
-        print(COMMANDS[words.command][1](words.settings))
+        print(COMMANDS[command][1](settings))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return 130
@@ -49,9 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Stopped.", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
-        print(f"handlatent {words.command}: {error}", file=sys.stderr)
+        print(f"handlatent {command}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from simple_parsing import field
+from simple_parsing import field, flag
 from torch import Tensor
 
 from agents.run_folder import Run, load_run
@@ -21,7 +21,7 @@ from vae.prior import Sampler, StandardNormal
 class GenerateArgs:
     """Draw new hands from a finished run: single PNGs and grid.png."""
 
-    run: Path = field(positional=True)
+    run: Path = field(positional=True, metavar="RUN")
     """The run's folder."""
     n: int = 20
     """How many hands."""
@@ -29,7 +29,7 @@ class GenerateArgs:
     """Of the latents."""
     sampler: Literal["mixture", "normal"] = "mixture"
     """'mixture' is fitted to the training pictures' latents, 'normal' is the paper's."""
-    agent: bool = True
+    agent: bool = flag(True, negative_prefix="--no-")
     """Whether the run's agent acts on the latents."""
     out: Path = Path("hands")
     """Folder for the pictures."""

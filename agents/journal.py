@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ METRICS: dict[str, tuple[str, str]] = {
     # name: (unit, good direction)
     "epoch": ("epochs", "-"),
     "loss_nats": (
-        "nats per image, mean over the epoch's steps, as trained on (augmented, shifted latents)",
+        "nats per image, mean over the epoch's steps, as trained on: augmented, latents shifted",
         "down",
     ),
     "reconstruction_nats": ("nats per image, likewise", "down"),
     "kl_nats": ("nats per image, likewise", "-"),
-    "validation_loss_nats": ("nats per image, people not trained on, averaged weights, no agent", "down"),
+    "validation_loss_nats": (
+        "nats per image, people not trained on, averaged weights, as they are: sharper, so above loss_nats",
+        "down",
+    ),
     "reward": ("lambda times nats, sum over the epoch", "up"),
     "learning_rate": ("per step, at the epoch's end", "-"),
     "images_per_second": ("pictures trained on, all of the run's work included", "up"),
@@ -58,6 +62,7 @@ class Journal:
         self.run, self.trainer, self.validation = run, trainer, validation
         self.rows: list[dict[str, float]] = []
         self.sums = dict.fromkeys(_SUMMED, 0.0)
+        self.agent_log: dict[str, float] = {}
         self.started, self.images_before = time.monotonic(), 0
         self._bar: tqdm[Any] | None = None
         self._writer: SummaryWriter | None = None
@@ -68,12 +73,12 @@ class Journal:
         return self.trainer.steps_done * self.trainer.config.batch_size
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far and the running epoch's sums."""
-        return {"rows": [dict(row) for row in self.rows], "sums": dict(self.sums)}
+        """Return the rows so far, the running epoch's sums, and the agent's last values."""
+        return {"rows": [dict(row) for row in self.rows], "sums": dict(self.sums), "agent_log": dict(self.agent_log)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned; rows written after it are dropped."""
-        self.rows, self.sums = state["rows"], state["sums"]
+        self.rows, self.sums, self.agent_log = state["rows"], state["sums"], state["agent_log"]
 
     def open(self) -> None:
         """Start the clock, the progress bar and the TensorBoard file."""
@@ -89,13 +94,16 @@ class Journal:
         if self._writer is not None:
             self._writer.close()
 
-    def note_step(self, reward: float, info: dict[str, Any], agent_log: dict[str, Any]) -> bool:
+    def note_agent(self, log: Mapping[str, Any]) -> None:
+        """Remember the last values that Stable-Baselines3's logger holds of SAC's own updates."""
+        self.agent_log |= {name: float(log[key]) for name, key in _SAC.items() if key in log}
+
+    def note_step(self, reward: float, info: dict[str, Any]) -> bool:
         """Add one step.
 
         Args:
             reward: The step's.
             info: The step's.
-            agent_log: Stable-Baselines3's logger values; empty for other agents.
 
         Returns:
             Whether the step ended an epoch.
@@ -108,16 +116,16 @@ class Journal:
         self._bar.update(self.trainer.config.batch_size)
         ended = self.trainer.steps_done % self.trainer.steps_per_epoch == 0
         if ended:
-            self._close_epoch(agent_log)
+            self._close_epoch()
         return ended
 
-    def _close_epoch(self, agent_log: dict[str, Any]) -> None:
+    def _close_epoch(self) -> None:
         trainer, epochs = self.trainer, self.trainer.config.epochs
         row = {name: self.sums[name] / trainer.steps_per_epoch for name in _SUMMED[:3]}
         row |= {"epoch": trainer.epoch, "reward": self.sums["reward"]}
         row["learning_rate"] = learning_rate(trainer.steps_done, trainer.total_steps, trainer.config)
         row["images_per_second"] = (self.images_seen - self.images_before) / (time.monotonic() - self.started)
-        row |= {name: float(agent_log[key]) for name, key in _SAC.items() if key in agent_log}
+        row |= self.agent_log
         looks = trainer.epoch % max(1, epochs // 50) == 0 or trainer.epoch == epochs
         if looks and len(self.validation):
             row["validation_loss_nats"] = float(trainer.measure(self.validation, averaged=True).total.mean())

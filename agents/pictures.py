@@ -48,14 +48,16 @@ class Pictures:
         validation: (image, 3, S, S) uint8, of other people; may be empty.
         test: (image, 3, S, S) uint8, of other people again; may be empty.
         counts: For the report: pictures and people on each side, and pictures that could not be used.
-        remarks: One sentence each on what was left out.
+        notes: One sentence each on what was left out; pictures that could not be used have been warned of.
+        problems: Those pictures, with the reason of each.
     """
 
     train: Tensor
     validation: Tensor
     test: Tensor
     counts: dict[str, int]
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 def gather(choice: Choice) -> Pictures:
@@ -71,14 +73,9 @@ def gather(choice: Choice) -> Pictures:
     for name in ("train", "validation", "test"):
         index = getattr(split, name)
         counts |= {name: len(index), f"{name}_people": len({images.groups[i] for i in index.tolist()})}
-    remarks = (*images.notes, *(f"{problem.name} {problem.reason}" for problem in images.problems))
-    return Pictures(
-        images.pixels[split.train],
-        images.pixels[split.validation],
-        images.pixels[split.test],
-        counts,
-        remarks,
-    )
+    problems = tuple(f"{problem.name} {problem.reason}" for problem in images.problems)
+    train, validation, test = (images.pixels[index] for index in (split.train, split.validation, split.test))
+    return Pictures(train, validation, test, counts, images.notes, problems)
 
 
 def _synthetic(choice: Choice) -> ImageSet:

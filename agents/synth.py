@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
+from simple_parsing import flag
 
 from vae.images.synthetic import generate
 
@@ -31,9 +32,9 @@ class SynthArgs:
         "ghost_digit",
     ] = "none"
     """What is wrong with them; 'any' mixes all kinds."""
-    rings: bool = False
+    rings: bool = flag(False, negative_prefix="--no-")
     """Whether some wear rings."""
-    sleeves: bool = False
+    sleeves: bool = flag(False, negative_prefix="--no-")
     """Whether some wear sleeves."""
     seed: int = 0
     """Picture i depends on the seed and i alone."""

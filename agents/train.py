@@ -111,8 +111,8 @@ def train(args: TrainArgs) -> Path:
         run_folder.claim(args.out)
     resolve_device(args.device)
     pictures = gather(_choice(args))
-    for remark in pictures.remarks:
-        print(remark)
+    for note in pictures.notes:
+        print(note)
     if len(pictures.train) < args.batch_size:
         args = replace(args, batch_size=len(pictures.train))
         print(f"Minibatches of {args.batch_size}: there are no more pictures to train on.")
@@ -218,8 +218,7 @@ class Job:
                 f"The VAE diverged in epoch {info['epoch']} of '{self.run}'. Lower --learning-rate, now "
                 f"{self.args.learning_rate!r}, or --delta-scale, now {self.args.delta_scale!r}."
             )
-        log = self.agent.logger.name_to_value if isinstance(self.agent, SAC) and self.agent._n_updates else {}
-        self.checkpoint_due |= self.journal.note_step(reward, info, log)
+        self.checkpoint_due |= self.journal.note_step(reward, info)
 
     def between_steps(self) -> None:
         """Write a checkpoint where one is due: this is the moment when all parts of the run agree."""
@@ -314,7 +313,8 @@ class Job:
         trainer, last = self.trainer, self.journal.rows[-1]
         report: dict[str, Any] = {
             "pictures": self.pictures.counts,
-            "remarks": list(self.pictures.remarks),
+            "notes": list(self.pictures.notes),
+            "not_usable": list(self.pictures.problems),
             "vae_parameters": count_parameters(trainer.vae),
             "last_epoch": last,
             "images_per_second": last["images_per_second"],
@@ -340,6 +340,7 @@ class _Follow(BaseCallback):
         self.job = job
 
     def _on_rollout_start(self) -> None:
+        self.job.journal.note_agent(self.logger.name_to_value)
         self.job.between_steps()
 
     def _on_step(self) -> bool:

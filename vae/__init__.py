@@ -3,7 +3,7 @@
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae
 from vae.prior import Mixture, Sampler, StandardNormal
-from vae.training import Losses, Trainer, TrainingConfig
+from vae.training import Losses, Trainer, TrainingConfig, encode_all
 
 __all__ = [
     "VAE",
@@ -15,6 +15,7 @@ __all__ = [
     "TrainingConfig",
     "VAEConfig",
     "build_vae",
+    "encode_all",
     "gaussian_reconstruction",
     "kl_to_standard_normal",
 ]

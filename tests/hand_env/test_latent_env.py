@@ -1,4 +1,5 @@
 import copy
+import itertools
 import warnings
 
 import gymnasium as gym
@@ -100,7 +101,7 @@ def test_with_one_minibatch_an_epoch_the_reward_is_the_paper_s_formula(make_env)
     losses = [info["loss_nats"] for *_, info in steps]
     rewards = [reward for _, reward, *_ in steps]
     assert rewards[0] == 0.0
-    assert rewards[1:] == pytest.approx([-2.0 * (b - a) for a, b in zip(losses, losses[1:], strict=False)], rel=1e-9)
+    assert rewards[1:] == pytest.approx([-2.0 * (b - a) for a, b in itertools.pairwise(losses)], rel=1e-9)
 
 
 def test_with_one_epoch_an_episode_the_loss_at_reset_stands_in_for_the_epoch_before(make_env):
@@ -196,7 +197,7 @@ def test_a_wrong_action_raises_before_anything_is_trained(make_env, action, mess
 
 
 def test_step_before_reset_raises(make_env):
-    with pytest.raises(gym.error.ResetNeeded, match="Call env.reset"):
+    with pytest.raises(gym.error.ResetNeeded, match=r"Call env\.reset"):
         make_env().step(np.zeros((4, 6), np.float32))
 
 

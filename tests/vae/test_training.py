@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -137,7 +139,7 @@ def test_learning_rate_rises_then_falls_to_a_hundredth():
     assert rates[10] == pytest.approx(1.0)
     assert rates[505] == pytest.approx(0.505, abs=1e-3)
     assert rates[1000] == pytest.approx(0.01)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates))
 
 
 @pytest.mark.parametrize(

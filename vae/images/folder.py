@@ -93,6 +93,7 @@ def load_folder(
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
         ValueError: If there are not that many pictures, or none can be used.
+        OSError: If a folder cannot be read.
 
     Warns:
         UserWarning: Once, if pictures cannot be used; see `read_pictures`.
@@ -141,7 +142,7 @@ def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _list(root: Path) -> tuple[list[str], int]:
     """List the names of the pictures under a folder, sorted, and count the other files."""
     names, others = [], 0
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if name.startswith("."):
@@ -151,3 +152,10 @@ def _list(root: Path) -> tuple[list[str], int]:
             else:
                 others += 1
     return sorted(names), others
+
+
+def _refuse(error: OSError) -> None:
+    """Stop at a folder that cannot be read: to walk past it would drop its pictures without a word."""
+    raise OSError(
+        f"The folder {str(error.filename)!r} cannot be read: {error.strerror}. Change its permissions or move it away."
+    ) from error

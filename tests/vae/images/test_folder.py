@@ -1,3 +1,4 @@
+import os
 import warnings
 
 import numpy as np
@@ -68,6 +69,19 @@ def test_no_usable_picture_left_is_an_error_that_names_them(tmp_path, cache):
 def test_folder_without_pictures_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No pictures under .* \(looked for \*.jpg, "):
         load_folder(tmp_path, 16)
+
+
+def test_subfolder_that_cannot_be_read_is_an_error_and_not_passed_over(album, cache, monkeypatch):
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    real = os.scandir
+    (album / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(OSError, match=r"The folder '.*closed' cannot be read: Permission denied"):
+        load_folder(album, 32, cache_dir=cache)
 
 
 def test_missing_folder_is_an_error(tmp_path):

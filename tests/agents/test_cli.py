@@ -1,0 +1,185 @@
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agents import cli, load_run
+from agents.cli import COMMANDS, main
+from agents.synth import SynthArgs
+from agents.train import TrainArgs, train
+from vae.images.synthetic import DEFECTS, generate
+
+QUICK = ["--images", "24", "--size", "32", "--epochs", "2", "--batch-size", "4", "--latent-dim", "5", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of a few seconds."""
+    settings = {"images": 24, "size": 32, "epochs": 4, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
+    return train(TrainArgs(**settings, agent="sac", out=tmp_path_factory.mktemp("runs") / "run"))
+
+
+def fails(capsys, *words):
+    """Run a command that must fail; return its one sentence."""
+    with pytest.raises(SystemExit) as stop:
+        raise SystemExit(main([str(word) for word in words]))
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err.strip()
+    assert "Traceback" not in errors
+    assert "\n" not in errors
+    return errors
+
+
+def test_help_names_every_flag_of_every_dataclass(capsys):
+    for name, (settings, _) in COMMANDS.items():
+        with pytest.raises(SystemExit) as stop:
+            main([name, "--help"])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        for field in settings.__dataclass_fields__:
+            assert f"--{field.replace('_', '-')}" in text or f"  {field.upper()} " in text
+
+
+def test_an_unknown_flag_and_a_wrong_choice_are_one_sentence(capsys):
+    assert fails(capsys, "train", "--sise", "32") == "handlatent: unrecognized arguments: --sise 32"
+    assert "argument --size: invalid choice: '48' (choose from '32', '64', '128')" in fails(
+        capsys, "train", "--size", 48
+    )
+    assert "invalid int value: 'many'" in fails(capsys, "train", "--epochs", "many")
+
+
+def test_a_device_that_is_not_there_is_one_sentence(capsys, tmp_path):
+    words = fails(capsys, "train", *QUICK[:-1], "cuda:99", "--out", tmp_path / "run")
+    assert "device 'cuda:99' is not on this machine" in words
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_an_out_that_holds_a_run_is_one_sentence(capsys, finished):
+    before = (finished / "config.json").read_text()
+    words = fails(capsys, "train", *QUICK, "--out", finished)
+    assert "already holds a run" in words
+    assert "--resume" in words
+    assert (finished / "config.json").read_text() == before
+
+
+def test_a_folder_that_is_not_a_run_is_one_sentence(capsys, tmp_path):
+    assert "is not a run: it has no config.json" in fails(capsys, "generate", tmp_path, "--out", tmp_path / "x")
+    assert "is not a run: it has no config.json" in fails(capsys, "train", "--resume", tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    assert "is damaged" in fails(capsys, "generate", tmp_path, "--out", tmp_path / "x")
+
+
+def test_resume_refuses_other_settings_and_finished_runs(capsys, finished):
+    assert "leave --epochs out" in fails(capsys, "train", "--resume", finished, "--epochs", 9)
+    assert "is finished" in fails(capsys, "train", "--resume", finished)
+
+
+def test_an_unfinished_run_is_told_from_a_finished_one(capsys, finished, tmp_path):
+    shutil.copy(finished / "config.json", tmp_path)
+    assert "is not finished. Continue it with 'handlatent train --resume" in fails(capsys, "generate", tmp_path)
+
+
+def test_missing_data_and_too_many_images_are_one_sentence(capsys, tmp_path):
+    absent = fails(capsys, "train", "--data", tmp_path / "absent", "--out", tmp_path / "run")
+    assert "must be a folder of pictures" in absent
+    for number in range(3):
+        Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    many = fails(capsys, "train", *QUICK, "--data", tmp_path, "--images", 4, "--out", tmp_path / "run")
+    assert re.search(r"there are 3 pictures", many)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_failed_start_leaves_a_folder_that_can_be_used(capsys, tmp_path):
+    fails(capsys, "train", "--data", tmp_path / "absent", "--out", tmp_path / "run")
+    assert main(["train", *QUICK, "--agent", "none", "--out", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_picture_that_cannot_be_used_is_named_and_counted(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "empty.png").write_bytes(b"")
+    words = [*QUICK, "--images", "13", "--data", str(tmp_path), "--agent", "none", "--out", str(tmp_path / "run")]
+    assert main(["train", *words]) == 0
+    errors = capsys.readouterr().err
+    assert errors.count("Warning: ") == 1
+    assert "1 of 13 pictures cannot be used and are left out:" in errors
+    assert errors.count("empty.png is empty (0 bytes)") == 1
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["pictures"]["not_usable"] == 1
+    assert report["pictures"]["images"] == 12
+    assert report["not_usable"] == ["empty.png is empty (0 bytes)"]
+
+
+def test_generate_writes_single_pictures_and_a_grid_that_repeat_by_seed(capsys, finished, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert main(["generate", str(finished), "--n", "7", "--seed", str(seed), "--out", str(tmp_path / name)]) == 0
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["grid.png", *(f"hand-{number:03d}.png" for number in range(7))]
+    a, b, c = (np.asarray(Image.open(tmp_path / name / "hand-003.png")) for name in "abc")
+    assert a.shape == (32, 32, 3)
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+    assert "--n must be at least 1, got 0" in fails(capsys, "generate", finished, "--n", 0)
+
+
+def test_the_agent_s_deltas_move_latents_by_at_most_kappa(finished):
+    from agents.draw import _deltas
+
+    run = load_run(finished)
+    latents = run.sampler.sample(7, seed=0)
+    deltas = _deltas(run, latents)
+    assert deltas.shape == latents.shape
+    assert 0 < deltas.abs().max() <= 1
+
+
+def test_nothing_is_unpickled_when_a_run_is_loaded(finished, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("unpickled")
+
+    for name in (
+        "pickle.load",
+        "pickle.loads",
+        "pickle.Unpickler",
+        "torch.load",
+        "cloudpickle.load",
+        "cloudpickle.loads",
+    ):
+        monkeypatch.setattr(name, refuse)
+    assert load_run(finished).agent is not None
+
+
+def test_synth_writes_pictures_and_labels_that_agree_with_the_library(tmp_path):
+    words = ["synth", "--n", "3", "--size", "48", "--defect", "ghost_digit", "--seed", "5", "--out", str(tmp_path)]
+    assert main(words) == 0
+    hands = generate(3, 48, seed=5, defect="ghost_digit")
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == ["hand-000000.png", "hand-000001.png", "hand-000002.png"]
+    for number, row in enumerate(rows):
+        picture = np.asarray(Image.open(tmp_path / row["image"]))
+        assert np.array_equal(picture, hands.images[number].permute(1, 2, 0).numpy())
+        assert row["defect"] == "ghost_digit"
+        assert float(row["joint_8_y"]) == pytest.approx(hands.joints[number, 8, 1].item(), abs=0.006)
+
+
+def test_synth_offers_every_defect():
+    choices = SynthArgs.__annotations__["defect"].__args__
+    assert choices == ("none", "any", *DEFECTS)
+
+
+def test_synth_refuses_a_wrong_number(capsys, tmp_path):
+    assert "n must be" in fails(capsys, "synth", "--n", 0, "--out", tmp_path)
+
+
+def test_a_second_ctrl_c_ends_without_a_traceback(capsys, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "synth", (SynthArgs, interrupt))
+    assert main(["synth"]) == 130
+    assert capsys.readouterr().err == "Stopped.\n"

@@ -1,0 +1,61 @@
+import numpy as np
+import torch
+from stable_baselines3 import SAC
+
+from agents.sac import REPLAY_BYTES, build_policy, make_sac, restore_sac, sac_state
+from vae.checkpoint import load_checkpoint, save_checkpoint
+
+TINY = {"learning_starts": 4, "train_freq": 2, "batch_size": 8, "policy_kwargs": {"net_arch": [16]}}
+
+
+def test_stock_sac_trains_on_the_environment(make_env):
+    model = SAC("MlpPolicy", make_env(), learning_starts=4, batch_size=8, buffer_size=100, seed=0)
+    before = [p.detach().clone() for p in model.actor.parameters()]
+    model.learn(12)
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.actor.parameters(), strict=True))
+    assert model.num_timesteps == 12
+
+
+def test_make_sac_fits_its_replay_buffer_in_memory(make_env):
+    buffer = make_sac(make_env(batch_size=20, latent_dim=300), seed=0).replay_buffer
+    arrays = (buffer.observations, buffer.next_observations, buffer.actions)
+    assert 0.9 * REPLAY_BYTES < sum(array.nbytes for array in arrays) <= REPLAY_BYTES
+
+
+def test_make_sac_has_twin_critics_and_automatic_entropy(make_env):
+    model = make_sac(make_env(), seed=0, **TINY)
+    assert len(model.critic.q_networks) == 2
+    assert model.ent_coef_optimizer is not None
+    assert model.target_entropy == -4 * 6
+
+
+def test_sac_and_environment_resume_bit_for_bit_from_a_file(make_env, tmp_path):
+    whole = make_sac(make_env(epochs_per_episode=10), seed=0, **TINY)
+    whole.learn(20)
+    env = whole.env.envs[0].unwrapped
+    path = save_checkpoint(tmp_path, 20, {"agent": sac_state(whole), "env": env.state_dict()})
+    whole.learn(14, reset_num_timesteps=False)
+
+    torch.manual_seed(123)  # what a new process would find
+    np.random.seed(123)  # noqa: NPY002 - likewise
+    resumed = make_sac(make_env(epochs_per_episode=10), seed=0, **TINY)
+    state = load_checkpoint(path)
+    restore_sac(resumed, state["agent"], state["env"])
+    resumed.learn(14, reset_num_timesteps=False)
+
+    pairs = zip(whole.policy.state_dict().values(), resumed.policy.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert torch.equal(whole.log_ent_coef, resumed.log_ent_coef)
+    assert np.array_equal(whole.replay_buffer.rewards, resumed.replay_buffer.rewards)
+    other = resumed.env.envs[0].unwrapped
+    pairs = zip(env.trainer.vae.parameters(), other.trainer.vae.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_policy_built_from_tensors_predicts_what_the_trained_one_does(make_env):
+    model = make_sac(make_env(), seed=0, learning_starts=4, train_freq=2, batch_size=8)
+    model.learn(10)
+    policy = build_policy(model.observation_space, model.action_space, model.policy.state_dict())
+    observation = np.ones((4, 6), np.float32)
+    expected = model.predict(observation, deterministic=True)[0]
+    assert np.array_equal(policy.predict(observation, deterministic=True)[0], expected)
