@@ -9,8 +9,10 @@ from typing import Any, NoReturn
 from simple_parsing import ArgumentParser, DashVariant
 
 from agents.draw import GenerateArgs, generate
+from agents.job import Interrupted
 from agents.synth import SynthArgs, synth
-from agents.train import Interrupted, TrainArgs, train
+from agents.train import train
+from agents.train_args import TrainArgs
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path]]] = {
     "train": (TrainArgs, train),

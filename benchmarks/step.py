@@ -3,8 +3,8 @@
     python benchmarks/step.py [--device cuda] [--size 64] [--width large] [--batch 256]
 
 Both train one and the same VAE, in turns, in blocks of `BLOCK` steps, so that a noisy machine slows both alike. Prints
-images/s of either (the median block) and the median of the blocks' ratios with its quartiles. The ratio is to be at most
-1.10; on one H100, at 64 pixels with the large model, at least 12,000 images/s are to be reached.
+images/s of either (the median block) and the median of the blocks' ratios with its quartiles. The ratio is to be at
+most 1.10; on one H100, at 64 pixels with the large model, at least 12,000 images/s are to be reached.
 """
 
 import argparse

@@ -14,11 +14,12 @@ from torch import Tensor
 from hand_env.rendering import image_grid
 from hand_env.rewards import LossChange
 from vae.device import resolve_device
+from vae.evaluation import Losses
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate
 from vae.model import VAEConfig, Width, build_vae
 from vae.prior import StandardNormal
-from vae.training import Losses, Trainer, TrainingConfig, check_images
+from vae.training import Trainer, TrainingConfig, check_images
 
 Array = NDArray[np.float32]
 N_RENDERED = 16

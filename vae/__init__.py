@@ -1,9 +1,10 @@
 """A variational autoencoder for pictures of hands: pictures, model, training, samplers; no reinforcement learning."""
 
+from vae.evaluation import Losses, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae
 from vae.prior import Mixture, Sampler, StandardNormal
-from vae.training import Losses, Trainer, TrainingConfig, encode_all
+from vae.training import Trainer, TrainingConfig
 
 __all__ = [
     "VAE",

@@ -10,7 +10,8 @@ from PIL import Image
 from agents import cli, load_run
 from agents.cli import COMMANDS, main
 from agents.synth import SynthArgs
-from agents.train import TrainArgs, train
+from agents.train import train
+from agents.train_args import TrainArgs
 from vae.images.synthetic import DEFECTS, generate
 
 QUICK = ["--images", "24", "--size", "32", "--epochs", "2", "--batch-size", "4", "--latent-dim", "5", "--device", "cpu"]

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.journal import METRICS
-from agents.train import TrainArgs, train
+from agents.train import train
+from agents.train_args import TrainArgs
 
 QUICK = {"images": 24, "size": 32, "epochs": 6, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
 RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}

@@ -3,9 +3,10 @@ import itertools
 import pytest
 import torch
 
+from vae.evaluation import encode_all
 from vae.images.synthetic import generate
 from vae.model import VAEConfig, build_vae
-from vae.training import Trainer, TrainingConfig, encode_all, learning_rate
+from vae.training import Trainer, TrainingConfig, learning_rate
 
 
 def make_trainer(images, seed=0, **settings):

@@ -1,0 +1,75 @@
+"""Measure a VAE on pictures without training it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vae.images.image_set import to_float
+from vae.loss import gaussian_reconstruction, kl_to_standard_normal
+from vae.model import VAE
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Hold the loss of some pictures, each in nats.
+
+    Attributes:
+        index: (batch,) int64, positions of the pictures among those measured.
+        reconstruction: (batch,) float32, nats per image.
+        kl: (batch,) float32, >= 0, nats per image.
+    """
+
+    index: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """(batch,) float32, reconstruction + KL, nats per image."""
+        return self.reconstruction + self.kl
+
+
+@torch.no_grad()
+def measure(vae: VAE, images: Tensor, generator: torch.Generator, batch_size: int = 128) -> Losses:
+    """Measure a VAE's loss on pictures.
+
+    Args:
+        vae: The model.
+        images: (image, 3, S, S) uint8 on the model's device.
+        generator: Of the latent noise, on the same device.
+        batch_size: Pictures at a time; of no influence but on memory.
+
+    Returns:
+        Losses of all pictures, in order.
+    """
+    parts: list[tuple[Tensor, Tensor]] = []
+    for chunk in torch.split(images, batch_size):
+        pictures = to_float(chunk)
+        mean, log_var = vae.encode(pictures)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        decoded = vae.decode(mean + torch.exp(0.5 * log_var) * noise)
+        parts.append(
+            (
+                gaussian_reconstruction(decoded, pictures, vae.log_variance),
+                kl_to_standard_normal(mean, log_var),
+            )
+        )
+    reconstruction, kl = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Losses(torch.arange(len(images), device=images.device), reconstruction, kl)
+
+
+@torch.no_grad()
+def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor, Tensor]:
+    """Encode pictures, a few at a time.
+
+    Args:
+        vae: The model.
+        images: (image, 3, S, S) uint8 on the model's device.
+        batch_size: Pictures at a time; of no influence but on memory.
+
+    Returns:
+        Posterior means and log-variances, each (image, latent) float32 on that device.
+    """
+    parts = [vae.encode(to_float(chunk)) for chunk in torch.split(images, batch_size)]
+    return torch.cat([mean for mean, _ in parts]), torch.cat([log_var for _, log_var in parts])
