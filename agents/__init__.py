@@ -2,9 +2,9 @@
 
 from agents.baselines import NoAction, RandomAction
 from agents.draw import GenerateArgs, generate
+from agents.main_job import train
 from agents.run_folder import Run, load_run
 from agents.sac import make_sac
-from agents.train import train
 from agents.train_args import TrainArgs
 
 __all__ = ["GenerateArgs", "NoAction", "RandomAction", "Run", "TrainArgs", "generate", "load_run", "make_sac", "train"]

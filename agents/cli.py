@@ -10,8 +10,8 @@ from simple_parsing import ArgumentParser, DashVariant
 
 from agents.draw import GenerateArgs, generate
 from agents.job import Interrupted
+from agents.main_job import train
 from agents.synth import SynthArgs, synth
-from agents.train import train
 from agents.train_args import TrainArgs
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path]]] = {

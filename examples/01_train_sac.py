@@ -41,7 +41,7 @@ def main(n_images: int = 64, epochs: int = 6) -> dict[int, float]:
     assert isinstance(env.unwrapped, hand_env.HandLatentEnv)
     agent = SAC("MlpPolicy", env, buffer_size=1_000, batch_size=32, learning_starts=8, seed=0)
     rewards = EpochRewards()
-    agent.learn(total_timesteps=epochs * n_images // 8, callback=rewards)
+    agent.learn(total_timesteps=epochs * n_images // 4, callback=rewards)
     return dict(rewards.sums)
 
 

@@ -64,7 +64,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         size: S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given.
         latent_dim: D, 300 as in the paper.
         width: "small" or "large", the VAE's.
-        batch_size: B, at most N.
+        batch_size: B, at most N; small, since a flat network over B x D latents grows with B.
         epochs_per_episode: At least 1.
         delta_scale: kappa, above 0.
         reward_scale: lambda, above 0.
@@ -93,7 +93,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         size: int = 32,
         latent_dim: int = 300,
         width: Width = "small",
-        batch_size: int = 8,
+        batch_size: int = 4,
         epochs_per_episode: int = 10,
         delta_scale: float = 0.1,
         reward_scale: float = 0.01,

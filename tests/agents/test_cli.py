@@ -9,8 +9,8 @@ from PIL import Image
 
 from agents import cli, load_run
 from agents.cli import COMMANDS, main
+from agents.main_job import train
 from agents.synth import SynthArgs
-from agents.train import train
 from agents.train_args import TrainArgs
 from vae.images.synthetic import DEFECTS, generate
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.journal import METRICS
-from agents.train import train
+from agents.main_job import train
 from agents.train_args import TrainArgs
 
 QUICK = {"images": 24, "size": 32, "epochs": 6, "batch_size": 4, "latent_dim": 5, "device": "cpu"}

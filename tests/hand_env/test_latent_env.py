@@ -58,7 +58,7 @@ def test_make_gives_the_environment_with_synthetic_hands(name):
     env = gym.make(name, n_images=8, latent_dim=5)
     assert isinstance(env.unwrapped, HandLatentEnv)
     observation, info = env.reset(seed=0)
-    assert observation.shape == (8, 5)
+    assert observation.shape == (4, 5)
     assert observation.dtype == np.float32
     assert info == {"epoch": 1}
     assert env.observation_space.contains(observation)

@@ -43,8 +43,9 @@ def test_weights_come_from_the_seed_and_leave_the_global_random_state_alone():
     assert all(p.isfinite().all() for p in first.parameters())
 
 
-def test_the_large_model_at_64_pixels_has_fourteen_million_parameters():
-    assert count_parameters(build_vae(VAEConfig(64, 300, "large"), 0)) == 13_958_436
+@pytest.mark.parametrize(("width", "parameters"), [("small", 3_882_660), ("large", 13_958_436)])
+def test_the_models_at_64_pixels_have_the_readme_s_number_of_parameters(width, parameters):
+    assert count_parameters(build_vae(VAEConfig(64, 300, width), 0)) == parameters
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_learning_rate_rises_then_falls_to_a_hundredth():
     assert rates[10] == pytest.approx(1.0)
     assert rates[505] == pytest.approx(0.505, abs=1e-3)
     assert rates[1000] == pytest.approx(0.01)
-    assert all(a >= b for a, b in itertools.pairwise(rates))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 @pytest.mark.parametrize(
