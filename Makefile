@@ -4,14 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= synthetic
 OUT ?= runs/demo
-DEMO_SYNTHETIC := --images 6000 --epochs 13
-DEMO_PHOTOGRAPHS := --epochs 50
+PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
+DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13,--epochs 50)
 
 .PHONY: demo test check format clean
 
+# A demo that was stopped goes on; a finished one, or one on other pictures, is begun anew (only runs/demo is removed).
 demo: .venv/installed
-	$(BIN)/handlatent train --data $(DATA) $(if $(filter synthetic,$(DATA)),$(DEMO_SYNTHETIC),$(DEMO_PHOTOGRAPHS)) \
-		--agent sac --seed 0 --device cpu --out $(OUT)
+	@if [ -f $(OUT)/config.json ] && [ ! -f $(OUT)/report.json ] && grep -qF '"data": "$(PICTURES)"' $(OUT)/config.json; \
+	then $(BIN)/handlatent train --resume $(OUT); \
+	else { [ $(OUT) != runs/demo ] || rm -rf runs/demo; } && $(BIN)/handlatent train --data $(PICTURES) $(DEMO) --agent sac --device cpu --out $(OUT); fi
 	@echo "Look at $(OUT)/grid.png and $(OUT)/report.json."
 
 test: .venv/installed

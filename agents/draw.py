@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from simple_parsing import field, flag
 from torch import Tensor
 
-from agents.run_folder import Run, load_run
+from agents.run_folder import Run, claim_for_pictures, load_run
 from hand_env import image_grid
 from vae.images import to_float, to_uint8
 from vae.prior import Sampler, StandardNormal
@@ -50,9 +50,9 @@ def generate(args: GenerateArgs) -> Path:
     if args.n < 1:
         raise ValueError(f"--n must be at least 1, got {args.n!r}.")
     run = load_run(args.run)
+    claim_for_pictures(args.out)
     sampler: Sampler = run.sampler if args.sampler == "mixture" else StandardNormal(run.vae.config.latent_dim)
     pictures = draw(run, sampler.sample(args.n, args.seed), with_agent=args.agent)
-    args.out.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")
     Image.fromarray(image_grid(_enlarged(pictures))).save(args.out / "grid.png")

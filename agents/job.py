@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
+from safetensors import SafetensorError
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -33,7 +34,11 @@ from vae.prior import Mixture
 
 
 class Interrupted(Exception):
-    """Say that the user pressed Ctrl-C and the run was saved."""
+    """Say that the user pressed Ctrl-C, that the run was saved, and how to go on."""
+
+    def __init__(self, run: Path) -> None:
+        """Name the run's folder."""
+        super().__init__(f"Stopped and saved. Continue with: {run_folder.command('train', '--resume', run)}")
 
 
 class Job:
@@ -73,6 +78,8 @@ class Job:
         self.steps_at_checkpoint = -1 if state is None else self.trainer.steps_done
         self.last_checkpoint = time.monotonic()
         self.checkpoint_due = self.stop_requested = False
+        if args.resume is None:
+            self._write_config()  # last: a setting that was refused above leaves the folder free for another try
 
     def train(self) -> None:
         """Take the steps that are left; Ctrl-C saves and raises `Interrupted`."""
@@ -90,7 +97,7 @@ class Job:
             else:
                 self._loop(self.agent, left)
             if self.stop_requested and self.trainer.steps_done < self.trainer.total_steps:
-                raise Interrupted(f"Stopped and saved. Continue with: handlatent train --resume {self.run}")
+                raise Interrupted(self.run)
         finally:
             if before is not None:
                 signal.signal(signal.SIGINT, before)
@@ -133,23 +140,28 @@ class Job:
             save_tensors(self.run / run_folder.AGENT_WEIGHTS, self.agent.policy.state_dict())
             self.agent.save(self.run / "agent.zip")
         save_text(self.run / "metrics.csv", metrics_csv(self.journal.rows))
-        draw_both(run_folder.load_run(self.run), n=20, seed=self.args.seed, path=self.run / "grid.png")
-        save_json(self.run / run_folder.REPORT, self._report(time.monotonic() - began))
+        draw_both(run_folder.read_parts(self.run), n=20, seed=self.args.seed, path=self.run / "grid.png")
+        save_json(self.run / run_folder.REPORT, self._report(self.journal.seconds_before + time.monotonic() - began))
         shutil.rmtree(self.run / run_folder.CHECKPOINTS)
+
+    def _write_config(self) -> None:
+        settings = {item.name: getattr(self.args, item.name) for item in fields(self.args)}
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+        config = {"settings": plain, "versions": run_folder.versions(), "pictures_sha256": self.digest}
+        save_json(self.run / run_folder.CONFIG, config)
 
     def _checkpoint(self) -> dict[str, Any] | None:
         if self.args.resume is None:
-            settings = {item.name: getattr(self.args, item.name) for item in fields(self.args)}
-            plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-            config = {"settings": plain, "versions": run_folder.versions(), "pictures_sha256": self.digest}
-            save_json(self.run / run_folder.CONFIG, config)
             return None
         if run_folder.read_config(self.run)["pictures_sha256"] != self.digest:
             raise ValueError(
                 f"The pictures in '{self.args.data}' are not those that '{self.run}' was trained on. Put them back."
             )
         path = latest_checkpoint(self.run / run_folder.CHECKPOINTS)
-        return None if path is None else load_checkpoint(path)
+        try:
+            return None if path is None else load_checkpoint(path)
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to begin anew.") from error
 
     def _agent(self) -> NoAction | RandomAction | SAC:
         space = self.env.action_space

@@ -63,7 +63,7 @@ class Journal:
         self.rows: list[dict[str, float]] = []
         self.sums = dict.fromkeys(_SUMMED, 0.0)
         self.agent_log: dict[str, float] = {}
-        self.started, self.images_before = time.monotonic(), 0
+        self.started, self.seconds_before = time.monotonic(), 0.0
         self._bar: tqdm[Any] | None = None
         self._writer: SummaryWriter | None = None
 
@@ -72,17 +72,28 @@ class Journal:
         """Pictures trained on so far, earlier parts of a resumed run included."""
         return self.trainer.steps_done * self.trainer.config.batch_size
 
+    @property
+    def seconds(self) -> float:
+        """Time spent on training so far, earlier parts of a resumed run included."""
+        return self.seconds_before + time.monotonic() - self.started
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far, the running epoch's sums, and the agent's last values."""
-        return {"rows": [dict(row) for row in self.rows], "sums": dict(self.sums), "agent_log": dict(self.agent_log)}
+        """Return the rows so far, the running epoch's sums, the agent's last values, and the time spent."""
+        return {
+            "rows": [dict(row) for row in self.rows],
+            "sums": dict(self.sums),
+            "agent_log": dict(self.agent_log),
+            "seconds": self.seconds,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned; rows written after it are dropped."""
         self.rows, self.sums, self.agent_log = state["rows"], state["sums"], state["agent_log"]
+        self.seconds_before = state["seconds"]
 
     def open(self) -> None:
         """Start the clock, the progress bar and the TensorBoard file."""
-        self.started, self.images_before = time.monotonic(), self.images_seen
+        self.started = time.monotonic()
         total = self.trainer.total_steps * self.trainer.config.batch_size
         self._bar = tqdm(total=total, initial=self.images_seen, unit="img", smoothing=0.05, dynamic_ncols=True)
         self._writer = SummaryWriter(str(self.run), purge_step=len(self.rows) + 1)
@@ -124,7 +135,7 @@ class Journal:
         row = {name: self.sums[name] / trainer.steps_per_epoch for name in _SUMMED[:3]}
         row |= {"epoch": trainer.epoch, "reward": self.sums["reward"]}
         row["learning_rate"] = learning_rate(trainer.steps_done, trainer.total_steps, trainer.config)
-        row["images_per_second"] = (self.images_seen - self.images_before) / (time.monotonic() - self.started)
+        row["images_per_second"] = self.images_seen / self.seconds
         row |= self.agent_log
         looks = trainer.epoch % max(1, epochs // 50) == 0 or trainer.epoch == epochs
         if looks and len(self.validation):

@@ -1,14 +1,17 @@
 """The main job: train a VAE on pictures of hands while an agent acts on its latents, then draw new hands."""
 
+import shutil
 import time
 from dataclasses import fields, replace
 from pathlib import Path
 
 from agents import run_folder
-from agents.job import Job
-from agents.pictures import Choice, gather
+from agents.job import Interrupted, Job
+from agents.pictures import SYNTHETIC, Choice, gather
 from agents.train_args import TrainArgs
 from vae.device import resolve_device
+from vae.model import VAEConfig
+from vae.training import TrainingConfig
 
 
 def train(args: TrainArgs) -> Path:
@@ -31,7 +34,9 @@ def train(args: TrainArgs) -> Path:
         args = resumed(args)
     else:
         run_folder.claim(args.out)
-    resolve_device(args.device)
+        if args.data != SYNTHETIC:
+            args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start in another folder
+    _check(args)
     pictures = gather(_choice(args))
     for note in pictures.notes:
         print(note)
@@ -40,7 +45,10 @@ def train(args: TrainArgs) -> Path:
         print(f"Minibatches of {args.batch_size}: there are no more pictures to train on.")
     job = Job(args, pictures)
     job.train()
-    job.finish(began)
+    try:
+        job.finish(began)
+    except KeyboardInterrupt:
+        raise Interrupted(args.out) from None
     return args.out
 
 
@@ -64,9 +72,22 @@ def resumed(args: TrainArgs) -> TrainArgs:
             raise ValueError(f"--resume takes all settings but --device from the run; leave {flag} out.")
     settings = run_folder.read_config(run)["settings"]
     if (run / run_folder.REPORT).is_file():
-        raise ValueError(f"The run '{run}' is finished. Draw from it with 'handlatent generate {run}'.")
-    device = settings["device"] if args.device == "auto" else args.device
-    return TrainArgs(**{**settings, "device": device, "out": run, "resume": run})
+        shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # if it was killed before it could do that
+        raise ValueError(f"The run '{run}' is finished. Draw from it with: {run_folder.command('generate', run)}")
+    device = settings.get("device", "auto") if args.device == "auto" else args.device
+    try:
+        return TrainArgs(**{**settings, "device": device, "out": run, "resume": run})
+    except TypeError as error:
+        raise ValueError(f"The run '{run}' is of another version or damaged: {error}.") from error
+
+
+def _check(args: TrainArgs) -> None:
+    """Refuse wrong settings now, not after the pictures have been read."""
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {args.seed!r}.")
+    resolve_device(args.device)
+    VAEConfig(args.size, args.latent_dim, args.width)
+    TrainingConfig(args.epochs, args.batch_size, args.learning_rate)
 
 
 def _choice(args: TrainArgs) -> Choice:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from vae.images import ImageSet, load_images, split_by_group
@@ -79,11 +78,12 @@ def gather(choice: Choice) -> Pictures:
 
 
 def _synthetic(choice: Choice) -> ImageSet:
+    for name in ("side", "hand", "accessories", "irregularities"):
+        if getattr(choice, name) not in ("all", "include"):
+            raise ValueError(f"--{name} can be chosen for 11k Hands only, got {getattr(choice, name)!r}. Leave it out.")
     n = 2000 if choice.images is None else choice.images
     names = tuple(f"{i:06d}" for i in range(n))
-    return ImageSet(
-        generate(n, choice.size, seed=choice.seed, progress=True).images.to(torch.uint8), names, names, names
-    )
+    return ImageSet(generate(n, choice.size, seed=choice.seed, progress=True).images, names, names, names)
 
 
 def _photographs(choice: Choice) -> ImageSet:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import platform
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from agents.baselines import NoAction, RandomAction
@@ -73,11 +75,23 @@ def claim(folder: Path) -> None:
     """
     if (folder / CONFIG).exists():
         raise ValueError(
-            f"--out '{folder}' already holds a run. Continue it with --resume '{folder}', or choose another --out."
+            f"--out '{folder}' already holds a run. Choose another --out, or continue that run with: "
+            + command("train", "--resume", folder)
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out '{folder}' is a file. Choose a folder.")
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def claim_for_pictures(folder: Path) -> None:
+    """Make a folder for pictures.
+
+    Raises:
+        ValueError: If it holds a run, or pictures of an earlier command, or is not a folder.
+    """
+    claim(folder)
+    if any(folder.glob("hand-*.png")):
+        raise ValueError(f"--out '{folder}' already holds pictures. Choose another --out, or move them away.")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -89,13 +103,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(
-            f"'{folder}' is not a run: it has no {CONFIG}. Make one with 'handlatent train --out {folder}'."
+            f"'{folder}' is not a run: it has no {CONFIG}. Make one with: {command('train', '--out', folder)}"
         )
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"'{path}' is damaged: {error}. Train the run anew into another folder.") from error
-    if not isinstance(config, dict) or "settings" not in config:
+    if not isinstance(config, dict) or not {"settings", "pictures_sha256"} <= set(config):
         raise ValueError(f"'{path}' is not of a run: it has no settings. Train one into another folder.")
     return config
 
@@ -112,12 +126,28 @@ def load_run(folder: Path) -> Run:
     Raises:
         ValueError: If the folder is not a run, or the run is not finished.
     """
+    read_config(folder)
+    if not (folder / REPORT).is_file():
+        advice = command("train", "--resume", folder)
+        raise ValueError(f"The run '{folder}' is not finished. Continue it with: {advice}")
+    try:
+        return read_parts(folder)
+    except (KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"The run '{folder}' is damaged: {error}. Train it anew into another folder.") from error
+
+
+def read_parts(folder: Path) -> Run:
+    """Read a run's parts, whether or not its report is written already; see `load_run`."""
     settings = read_config(folder)["settings"]
-    if not (folder / VAE_WEIGHTS).is_file():
-        raise ValueError(f"The run '{folder}' is not finished. Continue it with 'handlatent train --resume {folder}'.")
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
     vae.load_state_dict(load_file(folder / VAE_WEIGHTS))
     return Run(settings, vae.eval(), Mixture.load(folder / SAMPLER), _agent(folder, settings))
+
+
+def command(*words: object) -> str:
+    """Spell a `handlatent` command as the user can type it, by the path that this one was started with."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "handlatent" else "handlatent"
+    return shlex.join([program, *map(str, words)])
 
 
 def _version(package: str) -> str:

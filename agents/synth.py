@@ -8,6 +8,7 @@ from typing import Literal
 from PIL import Image
 from simple_parsing import flag
 
+from agents.run_folder import claim_for_pictures
 from vae.images.synthetic import generate
 
 
@@ -54,6 +55,7 @@ def synth(args: SynthArgs) -> Path:
     Raises:
         ValueError: If a setting is out of its range.
     """
+    claim_for_pictures(args.out)
     hands = generate(
         args.n,
         args.size,
@@ -63,7 +65,6 @@ def synth(args: SynthArgs) -> Path:
         sleeves=args.sleeves,
         progress=True,
     )
-    args.out.mkdir(parents=True, exist_ok=True)
     joints = [f"joint_{joint}_{axis}" for joint in range(21) for axis in "xy"]
     with (args.out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -68,7 +68,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         epochs_per_episode: At least 1.
         delta_scale: kappa, above 0.
         reward_scale: lambda, above 0.
-        training: Further fields of `vae.TrainingConfig`, by name.
+        training: Further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size.
         device: "cpu", "cuda", "cuda:N" or "auto". Only the CPU repeats an episode bit for bit.
         render_mode: None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents.
 
@@ -114,13 +114,17 @@ class HandLatentEnv(gym.Env[Array, Array]):
             images = generate(n_images, size, seed=0).images
         self.images = torch.as_tensor(images)
         self.vae_config = VAEConfig(int(self.images.shape[-1]), latent_dim, width)
-        self.training = TrainingConfig(**{**(training or {}), "epochs": epochs_per_episode, "batch_size": batch_size})
+        further = dict(training or {})
+        if {"epochs", "batch_size"} & set(further):
+            raise ValueError(f"training must leave epochs and batch_size to arguments of their own, got {further!r}.")
+        self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
         check_images(self.images, self.vae_config.size, batch_size)
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
         shape = (batch_size, latent_dim)
         self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
         self._trainer: Trainer | None = None
+        self._ended = False
         self._reward: LossChange | None = None
 
     @property
@@ -145,6 +149,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             The first observation, (B, D) float32, and info.
         """
         super().reset(seed=seed)
+        self._ended = False
         state = (options or {}).get("state")
         episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
         self._trainer = Trainer(
@@ -168,20 +173,21 @@ class HandLatentEnv(gym.Env[Array, Array]):
             Observation, reward, terminated, truncated, info; see the class.
 
         Raises:
-            gymnasium.error.ResetNeeded: Before the first reset.
+            gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
             ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
         """
+        if self._ended:
+            raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
         losses = self.trainer.step(shift)
         terms = self._score(losses, epoch)
-        if not math.isfinite(sum(terms.values())):
-            return np.zeros(self._shape, np.float32), self.DIVERGENCE_REWARD, True, False, {"epoch": epoch}
-        truncated = self.trainer.epoch >= self.training.epochs
         observation = self._observe()
-        if not np.isfinite(observation).all():
+        if not (math.isfinite(sum(terms.values())) and np.isfinite(observation).all()):
+            self._ended = True
             return np.zeros(self._shape, np.float32), self.DIVERGENCE_REWARD, True, False, {"epoch": epoch}
-        reward = -self.reward_scale * terms["loss_change_nats"]
+        self._ended = truncated = self.trainer.epoch >= self.training.epochs
+        reward = -self.reward_scale * terms["loss_change_nats"] + 0.0  # + 0.0: no minus before a zero
         return observation, reward, False, truncated, {**terms, "epoch": epoch}
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -198,13 +204,12 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self._trainer = self._reward = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the running episode as nested dicts of tensors and numbers, to continue it with `reset`."""
-        assert self._reward is not None or self.trainer, "set together"
-        reward = self._reward
+        """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
+        trainer, reward = self.trainer, self._reward
         assert reward is not None, "set with the trainer"
         return {
-            "trainer": self.trainer.state_dict(),
-            "last_loss": reward.last_loss,
+            "trainer": trainer.state_dict(),
+            "last_loss": reward.last_loss.copy(),
             "pays_first_epoch": reward.pays_first_epoch,
         }
 

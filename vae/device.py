@@ -22,7 +22,5 @@ def resolve_device(name: str) -> str:
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()) or (kind == "cpu" and number):
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {name!r}.")
     if kind == "cuda" and int(number or 0) >= count:
-        raise ValueError(
-            f"device {name!r} is not on this machine, which has {count} CUDA devices. Use 'auto' or 'cpu'."
-        )
+        raise ValueError(f"device {name!r} is not on this machine, which has {count} CUDA devices. Use 'cpu'.")
     return name

@@ -38,7 +38,7 @@ def measure(vae: VAE, images: Tensor, generator: torch.Generator, batch_size: in
         vae: The model.
         images: (image, 3, S, S) uint8 on the model's device.
         generator: Of the latent noise, on the same device.
-        batch_size: Pictures at a time; of no influence but on memory.
+        batch_size: Pictures at a time; another one draws other noise.
 
     Returns:
         Losses of all pictures, in order.

@@ -5,7 +5,7 @@ its own picture alone, which is what lets an agent be paid per picture. Residual
 very deep VAEs (Child 2021).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, cast, get_args
 
@@ -50,10 +50,6 @@ class VAEConfig:
             raise ValueError(f"VAEConfig.width must be one of {tuple(_CHANNELS)}, got {self.width!r}.")
         if not 1 <= self.latent_dim <= 4096:
             raise ValueError(f"VAEConfig.latent_dim must lie in 1..4096, got {self.latent_dim!r}. 300 is the paper's.")
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields as JSON can hold them."""
-        return asdict(self)
 
 
 class Residual(nn.Module):
@@ -136,18 +132,12 @@ class VAE(nn.Module):
 
     log_variance: Tensor
 
-    def __init__(self, config: VAEConfig, encoder: nn.Module | None = None, decoder: nn.Module | None = None) -> None:
-        """Build the two halves, or take the caller's own.
-
-        Args:
-            config: Size, latent dimensions and width.
-            encoder: Maps (batch, 3, S, S) in [0, 1] to two (batch, latent): means and log-variances.
-            decoder: Maps (batch, latent) to (batch, 3, S, S).
-        """
+    def __init__(self, config: VAEConfig) -> None:
+        """Build the two halves; see `VAEConfig`."""
         super().__init__()
         self.config = config
-        self.encoder = encoder or Encoder(config)
-        self.decoder = decoder or Decoder(config)
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
         self.register_buffer("log_variance", torch.tensor(-2.0))  # about that of raw pixels
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:

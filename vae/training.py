@@ -7,8 +7,9 @@ Every random number comes from (seed, purpose, step) and nothing else, so a trai
 optimiser and its step count: there are no random states to carry.
 """
 
+import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vae.evaluation import Losses, measure
-from vae.images.augment import random_affine, warp
+from vae.images.augment import augment
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
@@ -32,7 +33,7 @@ class TrainingConfig:
     """Say how to train.
 
     Attributes:
-        epochs: >= 1, passes over the training pictures; the learning rate has decayed to nothing after them.
+        epochs: >= 1, passes over the training pictures; the learning rate has decayed to a hundredth after them.
         batch_size: B >= 1, pictures a minibatch, at most as many as there are.
         learning_rate: > 0, AdamW's peak.
         warmup_steps: >= 0, optimiser steps over which the learning rate rises from 0, at most a tenth of all.
@@ -64,10 +65,6 @@ class TrainingConfig:
         if not 0 <= self.averaging < 1:
             raise ValueError(f"TrainingConfig.averaging must lie in [0, 1), got {self.averaging!r}.")
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields as JSON can hold them."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class _Minibatch:
@@ -98,7 +95,7 @@ class Trainer:
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average)
-        self._parameters = list(self.vae.parameters())  # to walk the modules at every step would take milliseconds
+        self._parameters = list(self.vae.parameters())  # once: to walk the modules for them takes a millisecond
         fused = {"fused": True} if self.device.type == "cuda" else {}
         self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), **fused)
         self.steps_done = 0
@@ -146,7 +143,6 @@ class Trainer:
         assert batch is not None, "encode() fills it"
         mean = batch.mean if shift is None else batch.mean + shift
         noise = torch.randn(mean.shape, generator=self._generator(_LATENT), device=self.device)
-        self.vae.train()
         reconstruction, kl, squared_error = self._decode_and_score(mean, batch.log_var, noise, batch.images)
         self._descend((reconstruction + kl).mean() / batch.images[0].numel())
         with torch.no_grad():
@@ -158,14 +154,15 @@ class Trainer:
         return Losses(batch.index, reconstruction.detach(), kl.detach())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a resumed run needs, as nested dicts of tensors and numbers; the pictures are not in it."""
-        return {
+        """Copy all that a resumed run needs into nested dicts of tensors and numbers; the pictures are not in it."""
+        state = {
             "vae": self.vae.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "steps_done": self.steps_done,
             "seed": self.seed,
         }
+        return copy.deepcopy(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned, exactly where it was.
@@ -175,7 +172,7 @@ class Trainer:
         """
         self.vae.load_state_dict(state["vae"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would keep the tensors
         self.steps_done, self.seed = state["steps_done"], state["seed"]
         self._pending = None
 
@@ -204,7 +201,7 @@ class Trainer:
         index = self._order(self.steps_done)
         images = to_float(self.images[index]).contiguous(memory_format=torch.channels_last)
         if self.config.augment:
-            images = warp(images, random_affine(len(index), self._generator(_AUGMENT), self.device))
+            images = augment(images, self._generator(_AUGMENT))
         mean, log_var = self._encode_images(images)
         return _Minibatch(index, images, mean, log_var)
 

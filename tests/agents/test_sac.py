@@ -16,6 +16,16 @@ def test_stock_sac_trains_on_the_environment(make_env):
     assert model.num_timesteps == 12
 
 
+def test_the_last_step_of_an_episode_is_stored_as_cut_off_and_not_as_terminal(make_env):
+    model = make_sac(make_env(epochs_per_episode=2), seed=0, **TINY)
+    model.learn(14)  # an episode of ten steps and a little more
+    buffer = model.replay_buffer
+    assert buffer.timeouts[:14, 0].tolist() == [0.0] * 9 + [1.0] + [0.0] * 4
+    samples = buffer._get_samples(np.arange(14))
+    assert samples.dones.sum() == 0  # so the target is bootstrapped there
+    assert not np.array_equal(buffer.next_observations[9], buffer.observations[10])
+
+
 def test_make_sac_fits_its_replay_buffer_in_memory(make_env):
     buffer = make_sac(make_env(batch_size=20, latent_dim=300), seed=0).replay_buffer
     arrays = (buffer.observations, buffer.next_observations, buffer.actions)

@@ -18,7 +18,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.journal import METRICS
 from agents.main_job import train
+from agents.sac import SETTINGS
 from agents.train_args import TrainArgs
+
+
+@pytest.fixture(autouse=True)
+def sac_learns_early(monkeypatch):
+    monkeypatch.setitem(SETTINGS, "learning_starts", 8)  # in this process; runs in processes of their own are longer
+
 
 QUICK = {"images": 24, "size": 32, "epochs": 6, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
 RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}
@@ -65,6 +72,8 @@ def test_a_run_folder_holds_all_that_is_needed_to_repeat_the_run(tmp_path, agent
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     assert list(rows[0]) == list(METRICS)
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    for column in ("entropy_coefficient", "critic_loss", "actor_loss"):
+        assert (rows[-1][column] != "") == (agent == "sac")
     report = json.loads((run / "report.json").read_text())
     assert report["pictures"]["images"] == 24
     assert report["pictures"]["train"] + report["pictures"]["validation"] + report["pictures"]["test"] == 24
@@ -108,12 +117,11 @@ def test_a_killed_run_resumes_and_ends_bit_for_bit_as_if_it_had_not_been_killed(
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["none", "sac"])
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(tmp_path, agent):
-    settings = flags(**{**QUICK, "epochs": 60}, agent=agent)
+    settings = flags(**{**QUICK, "epochs": 60}, agent=agent, checkpoint_seconds=0)
     subprocess.run(command("train", *settings, "--out", tmp_path / "whole"), check=True, capture_output=True)
     stopped = tmp_path / "stopped"
     process = start("train", *settings, "--out", stopped)
-    wait_for(stopped / "checkpoints")
-    time.sleep(0.7)
+    wait_for_step(stopped / "checkpoints", 110)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 130, errors
@@ -121,6 +129,12 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(tmp_path,
     assert "Traceback" not in errors
     subprocess.run(command("train", "--resume", stopped), check=True, capture_output=True)
     assert_same_results(tmp_path / "whole", stopped)
+
+
+def test_a_diverging_vae_ends_the_run_with_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("vae.training.gaussian_reconstruction", lambda decoded, *_: decoded.sum((1, 2, 3)) * torch.nan)
+    with pytest.raises(ValueError, match=r"The VAE diverged in epoch 1 of .*\. Lower --learning-rate, now 0\.0005"):
+        train(TrainArgs(**QUICK, agent="sac", out=tmp_path / "run"))
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_from_its_settings(tmp_path):

@@ -1,5 +1,6 @@
 import copy
 import itertools
+import pickle
 import warnings
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 import hand_env
 from hand_env import HandLatentEnv
+from hand_env.latent_env import N_RENDERED
 from vae.model import build_vae
 from vae.training import Trainer, TrainingConfig
 
@@ -201,6 +203,35 @@ def test_step_before_reset_raises(make_env):
         make_env().step(np.zeros((4, 6), np.float32))
 
 
+def test_step_after_the_end_of_an_episode_raises_until_the_next_reset(make_env):
+    env = make_env()
+    episode(env)
+    with pytest.raises(gym.error.ResetNeeded, match="The episode has ended"):
+        env.step(np.zeros((4, 6), np.float32))
+    env.reset()
+    assert env.step(np.zeros((4, 6), np.float32))[4]["epoch"] == 1
+
+
+def test_a_state_is_a_copy_that_later_steps_leave_alone(make_env):
+    env, zeros = make_env(), np.zeros((4, 6), np.float32)
+    env.reset(seed=0)
+    for _ in range(6):
+        env.step(zeros)
+    state = env.state_dict()
+    first = [env.step(zeros)[1:] for _ in range(4)]
+    for _ in range(2):
+        env.reset(options={"state": state})
+        assert [env.step(zeros)[1:] for _ in range(4)] == first
+
+
+def test_a_pickled_environment_goes_on_where_it_was(make_env):
+    env, zeros = make_env(), np.zeros((4, 6), np.float32)
+    env.reset(seed=0)
+    env.step(zeros)
+    copy_of_env = pickle.loads(pickle.dumps(env))
+    assert copy_of_env.step(zeros)[1:] == env.step(zeros)[1:]
+
+
 def test_a_state_continues_the_episode_where_it_was(make_env):
     whole, cut = make_env(), make_env()
     actions = np.random.default_rng(0).uniform(-1, 1, (15, 4, 6)).astype(np.float32)
@@ -236,6 +267,7 @@ def test_render_gives_a_grid_of_samples_and_none_without_a_mode(make_env):
         ({"batch_size": 0}, "TrainingConfig.batch_size must be at least 1, got 0"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
+        ({"training": {"epochs": 3}}, "training must leave epochs and batch_size to arguments of their own"),
         ({"batch_size": 21}, "batch_size must be at most the number of training images, 20, got 21"),
     ],
 )
@@ -247,6 +279,8 @@ def test_a_wrong_argument_raises(make_env, settings, message):
 def test_the_docstring_s_numbers_are_the_code_s(make_env):
     manual = HandLatentEnv.__doc__
     assert f"`DIVERGENCE_REWARD`, {HandLatentEnv.DIVERGENCE_REWARD:.0f}" in manual
-    assert "a grid of 16 pictures" in manual
+    assert f"a grid of {N_RENDERED} pictures" in manual
     space = make_env().action_space
-    assert (space.low.min(), space.high.max()) == (-1, 1)
+    assert f"Box({space.low.min():.0f}, {space.high.max():.0f}, (B, D), {space.dtype})" in manual
+    observed = make_env().observation_space
+    assert f"Box({observed.low.min()}, {observed.high.max()}, (B, D), {observed.dtype})" in manual

@@ -82,16 +82,14 @@ def test_a_trainer_resumed_from_its_state_goes_on_bit_for_bit(tiny_images, pendi
         whole.step()
     if pending:
         whole.encode()
-    state = {key: value for key, value in whole.state_dict().items()}
-    copy = make_trainer(tiny_images, seed=0)
-    copy.load_state_dict({**state, "vae": {k: v.clone() for k, v in state["vae"].items()}})
-    resumed, continued = [copy.step().total for _ in range(5)], None
-    # the optimiser's tensors are shared by a state dict, so the copy is compared with a third run from the beginning
-    fresh = make_trainer(tiny_images)
-    continued = [fresh.step().total for _ in range(12)][7:]
+    state = whole.state_dict()
+    continued = [whole.step().total for _ in range(5)]
+    copy = make_trainer(tiny_images)
+    copy.load_state_dict(state)
+    resumed = [copy.step().total for _ in range(5)]
     assert equal(resumed, continued)
-    assert equal(weights(copy), weights(fresh))
-    assert equal(copy.averaged_vae.parameters(), fresh.averaged_vae.parameters())
+    assert equal(weights(copy), weights(whole))
+    assert equal(copy.averaged_vae.parameters(), whole.averaged_vae.parameters())
 
 
 def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):

@@ -13,6 +13,7 @@ from vae.images.resize import resize
 MIN_SIDE = 8  # pixels; a picture with a shorter side shows no hand
 MAX_ASPECT = 4  # longer to shorter side; a thinner picture would need a huge square around it
 DETAIL = 3  # times the asked size: what a picture is decoded at, at least, to be cropped without loss
+UNREADABLE = "cannot be read"  # a reason that lies in the file system, not in the picture
 
 Pixels = NDArray[np.uint8]
 Prepare = Callable[[Pixels], Pixels]
@@ -45,12 +46,12 @@ def decode_picture(path: Path, size: int, prepare: Prepare) -> Pixels:
             _check_size(image)
             image.draft("RGB", (DETAIL * size, DETAIL * size))  # shrinks a large JPEG while it decodes
             rgb = _to_rgb(ImageOps.exif_transpose(image))
-    except PictureError:
+        rgb = rgb.reduce(max(1, min(rgb.size) // (DETAIL * size)))
+        return np.ascontiguousarray(resize(prepare(np.asarray(rgb)), size, size).transpose(2, 0, 1))
+    except (PictureError, MemoryError):
         raise
     except Exception as error:  # a file from anywhere makes Pillow raise almost anything
         raise PictureError(_reason(error)) from error
-    rgb = rgb.reduce(max(1, min(rgb.size) // (DETAIL * size)))
-    return np.ascontiguousarray(resize(prepare(np.asarray(rgb)), size, size).transpose(2, 0, 1))
 
 
 def check_file(path: Path) -> None:
@@ -106,5 +107,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"is too large to be decoded safely (more than {Image.MAX_IMAGE_PIXELS} pixels)"
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read ({error.strerror})"
+        return f"{UNREADABLE} ({error.strerror})"
     return f"is damaged ({error or type(error).__name__})"

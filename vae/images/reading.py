@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae.images.cache import cache_folder, load_cached, store_cached
-from vae.images.decode import PictureError, Prepare, check_file, decode_picture
+from vae.images.decode import UNREADABLE, PictureError, Prepare, check_file, decode_picture
 from vae.images.image_set import Problem
 
 MAX_THREADS = 16  # more than these wait for one another
@@ -62,7 +62,8 @@ def read_pictures(
     cached = load_cached(file, len(paths), size)
     if cached is None:
         cached = _decode(paths, size, prepare, progress)
-        store_cached(file, *cached)
+        if not any(reason.startswith(UNREADABLE) for reason in cached[1].values()):  # that may be mended by next time
+            store_cached(file, *cached)
     pixels, reasons = cached
     problems = tuple(Problem(names[index], reason) for index, reason in sorted(reasons.items()))
     _report(problems, len(paths))
