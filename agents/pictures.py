@@ -82,6 +82,8 @@ def _synthetic(choice: Choice) -> ImageSet:
         if getattr(choice, name) not in ("all", "include"):
             raise ValueError(f"--{name} can be chosen for 11k Hands only, got {getattr(choice, name)!r}. Leave it out.")
     n = 2000 if choice.images is None else choice.images
+    if n < 1:
+        raise ValueError(f"--images must be at least 1, got {n!r}.")
     names = tuple(f"{i:06d}" for i in range(n))
     return ImageSet(generate(n, choice.size, seed=choice.seed, progress=True).images, names, names, names)
 

@@ -91,6 +91,9 @@ def test_missing_data_and_too_many_images_are_one_sentence(capsys, tmp_path):
     assert "must be a folder of pictures" in absent
     for number in range(3):
         Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    assert fails(capsys, "train", "--images", 0, "--out", tmp_path / "run").endswith(
+        "--images must be at least 1, got 0."
+    )
     many = fails(capsys, "train", *QUICK, "--data", tmp_path, "--images", 4, "--out", tmp_path / "run")
     assert re.search(r"there are 3 pictures", many)
     assert not (tmp_path / "run" / "config.json").exists()
