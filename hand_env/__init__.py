@@ -4,7 +4,8 @@ import gymnasium as gym
 
 from hand_env.latent_env import HandLatentEnv
 from hand_env.rendering import image_grid
+from hand_env.rewards import REWARDS, Reward, Visit
 
 gym.register(id="HandLatent-v0", entry_point="hand_env.latent_env:HandLatentEnv")
 
-__all__ = ["HandLatentEnv", "image_grid"]
+__all__ = ["REWARDS", "HandLatentEnv", "Reward", "Visit", "image_grid"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hand_env.rendering import image_grid
-from hand_env.rewards import LossChange
+from hand_env.rewards import Reward, resolve_reward, validation_loss_change
+from hand_env.scoring import Scorer
 from vae.device import resolve_device
-from vae.evaluation import Losses
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate
 from vae.model import VAEConfig, Width, build_vae
@@ -41,10 +41,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
         Box(-inf, inf, (B, D), float32): the posterior means of the minibatch, before the shift.
 
     Reward
-        -lambda * B / N * mean over the minibatch of (l_i now - l_i at its last visit), lambda = `reward_scale`, l_i the
-        loss of picture i in nats (reconstruction + KL). Over an epoch this adds up to the paper's
-        R_t = -lambda * (L_t - L_(t-1)). Unbounded; 0 throughout the first epoch, unless an episode has only one: then
-        the losses measured at reset, without augmentation, stand in for L_0.
+        By default, "loss_change": -lambda * B / N * mean over the minibatch of (l_i now - l_i at its last visit),
+        lambda = `reward_scale`, l_i the loss of picture i in nats (reconstruction + KL). Over an epoch this adds up to
+        the paper's R_t = -lambda * (L_t - L_(t-1)). Unbounded; 0 throughout the first epoch, unless an episode has only
+        one: then the losses measured at reset, without augmentation, stand in for L_0.
+        "validation_loss_change" pays
+        -lambda * (V_t - V_(t-1)) at each epoch's end, V_t the mean loss of `validation_images` without an action, and 0
+        at other steps. "counterfactual" pays -lambda * mean over the minibatch of (l_i - l_i without the shift), the
+        same weights and noise: what the action itself did, 0 for zeros but for rounding. A function is given a `Visit`
+        and returns a number for each row, higher is better; lambda times their mean is paid.
 
     Starting state
         Fresh weights, optimiser and data order, all from the seed; or a state to continue from:
@@ -56,7 +61,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     Info
         `loss_nats`, `reconstruction_nats`, `kl_nats`: means over the minibatch (absent from reset's info, and after
-        divergence). `loss_change_nats`: the reward before -lambda. `epoch`: the running epoch, from 1.
+        divergence). `loss_change_nats`, `counterfactual_nats` and `validation_change_nats`: the rewards' terms before
+        -lambda, the last two where they are measured. `epoch`: the running epoch, from 1.
 
     Arguments:
         images: (N, 3, S, S) uint8 tensor or array, the training pictures; by default `n_images` synthetic hands.
@@ -67,7 +73,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
         batch_size: B, at most N; small, since a flat network over B x D latents grows with B.
         epochs_per_episode: At least 1.
         delta_scale: kappa, above 0.
+        reward: "loss_change", "validation_loss_change", "counterfactual", or a function of `hand_env.rewards.Visit`.
         reward_scale: lambda, above 0.
+        validation_images: (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them.
         training: Further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size.
         device: "cpu", "cuda", "cuda:N" or "auto". Only the CPU repeats an episode bit for bit.
         render_mode: None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents.
@@ -96,7 +104,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
         batch_size: int = 4,
         epochs_per_episode: int = 10,
         delta_scale: float = 0.1,
+        reward: str | Reward = "loss_change",
         reward_scale: float = 0.01,
+        validation_images: Tensor | NDArray[np.uint8] | None = None,
         training: Mapping[str, Any] | None = None,
         device: str = "cpu",
         render_mode: str | None = None,
@@ -119,13 +129,19 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise ValueError(f"training must leave epochs and batch_size to arguments of their own, got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
         check_images(self.images, self.vae_config.size, batch_size)
+        self.reward = resolve_reward(reward)
+        self.validation_images = None if validation_images is None else torch.as_tensor(validation_images)
+        if self.validation_images is not None:
+            check_images(self.validation_images, self.vae_config.size, 1)
+        elif self.reward is validation_loss_change:
+            raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
         shape = (batch_size, latent_dim)
         self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
         self._trainer: Trainer | None = None
         self._ended = False
-        self._reward: LossChange | None = None
+        self._scorer: Scorer | None = None
 
     @property
     def trainer(self) -> Trainer:
@@ -155,12 +171,10 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self._trainer = Trainer(
             build_vae(self.vae_config, episode_seed), self.images, self.training, episode_seed, self.device
         )
+        self._scorer = Scorer(self.reward, self._trainer, self.validation_images)
         if state is not None:
             self._trainer.load_state_dict(state["trainer"])
-            self._reward = LossChange(len(self.images), np.array(state["last_loss"]))
-            self._reward.pays_first_epoch = state["pays_first_epoch"]
-        else:
-            self._reward = LossChange(len(self.images), self._first_loss())
+            self._scorer.load_state_dict(state["scorer"])
         return self._observe(), {"epoch": self._trainer.epoch + 1}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
@@ -180,14 +194,16 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
-        losses = self.trainer.step(shift)
-        terms = self._score(losses, epoch)
+        scorer = self._scorer
+        assert scorer is not None, "set with the trainer"
+        losses = self.trainer.step(shift, measure_without=scorer.needs_loss_without)
+        score, terms = scorer.score(losses, epoch)
         observation = self._observe()
         if not (math.isfinite(sum(terms.values())) and np.isfinite(observation).all()):
             self._ended = True
             return np.zeros(self._shape, np.float32), self.DIVERGENCE_REWARD, True, False, {"epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
-        reward = -self.reward_scale * terms["loss_change_nats"] + 0.0  # + 0.0: no minus before a zero
+        reward = self.reward_scale * score + 0.0  # + 0.0: no minus before a zero
         return observation, reward, False, truncated, {**terms, "epoch": epoch}
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -201,17 +217,13 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     def close(self) -> None:
         """Let go of the VAE and its training state."""
-        self._trainer = self._reward = None
+        self._trainer = self._scorer = None
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
-        trainer, reward = self.trainer, self._reward
-        assert reward is not None, "set with the trainer"
-        return {
-            "trainer": trainer.state_dict(),
-            "last_loss": reward.last_loss.copy(),
-            "pays_first_epoch": reward.pays_first_epoch,
-        }
+        trainer, scorer = self.trainer, self._scorer
+        assert scorer is not None, "set with the trainer"
+        return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict()}
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -230,22 +242,6 @@ class HandLatentEnv(gym.Env[Array, Array]):
             worst = action.flat[np.argmax(~(np.abs(action) <= 1))]
             raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
         return torch.from_numpy(action.astype(np.float32)).to(self.device) * self.delta_scale
-
-    def _first_loss(self) -> NDArray[np.float64] | None:
-        if self.training.epochs > 1:
-            return None
-        return self.trainer.measure().total.double().cpu().numpy()
-
-    def _score(self, losses: Losses, epoch: int) -> dict[str, float]:
-        assert self._reward is not None, "set by reset"
-        parts = torch.stack([losses.reconstruction, losses.kl]).double().cpu().numpy()  # (2, batch)
-        change = self._reward.visit(losses.index.cpu().numpy(), parts.sum(0), first_epoch=epoch == 1)
-        return {
-            "loss_nats": float(parts.sum(0).mean()),
-            "reconstruction_nats": float(parts[0].mean()),
-            "kl_nats": float(parts[1].mean()),
-            "loss_change_nats": float(change.sum() / len(self.images)),
-        }
 
 
 def _check_above_zero(**values: float) -> None:

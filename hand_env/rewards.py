@@ -1,38 +1,76 @@
-"""What a step is paid for."""
+"""What a step is paid for: functions from what a step saw to a number for each row of the minibatch, higher is better.
+
+The environment pays `reward_scale` (the paper's lambda) times their mean over the rows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
 
-class LossChange:
-    """Pay for the change of each picture's loss since it was last seen.
 
-    The paper's reward is R_t = -lambda * (L_t - L_(t-1)), with L_t the mean loss of epoch t. Here L_t is the mean over
-    the pictures of their loss at their last visit in epoch t, so the changes of the visits of an epoch, each divided
-    by N, add up to L_t - L_(t-1): a sum that telescopes, whether or not B divides N.
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """Hold what is known of a minibatch after a step; all losses in nats.
+
+    Attributes:
+        loss: (batch,) float64, each picture's loss, its latent shifted by the agent.
+        loss_before: (batch,) float64, its loss at the last visit; the same as `loss` where there was none.
+        loss_without: (batch,) float64, what its loss would have been without the shift: the same weights, the same
+            noise. None unless the reward has an attribute `needs_loss_without` that is true.
+        share: B / N, the minibatch's share of the training set.
+        validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps.
     """
 
-    def __init__(self, n_images: int, first_loss: NDArray[np.float64] | None = None) -> None:
-        """Remember nothing yet, or the losses before the first epoch.
+    loss: Array
+    loss_before: Array
+    loss_without: Array | None
+    share: float
+    validation_change: float
 
-        Args:
-            n_images: N, pictures in the training set.
-            first_loss: (image,) float64, nats; they stand in for epoch 0. Without them the first epoch pays 0.
-        """
-        self.pays_first_epoch = first_loss is not None
-        self.last_loss = np.zeros(n_images) if first_loss is None else first_loss.astype(np.float64)
 
-    def visit(self, index: NDArray[np.int64], loss: NDArray[np.float64], first_epoch: bool) -> NDArray[np.float64]:
-        """Note the losses of a minibatch.
+Reward = Callable[[Visit], Array]
 
-        Args:
-            index: (batch,) int64, positions of its pictures in the training set, each once.
-            loss: (batch,) float64, their losses now, nats.
-            first_epoch: Whether this is epoch 1.
 
-        Returns:
-            (batch,) float64, change of each loss since the last visit, nats; 0 where there was none.
-        """
-        change = loss - self.last_loss[index]
-        self.last_loss[index] = loss
-        return np.zeros_like(change) if first_epoch and not self.pays_first_epoch else change
+def loss_change(visit: Visit) -> Array:
+    """Pay for the fall of each picture's loss since it was last seen: the paper's reward.
+
+    The paper pays R_t = -lambda * (L_t - L_(t-1)), with L_t the mean loss of epoch t. Here L_t is the mean over the
+    pictures of their loss at their last visit in epoch t, so the changes of the visits of an epoch, each divided by N,
+    add up to L_t - L_(t-1): a sum that telescopes, whether or not B divides N.
+    """
+    return visit.share * (visit.loss_before - visit.loss)
+
+
+def validation_loss_change(visit: Visit) -> Array:
+    """Pay each row, at an epoch's end, for the fall of the mean validation loss; nothing at other steps."""
+    return np.full_like(visit.loss, -visit.validation_change)
+
+
+def counterfactual(visit: Visit) -> Array:
+    """Pay for what the action itself did: the loss without the shift, less the loss with it."""
+    assert visit.loss_without is not None, "the environment measures it for this reward"
+    return visit.loss_without - visit.loss
+
+
+counterfactual.needs_loss_without = True  # type: ignore[attr-defined]
+
+REWARDS: dict[str, Reward] = {
+    reward.__name__: reward for reward in (loss_change, validation_loss_change, counterfactual)
+}
+
+
+def resolve_reward(reward: str | Reward) -> Reward:
+    """Find a reward by its name, or take a function as it is.
+
+    Raises:
+        ValueError: If there is no reward of that name.
+    """
+    if callable(reward):
+        return reward
+    if reward not in REWARDS:
+        raise ValueError(f"reward must be one of {tuple(REWARDS)} or a function of a Visit, got {reward!r}.")
+    return REWARDS[reward]

@@ -18,11 +18,13 @@ class Losses:
         index: (batch,) int64, positions of the pictures among those measured.
         reconstruction: (batch,) float32, nats per image.
         kl: (batch,) float32, >= 0, nats per image.
+        without_shift: (batch,) float32, nats per image: the total had there been no shift; None if not measured.
     """
 
     index: Tensor
     reconstruction: Tensor
     kl: Tensor
+    without_shift: Tensor | None = None
 
     @property
     def total(self) -> Tensor:

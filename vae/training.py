@@ -129,11 +129,13 @@ class Trainer:
             self._pending = self._encode_next()
         return self._pending.mean.detach()
 
-    def step(self, shift: Tensor | None = None) -> Losses:
+    def step(self, shift: Tensor | None = None, *, measure_without: bool = False) -> Losses:
         """Train on the minibatch of `encode`: sampling, KL and decoding use mean + shift.
 
         Args:
             shift: (batch, latent) float32 on the device, or None for none; zeros give bit for bit what None gives.
+            measure_without: Whether to measure as well what the losses would be without the shift: the same weights,
+                the same noise. The training is the same either way.
 
         Returns:
             The minibatch's losses, detached, as they were before the optimiser moved the weights.
@@ -143,6 +145,11 @@ class Trainer:
         assert batch is not None, "encode() fills it"
         mean = batch.mean if shift is None else batch.mean + shift
         noise = torch.randn(mean.shape, generator=self._generator(_LATENT), device=self.device)
+        without = None
+        if measure_without:
+            with torch.no_grad():
+                unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
+                without = unshifted[0] + unshifted[1]
         reconstruction, kl, squared_error = self._decode_and_score(mean, batch.log_var, noise, batch.images)
         self._descend((reconstruction + kl).mean() / batch.images[0].numel())
         with torch.no_grad():
@@ -151,7 +158,7 @@ class Trainer:
         self.averaged.update_parameters(self.vae)
         self.steps_done += 1
         self._pending = None
-        return Losses(batch.index, reconstruction.detach(), kl.detach())
+        return Losses(batch.index, reconstruction.detach(), kl.detach(), without)
 
     def state_dict(self) -> dict[str, Any]:
         """Copy all that a resumed run needs into nested dicts of tensors and numbers; the pictures are not in it."""

@@ -88,8 +88,8 @@ def spy_on_losses(env):
     """Collect the losses of the trainer's next step."""
     seen, step = [], type(env.trainer).step
 
-    def spied(shift=None):
-        seen.append(step(env.trainer, shift))
+    def spied(shift=None, **settings):
+        seen.append(step(env.trainer, shift, **settings))
         del env.trainer.step
         return seen[-1]
 
