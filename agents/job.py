@@ -178,7 +178,7 @@ class Job:
                 restore_sac(self.agent, state["agent"], state["env"])
             else:
                 assert self.agent.env is not None, "make_sac gave it one"
-                self.agent._last_obs = self.agent.env.reset()  # type: ignore[assignment]
+                self.agent._last_obs = self.agent.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
             return None
         if state is not None:
             self.agent.load_state_dict(state["agent"])

@@ -82,8 +82,9 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
         env_state: What the environment's `state_dict` returned at the same moment.
     """
     model.set_parameters(state["parameters"], exact_match=True)
+    assert model.log_ent_coef is not None, "its entropy is automatic"
     with torch.no_grad():
-        model.log_ent_coef.copy_(state["log_ent_coef"])  # type: ignore[union-attr]
+        model.log_ent_coef.copy_(state["log_ent_coef"])
     buffer = _buffer(model)
     for name in _BUFFER_ARRAYS:
         saved = state["buffer"][name]
@@ -92,7 +93,7 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     assert model.env is not None, "make_sac gave it one"
     model.env.set_options({"state": env_state})
-    model._last_obs = model.env.reset()  # type: ignore[assignment]
+    model._last_obs = model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
     model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
     random = state["random"]
     torch.set_rng_state(random["torch"])

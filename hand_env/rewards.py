@@ -56,7 +56,7 @@ def counterfactual(visit: Visit) -> Array:
     return visit.loss_without - visit.loss
 
 
-counterfactual.needs_loss_without = True  # type: ignore[attr-defined]
+counterfactual.needs_loss_without = True  # type: ignore[attr-defined]  # a function may carry attributes
 
 REWARDS: dict[str, Reward] = {
     reward.__name__: reward for reward in (loss_change, validation_loss_change, counterfactual)

@@ -93,7 +93,7 @@ class Trainer:
         check_images(images, vae.config.size, config.batch_size)
         self.config, self.seed, self.device = config, seed, torch.device(device)
         self.images = images.to(self.device)
-        self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
         self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average)
         self._parameters = list(self.vae.parameters())  # once: to walk the modules for them takes a millisecond
         fused = {"fused": True} if self.device.type == "cuda" else {}
@@ -235,7 +235,7 @@ class Trainer:
 
     def _descend(self, objective: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        objective.backward()  # type: ignore[no-untyped-call]
+        objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         clip_grad_norm_(self._parameters, self.config.gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.steps_done, self.total_steps, self.config)
@@ -244,7 +244,7 @@ class Trainer:
     def _average(self, averaged: Any, current: Any, _: Any) -> None:
         # A young average follows closely, so that a short run's average is not its random start (as in TensorFlow's).
         decay = min(self.config.averaging, (1 + self.steps_done) / (10 + self.steps_done))
-        get_ema_multi_avg_fn(decay)(averaged, current, None)  # type: ignore[no-untyped-call]
+        get_ema_multi_avg_fn(decay)(averaged, current, None)  # type: ignore[no-untyped-call]  # likewise
 
 
 def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:

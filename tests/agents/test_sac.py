@@ -47,7 +47,7 @@ def test_sac_and_environment_resume_bit_for_bit_from_a_file(make_env, tmp_path):
     whole.learn(14, reset_num_timesteps=False)
 
     torch.manual_seed(123)  # what a new process would find
-    np.random.seed(123)  # noqa: NPY002 - likewise
+    np.random.seed(123)  # noqa: NPY002 - what Stable-Baselines3 draws from
     resumed = make_sac(make_env(epochs_per_episode=10), seed=0, **TINY)
     state = load_checkpoint(path)
     restore_sac(resumed, state["agent"], state["env"])

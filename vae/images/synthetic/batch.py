@@ -20,7 +20,7 @@ def take(batch: Batch, rows: Tensor) -> Batch:
     Returns:
         The same dataclass with m rows.
     """
-    names = [field.name for field in fields(batch)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(batch)]  # type: ignore[arg-type]  # always a dataclass
     chosen = {name: _take(getattr(batch, name), rows) for name in names}
     return type(batch)(**chosen)
 

@@ -129,4 +129,4 @@ def _join(parts: list[SyntheticHands]) -> SyntheticHands:
     for field in fields(SyntheticHands):
         values = [getattr(part, field.name) for part in parts]
         joined[field.name] = torch.cat(values) if isinstance(values[0], Tensor) else sum(values, ())
-    return SyntheticHands(**joined)  # type: ignore[arg-type]
+    return SyntheticHands(**joined)  # type: ignore[arg-type]  # each field joined in its own type
