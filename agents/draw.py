@@ -51,7 +51,7 @@ def generate(args: GenerateArgs) -> Path:
         raise ValueError(f"--n must be at least 1, got {args.n!r}.")
     run = load_run(args.run)
     claim_for_pictures(args.out)
-    sampler: Sampler = run.sampler if args.sampler == "mixture" else StandardNormal(run.vae.config.latent_dim)
+    sampler: Sampler = run.sampler if args.sampler == "mixture" else StandardNormal(run.vae.latent_dim)
     pictures = draw(run, sampler.sample(args.n, args.seed), with_agent=args.agent)
     for number, picture in enumerate(pictures):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")

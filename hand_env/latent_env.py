@@ -1,7 +1,8 @@
 """HandLatent-v0: the training of a variational autoencoder as an environment."""
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -9,19 +10,21 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hand_env.rendering import image_grid
-from hand_env.rewards import Reward, resolve_reward, validation_loss_change
-from hand_env.scoring import Scorer
+from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
+from hand_env.scoring import Judge, Scorer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate
-from vae.model import VAEConfig, Width, build_vae
+from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
 from vae.prior import StandardNormal
 from vae.training import Trainer, TrainingConfig, check_images
 
 Array = NDArray[np.float32]
+Rewards = NDArray[np.float64]
+Pair = tuple[nn.Module, nn.Module]
 N_RENDERED = 16
 
 
@@ -48,8 +51,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
         "validation_loss_change" pays
         -lambda * (V_t - V_(t-1)) at each epoch's end, V_t the mean loss of `validation_images` without an action, and 0
         at other steps. "counterfactual" pays -lambda * mean over the minibatch of (l_i - l_i without the shift), the
-        same weights and noise: what the action itself did, 0 for zeros but for rounding. A function is given a `Visit`
-        and returns a number for each row, higher is better; lambda times their mean is paid.
+        same weights and noise: what the action itself did, 0 for zeros but for rounding. "anatomy" pays lambda * mean
+        over the minibatch of (`judge`'s score of the decoded picture - its score without the shift). A function is
+        given a `Visit` and returns a number for each row, higher is better; lambda times their mean is paid.
 
     Starting state
         Fresh weights, optimiser and data order, all from the seed; or a state to continue from:
@@ -62,7 +66,12 @@ class HandLatentEnv(gym.Env[Array, Array]):
     Info
         `loss_nats`, `reconstruction_nats`, `kl_nats`: means over the minibatch (absent from reset's info, and after
         divergence). `loss_change_nats`, `counterfactual_nats` and `validation_change_nats`: the rewards' terms before
-        -lambda, the last two where they are measured. `epoch`: the running epoch, from 1.
+        -lambda, the last two where they are measured. `anatomy_change`: before lambda, in units of the judge's score,
+        where there is one. `epoch`: the running epoch, from 1.
+
+    Vector form
+        `gym.make_vec("HandLatent-v0", num_envs=B)` presents each latent of the batch as a row of its own; see
+        `HandLatentVectorEnv`.
 
     Arguments:
         images: (N, 3, S, S) uint8 tensor or array, the training pictures; by default `n_images` synthetic hands.
@@ -73,9 +82,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
         batch_size: B, at most N; small, since a flat network over B x D latents grows with B.
         epochs_per_episode: At least 1.
         delta_scale: kappa, above 0.
-        reward: "loss_change", "validation_loss_change", "counterfactual", or a function of `hand_env.rewards.Visit`.
+        reward: "loss_change", "validation_loss_change", "counterfactual", "anatomy", or a function of
+            `hand_env.rewards.Visit`.
         reward_scale: lambda, above 0.
         validation_images: (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them.
+        judge: From (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is
+            better; "anatomy" needs it.
+        networks: An encoder and a decoder of your own that keep to the contract of `vae.VAE`, in place of ours: a pair
+            of modules, which each reset copies as they are (trained ones go on from there), or a function from a seed
+            to a pair. They need not take 32, 64 or 128 pixels; `latent_dim` is their D.
         training: Further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size.
         device: "cpu", "cuda", "cuda:N" or "auto". Only the CPU repeats an episode bit for bit.
         render_mode: None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents.
@@ -107,6 +122,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         reward: str | Reward = "loss_change",
         reward_scale: float = 0.01,
         validation_images: Tensor | NDArray[np.uint8] | None = None,
+        judge: Judge | None = None,
+        networks: Pair | Callable[[int], Pair] | None = None,
         training: Mapping[str, Any] | None = None,
         device: str = "cpu",
         render_mode: str | None = None,
@@ -123,16 +140,20 @@ class HandLatentEnv(gym.Env[Array, Array]):
         if images is None:
             images = generate(n_images, size, seed=0).images
         self.images = torch.as_tensor(images)
-        self.vae_config = VAEConfig(int(self.images.shape[-1]), latent_dim, width)
+        self.latent_dim, self.width, self.networks = latent_dim, width, networks
         further = dict(training or {})
         if {"epochs", "batch_size"} & set(further):
             raise ValueError(f"training must leave epochs and batch_size to arguments of their own, got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
-        check_images(self.images, self.vae_config.size, batch_size)
-        self.reward = resolve_reward(reward)
+        size = int(self.images.shape[-1])
+        check_images(self.images, size, batch_size)
+        check_contract(self.build_vae(seed=0))
+        self.reward, self.judge = resolve_reward(reward), judge
+        if self.reward is anatomy and judge is None:
+            raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
         self.validation_images = None if validation_images is None else torch.as_tensor(validation_images)
         if self.validation_images is not None:
-            check_images(self.validation_images, self.vae_config.size, 1)
+            check_images(self.validation_images, size, 1)
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
@@ -154,6 +175,14 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise gym.error.ResetNeeded("Call env.reset() first: it builds the VAE.")
         return self._trainer
 
+    def build_vae(self, seed: int) -> VAE:
+        """Build the VAE that an episode of this seed begins with, on the CPU."""
+        size = int(self.images.shape[-1])
+        if self.networks is None:
+            return build_vae(VAEConfig(size, self.latent_dim, self.width), seed)
+        pair = self.networks(seed) if callable(self.networks) else copy.deepcopy(self.networks)
+        return VAE(*pair, size, self.latent_dim)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin an episode with an untrained VAE, or continue one.
 
@@ -168,10 +197,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self._ended = False
         state = (options or {}).get("state")
         episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
-        self._trainer = Trainer(
-            build_vae(self.vae_config, episode_seed), self.images, self.training, episode_seed, self.device
-        )
-        self._scorer = Scorer(self.reward, self._trainer, self.validation_images)
+        vae = self.build_vae(episode_seed)
+        self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
+        self._scorer = Scorer(self.reward, self._trainer, self.validation_images, self.judge)
         if state is not None:
             self._trainer.load_state_dict(state["trainer"])
             self._scorer.load_state_dict(state["scorer"])
@@ -190,30 +218,51 @@ class HandLatentEnv(gym.Env[Array, Array]):
             gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
             ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
         """
+        observation, rewards, terminated, truncated, info = self.step_rows(action)
+        means = {name: float(np.mean(term)) for name, term in info.items()}
+        return observation, float(rewards.mean()), terminated, truncated, {**means, "epoch": info["epoch"]}
+
+    def step_rows(self, action: Array) -> tuple[Array, Rewards, bool, bool, dict[str, Any]]:
+        """Do as `step`, but leave each row its own reward and its own terms.
+
+        Args:
+            action: (B, D) float32 in [-1, 1].
+
+        Returns:
+            Observation, (B,) float64 rewards, terminated, truncated, and info with (B,) float64 terms.
+
+        Raises:
+            gymnasium.error.ResetNeeded: As `step`.
+            ValueError: As `step`.
+        """
         if self._ended:
             raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
         scorer = self._scorer
         assert scorer is not None, "set with the trainer"
-        losses = self.trainer.step(shift, measure_without=scorer.needs_loss_without)
-        score, terms = scorer.score(losses, epoch)
+        losses = self.trainer.step(shift, measure_without=scorer.needs_without_shift)
+        scores, terms = scorer.score(losses, epoch)
         observation = self._observe()
-        if not (math.isfinite(sum(terms.values())) and np.isfinite(observation).all()):
+        if not (np.isfinite(observation).all() and all(np.isfinite(term).all() for term in terms.values())):
             self._ended = True
-            return np.zeros(self._shape, np.float32), self.DIVERGENCE_REWARD, True, False, {"epoch": epoch}
+            zeros, rewards = np.zeros(self._shape, np.float32), np.full(len(scores), self.DIVERGENCE_REWARD)
+            return zeros, rewards, True, False, {"epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
-        reward = self.reward_scale * score + 0.0  # + 0.0: no minus before a zero
-        return observation, reward, False, truncated, {**terms, "epoch": epoch}
+        rewards = self.reward_scale * scores + 0.0  # + 0.0: no minus before a zero
+        return observation, rewards, False, truncated, {**terms, "epoch": epoch}
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a grid of pictures decoded now, (height, width, 3) uint8, or None without a render mode."""
         if self.render_mode is None:
             return None
-        latents = StandardNormal(self.vae_config.latent_dim).sample(N_RENDERED, seed=0)
-        with torch.no_grad():
-            decoded = self.trainer.averaged_vae.decode(latents.to(self.device))
-        return image_grid(to_uint8(decoded))
+        return image_grid(self.draw(N_RENDERED))
+
+    @torch.no_grad()
+    def draw(self, n: int) -> Tensor:
+        """Decode n standard normal latents, always the same, to (n, 3, S, S) uint8 pictures on the CPU."""
+        latents = StandardNormal(self.latent_dim).sample(n, seed=0)
+        return to_uint8(self.trainer.averaged_vae.decode(latents.to(self.device))).cpu()
 
     def close(self) -> None:
         """Let go of the VAE and its training state."""
@@ -227,7 +276,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        return (self.training.batch_size, self.vae_config.latent_dim)
+        return (self.training.batch_size, self.latent_dim)
 
     def _observe(self) -> Array:
         return self.trainer.encode().cpu().numpy().copy()

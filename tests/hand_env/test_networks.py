@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hand_env import HandLatentEnv
+
+
+class TinyEncoder(nn.Module):
+    """What a user might write: a few lines, for pictures of 8 x 8."""
+
+    def __init__(self, dim=5, *between):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), *between, nn.Tanh(), nn.Linear(32, 2 * dim))
+
+    def forward(self, images):
+        return self.body(images).chunk(2, dim=1)
+
+
+def tiny_decoder(dim=5):
+    return nn.Sequential(nn.Linear(dim, 192), nn.Unflatten(1, (3, 8, 8)))
+
+
+def seeded_pair(seed):
+    torch_state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    pair = TinyEncoder(), tiny_decoder()
+    torch.set_rng_state(torch_state)
+    return pair
+
+
+@pytest.fixture
+def pictures():
+    return torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def make(pictures, networks, **settings):
+    return HandLatentEnv(pictures, networks=networks, latent_dim=5, batch_size=4, **settings)
+
+
+def test_a_user_s_own_pair_of_modules_trains(pictures):
+    env = make(pictures, seeded_pair(0), training={"augment": False, "warmup_steps": 0, "learning_rate": 0.01})
+    observation, _ = env.reset(seed=0)
+    assert observation.shape == (4, 5)
+    losses = [env.step(np.zeros((4, 5), np.float32))[4]["loss_nats"] for _ in range(30)]
+    assert np.mean(losses[-6:]) < np.mean(losses[:6]) - 50
+
+
+def test_each_reset_copies_a_pair_as_it_is_and_leaves_the_user_s_alone(pictures):
+    pair = seeded_pair(0)
+    weights = [p.clone() for p in pair[0].parameters()]
+    env = make(pictures, pair)
+    for seed in (0, 1):
+        env.reset(seed=seed)
+        assert all(torch.equal(a, b) for a, b in zip(weights, env.trainer.vae.encoder.parameters(), strict=True))
+        for _ in range(3):
+            env.step(np.ones((4, 5), np.float32))
+        assert not torch.equal(weights[0], next(env.trainer.vae.encoder.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(weights, pair[0].parameters(), strict=True))
+
+
+def test_a_function_makes_the_pair_anew_from_the_episode_s_seed(pictures):
+    env = make(pictures, seeded_pair)
+    first, _ = env.reset(seed=0)
+    second, _ = env.reset(seed=1)
+    again, _ = env.reset(seed=0)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "message"),
+    [
+        (TinyEncoder(7), tiny_decoder(), r"encoder must map .* shape \(2, 5\) each, got \(2, 7\), \(2, 7\)"),
+        (TinyEncoder(), nn.Linear(5, 192), r"decoder must map \(2, 5\) latents to pictures \(2, 3, 8, 8\), got"),
+        (TinyEncoder(5, nn.BatchNorm1d(32)), tiny_decoder(), "Replace batch normalisation by group normalisation"),
+        (TinyEncoder(5, nn.Dropout(0.5)), tiny_decoder(), "the same result whatever the other rows are, and each time"),
+    ],
+)
+def test_a_pair_that_breaks_the_contract_is_an_error(pictures, encoder, decoder, message):
+    with pytest.raises(ValueError, match=message):
+        make(pictures, (encoder, decoder))
