@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
@@ -24,7 +25,6 @@ from vae.training import Trainer, TrainingConfig, check_images
 
 Array = NDArray[np.float32]
 Rewards = NDArray[np.float64]
-Pair = tuple[nn.Module, nn.Module]
 N_RENDERED = 16
 
 
@@ -88,9 +88,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         validation_images: (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them.
         judge: From (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is
             better; "anatomy" needs it.
-        networks: An encoder and a decoder of your own that keep to the contract of `vae.VAE`, in place of ours: a pair
-            of modules, which each reset copies as they are (trained ones go on from there), or a function from a seed
-            to a pair. They need not take 32, 64 or 128 pixels; `latent_dim` is their D.
+        vae: A `vae.VAE` of your own, in place of ours: your encoder and decoder, or trained ones to go on from; each
+            reset copies it as it is. Or a function from a seed to one. `latent_dim` and `width` are then ignored.
         training: Further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size.
         device: "cpu", "cuda", "cuda:N" or "auto". Only the CPU repeats an episode bit for bit.
         render_mode: None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents.
@@ -123,7 +122,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         reward_scale: float = 0.01,
         validation_images: Tensor | NDArray[np.uint8] | None = None,
         judge: Judge | None = None,
-        networks: Pair | Callable[[int], Pair] | None = None,
+        vae: VAE | Callable[[int], VAE] | None = None,
         training: Mapping[str, Any] | None = None,
         device: str = "cpu",
         render_mode: str | None = None,
@@ -140,20 +139,22 @@ class HandLatentEnv(gym.Env[Array, Array]):
         if images is None:
             images = generate(n_images, size, seed=0).images
         self.images = torch.as_tensor(images)
-        self.latent_dim, self.width, self.networks = latent_dim, width, networks
+        size = int(self.images.shape[-1])
+        self._make_vae = vae if vae is not None else partial(build_vae, VAEConfig(size, latent_dim, width))
+        first = self.build_vae(seed=0)
+        check_contract(first)
+        self.latent_dim = first.latent_dim
         further = dict(training or {})
         if {"epochs", "batch_size"} & set(further):
             raise ValueError(f"training must leave epochs and batch_size to arguments of their own, got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
-        size = int(self.images.shape[-1])
-        check_images(self.images, size, batch_size)
-        check_contract(self.build_vae(seed=0))
+        check_images(self.images, first.size, batch_size)
         self.reward, self.judge = resolve_reward(reward), judge
         if self.reward is anatomy and judge is None:
             raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
         self.validation_images = None if validation_images is None else torch.as_tensor(validation_images)
         if self.validation_images is not None:
-            check_images(self.validation_images, size, 1)
+            check_images(self.validation_images, first.size, 1)
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
@@ -177,11 +178,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     def build_vae(self, seed: int) -> VAE:
         """Build the VAE that an episode of this seed begins with, on the CPU."""
-        size = int(self.images.shape[-1])
-        if self.networks is None:
-            return build_vae(VAEConfig(size, self.latent_dim, self.width), seed)
-        pair = self.networks(seed) if callable(self.networks) else copy.deepcopy(self.networks)
-        return VAE(*pair, size, self.latent_dim)
+        return copy.deepcopy(self._make_vae) if isinstance(self._make_vae, VAE) else self._make_vae(seed)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin an episode with an untrained VAE, or continue one.

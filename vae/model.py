@@ -209,7 +209,7 @@ def check_contract(vae: VAE) -> None:
     if len(encoded) != 2 or any(x.shape != latents.shape for x in encoded):
         raise ValueError(
             f"encoder must map {tuple(images.shape)} pictures to means and log-variances of shape "
-            f"{tuple(latents.shape)} each, got {got}. Pass latent_dim=D to change D, now {vae.latent_dim}."
+            f"{tuple(latents.shape)} each, got {got}. VAE(..., latent_dim=D) says which D, now {vae.latent_dim}."
         )
     if decoded.shape != images.shape:
         raise ValueError(

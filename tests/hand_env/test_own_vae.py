@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from hand_env import HandLatentEnv
+from vae import VAE
 
 
 class TinyEncoder(nn.Module):
@@ -21,12 +22,12 @@ def tiny_decoder(dim=5):
     return nn.Sequential(nn.Linear(dim, 192), nn.Unflatten(1, (3, 8, 8)))
 
 
-def seeded_pair(seed):
+def seeded(seed):
     torch_state = torch.get_rng_state()
     torch.manual_seed(seed)
-    pair = TinyEncoder(), tiny_decoder()
+    vae = VAE(TinyEncoder(), tiny_decoder(), size=8, latent_dim=5)
     torch.set_rng_state(torch_state)
-    return pair
+    return vae
 
 
 @pytest.fixture
@@ -34,33 +35,35 @@ def pictures():
     return torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def make(pictures, networks, **settings):
-    return HandLatentEnv(pictures, networks=networks, latent_dim=5, batch_size=4, **settings)
+def make(pictures, vae, **settings):
+    return HandLatentEnv(pictures, vae=vae, batch_size=4, **settings)
 
 
 def test_a_user_s_own_pair_of_modules_trains(pictures):
-    env = make(pictures, seeded_pair(0), training={"augment": False, "warmup_steps": 0, "learning_rate": 0.01})
+    env = make(pictures, seeded(0), training={"augment": False, "warmup_steps": 0, "learning_rate": 0.01})
     observation, _ = env.reset(seed=0)
     assert observation.shape == (4, 5)
     losses = [env.step(np.zeros((4, 5), np.float32))[4]["loss_nats"] for _ in range(30)]
     assert np.mean(losses[-6:]) < np.mean(losses[:6]) - 50
 
 
-def test_each_reset_copies_a_pair_as_it_is_and_leaves_the_user_s_alone(pictures):
-    pair = seeded_pair(0)
-    weights = [p.clone() for p in pair[0].parameters()]
-    env = make(pictures, pair)
+def test_each_reset_copies_a_vae_as_it_is_and_leaves_the_user_s_alone(pictures):
+    vae = seeded(0)
+    vae.log_variance.fill_(-3.0)
+    weights = [p.clone() for p in vae.encoder.parameters()]
+    env = make(pictures, vae)
     for seed in (0, 1):
         env.reset(seed=seed)
+        assert env.trainer.vae.log_variance == -3.0
         assert all(torch.equal(a, b) for a, b in zip(weights, env.trainer.vae.encoder.parameters(), strict=True))
         for _ in range(3):
             env.step(np.ones((4, 5), np.float32))
         assert not torch.equal(weights[0], next(env.trainer.vae.encoder.parameters()))
-    assert all(torch.equal(a, b) for a, b in zip(weights, pair[0].parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(weights, vae.encoder.parameters(), strict=True))
 
 
-def test_a_function_makes_the_pair_anew_from_the_episode_s_seed(pictures):
-    env = make(pictures, seeded_pair)
+def test_a_function_makes_the_vae_anew_from_the_episode_s_seed(pictures):
+    env = make(pictures, seeded)
     first, _ = env.reset(seed=0)
     second, _ = env.reset(seed=1)
     again, _ = env.reset(seed=0)
@@ -77,6 +80,6 @@ def test_a_function_makes_the_pair_anew_from_the_episode_s_seed(pictures):
         (TinyEncoder(5, nn.Dropout(0.5)), tiny_decoder(), "the same result whatever the other rows are, and each time"),
     ],
 )
-def test_a_pair_that_breaks_the_contract_is_an_error(pictures, encoder, decoder, message):
+def test_a_vae_that_breaks_the_contract_is_an_error(pictures, encoder, decoder, message):
     with pytest.raises(ValueError, match=message):
-        make(pictures, (encoder, decoder))
+        make(pictures, VAE(encoder, decoder, size=8, latent_dim=5))
