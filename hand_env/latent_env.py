@@ -31,75 +31,96 @@ N_RENDERED = 16
 class HandLatentEnv(gym.Env[Array, Array]):
     """Steer the latents of a VAE while it learns to draw hands.
 
-    What it simulates
-        The training of a variational autoencoder on pictures of hands. Each step shows the posterior means of the
-        minibatch that comes next, lets the agent shift them, and trains the VAE on what came of it: sampling, KL and
-        decoding all use the shifted means. No model is rebuilt.
+    ## Description
 
-    Action
-        Box(-1, 1, (B, D), float32), delta: row i is added, times `delta_scale` (the paper's kappa), to the latent of
-        picture i. Zeros leave the training as it would be without an agent, bit for bit.
+    The training of a variational autoencoder on pictures of hands. Each step shows the posterior means of the
+    minibatch that comes next, lets the agent shift them, and trains the VAE on what came of it: sampling, KL and
+    decoding all use the shifted means. No model is rebuilt. `gym.make_vec("HandLatent-v0", num_envs=B)` presents each
+    latent of the batch as a row of its own: `HandLatentVectorEnv`.
 
-    Observation
-        Box(-inf, inf, (B, D), float32): the posterior means of the minibatch, before the shift.
+    ## Action space
 
-    Reward
-        By default, "loss_change": -lambda * B / N * mean over the minibatch of (l_i now - l_i at its last visit),
-        lambda = `reward_scale`, l_i the loss of picture i in nats (reconstruction + KL). Over an epoch this adds up to
-        the paper's R_t = -lambda * (L_t - L_(t-1)). Unbounded; 0 throughout the first epoch, unless an episode has only
-        one: then the losses measured at reset, without augmentation, stand in for L_0.
-        "validation_loss_change" pays
-        -lambda * (V_t - V_(t-1)) at each epoch's end, V_t the mean loss of `validation_images` without an action, and 0
-        at other steps. "counterfactual" pays -lambda * mean over the minibatch of (l_i - l_i without the shift), the
-        same weights and noise: what the action itself did, 0 for zeros but for rounding. "anatomy" pays lambda * mean
-        over the minibatch of (`judge`'s score of the decoded picture - its score without the shift). A function is
-        given a `Visit` and returns a number for each row, higher is better; lambda times their mean is paid.
+    `Box(-1, 1, (B, D), float32)`: delta. Zeros leave the training as it would be without an agent, bit for bit. NaN,
+    infinity, another shape or a value out of bounds is a `ValueError` before anything is trained.
 
-    Starting state
-        Fresh weights, optimiser and data order, all from the seed; or a state to continue from:
-        `reset(options={"state": env.unwrapped.state_dict()})`.
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | i, j | added, times kappa = `delta_scale`, to dimension j of the latent of picture i | kappa | -1 | 1 |
 
-    End of episode
-        Terminated: the VAE diverged (a loss is not finite). The reward is `DIVERGENCE_REWARD`, -100, and the
-        observation zeros. Truncated: `epochs_per_episode` epochs of ceil(N / B) steps each are over.
+    ## Observation space
 
-    Info
-        `loss_nats`, `reconstruction_nats`, `kl_nats`: means over the minibatch (absent from reset's info, and after
-        divergence). `loss_change_nats`, `counterfactual_nats` and `validation_change_nats`: the rewards' terms before
-        -lambda, the last two where they are measured. `anatomy_change`: before lambda, in units of the judge's score,
-        where there is one. `epoch`: the running epoch, from 1.
+    `Box(-inf, inf, (B, D), float32)`. A bound would be a lie: nothing bounds a posterior's mean.
 
-    Vector form
-        `gym.make_vec("HandLatent-v0", num_envs=B)` presents each latent of the batch as a row of its own; see
-        `HandLatentVectorEnv`.
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | i, j | dimension j of the posterior mean of picture i of the minibatch, before the shift | 1 | -inf | inf |
 
-    Arguments:
-        images: (N, 3, S, S) uint8 tensor or array, the training pictures; by default `n_images` synthetic hands.
-        n_images: N, how many synthetic hands; ignored where `images` is given.
-        size: S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given.
-        latent_dim: D, 300 as in the paper.
-        width: "small" or "large", the VAE's.
-        batch_size: B, at most N; small, since a flat network over B x D latents grows with B.
-        epochs_per_episode: At least 1.
-        delta_scale: kappa, above 0.
-        reward: "loss_change", "validation_loss_change", "counterfactual", "anatomy", or a function of
-            `hand_env.rewards.Visit`.
-        reward_scale: lambda, above 0.
-        validation_images: (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them.
-        judge: From (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is
-            better; "anatomy" needs it.
-        vae: A `vae.VAE` of your own, in place of ours: your encoder and decoder, or trained ones to go on from; each
-            reset copies it as it is. Or a function from a seed to one. `latent_dim` and `width` are then ignored.
-        training: Further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size.
-        device: "cpu", "cuda", "cuda:N" or "auto". Only the CPU repeats an episode bit for bit.
-        render_mode: None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents.
+    ## Reward
 
-    Sources
-        Mutzig 2024, "Generating Hands with Reinforcement Learning"; Kingma & Welling 2014.
+    Lambda is `reward_scale`, l_i the loss of picture i in nats (reconstruction + KL), and the mean is over the
+    minibatch. Unbounded. A function is given a `hand_env.rewards.Visit` and returns a number for each row, higher is
+    better: lambda * mean of them is paid.
 
-    Version history
-        v0: first version.
-    """
+    | `reward` | what is paid | when |
+    | --- | --- | --- |
+    | "loss_change" | -lambda * B / N * mean(l_i now - l_i at its last visit); over an epoch, the paper's R_t = -lambda * (L_t - L_(t-1)) | each step; 0 in the first epoch, unless an episode has only one: then losses measured at reset, without augmentation, stand in for L_0 |
+    | "validation_loss_change" | -lambda * (V_t - V_(t-1)), V_t the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
+    | "counterfactual" | -lambda * mean(l_i - l_i without the shift), the same weights and noise: what the action itself did, 0 for zeros but for rounding | each step |
+    | "anatomy" | lambda * mean(`judge`'s score of the decoded picture - its score without the shift) | each step |
+
+    ## Starting state
+
+    Fresh weights, optimiser and data order, all from the seed (or the weights of `vae`); or a state to continue from:
+    `reset(options={"state": env.unwrapped.state_dict()})`.
+
+    ## Episode end
+
+    | flag | when | then |
+    | --- | --- | --- |
+    | terminated | the VAE diverged: a loss is not finite | the reward is `DIVERGENCE_REWARD`, -100, the observation zeros |
+    | truncated | `epochs_per_episode` epochs of ceil(N / B) steps each are over; the last minibatch of an epoch is filled with the epoch's first pictures | the observation is the next minibatch, as ever |
+
+    ## Info
+
+    | key | unit | meaning |
+    | --- | --- | --- |
+    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats an image | means over the minibatch; absent from reset's info, and after divergence, as are the rest but `epoch` |
+    | `loss_change_nats` | nats an image | B / N * mean(l_i now - l_i at its last visit) |
+    | `counterfactual_nats` | nats an image | mean(l_i - l_i without the shift); where the reward or a judge has it measured |
+    | `validation_change_nats` | nats an image | V_t - V_(t-1) at an epoch's end, else 0; where there are `validation_images` |
+    | `anatomy_change` | the judge's | mean change of its score; where there is a `judge` |
+    | `epoch` | epochs | the running one, from 1 |
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures; None: `n_images` synthetic hands |
+    | `n_images` | 64 | N, how many synthetic hands; ignored where `images` is given |
+    | `size` | 32 | S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given |
+    | `latent_dim` | 300 | D, 300 as in the paper; ignored where `vae` is given |
+    | `width` | "small" | "small" or "large", the VAE's; ignored where `vae` is given |
+    | `batch_size` | 4 | B, at most N; small, since a flat network over B x D latents grows with B |
+    | `epochs_per_episode` | 10 | at least 1 |
+    | `delta_scale` | 0.1 | kappa, above 0 |
+    | `reward` | "loss_change" | as above, by name or a function |
+    | `reward_scale` | 0.01 | lambda, above 0 |
+    | `validation_images` | None | (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them |
+    | `judge` | None | from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it |
+    | `vae` | None | a `vae.VAE` of your own: your encoder and decoder, or trained ones to go on from; each reset copies it as it is. Or a function from a seed to one |
+    | `training` | None | further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size |
+    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit |
+    | `render_mode` | None | None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents |
+
+    ## Sources
+
+    Mutzig 2024, "Generating Hands with Reinforcement Learning"; Kingma & Welling 2014, "Auto-Encoding Variational
+    Bayes".
+
+    ## Version history
+
+    - v0: first version.
+    """  # noqa: E501 - a table's row is one line
 
     metadata = {  # noqa: RUF012 - Gymnasium declares it so
         "render_modes": ["rgb_array"],

@@ -16,33 +16,45 @@ Flags = NDArray[np.bool_]
 class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     """Steer each latent of a minibatch by itself: `gym.make_vec("HandLatent-v0", num_envs=B)`.
 
+    ## Description
+
     The rows are the B pictures of the minibatch that comes next, so the episode is that of `HandLatentEnv` with
     `batch_size=B`, bit for bit on the CPU: the same seed, the same actions, the same VAE. What differs is the view: a
     flat network over B x D latents grows with B, one over a row's D does not, and credit is given per picture.
 
-    Action
-        Box(-1, 1, (D,), float32) a row.
+    ## Spaces
 
-    Observation
-        Box(-inf, inf, (D,), float32) a row: its picture's posterior mean. The next observation of a row is another
-        picture's, so an action has no effect on what its row sees next but through the weights of the VAE.
+    | space | a row's | meaning |
+    | --- | --- | --- |
+    | action | `Box(-1, 1, (D,), float32)` | delta of its picture's latent |
+    | observation | `Box(-inf, inf, (D,), float32)` | its picture's posterior mean; the next one is another picture's, so an action has no effect on what its row sees next but through the weights of the VAE |
 
-    Reward
-        The row's own, float64; the mean over rows is what `HandLatentEnv` pays.
+    ## Reward
 
-    Episode
-        All rows end together: `autoreset_mode` is "NextStep" (Gymnasium's default: the step after the end ignores its
-        action and resets), "SameStep" (the ending step returns the next episode's first observation, the last one is
-        in `infos["final_obs"]`) or "Disabled" (call `reset`; a `reset_mask` must name all rows).
+    The row's own, float64; the mean over rows is what `HandLatentEnv` pays.
 
-    Info
-        The terms of `HandLatentEnv`, (B,) arrays, each with its mask `_name`, as Gymnasium lays them out.
+    ## Episode end
 
-    Arguments:
-        num_envs: B, in place of `batch_size`.
-        autoreset_mode: As above, by name or as `gymnasium.vector.AutoresetMode`.
-        settings: All other arguments of `HandLatentEnv`.
-    """
+    All rows end together, since there is one VAE; then, by `autoreset_mode`:
+
+    | mode | what Gymnasium means by it |
+    | --- | --- |
+    | "NextStep", the default | the step after the end ignores its action, resets and pays 0 |
+    | "SameStep" | the ending step returns the next episode's first observation; the last is in `infos["final_obs"]` |
+    | "Disabled" | call `reset`; a `reset_mask` must name all rows |
+
+    ## Info
+
+    The terms of `HandLatentEnv`, a (B,) array each, with its mask `_name`, as Gymnasium lays them out.
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `num_envs` | 1 | B, in place of `batch_size` |
+    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode` |
+    | others | | those of `HandLatentEnv` |
+    """  # noqa: E501 - a table's row is one line
 
     def __init__(
         self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **settings: Any
