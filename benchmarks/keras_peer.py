@@ -1,7 +1,7 @@
 """Measure what not rebuilding the model is worth: a step of HandLatent-v0 against the paper's way, in Keras.
 
     pip install -c constraints.txt -e ".[bench]"
-    python benchmarks/keras_peer.py [--rounds 15] [--threads 2]          # 2 minutes on 2 cores
+    python benchmarks/keras_peer.py [--rounds 15] [--threads 2]          # 2 minutes on 2 idle cores
 
 Mutzig 2024 ("Issues and Solutions") cannot change the latents of a compiled Keras model, so every epoch makes another
 one: the shift is a constant in its graph, the weights come from the model before, compile() and fit() follow. Here both
@@ -17,6 +17,9 @@ round's ratio is its time over that round's HandLatent-v0 step. Printed: medians
 Left out on Keras' side, to its favour: the averaged weights, reading the next latents (`encoder.predict`, as the paper
 does), the optimiser's moments across models, freeing old models (done between turns), and turning uint8 into floats.
 HandLatent-v0's step does the first two and the last; its augmentation is off, so that both see the same pictures.
+
+Leave the machine alone meanwhile: torch's threads wait for one another, and on cores that others use the step of
+HandLatent-v0 takes 3 to 80 times as long, Keras' tracing, on one thread, hardly twice. The load is printed.
 """
 
 import argparse
