@@ -1,0 +1,324 @@
+"""Ask whether an agent learns in HandLatent-v0: train SAC on photographs of hands, and hold it against the baselines.
+
+    python benchmarks/learning.py settings --data 11k-hands [--workers 16] --out settings.json
+    python benchmarks/learning.py study    --data 11k-hands [--workers 16] --out study.json
+    python benchmarks/learning.py table    --out study.json
+
+Each run is one process of one thread; docs/learning.md tells how long they take and what came out.
+
+Everything is scored by the counterfactual, nats per picture by which an agent's shift lowers the loss, the same weights
+and the same noise: 0 for no action, by definition. Three regimes:
+
+- frozen: a VAE that was trained alone for `PRETRAINING` steps, halfway down its schedule, and is not trained on;
+- training: each episode starts from that VAE and trains it for an epoch, with the agent acting (at `GENTLE`, a tenth of
+  the default learning rate: at the whole of it, a fresh AdamW's first steps throw a trained VAE far off);
+- scratch: one long episode from fresh weights; the agent learns while the VAE does, and is scored as it acts, over the
+  last quarter of the episode.
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from scipy import stats
+from stable_baselines3 import SAC
+from torch import Tensor
+
+from agents import GradientSteps, NoAction, RandomAction, make_sac
+from hand_env import REWARDS, HandLatentVectorEnv, Visit
+from vae import VAE, Trainer, TrainingConfig, VAEConfig, build_vae
+from vae.checkpoint import save_tensors
+from vae.images import load_images, split_by_group
+
+SIZE, ROWS, PRETRAINING, EVALUATED = 32, 16, 400, 30  # pixels, B, optimiser steps, environment steps
+GENTLE = 5e-5
+EPOCHS = {80: 80, 800: 12}  # of a whole training, in the regime "scratch"
+Agent = Any  # with Stable-Baselines3's predict
+Result = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Say what is run; the defaults are what was chosen by `settings`."""
+
+    label: str = "chosen"
+    n: int = 80
+    regime: str = "frozen"
+    reward: str = "counterfactual"
+    reward_scale: float = 0.1
+    delta_scale: float = 0.1
+    target_entropy: float | str = 0.0
+    ent_coef: str = "auto_0.1"
+    gamma: float = 0.0
+    gradient_steps: int = 4
+    learning_rate: float = 3e-4
+    width: int = 256
+    samples: int = 6_400
+    rivals: bool = False  # whether they are scored as well
+    seed: int = 0
+
+
+def settings() -> Iterator[Run]:
+    """Give the runs that the settings were chosen by: one thing changed at a time, three seeds each."""
+    base = Run(samples=4_800)
+    variants = [
+        base,
+        replace(base, label="target entropy -D/2", target_entropy=-150.0),
+        replace(base, label="target entropy -D", target_entropy="auto"),
+        replace(base, label="first temperature 0.01", ent_coef="auto_0.01"),
+        replace(base, label="first temperature 1", ent_coef="auto_1.0"),
+        replace(base, label="kappa 0.03", delta_scale=0.03),
+        replace(base, label="kappa 0.3", delta_scale=0.3),
+        replace(base, label="kappa 1", delta_scale=1.0),
+        replace(base, label="lambda 0.01", reward_scale=0.01),
+        replace(base, label="lambda 1", reward_scale=1.0),
+        replace(base, label="gamma 0.99", gamma=0.99),
+        replace(base, label="1 update a step", gradient_steps=1),
+        replace(base, label="12 updates a step", gradient_steps=12),
+        replace(base, label="learning rate 1e-3", learning_rate=1e-3),
+        replace(base, label="width 64", width=64),
+    ]
+    return (replace(variant, seed=seed) for variant in variants for seed in range(3))
+
+
+def study() -> Iterator[Run]:
+    """Give the runs of the study: five seeds of each regime, and of the paper's reward."""
+    for n in (80, 800):
+        for regime in ("frozen", "training", "scratch"):
+            for seed in range(5):
+                yield Run(n=n, regime=regime, rivals=True, seed=seed)
+        for regime in ("training", "scratch"):
+            for seed in range(5):
+                yield Run("paper's reward", n, regime, "loss_change", gamma=0.99, seed=seed)
+
+
+def pictures(data: Path, run: Run) -> tuple[Tensor, Tensor]:
+    """Read N photographs of the people to train on, chosen by the seed, and those of the validation people."""
+    images = load_images(data, SIZE)
+    split = split_by_group(images.groups, images.all_groups, seed=0)
+    chosen = np.random.default_rng(run.seed).permutation(split.train)[: run.n]
+    return images.pixels[chosen], images.pixels[split.validation]
+
+
+def halfway(images: Tensor, n: int, seed: int) -> VAE:
+    """Train a VAE alone for the first half of its schedule, or find it in the temporary folder."""
+    path = Path(tempfile.gettempdir()) / f"handlatent-learning-{n}-{seed}-{PRETRAINING}.safetensors"
+    vae = build_vae(VAEConfig(SIZE), seed)
+    if not path.exists():
+        batch = 32
+        epochs = 2 * PRETRAINING // -(-len(images) // batch)
+        trainer = Trainer(vae, images, TrainingConfig(epochs, batch), seed)
+        for _ in range(PRETRAINING):
+            trainer.step()
+        save_tensors(path, vae.state_dict())
+    vae.load_state_dict(load_file(path))
+    return vae
+
+
+def prepare(job: tuple[Path, int, int]) -> None:
+    """Have `halfway` train the VAE of an N and a seed."""
+    data, n, seed = job
+    torch.set_num_threads(1)
+    halfway(pictures(data, Run(n=n, seed=seed))[0], n, seed)
+
+
+class Watched:
+    """Pay a reward by its name, and write down the counterfactual of each step whatever is paid."""
+
+    needs_without_shift = True
+
+    def __init__(self, name: str) -> None:
+        """Find the reward; nothing is seen yet."""
+        self.reward, self.seen = REWARDS[name], list[float]()
+
+    def __call__(self, visit: Visit) -> NDArray[np.float64]:
+        """Pay."""
+        self.seen.append(float(REWARDS["counterfactual"](visit).mean()))
+        return self.reward(visit)
+
+
+def environment(run: Run, images: Tensor, vae: VAE | None, mode: str) -> HandLatentVectorEnv:
+    """Build the row form for a regime; its reward is a `Watched`."""
+    return HandLatentVectorEnv(
+        ROWS,
+        images=images,
+        vae=vae,
+        reward=Watched(run.reward),
+        reward_scale=run.reward_scale,
+        delta_scale=run.delta_scale,
+        epochs_per_episode=EPOCHS[run.n] if run.regime == "scratch" else 1,
+        training={"frozen": {"learning_rate": 0.0}, "training": {"learning_rate": GENTLE}}.get(run.regime, {}),
+        autoreset_mode=mode,
+    )
+
+
+def sac(run: Run, device: str, env: HandLatentVectorEnv) -> SAC:
+    """Build stock SAC with the run's settings."""
+    return make_sac(
+        env,
+        run.seed,
+        device,
+        gamma=run.gamma,
+        target_entropy=run.target_entropy,
+        ent_coef=run.ent_coef,
+        gradient_steps=run.gradient_steps,
+        learning_rate=run.learning_rate,
+        policy_kwargs={"net_arch": [run.width, run.width]},
+    )
+
+
+def rivals(run: Run, env: HandLatentVectorEnv) -> dict[str, Agent]:
+    """Give the agents that learn nothing."""
+    gradient = (1,) if run.regime == "scratch" else (1, 3, 10)
+    return {
+        "none": NoAction(env.action_space),
+        "random": RandomAction(env.action_space, run.seed),
+        "constant": Constant(env.action_space, run.seed),
+    } | {f"gradient {k}": GradientSteps(env, k, seed=run.seed) for k in gradient}
+
+
+class Constant:
+    """Shift every latent the same way: to a corner of the action space that the seed chose."""
+
+    def __init__(self, action_space: spaces.Box, seed: int) -> None:
+        """Choose the corner."""
+        signs = np.random.default_rng(seed).choice([-1.0, 1.0], action_space.shape[-1])
+        self.action = np.broadcast_to(signs.astype(np.float32), action_space.shape)
+
+    def predict(self, observation: NDArray[np.float32], deterministic: bool = True) -> tuple[NDArray[np.float32], None]:
+        """Give the corner, for each row, and no state."""
+        return self.action, None
+
+
+def from_a_checkpoint(run: Run, device: str, images: Tensor, others: Tensor) -> Result:
+    """Train SAC on episodes that start from one VAE; score it, and its rivals, on episodes of other seeds."""
+    vae = halfway(images, run.n, run.seed)
+    model = sac(run, device, environment(run, images, vae, "SameStep"))
+    before = time.perf_counter()
+    model.learn(run.samples)
+    learning = time.perf_counter() - before
+    env = environment(run, images, vae, "Disabled")
+    agents = {"SAC": model, **(rivals(run, env) if run.rivals else {})}
+    result = {name: evaluate(env, agent, others, 1000 + run.seed) for name, agent in agents.items()}
+    result["SAC"]["seconds to learn"] = learning
+    return result
+
+
+def evaluate(env: HandLatentVectorEnv, agent: Agent, others: Tensor, seed: int) -> dict[str, float]:
+    """Act through whole episodes of seeds from `seed` on, `EVALUATED` steps or more."""
+    watched = env.env.reward
+    watched.seen.clear()
+    seconds, losses = 0.0, []
+    while len(watched.seen) < EVALUATED:
+        observation, _ = env.reset(seed=seed + len(losses))
+        ended = False
+        while not ended:
+            before = time.perf_counter()
+            action, _ = agent.predict(observation, deterministic=True)
+            seconds += time.perf_counter() - before
+            observation, _, _, truncated, _ = env.step(action)
+            ended = bool(truncated.any())
+        losses.append(float(env.env.trainer.measure(others).total.mean()))
+    return {
+        "counterfactual": float(np.mean(watched.seen)),
+        "validation loss": float(np.mean(losses)),
+        "ms to predict": 1e3 * seconds / len(watched.seen),
+    }
+
+
+def from_scratch(run: Run, device: str, images: Tensor, others: Tensor) -> Result:
+    """Train a VAE with SAC learning at its side, and with each of its rivals; score the last quarter."""
+    result = {}
+    env = environment(run, images, None, "Disabled")
+    for name in ("SAC", *(rivals(run, env) if run.rivals else ())):
+        env = environment(run, images, None, "SameStep")
+        env.reset(seed=run.seed)
+        steps = env.env.trainer.total_steps - 1  # the last would begin another VAE
+        if name == "SAC":
+            sac(run, device, env).learn(steps * ROWS)
+        else:
+            agent = rivals(run, env)[name]
+            observation, _ = env.reset(seed=run.seed)
+            for _ in range(steps):
+                observation = env.step(agent.predict(observation)[0])[0]
+        seen = env.env.reward.seen
+        trainer = env.env.trainer
+        result[name] = {
+            "counterfactual": float(np.mean(seen[-(len(seen) // 4) :])),
+            "validation loss": float(trainer.measure(others).total.mean()),
+            "training loss": float(trainer.measure().total.mean()),
+        }
+    return result
+
+
+def carry_out(job: tuple[Path, str, Run]) -> dict[str, Any]:
+    """Do one run, in a process of one thread."""
+    data, device, run = job
+    torch.set_num_threads(1)
+    images, others = pictures(data, run)
+    begun = time.perf_counter()
+    result = (from_scratch if run.regime == "scratch" else from_a_checkpoint)(run, device, images, others)
+    print(
+        f"{run.label}, N = {run.n}, {run.regime}, seed {run.seed}: SAC {result['SAC']['counterfactual']:.2f} nats, "
+        f"{time.perf_counter() - begun:.0f} s",
+        flush=True,
+    )
+    return {"run": asdict(run), "result": result}
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """Lay out the mean over seeds and its 95 % interval (Student's t) of each label, N, regime, agent and measure."""
+    cells: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+    for record in records:
+        run = record["run"]
+        for agent, measures in record["result"].items():
+            for measure, value in measures.items():
+                cells[run["label"], run["n"], run["regime"], agent, measure].append(value)
+    lines = [
+        "| run | N | VAE | agent | measure | mean | 95 % interval | seeds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for key, values in cells.items():
+        mean, n = float(np.mean(values)), len(values)
+        half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else float("nan")
+        row = (*key, f"{mean:.1f}", f"{mean - half:.1f} to {mean + half:.1f}", n)
+        lines.append("| " + " | ".join(map(str, row)) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run a set of runs in parallel, write each result as it comes, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("settings", "study", "table"))
+    parser.add_argument("--data", type=Path, help="the 11k Hands folder")
+    parser.add_argument("--out", type=Path, required=True, help="a JSON file; runs that are in it are not done again")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="of the agent's networks; the VAE stays on the CPU, in float32")
+    args = parser.parse_args()
+    records: list[dict[str, Any]] = json.loads(args.out.read_text()) if args.out.exists() else []
+    if args.what != "table":
+        done = [record["run"] for record in records]
+        runs = [run for run in {"settings": settings, "study": study}[args.what]() if asdict(run) not in done]
+        runs.sort(key=lambda run: run.regime == "scratch")  # the longest last
+        with multiprocessing.get_context("spawn").Pool(args.workers, maxtasksperchild=1) as pool:
+            pool.map(prepare, sorted({(args.data, run.n, run.seed) for run in runs}), chunksize=1)
+            for record in pool.imap_unordered(carry_out, [(args.data, args.device, run) for run in runs]):
+                records.append(record)
+                args.out.write_text(json.dumps(records, indent=1))
+    print(table(records))
+
+
+if __name__ == "__main__":
+    main()
