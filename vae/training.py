@@ -204,6 +204,9 @@ class Trainer:
         self.vae.load_state_dict(state["vae"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would keep the tensors
+        for parameter, moments in self.optimizer.state.items():  # fused AdamW reads all of them in one memory order
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = torch.empty_like(parameter).copy_(moments[name])
         self.steps_done, self.seed = state["steps_done"], state["seed"]
         self._pending = None
 

@@ -186,3 +186,18 @@ def test_the_loss_s_gradient_by_a_shift_is_that_of_finite_differences(tiny_image
     ]
     torch.testing.assert_close((gradient * direction).sum(1), ((at[1] - at[0]) / 2e-2).detach(), rtol=2e-2, atol=0.5)
     assert all(parameter.grad is None for parameter in trainer.vae.parameters())
+
+
+def test_a_state_whose_tensors_lie_otherwise_in_memory_goes_on_the_same(tiny_images):
+    whole = make_trainer(tiny_images)
+    for _ in range(3):
+        whole.step()
+    state = whole.state_dict()
+    for moments in state["optimizer"]["state"].values():  # as a file gives them back
+        moments.update(exp_avg=moments["exp_avg"].contiguous(), exp_avg_sq=moments["exp_avg_sq"].contiguous())
+    resumed = make_trainer(tiny_images)
+    resumed.load_state_dict(state)
+    for _ in range(3):
+        whole.step()
+        resumed.step()
+    assert equal(weights(whole), weights(resumed))
