@@ -38,7 +38,11 @@ _BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "do
 
 
 def make_sac(
-    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], seed: int, device: str = "cpu", **settings: Any
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    seed: int,
+    device: str = "cpu",
+    policy: str | type[SACPolicy] = "MlpPolicy",
+    **settings: Any,
 ) -> SAC:
     """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
 
@@ -47,6 +51,7 @@ def make_sac(
             same: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
         seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
         device: Of the agent's networks.
+        policy: SAC's; `RowPolicy` treats the rows of the single form alike.
         settings: Any of SAC's own arguments, in place of `SETTINGS`, or of `ROW_SETTINGS` for the vector form.
 
     Returns:
@@ -63,7 +68,7 @@ def make_sac(
         **(ROW_SETTINGS if rows else SETTINGS),
         **settings,
     }
-    return SAC("MlpPolicy", wrapped, seed=seed, device=device, **fitted)
+    return SAC(policy, wrapped, seed=seed, device=device, **fitted)
 
 
 def sac_state(model: SAC) -> dict[str, Any]:

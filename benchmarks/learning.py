@@ -36,7 +36,7 @@ from scipy import stats
 from stable_baselines3 import SAC
 from torch import Tensor
 
-from agents import GradientSteps, NoAction, RandomAction, make_sac
+from agents import GradientSteps, NoAction, RandomAction, RowPolicy, make_sac
 from hand_env import REWARDS, HandLatentVectorEnv, Visit
 from vae import VAE, Trainer, TrainingConfig, VAEConfig, build_vae
 from vae.checkpoint import save_tensors
@@ -66,6 +66,7 @@ class Run:
     learning_rate: float = 3e-4
     width: int = 256
     samples: int = 6_400
+    policy: str = "rows"  # the vector form; or the single form with "RowPolicy", or with "flat" networks
     rivals: bool = False  # whether they are scored as well
     seed: int = 0
 
@@ -99,6 +100,9 @@ def study() -> Iterator[Run]:
         for regime in ("frozen", "training", "scratch"):
             for seed in range(5):
                 yield Run(n=n, regime=regime, rivals=True, seed=seed)
+        for policy in ("RowPolicy", "flat"):
+            for seed in range(5):
+                yield Run(f"single form, {policy}", n, policy=policy, seed=seed)
         for regime in ("training", "scratch"):
             for seed in range(5):
                 yield Run("paper's reward", n, regime, "loss_change", gamma=0.99, seed=seed)
@@ -165,17 +169,20 @@ def environment(run: Run, images: Tensor, vae: VAE | None, mode: str) -> HandLat
 
 
 def sac(run: Run, device: str, env: HandLatentVectorEnv) -> SAC:
-    """Build stock SAC with the run's settings."""
+    """Build stock SAC with the run's settings; each update sees 256 latents in every form."""
+    common = {"gamma": run.gamma, "gradient_steps": run.gradient_steps, "learning_rate": run.learning_rate}
+    if run.policy != "rows":
+        policy: Any = RowPolicy if run.policy == "RowPolicy" else "MlpPolicy"
+        few = {"batch_size": 256 // ROWS, "learning_starts": 100 // ROWS, "train_freq": 1}
+        return make_sac(env.env, run.seed, device, policy, **common, **few)
     return make_sac(
         env,
         run.seed,
         device,
-        gamma=run.gamma,
         target_entropy=run.target_entropy,
         ent_coef=run.ent_coef,
-        gradient_steps=run.gradient_steps,
-        learning_rate=run.learning_rate,
         policy_kwargs={"net_arch": [run.width, run.width]},
+        **common,
     )
 
 
@@ -207,7 +214,7 @@ def from_a_checkpoint(run: Run, device: str, images: Tensor, others: Tensor) -> 
     vae = halfway(images, run.n, run.seed)
     model = sac(run, device, environment(run, images, vae, "SameStep"))
     before = time.perf_counter()
-    model.learn(run.samples)
+    model.learn(run.samples if run.policy == "rows" else run.samples // ROWS)
     learning = time.perf_counter() - before
     env = environment(run, images, vae, "Disabled")
     agents = {"SAC": model, **(rivals(run, env) if run.rivals else {})}
