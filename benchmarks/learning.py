@@ -2,7 +2,7 @@
 
     python benchmarks/learning.py settings --data 11k-hands [--workers 16] --out settings.json
     python benchmarks/learning.py study    --data 11k-hands [--workers 16] --out study.json
-    python benchmarks/learning.py table    --out study.json
+    python benchmarks/learning.py tables   --out study.json
 
 Each run is one process of one thread; docs/learning.md tells how long they take and what came out.
 
@@ -22,7 +22,7 @@ import multiprocessing
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -285,37 +285,66 @@ def carry_out(job: tuple[Path, str, Run]) -> dict[str, Any]:
     return {"run": asdict(run), "result": result}
 
 
-def table(records: list[dict[str, Any]]) -> str:
-    """Lay out the mean over seeds and its 95 % interval (Student's t) of each label, N, regime, agent and measure."""
-    cells: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+def tables(records: list[dict[str, Any]]) -> str:
+    """Lay the records out as Markdown: a row for each run, a column for each agent, over seeds."""
+    paired = {}  # the validation loss with no agent, of the same N, VAE and seed: the same training
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         run = record["run"]
-        for agent, measures in record["result"].items():
-            for measure, value in measures.items():
-                cells[run["label"], run["n"], run["regime"], agent, measure].append(value)
-    lines = [
-        "| run | N | VAE | agent | measure | mean | 95 % interval | seeds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for key, values in cells.items():
-        mean, n = float(np.mean(values)), len(values)
-        half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else float("nan")
-        row = (*key, f"{mean:.1f}", f"{mean - half:.1f} to {mean + half:.1f}", n)
-        lines.append("| " + " | ".join(map(str, row)) + " |")
-    return "\n".join(lines)
+        groups[run["label"], run["n"], run["regime"]].append(record)
+        if "none" in record["result"]:
+            paired[run["n"], run["regime"], run["seed"]] = record["result"]["none"]["validation loss"]
+    agents = list(dict.fromkeys(agent for record in records for agent in record["result"]))
+    head = ["run", "N", "VAE", "seeds", *agents]
+
+    def lay_out(cell: Callable[[dict[str, Any], str], float | None]) -> str:
+        lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+        for (label, n, regime), group in groups.items():
+            cells = [interval([cell(record, agent) for record in group]) for agent in agents]
+            if any(cells):
+                lines.append("| " + " | ".join([label, str(n), regime, str(len(group)), *cells]) + " |")
+        return "\n".join(lines)
+
+    def measure(name: str) -> Callable[[dict[str, Any], str], float | None]:
+        return lambda record, agent: record["result"].get(agent, {}).get(name)
+
+    def against_none(record: dict[str, Any], agent: str) -> float | None:
+        run, loss = record["run"], measure("validation loss")(record, agent)
+        none = paired.get((run["n"], run["regime"], run["seed"]))
+        return None if loss is None or none is None or run["regime"] == "frozen" else loss - none
+
+    return (
+        f"Counterfactual, nats a picture, higher is better:\n\n{lay_out(measure('counterfactual'))}\n\n"
+        "Loss on other people's photographs after the episode, without an action, less what it is when no agent acted, "
+        f"nats a picture, lower is better:\n\n{lay_out(against_none)}\n\n"
+        f"Milliseconds to predict a batch of {ROWS} rows, one thread:\n\n{lay_out(measure('ms to predict'))}\n\n"
+        f"Seconds to learn, one thread:\n\n{lay_out(measure('seconds to learn'))}\n"
+    )
+
+
+def interval(values: list[float | None]) -> str:
+    """Write the mean over seeds and its 95 % interval, Student's t."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    mean, n = float(np.mean(known)), len(known)
+    if n == 1:
+        return f"{mean:.1f}"
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(known, ddof=1) / n**0.5)
+    return f"{mean + 0.0:.1f} ({mean - half + 0.0:.1f} to {mean + half + 0.0:.1f})"
 
 
 def main() -> None:
-    """Run a set of runs in parallel, write each result as it comes, and print the table."""
+    """Run a set of runs in parallel, write each result as it comes, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("settings", "study", "table"))
+    parser.add_argument("what", choices=("settings", "study", "tables"))
     parser.add_argument("--data", type=Path, help="the 11k Hands folder")
     parser.add_argument("--out", type=Path, required=True, help="a JSON file; runs that are in it are not done again")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="of the agent's networks; the VAE stays on the CPU, in float32")
     args = parser.parse_args()
     records: list[dict[str, Any]] = json.loads(args.out.read_text()) if args.out.exists() else []
-    if args.what != "table":
+    if args.what != "tables":
         done = [record["run"] for record in records]
         runs = [run for run in {"settings": settings, "study": study}[args.what]() if asdict(run) not in done]
         runs.sort(key=lambda run: run.regime == "scratch")  # the longest last
@@ -324,7 +353,7 @@ def main() -> None:
             for record in pool.imap_unordered(carry_out, [(args.data, args.device, run) for run in runs]):
                 records.append(record)
                 args.out.write_text(json.dumps(records, indent=1))
-    print(table(records))
+    print(tables(records))
 
 
 if __name__ == "__main__":
