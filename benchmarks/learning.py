@@ -1,6 +1,7 @@
 """Ask whether an agent learns in HandLatent-v0: train SAC on photographs of hands, and hold it against the baselines.
 
     python benchmarks/learning.py settings --data 11k-hands [--workers 16] --out settings.json
+    python benchmarks/learning.py steps    --data 11k-hands [--workers 16] --out steps.json
     python benchmarks/learning.py study    --data 11k-hands [--workers 16] --out study.json
     python benchmarks/learning.py tables   --out study.json
 
@@ -17,8 +18,10 @@ and the same noise: 0 for no action, by definition. Three regimes:
 """
 
 import argparse
+import hashlib
 import json
 import multiprocessing
+import subprocess
 import tempfile
 import time
 from collections import defaultdict
@@ -67,8 +70,14 @@ class Run:
     width: int = 256
     samples: int = 6_400
     policy: str = "rows"  # the vector form; or the single form with "RowPolicy", or with "flat" networks
+    step_size: float = 0.2  # of the gradient steps
     rivals: bool = False  # whether they are scored as well
     seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the run has in common with those of other seeds."""
+        return f"{self.label}, N = {self.n}, {self.regime}"
 
 
 def settings() -> Iterator[Run]:
@@ -83,8 +92,8 @@ def settings() -> Iterator[Run]:
         replace(base, label="kappa 0.03", delta_scale=0.03),
         replace(base, label="kappa 0.3", delta_scale=0.3),
         replace(base, label="kappa 1", delta_scale=1.0),
-        replace(base, label="lambda 0.01", reward_scale=0.01),
-        replace(base, label="lambda 1", reward_scale=1.0),
+        replace(base, label="lambda 0.01, temperature too", reward_scale=0.01, ent_coef="auto_0.01"),
+        replace(base, label="lambda 1, temperature too", reward_scale=1.0, ent_coef="auto_1.0"),
         replace(base, label="gamma 0.99", gamma=0.99),
         replace(base, label="1 update a step", gradient_steps=1),
         replace(base, label="12 updates a step", gradient_steps=12),
@@ -95,17 +104,28 @@ def settings() -> Iterator[Run]:
 
 
 def study() -> Iterator[Run]:
-    """Give the runs of the study: five seeds of each regime, and of the paper's reward."""
+    """Give the runs of the study: what was chosen, the paper's reward, and the single form.
+
+    The paper's reward is B / N of a change: lambda is raised by N / B, so that a step weighs as much against the
+    entropy as a counterfactual does.
+    """
     for n in (80, 800):
-        for regime in ("frozen", "training", "scratch"):
-            for seed in range(5):
-                yield Run(n=n, regime=regime, rivals=True, seed=seed)
-        for policy in ("RowPolicy", "flat"):
-            for seed in range(5):
-                yield Run(f"single form, {policy}", n, policy=policy, seed=seed)
-        for regime in ("training", "scratch"):
-            for seed in range(5):
-                yield Run("paper's reward", n, regime, "loss_change", gamma=0.99, seed=seed)
+        for regime in ("frozen", "training"):
+            yield from (Run(n=n, regime=regime, rivals=True, seed=seed) for seed in range(5))
+    scaled = {n: Run("paper's reward", n, "training", "loss_change", 0.1 * n / ROWS) for n in (80, 800)}
+    for n in (80, 800):
+        yield from (replace(scaled[n], label="paper's reward, gamma 0", seed=seed) for seed in range(5))
+    yield from (replace(scaled[80], label="paper's reward, gamma 0.99", gamma=0.99, seed=seed) for seed in range(5))
+    for policy in ("RowPolicy", "flat"):
+        yield from (Run(f"single form, {policy}", policy=policy, seed=seed) for seed in range(5))
+    for n in (80, 800):
+        yield from (Run(n=n, regime="scratch", rivals=True, seed=seed) for seed in range(5))
+
+
+def steps_study() -> Iterator[Run]:
+    """Give the runs that the gradient steps' size was chosen by; SAC is left out."""
+    for size in (0.05, 0.1, 0.2, 0.4, 1.0):
+        yield from (Run(f"step size {size}", rivals=True, step_size=size, samples=0, seed=seed) for seed in range(3))
 
 
 def pictures(data: Path, run: Run) -> tuple[Tensor, Tensor]:
@@ -116,14 +136,16 @@ def pictures(data: Path, run: Run) -> tuple[Tensor, Tensor]:
     return images.pixels[chosen], images.pixels[split.validation]
 
 
-def halfway(images: Tensor, n: int, seed: int) -> VAE:
+def halfway(images: Tensor, seed: int) -> VAE:
     """Train a VAE alone for the first half of its schedule, or find it in the temporary folder."""
-    path = Path(tempfile.gettempdir()) / f"handlatent-learning-{n}-{seed}-{PRETRAINING}.safetensors"
+    batch = 32
+    config = TrainingConfig(2 * PRETRAINING // -(-len(images) // batch), batch)
+    made_of = f"{VAEConfig(SIZE)} {config} {seed} {PRETRAINING} {torch.__version__} {commit()}".encode()
+    name = hashlib.sha256(made_of + images.numpy().tobytes()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"handlatent-learning-{name}.safetensors"
     vae = build_vae(VAEConfig(SIZE), seed)
     if not path.exists():
-        batch = 32
-        epochs = 2 * PRETRAINING // -(-len(images) // batch)
-        trainer = Trainer(vae, images, TrainingConfig(epochs, batch), seed)
+        trainer = Trainer(vae, images, config, seed)
         for _ in range(PRETRAINING):
             trainer.step()
         save_tensors(path, vae.state_dict())
@@ -131,11 +153,10 @@ def halfway(images: Tensor, n: int, seed: int) -> VAE:
     return vae
 
 
-def prepare(job: tuple[Path, int, int]) -> None:
-    """Have `halfway` train the VAE of an N and a seed."""
-    data, n, seed = job
-    torch.set_num_threads(1)
-    halfway(pictures(data, Run(n=n, seed=seed))[0], n, seed)
+def commit() -> str:
+    """Name the state of the repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
 
 
 class Watched:
@@ -169,31 +190,37 @@ def environment(run: Run, images: Tensor, vae: VAE | None, mode: str) -> HandLat
 
 
 def sac(run: Run, device: str, env: HandLatentVectorEnv) -> SAC:
-    """Build stock SAC with the run's settings; each update sees 256 latents in every form."""
-    common = {"gamma": run.gamma, "gradient_steps": run.gradient_steps, "learning_rate": run.learning_rate}
-    if run.policy != "rows":
-        policy: Any = RowPolicy if run.policy == "RowPolicy" else "MlpPolicy"
-        few = {"batch_size": 256 // ROWS, "learning_starts": 100 // ROWS, "train_freq": 1}
-        return make_sac(env.env, run.seed, device, policy, **common, **few)
-    return make_sac(
-        env,
-        run.seed,
-        device,
-        target_entropy=run.target_entropy,
-        ent_coef=run.ent_coef,
-        policy_kwargs={"net_arch": [run.width, run.width]},
-        **common,
-    )
+    """Build stock SAC with the run's settings; each update sees 256 latents in every form.
+
+    In the single form a step's reward is the mean over B rows and its entropy their sum: the temperature is B times
+    less.
+    """
+    temperature = float(run.ent_coef.removeprefix("auto_"))
+    settings: dict[str, Any] = {
+        "gamma": run.gamma,
+        "gradient_steps": run.gradient_steps,
+        "learning_rate": run.learning_rate,
+        "target_entropy": run.target_entropy,
+    }
+    if run.policy == "rows":
+        networks: dict[str, Any] = {"net_arch": [run.width] * 2}
+        return make_sac(env, run.seed, device, ent_coef=run.ent_coef, policy_kwargs=networks, **settings)
+    settings |= {"batch_size": 256 // ROWS, "learning_starts": 100 // ROWS, "train_freq": 1}
+    settings["ent_coef"] = f"auto_{temperature / ROWS}"
+    if run.policy == "flat":
+        return make_sac(env.env, run.seed, device, policy_kwargs={"net_arch": [run.width] * 2}, **settings)
+    networks = {"net_arch": [run.width], "features_extractor_kwargs": {"features_dim": run.width}}
+    return make_sac(env.env, run.seed, device, RowPolicy, policy_kwargs=networks, **settings)
 
 
 def rivals(run: Run, env: HandLatentVectorEnv) -> dict[str, Agent]:
     """Give the agents that learn nothing."""
-    gradient = (1,) if run.regime == "scratch" else (1, 3, 10)
+    gradient = (1,) if run.regime == "scratch" else (1, 3, 13)
     return {
         "none": NoAction(env.action_space),
         "random": RandomAction(env.action_space, run.seed),
         "constant": Constant(env.action_space, run.seed),
-    } | {f"gradient {k}": GradientSteps(env, k, seed=run.seed) for k in gradient}
+    } | {f"gradient {k}": GradientSteps(env, k, run.step_size, seed=run.seed) for k in gradient}
 
 
 class Constant:
@@ -211,15 +238,17 @@ class Constant:
 
 def from_a_checkpoint(run: Run, device: str, images: Tensor, others: Tensor) -> Result:
     """Train SAC on episodes that start from one VAE; score it, and its rivals, on episodes of other seeds."""
-    vae = halfway(images, run.n, run.seed)
-    model = sac(run, device, environment(run, images, vae, "SameStep"))
-    before = time.perf_counter()
-    model.learn(run.samples if run.policy == "rows" else run.samples // ROWS)
-    learning = time.perf_counter() - before
+    vae = halfway(images, run.seed)
+    result: Result = {}
     env = environment(run, images, vae, "Disabled")
-    agents = {"SAC": model, **(rivals(run, env) if run.rivals else {})}
-    result = {name: evaluate(env, agent, others, 1000 + run.seed) for name, agent in agents.items()}
-    result["SAC"]["seconds to learn"] = learning
+    if run.samples:
+        model = sac(run, device, environment(run, images, vae, "SameStep"))
+        before = time.perf_counter()
+        model.learn(run.samples if run.policy == "rows" else run.samples // ROWS)
+        learning = time.perf_counter() - before
+        result["SAC"] = evaluate(env, model, others, 1000 + run.seed) | {"seconds to learn": learning}
+    if run.rivals:
+        result |= {name: evaluate(env, rival, others, 1000 + run.seed) for name, rival in rivals(run, env).items()}
     return result
 
 
@@ -260,8 +289,8 @@ def from_scratch(run: Run, device: str, images: Tensor, others: Tensor) -> Resul
             observation, _ = env.reset(seed=run.seed)
             for _ in range(steps):
                 observation = env.step(agent.predict(observation)[0])[0]
-        seen = env.env.reward.seen
-        trainer = env.env.trainer
+        seen, trainer = env.env.reward.seen, env.env.trainer
+        assert trainer.steps_done == len(seen) == steps, "the VAE did not diverge"
         result[name] = {
             "counterfactual": float(np.mean(seen[-(len(seen) // 4) :])),
             "validation loss": float(trainer.measure(others).total.mean()),
@@ -271,18 +300,20 @@ def from_scratch(run: Run, device: str, images: Tensor, others: Tensor) -> Resul
 
 
 def carry_out(job: tuple[Path, str, Run]) -> dict[str, Any]:
-    """Do one run, in a process of one thread."""
+    """Do one run, in a process of one thread; say by what code it was done."""
     data, device, run = job
     torch.set_num_threads(1)
     images, others = pictures(data, run)
     begun = time.perf_counter()
     result = (from_scratch if run.regime == "scratch" else from_a_checkpoint)(run, device, images, others)
     print(
-        f"{run.label}, N = {run.n}, {run.regime}, seed {run.seed}: SAC {result['SAC']['counterfactual']:.2f} nats, "
+        f"{run.name}, seed {run.seed}: "
+        f"{ {name: round(measures['counterfactual'], 1) for name, measures in result.items()} } nats, "
         f"{time.perf_counter() - begun:.0f} s",
         flush=True,
     )
-    return {"run": asdict(run), "result": result}
+    made_by = {"commit": commit(), "torch": torch.__version__, "device": device}
+    return {"run": asdict(run), "made by": made_by, "result": result}
 
 
 def tables(records: list[dict[str, Any]]) -> str:
@@ -337,19 +368,22 @@ def interval(values: list[float | None]) -> str:
 def main() -> None:
     """Run a set of runs in parallel, write each result as it comes, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("settings", "study", "tables"))
+    parser.add_argument("what", choices=("settings", "steps", "study", "tables"))
     parser.add_argument("--data", type=Path, help="the 11k Hands folder")
     parser.add_argument("--out", type=Path, required=True, help="a JSON file; runs that are in it are not done again")
+    parser.add_argument("--only", default="", help="do only the runs in whose name, 'label, N = n, VAE', this occurs")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="of the agent's networks; the VAE stays on the CPU, in float32")
     args = parser.parse_args()
     records: list[dict[str, Any]] = json.loads(args.out.read_text()) if args.out.exists() else []
     if args.what != "tables":
         done = [record["run"] for record in records]
-        runs = [run for run in {"settings": settings, "study": study}[args.what]() if asdict(run) not in done]
-        runs.sort(key=lambda run: run.regime == "scratch")  # the longest last
+        runs = [
+            run
+            for run in {"settings": settings, "steps": steps_study, "study": study}[args.what]()
+            if asdict(run) not in done and args.only in run.name
+        ]
         with multiprocessing.get_context("spawn").Pool(args.workers, maxtasksperchild=1) as pool:
-            pool.map(prepare, sorted({(args.data, run.n, run.seed) for run in runs}), chunksize=1)
             for record in pool.imap_unordered(carry_out, [(args.data, args.device, run) for run in runs]):
                 records.append(record)
                 args.out.write_text(json.dumps(records, indent=1))
