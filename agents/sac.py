@@ -9,11 +9,12 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
 from agents.vec_env import GymnasiumVecEnv
 
-REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them would be terabytes
+REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them are 230 GB at B = 64
 SETTINGS: dict[str, Any] = {
     "learning_starts": 100,
     "train_freq": 4,
@@ -58,7 +59,7 @@ def make_sac(
         SAC with twin critics and automatic entropy, untrained.
     """
     rows = isinstance(env, gym.vector.VectorEnv)
-    wrapped = GymnasiumVecEnv(env) if isinstance(env, gym.vector.VectorEnv) else env
+    wrapped = VecMonitor(GymnasiumVecEnv(env)) if isinstance(env, gym.vector.VectorEnv) else env
     shape = wrapped.action_space.shape  # a row's, in the vector form
     assert shape is not None, "a Box has a shape"
     dimensions = int(np.prod(shape))
@@ -105,9 +106,9 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
         env_state: What the environment's `state_dict` returned at the same moment.
     """
     model.set_parameters(state["parameters"], exact_match=True)
-    assert model.log_ent_coef is not None, "its entropy is automatic"
-    with torch.no_grad():
-        model.log_ent_coef.copy_(state["log_ent_coef"])
+    if model.log_ent_coef is not None:
+        with torch.no_grad():
+            model.log_ent_coef.copy_(state["log_ent_coef"])
     buffer = _buffer(model)
     for name in _BUFFER_ARRAYS:
         saved = state["buffer"][name]
@@ -129,7 +130,7 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
 def build_policy(
     observation_space: spaces.Box, action_space: spaces.Box, weights: Mapping[str, torch.Tensor]
 ) -> SACPolicy:
-    """Build SAC's policy from tensors alone, to predict with; nothing is unpickled.
+    """Build the policy of `make_sac`'s defaults from tensors alone, to predict with; nothing is unpickled.
 
     Args:
         observation_space: Box (B, D).

@@ -49,8 +49,9 @@ class GymnasiumVecEnv(VecEnv):
         mode = env.metadata.get("autoreset_mode")
         if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED):
             raise ValueError(
-                f"env's autoreset mode must be AutoresetMode.SAME_STEP or AutoresetMode.DISABLED, got {mode}: make it "
-                "with gym.make_vec(..., vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}) or its own argument."
+                f"env's autoreset mode must be AutoresetMode.SAME_STEP or AutoresetMode.DISABLED, got {mode}. Call "
+                "gym.make_vec(..., autoreset_mode='SameStep') for an environment with a vector form of its own, such as "
+                "HandLatent-v0, or gym.make_vec(..., vector_kwargs={'autoreset_mode': 'SameStep'}) for others."
             )
         self.env = env
         self.spec = env.spec

@@ -52,7 +52,7 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     | name | default | meaning |
     | --- | --- | --- |
     | `num_envs` | 1 | B, in place of `batch_size` |
-    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode` |
+    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; a spec goes through JSON with the name only |
     | others | | those of `HandLatentEnv` |
     """  # noqa: E501 - a table's row is one line
 
@@ -99,9 +99,9 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         mask = options.pop("reset_mask", None)
         if mask is not None and (np.shape(mask) != (self.num_envs,) or not np.all(mask)):
             raise ValueError(f"reset_mask must be true for all {self.num_envs} rows, got {mask!r}: they end together.")
-        observations, info = self.env.reset(seed=seed, options=options)
+        observations, info = self.env.reset(seed=None if seed is None else int(seed), options=options)
         self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
-        self._reset_is_due = False
+        self._reset_is_due = self.closed = False
         return observations, self._infos(info)
 
     def step(self, actions: Array) -> tuple[Array, Rewards, Flags, Flags, dict[str, Any]]:
@@ -139,7 +139,8 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         return tuple(self.env.draw(self.num_envs).permute(0, 2, 3, 1).contiguous().numpy())
 
     def close_extras(self, **_: Any) -> None:
-        """Let go of the VAE and its training state."""
+        """Let go of the VAE and its training state; a reset opens again."""
+        self._reset_is_due = False
         self.env.close()
 
     def state_dict(self) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class Visit:
         anatomy_change: (batch,) float64, the judge's score of each picture as it was decoded, less its score had there
             been no shift; None where the environment has no judge.
         share: B / N, the minibatch's share of the training set.
-        validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps.
+        validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps, None
+            where the environment has no validation pictures.
     """
 
     loss: Array
@@ -32,7 +33,7 @@ class Visit:
     loss_without: Array | None
     anatomy_change: Array | None
     share: float
-    validation_change: float
+    validation_change: float | None
 
 
 Reward = Callable[[Visit], Array]
@@ -50,18 +51,22 @@ def loss_change(visit: Visit) -> Array:
 
 def validation_loss_change(visit: Visit) -> Array:
     """Pay each row, at an epoch's end, for the fall of the mean validation loss; nothing at other steps."""
+    if visit.validation_change is None:
+        raise ValueError("validation_loss_change needs validation_images: give some to the environment.")
     return np.full_like(visit.loss, -visit.validation_change)
 
 
 def counterfactual(visit: Visit) -> Array:
     """Pay for what the action itself did: the loss without the shift, less the loss with it."""
-    assert visit.loss_without is not None, "the environment measures it for this reward"
+    if visit.loss_without is None:
+        raise ValueError("counterfactual needs the loss without the shift: set needs_without_shift = True on the reward.")
     return visit.loss_without - visit.loss
 
 
 def anatomy(visit: Visit) -> Array:
     """Pay for what the action did to the judge's score: the decoded picture's, less that without the shift."""
-    assert visit.anatomy_change is not None, "the environment has a judge for this reward"
+    if visit.anatomy_change is None:
+        raise ValueError("anatomy needs a judge: give one to the environment.")
     return visit.anatomy_change
 
 

@@ -74,7 +74,7 @@ class Scorer:
             terms["counterfactual_nats"] = loss - visit.loss_without
         if visit.anatomy_change is not None:
             terms["anatomy_change"] = visit.anatomy_change
-        if self.validation is not None:
+        if visit.validation_change is not None:
             terms["validation_change_nats"] = np.full_like(loss, visit.validation_change)
         if not all(np.isfinite(term).all() for term in terms.values()):
             return np.zeros_like(loss), terms  # the environment ends the episode
@@ -99,8 +99,10 @@ class Scorer:
         shifted, unshifted = _checked("judge", scores, (len(pictures),)).reshape(2, -1)
         return shifted - unshifted
 
-    def _validation_change(self) -> float:
-        if self.validation is None or self.trainer.steps_done % self.trainer.steps_per_epoch:
+    def _validation_change(self) -> float | None:
+        if self.validation is None:
+            return None
+        if self.trainer.steps_done % self.trainer.steps_per_epoch:
             return 0.0
         before, self.last_validation = self.last_validation, self._measure_validation()
         assert self.last_validation is not None, "there are pictures"

@@ -205,8 +205,9 @@ def check_contract(vae: VAE) -> None:
     images = torch.rand(2, 3, vae.size, vae.size, generator=generator)
     latents = torch.randn(2, vae.latent_dim, generator=generator)
     encoded, decoded = vae.encode(images), vae.decode(latents)
-    got = ", ".join(str(tuple(x.shape)) for x in encoded)
-    if len(encoded) != 2 or any(x.shape != latents.shape for x in encoded):
+    pair = encoded if isinstance(encoded, tuple | list) else (encoded,)
+    got = " and ".join(str(tuple(x.shape)) for x in pair)
+    if len(pair) != 2 or any(x.shape != latents.shape for x in pair):
         raise ValueError(
             f"encoder must map {tuple(images.shape)} pictures to means and log-variances of shape "
             f"{tuple(latents.shape)} each, got {got}. VAE(..., latent_dim=D) says which D, now {vae.latent_dim}."
@@ -216,6 +217,8 @@ def check_contract(vae: VAE) -> None:
             f"decoder must map {tuple(latents.shape)} latents to pictures {tuple(images.shape)}, "
             f"got {tuple(decoded.shape)}."
         )
+    if not all(x.isfinite().all() for x in (*encoded, decoded)):
+        raise ValueError("encoder and decoder must give finite numbers, got some that are not.")
     images[1], latents[1] = images[1].flip(0, 1, 2), -latents[1]
     again = (*vae.encode(images), vae.decode(latents))
     if not all(torch.allclose(a[0], b[0], 1e-3, 1e-4) for a, b in zip((*encoded, decoded), again, strict=True)):

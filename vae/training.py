@@ -101,13 +101,18 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), fused=True)
         self.steps_done = 0
         self._pending: _Minibatch | None = None
-        on_gpu = self.device.type == "cuda"
-        self._encode_images = torch.compile(self._encode_eagerly) if on_gpu else self._encode_eagerly
-        self._decode_and_score = torch.compile(self._score_eagerly) if on_gpu else self._score_eagerly
+        self._compile()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the encoded minibatch: its graph cannot be copied, and encoded anew it is the same."""
-        return {**self.__dict__, "_pending": None}
+        """Leave out the encoded minibatch, which comes out the same encoded anew, and what was compiled for this VAE."""
+        left_out = ("_pending", "_encode_images", "_decode_and_score")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with a copy."""
+        self.__dict__.update(state)
+        self._pending = None
+        self._compile()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -231,6 +236,11 @@ class Trainer:
         generator = torch.Generator(self.device).manual_seed(_number(self.seed, _EVALUATE, 0))
         return measure(self.averaged_vae if averaged else self.vae, images, generator)
 
+    def _compile(self) -> None:
+        on_gpu = self.device.type == "cuda"
+        self._encode_images = torch.compile(self._encode_eagerly) if on_gpu else self._encode_eagerly
+        self._decode_and_score = torch.compile(self._score_eagerly) if on_gpu else self._score_eagerly
+
     def _encode_next(self) -> _Minibatch:
         index = self._order(self.steps_done)
         images = to_float(self.images[index]).contiguous(memory_format=torch.channels_last)
@@ -251,7 +261,7 @@ class Trainer:
     def _encode_eagerly(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with _reduced_precision(self.device):
             mean, log_var = self.vae.encode(images)
-        return mean, log_var
+        return mean.float(), log_var.float()
 
     def _score_eagerly(
         self, mean: Tensor, log_var: Tensor, noise: Tensor, images: Tensor
