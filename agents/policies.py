@@ -53,7 +53,9 @@ class RowPolicy(SACPolicy):
         if use_sde:
             raise ValueError("RowPolicy has no state-dependent exploration, got use_sde=True. Leave use_sde out.")
         settings.setdefault("features_extractor_class", RowExtractor)
-        super().__init__(observation_space, action_space, lr_schedule, NET_ARCH if net_arch is None else net_arch, **settings)
+        super().__init__(
+            observation_space, action_space, lr_schedule, NET_ARCH if net_arch is None else net_arch, **settings
+        )
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> "RowActor":
         """Build the actor; the parent calls it."""

@@ -17,8 +17,8 @@ def paper(images: Tensor | NDArray[np.uint8], seed: int, device: str = "cpu") ->
 
     Dense ReLU networks for the actor, whose tanh keeps an action in [-1, 1], and for the twin critics, which take state
     and action joined; kappa = 1; one epoch an episode, each with a fresh VAE. The paper gives no widths, no batch and
-    no learning rate: those are Stable-Baselines3's and `make_sac`'s, and `PAPER_BATCH`. Its equation 4 clips the temperature: pass
-    `ClipTemperature(low, high)` to `learn`; the paper gives no limits either.
+    no learning rate: those are Stable-Baselines3's and `make_sac`'s, and `PAPER_BATCH`. Its equation 4 clips the
+    temperature: pass `ClipTemperature(low, high)` to `learn`; the paper gives no limits either.
 
     Args:
         images: (N, 3, S, S) uint8, N at least `PAPER_BATCH`; `PAPER_IMAGES` are the paper's N.

@@ -50,8 +50,8 @@ class GymnasiumVecEnv(VecEnv):
         if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED):
             raise ValueError(
                 f"env's autoreset mode must be AutoresetMode.SAME_STEP or AutoresetMode.DISABLED, got {mode}. Call "
-                "gym.make_vec(..., autoreset_mode='SameStep') for an environment with a vector form of its own, such as "
-                "HandLatent-v0, or gym.make_vec(..., vector_kwargs={'autoreset_mode': 'SameStep'}) for others."
+                "gym.make_vec(..., autoreset_mode='SameStep') for an environment with a vector form of its own, as "
+                "HandLatent-v0 has, or gym.make_vec(..., vector_kwargs={'autoreset_mode': 'SameStep'}) for others."
             )
         self.env = env
         self.spec = env.spec

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
@@ -59,7 +59,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     Lambda is `reward_scale`, l_i the loss of picture i in nats (reconstruction + KL), and the mean is over the
     minibatch. Unbounded. A function is given a `hand_env.rewards.Visit` and returns a number for each row, higher is
-    better: lambda * mean of them is paid.
+    better: lambda * mean of them is paid. With an attribute `needs_without_shift = True` it is also told what the losses
+    would have been without the shift.
 
     | `reward` | what is paid | when |
     | --- | --- | --- |
@@ -77,7 +78,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     | flag | when | then |
     | --- | --- | --- |
-    | terminated | the VAE diverged: a loss is not finite | the reward is `DIVERGENCE_REWARD`, -100, the observation zeros |
+    | terminated | the VAE diverged: a loss, or the next observation, is not finite | the reward is `DIVERGENCE_REWARD`, -100, the observation zeros |
     | truncated | `epochs_per_episode` epochs of ceil(N / B) steps each are over; the last minibatch of an epoch is filled with the epoch's first pictures | the observation is the next minibatch, as ever |
 
     ## Info
@@ -109,7 +110,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `judge` | None | from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it |
     | `vae` | None | a `vae.VAE` of your own: your encoder and decoder, or trained ones to go on from; each reset copies it as it is. Or a function from a seed to one |
     | `training` | None | further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size |
-    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit |
+    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, on one number of threads |
     | `render_mode` | None | None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents |
 
     ## Sources
@@ -160,6 +161,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
         if images is None:
             images = generate(n_images, size, seed=0).images
         self.images = torch.as_tensor(images)
+        _check_layout(self.images)
+        if vae is not None and (not callable(vae) or (isinstance(vae, nn.Module) and not isinstance(vae, VAE))):
+            raise TypeError(f"vae must be a vae.VAE or a function from a seed to one, got {type(vae).__name__}.")
         size = int(self.images.shape[-1])
         self._make_vae = vae if vae is not None else partial(build_vae, VAEConfig(size, latent_dim, width))
         first = self.build_vae(seed=0)
@@ -179,9 +183,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
-        shape = (batch_size, latent_dim)
-        self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
-        self.action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
+        self.observation_space = spaces.Box(-np.inf, np.inf, self._shape, np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, self._shape, np.float32)
         self._trainer: Trainer | None = None
         self._ended = False
         self._scorer: Scorer | None = None
@@ -199,7 +202,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     def build_vae(self, seed: int) -> VAE:
         """Build the VAE that an episode of this seed begins with, on the CPU."""
-        return copy.deepcopy(self._make_vae) if isinstance(self._make_vae, VAE) else self._make_vae(seed)
+        return copy.deepcopy(self._make_vae).cpu() if isinstance(self._make_vae, VAE) else self._make_vae(seed).cpu()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin an episode with an untrained VAE, or continue one.
@@ -219,6 +222,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
         self._scorer = Scorer(self.reward, self._trainer, self.validation_images, self.judge)
         if state is not None:
+            self.np_random.bit_generator.state = state["np_random"]
             self._trainer.load_state_dict(state["trainer"])
             self._scorer.load_state_dict(state["scorer"])
         return self._observe(), {"epoch": self._trainer.epoch + 1}
@@ -290,7 +294,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
         trainer, scorer = self.trainer, self._scorer
         assert scorer is not None, "set with the trainer"
-        return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict()}
+        random = self.np_random.bit_generator.state  # what later episodes' seeds come from
+        return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict(), "np_random": random}
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -309,6 +314,14 @@ class HandLatentEnv(gym.Env[Array, Array]):
             worst = action.flat[np.argmax(~(np.abs(action) <= 1))]
             raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
         return torch.from_numpy(action.astype(np.float32)).to(self.device) * self.delta_scale
+
+
+def _check_layout(images: Tensor) -> None:
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+        raise ValueError(
+            f"images must have the shape (image, 3, S, S), got {shape}. Where the channels come last, permute them."
+        )
 
 
 def _check_above_zero(**values: float) -> None:

@@ -141,7 +141,8 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     def close_extras(self, **_: Any) -> None:
         """Let go of the VAE and its training state; a reset opens again."""
         self._reset_is_due = False
-        self.env.close()
+        if hasattr(self, "env"):  # Gymnasium 1.1 and 1.2 close what `__init__` has refused to build, too
+            self.env.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode, to continue it with `reset`, in this form or in the single one."""

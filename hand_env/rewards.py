@@ -59,7 +59,9 @@ def validation_loss_change(visit: Visit) -> Array:
 def counterfactual(visit: Visit) -> Array:
     """Pay for what the action itself did: the loss without the shift, less the loss with it."""
     if visit.loss_without is None:
-        raise ValueError("counterfactual needs the loss without the shift: set needs_without_shift = True on the reward.")
+        raise ValueError(
+            "counterfactual needs the loss without the shift: set needs_without_shift = True on the reward."
+        )
     return visit.loss_without - visit.loss
 
 

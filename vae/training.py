@@ -104,7 +104,7 @@ class Trainer:
         self._compile()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the encoded minibatch, which comes out the same encoded anew, and what was compiled for this VAE."""
+        """Leave out the encoded minibatch, which anew comes out the same, and what was compiled for this VAE."""
         left_out = ("_pending", "_encode_images", "_decode_and_score")
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 

@@ -140,6 +140,12 @@ def test_a_pickled_vector_environment_goes_on_where_it_was(make_rows):
         assert np.array_equal(again.step(action)[1], env.step(action)[1])
 
 
+def test_what_was_refused_can_be_closed():
+    half_built = HandLatentVectorEnv.__new__(HandLatentVectorEnv)
+    half_built.close()  # as Gymnasium 1.1 and 1.2 do when it is collected
+    assert half_built.closed
+
+
 def test_render_gives_a_picture_for_each_row_and_close_lets_go(make_rows):
     env = make_rows(render_mode="rgb_array")
     env.reset(seed=0)

@@ -47,6 +47,13 @@ def test_a_user_s_own_pair_of_modules_trains(pictures):
     assert np.mean(losses[-6:]) < np.mean(losses[:6]) - 50
 
 
+def test_the_spaces_take_their_dimensions_from_the_user_s_vae(pictures):
+    env = make(pictures, seeded(0), latent_dim=300)
+    assert env.observation_space.shape == env.action_space.shape == (4, 5)
+    assert env.observation_space.contains(env.reset(seed=0)[0])
+    env.step(env.action_space.sample())
+
+
 def test_each_reset_copies_a_vae_as_it_is_and_leaves_the_user_s_alone(pictures):
     vae = seeded(0)
     vae.log_variance.fill_(-3.0)
