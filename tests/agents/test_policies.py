@@ -188,6 +188,8 @@ def test_state_dependent_exploration_is_refused():
 def test_critics_without_a_layer_are_refused():
     with pytest.raises(ValueError, match=r"need a hidden layer, got net_arch=\[\]"):
         sac(policy_kwargs={"net_arch": {"pi": [4], "qf": []}})
+    with pytest.raises(ValueError, match=r"need a hidden layer, got net_arch=\[\]"):
+        sac(policy_kwargs={"net_arch": []})
 
 
 @pytest.mark.parametrize("shape", [(2,), (4, 2), (3, 2, 2)])

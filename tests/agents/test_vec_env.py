@@ -1,5 +1,8 @@
 """The adapter against Stable-Baselines3's own DummyVecEnv, and in real algorithms."""
 
+import sys
+
+import cloudpickle
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -235,7 +238,7 @@ def test_seed_and_options_are_used_once_and_as_gymnasium_takes_them():
 
 
 def test_next_step_autoreset_is_refused_with_the_way_out():
-    with pytest.raises(ValueError, match=r"got AutoresetMode.NEXT_STEP: make it with gym.make_vec.*SAME_STEP"):
+    with pytest.raises(ValueError, match=r"got AutoresetMode\.NEXT_STEP\. Call .*vector_kwargs=.*SameStep"):
         GymnasiumVecEnv(gym.make_vec("CartPole-v1", 2, vectorization_mode="sync"))
     unnamed = Native(AutoresetMode.DISABLED)
     unnamed.metadata = {}
@@ -282,6 +285,7 @@ def test_attributes_and_methods_of_a_native_vector_environment():
 
 @pytest.mark.slow  # processes have to start
 def test_an_asynchronous_vector_environment():
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the processes cannot import a test
     vector = gym.vector.AsyncVectorEnv([Counter, Counter], autoreset_mode=AutoresetMode.SAME_STEP, context="spawn")
     env = GymnasiumVecEnv(vector)
     env.reset()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
+from agents import GymnasiumVecEnv
 from hand_env import HandLatentEnv, HandLatentVectorEnv
 
 B, D, STEPS = 4, 6, 15  # three epochs of five minibatches
@@ -183,3 +184,31 @@ def test_a_wrong_action_seed_or_mask_raises(make_rows):
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"action must have shape \(4, 6\), got \(3, 6\)"):
         env.step(actions()[0][:3])
+
+
+def test_a_numpy_seed_will_do_and_a_closed_environment_opens_and_closes_again(make_rows):
+    env = make_rows(epochs_per_episode=1)
+    first, _ = env.reset(seed=np.int64(3))
+    assert np.array_equal(first, env.reset(seed=3)[0])
+    for action in actions(n=5):
+        env.step(action)
+    env.close()  # with a reset due
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(actions()[0])
+    env.reset(seed=0)
+    env.close()
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(actions()[0])
+
+
+def test_a_terminated_row_is_reset_and_handed_to_stable_baselines3_as_terminal(make_rows):
+    env = GymnasiumVecEnv(make_rows(autoreset_mode="SameStep"))
+    env.seed(0)
+    env.reset()
+    next(env.env.env.trainer.vae.decoder.parameters()).data.fill_(float("nan"))
+    observations, rewards, dones, infos = env.step(actions()[0])
+    assert rewards.tolist() == [HandLatentEnv.DIVERGENCE_REWARD] * B
+    assert dones.all()
+    assert observations.any()  # of a fresh VAE
+    assert [info["TimeLimit.truncated"] for info in infos] == [False] * B
+    assert not any(info["terminal_observation"].any() for info in infos)

@@ -78,10 +78,30 @@ def test_a_function_makes_the_vae_anew_from_the_episode_s_seed(pictures):
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.parametrize("wrong", [(TinyEncoder(), tiny_decoder()), TinyEncoder()])
+def test_what_is_no_vae_is_an_error(pictures, wrong):
+    with pytest.raises(
+        TypeError, match=r"vae must be a vae\.VAE or a function from a seed to one, got (tuple|TinyEncoder)"
+    ):
+        make(pictures, wrong)
+
+
+class OneTensor(nn.Module):
+    def forward(self, images):
+        return images.flatten(1)[:, :10]
+
+
+class NotFinite(TinyEncoder):
+    def forward(self, images):
+        return tuple(x * float("nan") for x in super().forward(images))
+
+
 @pytest.mark.parametrize(
     ("encoder", "decoder", "message"),
     [
-        (TinyEncoder(7), tiny_decoder(), r"encoder must map .* shape \(2, 5\) each, got \(2, 7\), \(2, 7\)"),
+        (OneTensor(), tiny_decoder(), r"encoder must map .* shape \(2, 5\) each, got \(2, 10\)\."),
+        (NotFinite(), tiny_decoder(), "encoder and decoder must give finite numbers"),
+        (TinyEncoder(7), tiny_decoder(), r"encoder must map .* shape \(2, 5\) each, got \(2, 7\) and \(2, 7\)"),
         (TinyEncoder(), nn.Linear(5, 192), r"decoder must map \(2, 5\) latents to pictures \(2, 3, 8, 8\), got"),
         (TinyEncoder(5, nn.BatchNorm1d(32)), tiny_decoder(), "Replace batch normalisation by group normalisation"),
         (TinyEncoder(5, nn.Dropout(0.5)), tiny_decoder(), "the same result whatever the other rows are, and each time"),

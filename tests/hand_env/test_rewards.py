@@ -162,3 +162,18 @@ def test_an_unknown_name_and_missing_validation_pictures_are_errors(make_env):
         make_env(reward="anatomy")
     with pytest.raises(ValueError, match="'validation_loss_change' needs validation_images"):
         make_env(reward="validation_loss_change")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("counterfactual", "counterfactual needs the loss without the shift: set needs_without_shift = True"),
+        ("anatomy", "anatomy needs a judge"),
+        ("validation_loss_change", "validation_loss_change needs validation_images"),
+    ],
+)
+def test_a_function_that_builds_on_a_reward_is_told_what_that_needs(make_env, name, message):
+    env = make_env(reward=lambda visit: 2 * REWARDS[name](visit))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=message):
+        env.step(ZEROS)

@@ -1,4 +1,6 @@
+import copy
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -201,3 +203,30 @@ def test_a_state_whose_tensors_lie_otherwise_in_memory_goes_on_the_same(tiny_ima
         whole.step()
         resumed.step()
     assert equal(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))])
+def test_a_copy_of_a_compiled_trainer_trains_its_own_model(tiny_images, monkeypatch, clone):
+    """What torch.compile gives on a GPU is a function of one trainer, which a copy shares and pickle refuses."""
+
+    def as_on_a_gpu(self):
+        self._encode_images = lambda *tensors: self._encode_eagerly(*tensors)
+        self._decode_and_score = lambda *tensors: self._score_eagerly(*tensors)
+
+    monkeypatch.setattr(Trainer, "_compile", as_on_a_gpu)
+    trainer = make_trainer(tiny_images)
+    trainer.step()
+    other, before = clone(trainer), weights(trainer)
+    other.step()
+    assert equal(before, weights(trainer))
+    assert not equal(before, weights(other))
+    trainer.step()
+    assert equal(weights(trainer), weights(other))
+
+
+def test_an_encoder_that_answers_in_bfloat16_gives_float32_latents(tiny_images):
+    trainer = make_trainer(tiny_images)
+    encode = trainer.vae.encode
+    trainer.vae.encode = lambda images: tuple(x.bfloat16() for x in encode(images))
+    assert trainer.encode().dtype == torch.float32
+    assert trainer.step().kl.dtype == torch.float32
