@@ -70,6 +70,12 @@ def test_06_rllib_imports_nothing_but_ray():
             load("06_rllib")
 
 
+def test_07_the_paper_trains_at_each_number_of_images():
+    returns = load("07_the_paper").main(n_images=(8, 16), steps=16)
+    assert list(returns) == [8, 16]
+    assert np.isfinite(list(returns.values())).all()
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_is_short_and_says_how_to_run_it(path):
     text = path.read_text(encoding="utf-8")
