@@ -1,18 +1,24 @@
 import importlib.util
 import inspect
+import itertools
+import json
 import re
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def make_pages():
-    spec = importlib.util.spec_from_file_location("make_pages", DOCS / "make_pages.py")
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 
@@ -25,7 +31,7 @@ def table(heading, manual):
 
 
 def test_the_environment_s_page_is_what_its_docstrings_say():
-    pages = make_pages()
+    pages = load(DOCS / "make_pages.py")
     assert pages.PAGE.read_text() == pages.page(), "Run python docs/make_pages.py"
 
 
@@ -41,6 +47,31 @@ def test_the_manual_s_table_of_arguments_is_the_signature():
 def test_the_manual_s_table_of_rewards_names_them_all():
     rows = table("Reward", inspect.getdoc(HandLatentEnv))
     assert [row[0].strip('"') for row in rows] == list(REWARDS)
+
+
+def test_the_tables_of_the_study_are_those_of_its_records():
+    learning, text = load(DOCS.parent / "benchmarks" / "learning.py"), (DOCS / "learning.md").read_text()
+    for name in ("learning", "settings"):
+        tables = learning.tables(json.loads((DOCS / f"{name}.json").read_text()))
+        assert tables.strip() in text, f"Run python benchmarks/learning.py tables --out docs/{name}.json"
+
+
+def test_the_study_s_records_hold_what_was_asked_of_it():
+    records = json.loads((DOCS / "learning.json").read_text())
+    for n, regime in itertools.product((80, 800), ("frozen", "training")):
+        runs = [r for r in records if (r["run"]["label"], r["run"]["n"], r["run"]["regime"]) == ("chosen", n, regime)]
+        scores = {
+            agent: [r["result"][agent]["counterfactual"] for r in runs if agent in r["result"]]
+            for agent in ("SAC", "random", "gradient 13")
+        }
+        assert {len(values) for values in scores.values()} == {5}
+        assert low(scores["SAC"]) > 0
+        assert low(scores["SAC"]) > -low([-value for value in scores["random"]])  # intervals apart
+
+
+def low(values):
+    """Lower end of the 95 % interval of a mean."""
+    return np.mean(values) - stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
 
 
 @pytest.mark.parametrize("env", [HandLatentEnv, HandLatentVectorEnv])
