@@ -348,7 +348,8 @@ def tables(records: list[dict[str, Any]]) -> str:
         def difference(record: dict[str, Any], agent: str) -> float | None:
             run, value = record["run"], measure(name)(record, agent)
             other = others.get((run["n"], run["regime"], run["seed"]))
-            return None if value is None or other is None else value - other
+            held_still = name == "validation loss" and run["regime"] == "frozen"
+            return None if value is None or other is None or held_still else value - other
 
         return difference
 
@@ -360,7 +361,8 @@ def tables(records: list[dict[str, Any]]) -> str:
         f"Milliseconds to predict a batch of {ROWS} rows, one thread": measure("ms to predict"),
         "Seconds to learn, one thread": measure("seconds to learn"),
     }
-    return "\n\n".join(f"{heading}:\n\n{lay_out(cell)}" for heading, cell in parts.items()) + "\n"
+    laid_out = {heading: lay_out(cell) for heading, cell in parts.items()}
+    return "\n\n".join(f"{heading}:\n\n{table}" for heading, table in laid_out.items() if table.count("\n") > 1) + "\n"
 
 
 def interval(values: list[float | None]) -> str:
