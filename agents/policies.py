@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
-from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN, Actor, SACPolicy
 from torch import Tensor, nn
 from torch.nn import functional
@@ -125,12 +125,12 @@ class RowActor(Actor):
         self.action_space = action_space
         self.log_std = RowLogStd(self.mu.in_features, self.mu.out_features)
 
-    def get_action_dist_params(self, obs: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:  # type: ignore[override]
+    def get_action_dist_params(self, obs: PyTorchObs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Map (batch, B, D) to means and log standard deviations before squashing, (batch, B A) each."""
         means, log_stds, _ = super().get_action_dist_params(obs)  # .(batch, B, A) each
         return means.flatten(1), log_stds.flatten(1), {}  # ......(batch, B A) each
 
-    def action_log_prob(self, obs: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Sample for SAC's losses: (batch, B, D) to actions, (batch, B A), and their log-probabilities, (batch,)."""
         hidden = self.latent_pi(self.extract_features(obs, self.features_extractor))  # (batch, B, hidden)
         return sample_and_score(hidden, self.mu.weight, self.mu.bias, *self.log_std.parts(hidden))

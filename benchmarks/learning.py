@@ -3,7 +3,6 @@
     python benchmarks/learning.py settings --data 11k-hands [--workers 16] --out settings.json
     python benchmarks/learning.py steps    --data 11k-hands [--workers 16] --out steps.json
     python benchmarks/learning.py study    --data 11k-hands [--workers 16] --out study.json
-    python benchmarks/learning.py tables   --out study.json
 
 Each run is one process of one thread and 1 to 4 minutes; docs/learning.md tells what came out.
 
@@ -24,8 +23,7 @@ import multiprocessing
 import subprocess
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from learning_tables import tables
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from scipy import stats
 from stable_baselines3 import SAC
 from torch import Tensor
 
@@ -316,89 +314,24 @@ def carry_out(job: tuple[Path, str, Run]) -> dict[str, Any]:
     return {"run": asdict(run), "made by": made_by, "result": result}
 
 
-def tables(records: list[dict[str, Any]]) -> str:
-    """Lay the records out as Markdown: a row for each run, a column for each agent, over seeds."""
-    unsteered: dict[Any, float] = {}  # the validation loss with no agent, of the same N, VAE and seed
-    chosen: dict[Any, float] = {}  # SAC's score as it was chosen, of the same
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for record in records:
-        run = record["run"]
-        groups[run["label"], run["n"], run["regime"]].append(record)
-        where = run["n"], run["regime"], run["seed"]
-        if "none" in record["result"]:
-            unsteered[where] = record["result"]["none"]["validation loss"]
-        if "SAC" in record["result"] and run["label"] == "chosen":
-            chosen[where] = record["result"]["SAC"]["counterfactual"]
-    agents = list(dict.fromkeys(agent for record in records for agent in record["result"]))
-    head = ["run", "N", "VAE", "seeds", *agents]
-
-    def lay_out(cell: Callable[[dict[str, Any], str], float | None]) -> str:
-        lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-        for (label, n, regime), group in groups.items():
-            cells = [interval([cell(record, agent) for record in group]) for agent in agents]
-            seeds = len({record["run"]["seed"] for record in group})
-            if any(cells):
-                lines.append("| " + " | ".join([label, str(n), regime, str(seeds), *cells]) + " |")
-        return "\n".join(lines)
-
-    def measure(name: str) -> Callable[[dict[str, Any], str], float | None]:
-        return lambda record, agent: record["result"].get(agent, {}).get(name)
-
-    def less(name: str, others: dict[Any, float]) -> Callable[[dict[str, Any], str], float | None]:
-        def difference(record: dict[str, Any], agent: str) -> float | None:
-            run, value = record["run"], measure(name)(record, agent)
-            other = others.get((run["n"], run["regime"], run["seed"]))
-            held_still = name == "validation loss" and run["regime"] == "frozen"
-            return None if value is None or other is None or held_still else value - other
-
-        return difference
-
-    parts = {
-        "Counterfactual, nats a picture, higher is better": measure("counterfactual"),
-        "The same, less SAC's as it was chosen, from the same VAE": less("counterfactual", chosen),
-        "Loss on other people's photographs after the episode, without an action, less what it is when no agent acted, "
-        "nats a picture, lower is better": less("validation loss", unsteered),
-        f"Milliseconds to predict a batch of {ROWS} rows, one thread": measure("ms to predict"),
-        "Seconds to learn, one thread": measure("seconds to learn"),
-    }
-    laid_out = {heading: lay_out(cell) for heading, cell in parts.items()}
-    return "\n\n".join(f"{heading}:\n\n{table}" for heading, table in laid_out.items() if table.count("\n") > 1) + "\n"
-
-
-def interval(values: list[float | None]) -> str:
-    """Write the mean over seeds and its 95 % interval, Student's t."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    mean, n = float(np.mean(known)), len(known)
-    if n == 1:
-        return f"{mean:.1f}"
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(known, ddof=1) / n**0.5)
-    return f"{mean + 0.0:.1f} ({mean - half + 0.0:.1f} to {mean + half + 0.0:.1f})"
-
-
 def main() -> None:
     """Run a set of runs in parallel, write each result as it comes, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("settings", "steps", "study", "tables"))
-    parser.add_argument("--data", type=Path, help="the 11k Hands folder")
+    parser.add_argument("what", choices=("settings", "steps", "study"))
+    parser.add_argument("--data", type=Path, required=True, help="the 11k Hands folder")
     parser.add_argument("--out", type=Path, required=True, help="a JSON file; runs that are in it are not done again")
     parser.add_argument("--only", default="", help="do only the runs in whose name, 'label, N = n, VAE', this occurs")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="of the agent's networks; the VAE stays on the CPU, in float32")
     args = parser.parse_args()
     records: list[dict[str, Any]] = json.loads(args.out.read_text()) if args.out.exists() else []
-    if args.what != "tables":
-        done = [record["run"] for record in records]
-        runs = [
-            run
-            for run in {"settings": settings, "steps": steps_study, "study": study}[args.what]()
-            if asdict(run) not in done and args.only in run.name
-        ]
-        with multiprocessing.get_context("spawn").Pool(args.workers, maxtasksperchild=1) as pool:
-            for record in pool.imap_unordered(carry_out, [(args.data, args.device, run) for run in runs]):
-                records.append(record)
-                args.out.write_text(json.dumps(records, indent=1))
+    done = [record["run"] for record in records]
+    runs = {"settings": settings, "steps": steps_study, "study": study}[args.what]()
+    jobs = [(args.data, args.device, run) for run in runs if asdict(run) not in done and args.only in run.name]
+    with multiprocessing.get_context("spawn").Pool(args.workers, maxtasksperchild=1) as pool:
+        for record in pool.imap_unordered(carry_out, jobs):
+            records.append(record)
+            args.out.write_text(json.dumps(records, indent=1))
     print(tables(records))
 
 

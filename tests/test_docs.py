@@ -50,12 +50,12 @@ def test_the_manual_s_table_of_rewards_names_them_all():
 
 
 def test_the_tables_of_the_study_are_those_of_its_records():
-    learning, text = load(DOCS.parent / "benchmarks" / "learning.py"), (DOCS / "learning.md").read_text()
+    learning, text = load(DOCS.parent / "benchmarks" / "learning_tables.py"), (DOCS / "learning.md").read_text()
     files = sorted((DOCS / "learning").glob("*.json"))
     assert {"settings", "study"} <= {path.stem for path in files}
     for path in files:
         tables = learning.tables(json.loads(path.read_text()))
-        assert tables.strip() in text, f"Run python benchmarks/learning.py tables --out docs/learning/{path.name}"
+        assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/learning/{path.name}"
 
 
 def test_the_study_s_records_hold_what_was_asked_of_it():

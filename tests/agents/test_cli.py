@@ -123,7 +123,7 @@ def test_a_failed_start_leaves_a_folder_that_can_be_used(capsys, tmp_path, wrong
     assert main(["train", *QUICK, "--agent", "none", "--out", str(tmp_path / "run")]) == 0
 
 
-@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.filterwarnings("default::UserWarning")  # the command prints it, as it does for a user
 def test_a_picture_that_cannot_be_used_is_named_and_counted(capsys, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(12):
