@@ -157,9 +157,9 @@ class Trainer:
         noise = torch.randn(mean.shape, generator=self._generator(_LATENT), device=self.device)
         without = None
         if measure_without:
-            with torch.no_grad():
-                unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
-            without = Losses(batch.index, *unshifted)
+            # with its graph, which nobody needs: without one a GPU would compile it apart, and round it otherwise
+            unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
+            without = Losses(batch.index, *(tensor.detach() for tensor in unshifted))
         reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
         if self.config.learning_rate > 0:
             self._descend((reconstruction + kl).mean() / batch.images[0].numel())
