@@ -245,6 +245,9 @@ def from_a_checkpoint(run: Run, device: str, images: Tensor, others: Tensor) -> 
         model.learn(run.samples if run.policy == "rows" else run.samples // ROWS)
         learning = time.perf_counter() - before
         result["SAC"] = evaluate(env, model, others, 1000 + run.seed) | {"seconds to learn": learning}
+        if run.regime == "frozen":
+            strangers = evaluate(environment(run, others, vae, "Disabled"), model, others, 1000 + run.seed)
+            result["SAC"]["on other people's"] = strangers["counterfactual"]
     if run.rivals:
         result |= {name: evaluate(env, rival, others, 1000 + run.seed) for name, rival in rivals(run, env).items()}
     return result

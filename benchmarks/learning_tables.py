@@ -51,6 +51,7 @@ def tables(records: list[dict[str, Any]]) -> str:
     parts = {
         "Counterfactual, nats a picture, higher is better": measure("counterfactual"),
         "The same, less SAC's as it was chosen, from the same VAE": less("counterfactual", chosen),
+        "Counterfactual on photographs of people that SAC did not learn on": measure("on other people's"),
         "Loss on other people's photographs after the episode, without an action, less what it is when no agent acted, "
         "nats a picture, lower is better": less("validation loss", unsteered),
         "Milliseconds to predict a batch of 16 rows, one thread": measure("ms to predict"),
