@@ -2,7 +2,7 @@
 
     python benchmarks/precision.py [--device cuda]
 
-On a GPU the pass with and the pass without the shift are compiled apart and run in bfloat16; on the CPU both are float32.
+On a GPU the passes with and without the shift run in bfloat16, compiled; on the CPU in float32.
 """
 
 import argparse

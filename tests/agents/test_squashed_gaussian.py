@@ -17,7 +17,7 @@ def seeded(*tensors):
     return sample_and_score(*tensors)
 
 
-@pytest.fixture(params=[1, 2**18], ids=["in parts of two samples", "in one part"])
+@pytest.fixture(params=[1, 2**18], ids=["in parts of four samples", "in one part"])
 def parts(request, monkeypatch):
     monkeypatch.setattr(squashed_gaussian, "PART_NUMBERS", request.param)
 
@@ -37,14 +37,17 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(seeded, inputs())
 
 
-def test_the_noise_is_standard_normal_and_one_half_mirrors_the_other():
-    zeros = [torch.zeros_like(tensor) for tensor in inputs(batch=4001, rows=1)]
+def test_the_noise_is_standard_normal_and_four_samples_share_it_two_of_them_mirrored():
+    zeros = [torch.zeros_like(tensor) for tensor in inputs(batch=8003, rows=1)]
     noise = torch.atanh(seeded(*zeros)[0])
-    assert torch.allclose(noise[2001:], -noise[:2000])
-    assert abs(noise[:2001].mean()) < 0.03
+    drawn, mirrored, again, last = noise.split(2001)
+    assert torch.allclose(mirrored, -drawn)
+    assert torch.allclose(again, drawn)
+    assert torch.allclose(last, -drawn[:2000])
+    assert abs(drawn.mean()) < 0.03
     assert abs(noise.std() - 1) < 0.03
-    assert abs(noise[:2001].pow(4).mean() - 3) < 0.3
-    correlations = torch.corrcoef(noise[:2001].T) - torch.eye(7)
+    assert abs(drawn.pow(4).mean() - 3) < 0.3
+    correlations = torch.corrcoef(drawn.T) - torch.eye(7)
     assert correlations.abs().max() < 0.1
 
 
