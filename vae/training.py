@@ -159,7 +159,8 @@ class Trainer:
         if measure_without:
             # with its graph, which nobody needs: without one a GPU would compile it apart, and round it otherwise
             unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
-            without = Losses(batch.index, *(tensor.detach() for tensor in unshifted))
+            reconstruction, kl, decoded = (tensor.detach() for tensor in unshifted)
+            without = Losses(batch.index, reconstruction, kl, decoded)
         reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
         if self.config.learning_rate > 0:
             self._descend((reconstruction + kl).mean() / batch.images[0].numel())
