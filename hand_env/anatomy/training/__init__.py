@@ -1,0 +1,1 @@
+"""Train the anatomy judge; nothing in here is needed to use it."""
