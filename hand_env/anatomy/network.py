@@ -180,23 +180,27 @@ class Reporter(nn.Module):
     def __init__(self) -> None:
         """Build the layers."""
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, 64, 4, 4), nn.GroupNorm(1, 64)]
-        for before, after, count in ((64, 64, 2), (64, 128, 3), (128, 256, 4)):
-            if before != after:
-                layers += [nn.GroupNorm(1, before), nn.Conv2d(before, after, 2, 2)]
-            layers += [Depthwise(after) for _ in range(count)]
-        self.body = nn.Sequential(*layers)
-        self.draw = nn.Conv2d(256, len(REGIONS) + JOINTS, 1)
+        self.fine = nn.Sequential(nn.Conv2d(3, 64, 4, 4), nn.GroupNorm(1, 64), Depthwise(64), Depthwise(64))
+        self.middle = nn.Sequential(_halved(64, 128), *(Depthwise(128) for _ in range(3)))
+        self.coarse = nn.Sequential(_halved(128, 256), *(Depthwise(256) for _ in range(4)))
+        self.back = nn.Conv2d(256, 128, 1)
+        self.draw = nn.Sequential(Depthwise(128), nn.Conv2d(128, len(REGIONS) + JOINTS, 1))
         self.split = nn.Sequential(nn.Linear(5 * 5 * 256, 256), nn.GELU(), nn.Linear(256, TOKENS * 128))
         self.answers = Answers(128)
 
     def forward(self, images: Tensor) -> Parse:
         """Parse (n, 3, 80, 80) float in [0, 1]."""
-        seen = self.body(images * 2 - 1)  # (n, 256, 5, 5)
+        middle = self.middle(self.fine(images * 2 - 1))  # (n, 128, 10, 10)
+        seen = self.coarse(middle)  # (n, 256, 5, 5)
         tokens = self.split(seen.flatten(1)).view(len(images), TOKENS, -1)  # (n, 7, 128)
         answers = self.answers(tokens[:, : len(DIGITS)], tokens[:, -2], tokens[:, -1])
-        regions, heat = self.draw(seen).float().split([len(REGIONS), JOINTS], 1)  # (n, 8 and 21, 5, 5)
+        drawn = self.draw(middle + F.interpolate(self.back(seen), scale_factor=2.0))
+        regions, heat = drawn.float().split([len(REGIONS), JOINTS], 1)  # (n, 8 and 21, 10, 10)
         return Parse(regions=regions, joints=_centres(heat), **answers)
+
+
+def _halved(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(nn.GroupNorm(1, before), nn.Conv2d(before, after, 2, 2))
 
 
 Network = Parser | Reporter

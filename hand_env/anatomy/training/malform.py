@@ -1,0 +1,425 @@
+"""Edit hands digit by digit, on the device: malform them, or move digits a little and leave them right.
+
+Every edit paints anew from the picture itself. A digit is lifted out with its region, may be scaled along its axis
+piece by piece, turned, shifted or mirrored, and is laid down on the picture with or without the digit it came from. The
+harmless edits go the same way, so that traces of the editing tell nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from hand_env.anatomy.terms import (
+    ABSENT,
+    EXTRA,
+    EXTRA_FINGER,
+    EXTRA_GHOST,
+    EXTRA_THUMB,
+    FIRST_DIGIT,
+    GHOST,
+    GROUND,
+    NORMAL,
+    SEGMENT_ADDED,
+    SEGMENT_MISSING,
+    TOO_LONG,
+    TOO_SHORT,
+)
+from hand_env.anatomy.training.hands import IGNORE, Hands
+
+THUMB, INDEX, MIDDLE, RING, LITTLE = range(5)
+SEEN = 0.4  # of an additional digit must lie beside the hand, or nobody could tell
+BEYOND = 1.13  # the skin ends this far along the line from the digit's root to its last landmark
+
+
+class Draw:
+    """Draw the random numbers of n pictures."""
+
+    def __init__(self, n: int, generator: Generator) -> None:
+        """Remember the generator; its device is the pictures'."""
+        self.n, self.generator, self.device = n, generator, generator.device
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Return (n,) float32 in [low, high)."""
+        return low + (high - low) * torch.rand(self.n, generator=self.generator, device=self.device)
+
+    def sign(self) -> Tensor:
+        """Return (n,) float32, -1 or 1."""
+        return torch.where(self.chance(0.5), 1.0, -1.0)
+
+    def chance(self, probability: float) -> Tensor:
+        """Return (n,) bool."""
+        return torch.rand(self.n, generator=self.generator, device=self.device) < probability
+
+    def choice(self, low: int, high: int) -> Tensor:
+        """Return (n,) int64 in low..high - 1."""
+        return torch.randint(low, high, (self.n,), generator=self.generator, device=self.device)
+
+
+@dataclass
+class Axis:
+    """Where a digit of each of n pictures lies: pixels, (n, 1, 1) or (n, S, S).
+
+    Attributes:
+        root: (n, 2), its MCP joint.
+        ahead: (n, 2), unit vector from there to its tip.
+        length: (n,), pixels from the MCP joint to the tip's end.
+        breadth: (n,), pixels across.
+    """
+
+    root: Tensor
+    ahead: Tensor
+    length: Tensor
+    breadth: Tensor
+
+    @property
+    def aside(self) -> Tensor:
+        """(n, 2), the unit vector across."""
+        return torch.stack([-self.ahead[:, 1], self.ahead[:, 0]], 1)
+
+    def place(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how far along and across the digit pixels lie, each as the pixels without their last axis."""
+        away = pixels - _wide(self.root)
+        return (away * _wide(self.ahead)).sum(-1), (away * _wide(self.aside)).sum(-1)
+
+    def pixel(self, along: Tensor, across: Tensor) -> Tensor:
+        """Undo `place`."""
+        ahead, aside = _wide(self.ahead), _wide(self.aside)
+        return _wide(self.root) + along.unsqueeze(-1) * ahead + across.unsqueeze(-1) * aside
+
+
+def axis_of(hands: Hands, digit: Tensor) -> Axis:
+    """Find the axis of one digit of each hand; all its joints must be known."""
+    rows, size = torch.arange(len(hands), device=digit.device), hands.images.shape[-1]
+    first = 1 + 4 * digit + (digit == THUMB)
+    root, tip = hands.joints[rows, first] * size, hands.joints[rows, 4 + 4 * digit] * size
+    length = (tip - root).norm(dim=1).clamp(min=4.0)
+    knuckles = (hands.joints[:, 5] - hands.joints[:, 17]).norm(dim=1) * size / 3
+    mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).flatten(1).sum(1).float()
+    breadth = torch.minimum(mine / (0.85 * length), 1.1 * knuckles).clamp(min=3.0)
+    return Axis(root, (tip - root) / length.unsqueeze(1), BEYOND * length, breadth)
+
+
+@dataclass
+class Layer:
+    """A digit laid down anew: see `lay`; (n,) float32 each.
+
+    Attributes:
+        turn: Radians, about its root.
+        right: Pixels that it is shifted across its axis.
+        ahead: Pixels that it is shifted along it.
+        cut: Shares of its length: two places on the result between which it is changed, and where the second
+            comes from; see `_stretched`.
+        broad: Factor across.
+        opacity: 1: solid.
+    """
+
+    turn: Tensor
+    right: Tensor
+    ahead: Tensor
+    cut: tuple[Tensor, Tensor, Tensor]
+    broad: Tensor
+    opacity: Tensor
+
+
+def plain(n: int, device: torch.device) -> Layer:
+    """Lay a digit down as it was."""
+    zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)
+    return Layer(zero, zero, zero, (zero + 0.5, one, one), one, one)
+
+
+def ground_of(hands: Hands) -> Tensor:
+    """Continue the ground under the hand, (n, 3, S, S): a blur of what is ground, wide where it has to be."""
+    free = (_wider(hands.regions != GROUND, 2) < 0.5).float()
+    seen, weight = hands.images * free, free
+    ground, filled = torch.zeros_like(seen), torch.zeros_like(free)
+    for scale in (4, 16, 64, hands.images.shape[-1]):
+        share = F.avg_pool2d(weight, scale)
+        coarse = F.avg_pool2d(seen, scale) / share.clamp(min=1e-4)
+        sure = (share > 0.1).float()
+        up = [F.interpolate(x, size=seen.shape[-2:], mode="bilinear") for x in (coarse * sure, sure)]
+        value = up[0] / up[1].clamp(min=1e-3)
+        use = (up[1] > 0.3).float() * (1 - filled)
+        ground, filled = ground + use * value, filled + use
+    ground = torch.where(filled > 0, ground, torch.full_like(ground, 0.9))
+    return free * hands.images + (1 - free) * ground
+
+
+def lift(hands: Hands, digit: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return a digit's soft region (n, 1, S, S), and the picture without it (n, 3, S, S)."""
+    mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).unsqueeze(1)
+    if start is not None:
+        axis = axis_of(hands, digit)
+        along, across = axis.place(_grid(hands.images))
+        round_end = (start * axis.length).view(-1, 1, 1) + 0.25 * axis.breadth.view(-1, 1, 1)
+        dome = (across / axis.breadth.view(-1, 1, 1).clamp(min=1)).square() * axis.breadth.view(-1, 1, 1)
+        mine = mine & (along > round_end - dome).unsqueeze(1)
+    soft = _wider(mine, 1)
+    other = ((hands.regions != GROUND).unsqueeze(1) & ~mine).float()
+    gone = _wider(mine, 2) * (1 - other)
+    gone = torch.maximum(gone, mine.float())
+    gone = _soften(gone) * (1 - other) + gone * other
+    return soft, hands.images.lerp(ground_of(hands), gone)
+
+
+def lay(hands: Hands, base: Tensor, digit: Tensor, layer: Layer, axis: Axis | None = None) -> tuple[Tensor, Tensor]:
+    """Lay a digit of each hand on a picture.
+
+    Args:
+        hands: Where the digits are taken from.
+        base: (n, 3, S, S), where they are laid on.
+        digit: (n,) int64.
+        layer: How.
+        axis: Where they go; by default where they were.
+
+    Returns:
+        (n, 3, S, S), the pictures; (n, S, S) bool, where the digits lie.
+    """
+    source, size = axis_of(hands, digit), hands.images.shape[-1]
+    target = axis or source
+    cosine, sine = torch.cos(layer.turn).unsqueeze(1), torch.sin(layer.turn).unsqueeze(1)
+    ahead = cosine * target.ahead + sine * target.aside
+    moved = Axis(target.root, ahead, target.length, target.breadth)
+    moved.root = target.root + layer.ahead.unsqueeze(1) * moved.ahead + layer.right.unsqueeze(1) * moved.aside
+    along, across = moved.place(_grid(hands.images))
+    length = source.length.view(-1, 1, 1)
+    along = _stretched(along / length, layer.cut) * length
+    places = source.pixel(along, across / layer.broad.view(-1, 1, 1))
+    mine = _wider((hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).unsqueeze(1), 0)
+    both = _sample(torch.cat([hands.images, mine], 1), places / size)
+    cover = both[:, 3:] * layer.opacity.view(-1, 1, 1, 1)
+    return base.lerp(both[:, :3], cover), both[:, 3] > 0.5
+
+
+def _stretched(along: Tensor, cut: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Map places on the result to places on the source, as shares of the digit's length.
+
+    Up to `first` nothing changes; from `first` to `second` the source runs from `first` to `origin`; beyond
+    `second` it goes on from there at its own pace.
+    """
+    first, second, origin = (c.view(-1, 1, 1) for c in cut)
+    within = first + (along - first) * (origin - first) / (second - first).clamp(min=1e-3)
+    return torch.where(along < first, along, torch.where(along < second, within, along - second + origin))
+
+
+def erase(hands: Hands, draw: Draw) -> None:
+    """Take a digit away, at times with a short stump left."""
+    digit = draw.choice(0, 5)
+    start = torch.where(draw.chance(0.6), torch.zeros(draw.n, device=draw.device), draw.uniform(0.0, 0.36))
+    start = torch.where(digit == THUMB, start * 0.8, start)
+    _, hands.images = lift(hands, digit, start)
+    _clear(hands, digit, start)
+    _say(hands, digit, ABSENT)
+
+
+def fade(hands: Hands, draw: Draw) -> None:
+    """Make a digit half transparent, at times in two places at once."""
+    digit, layer = draw.choice(0, 5), plain(draw.n, draw.device)
+    layer.opacity = draw.uniform(0.28, 0.68)
+    _, base = lift(hands, digit, draw.uniform(0.0, 0.2) * draw.chance(0.5))
+    twice = draw.chance(0.35)
+    second = plain(draw.n, draw.device)
+    second.turn = draw.sign() * draw.uniform(0.12, 0.3)
+    second.opacity = torch.where(twice, 1 - layer.opacity, torch.zeros_like(layer.turn))
+    laid, _ = lay(hands, base, digit, second)
+    hands.images, _ = lay(hands, laid, digit, layer)
+    _say(hands, digit, GHOST)
+
+
+def resize(hands: Hands, draw: Draw) -> None:
+    """Make a digit too long or too short."""
+    digit, long = draw.choice(0, 5), draw.chance(0.5)
+    factor = torch.where(long, draw.uniform(1.4, 1.85), draw.uniform(0.35, 0.64))
+    first = draw.uniform(0.0, 0.3)
+    _scale(hands, digit, first, factor, draw)
+    _say(hands, digit, torch.where(long, TOO_LONG, TOO_SHORT))
+
+
+def add_segment(hands: Hands, draw: Draw) -> None:
+    """Repeat the middle of a finger."""
+    digit, layer = draw.choice(INDEX, LITTLE), plain(draw.n, draw.device)
+    start, long = draw.uniform(0.42, 0.52), draw.uniform(0.26, 0.36)
+    _, base = lift(hands, digit)
+    layer.cut = (start + long, start + long + 1e-3, start)  # jumps back and goes on
+    hands.images, cover = lay(hands, base, digit, layer)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+    _say(hands, digit, SEGMENT_ADDED, move=False)
+
+
+def drop_segment(hands: Hands, draw: Draw) -> None:
+    """Leave out the middle of a finger."""
+    digit, layer = draw.choice(INDEX, LITTLE), plain(draw.n, draw.device)
+    start, long = draw.uniform(0.3, 0.45), draw.uniform(0.24, 0.34)
+    _, base = lift(hands, digit)
+    layer.cut = (start, start + 1e-3, start + long)
+    hands.images, cover = lay(hands, base, digit, layer)
+    _clear(hands, digit)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+    _say(hands, digit, SEGMENT_MISSING, move=False)
+
+
+def add_finger(hands: Hands, draw: Draw) -> None:
+    """Lay a second copy of a finger beside it, or beyond the little finger; at times half transparent."""
+    digit, layer = draw.choice(INDEX, LITTLE + 1), plain(draw.n, draw.device)
+    axis = axis_of(hands, digit)
+    side = draw.sign()
+    layer.turn = side * draw.uniform(0.1, 0.5)
+    layer.right = side * draw.uniform(0.25, 1.1) * axis.breadth
+    layer.ahead = -draw.uniform(0.0, 0.25) * axis.length
+    layer.broad = draw.uniform(0.75, 1.1)
+    scale = draw.uniform(0.7, 1.0)
+    layer.cut = (torch.zeros_like(scale), scale, torch.ones_like(scale))
+    ghost = draw.chance(0.25)
+    layer.opacity = torch.where(ghost, draw.uniform(0.35, 0.65), torch.ones_like(scale))
+    _over_or_under(hands, digit, layer, draw, torch.where(ghost, EXTRA_GHOST, EXTRA_FINGER))
+
+
+def add_thumb(hands: Hands, draw: Draw) -> None:
+    """Lay a second thumb at the other side of the hand, or beside the first."""
+    digit = draw.choice(THUMB, THUMB + 1)
+    layer, axis, size = plain(draw.n, draw.device), axis_of(hands, digit), hands.images.shape[-1]
+    joints = hands.joints * size
+    up = F.normalize(joints[:, 9] - joints[:, 0], dim=1)
+    mirrored = 2 * (axis.ahead * up).sum(1, keepdim=True) * up - axis.ahead
+    across = joints[:, 17] - joints[:, 5]
+    height = draw.uniform(0.15, 0.6).unsqueeze(1)
+    root = joints[:, 17] + height * (joints[:, 0] - joints[:, 17]) - 0.02 * across
+    away = F.normalize(across - (across * up).sum(1, keepdim=True) * up, dim=1)
+    opposite = draw.chance(0.6)
+    mirrored = F.normalize(mirrored + 0.25 * away, dim=1)
+    target = Axis(root, mirrored, axis.length, axis.breadth)
+    turned = _turn(axis.ahead, draw.sign() * draw.uniform(0.4, 0.9))
+    beside = Axis(axis.root - draw.uniform(0, 0.3).unsqueeze(1) * axis.length.unsqueeze(1) * up, turned, *_size(axis))
+    _choose(target, opposite, beside)
+    layer.broad = torch.where(opposite, -draw.uniform(0.85, 1.1), draw.uniform(0.85, 1.1))
+    images, cover = lay(hands, hands.images, digit, layer, target)
+    _add(hands, images, cover, torch.full_like(digit, EXTRA_THUMB))
+
+
+def shift_digit(hands: Hands, draw: Draw) -> None:
+    """Lift a digit and lay it down a little turned and scaled: the hand stays right."""
+    digit, layer = draw.choice(0, 5), plain(draw.n, draw.device)
+    _, base = lift(hands, digit)
+    layer.turn = draw.uniform(-0.05, 0.05)
+    scale = draw.uniform(0.93, 1.08)
+    layer.cut = (torch.zeros_like(scale), scale, torch.ones_like(scale))
+    hands.images, cover = lay(hands, base, digit, layer)
+    _clear(hands, digit)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+
+
+EDITS: dict[str, Callable[[Hands, Draw], None]] = {
+    "erase": erase,
+    "fade": fade,
+    "resize": resize,
+    "add_segment": add_segment,
+    "drop_segment": drop_segment,
+    "add_finger": add_finger,
+    "add_thumb": add_thumb,
+}
+"""What makes a hand wrong; `part.py` adds those that move the hand apart."""
+
+
+def _scale(hands: Hands, digit: Tensor, first: Tensor, factor: Tensor, draw: Draw) -> None:
+    """Scale a digit from `first`, a share of its length, to its end."""
+    layer = plain(draw.n, draw.device)
+    _, base = lift(hands, digit)
+    layer.cut = (first, first + (1 - first) * factor, torch.ones_like(factor))
+    slim = draw.chance(0.3)
+    layer.broad = torch.where(slim, factor.clamp(0.75, 1.2), torch.ones_like(factor))
+    hands.images, cover = lay(hands, base, digit, layer)
+    _clear(hands, digit)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+
+
+def _over_or_under(hands: Hands, digit: Tensor, layer: Layer, draw: Draw, extra: Tensor) -> None:
+    """Add a copy over the other digits, or under them."""
+    over, cover = lay(hands, hands.images, digit, layer)
+    blank = ground_of(hands)
+    behind, _ = lay(hands, blank, digit, layer)
+    hand = _soften((hands.regions != GROUND).unsqueeze(1).float())
+    under = behind.lerp(hands.images, hand)
+    choice = draw.chance(0.6)
+    images = torch.where(choice.view(-1, 1, 1, 1), over, under)
+    _add(hands, images, cover & (choice.view(-1, 1, 1) | (hands.regions == GROUND)), extra)
+
+
+def _add(hands: Hands, images: Tensor, cover: Tensor, extra: Tensor) -> None:
+    """Take over pictures with one more digit, where enough of it is seen beside the hand."""
+    beside = (cover & (hands.regions == GROUND)).flatten(1).sum(1)
+    seen = (beside > SEEN * cover.flatten(1).sum(1)) & (beside > 40)
+    hands.images = torch.where(seen.view(-1, 1, 1, 1), images, hands.images)
+    _mark(hands, cover & seen.view(-1, 1, 1), torch.full_like(extra, EXTRA))
+    hands.extra = torch.where(seen, extra, hands.extra)
+    hands.whole = torch.where(seen, torch.zeros_like(hands.whole), hands.whole)
+
+
+def _say(hands: Hands, digit: Tensor, state: Tensor | int, move: bool = True) -> None:
+    rows = torch.arange(len(hands), device=digit.device)
+    hands.states[rows, digit] = state if isinstance(state, Tensor) else torch.full_like(digit, state)
+    hands.whole[:] = 0.0
+    first = 2 + 4 * digit
+    for joint in range(3):  # those beyond the digit's first have moved or gone
+        hands.joints[rows, first + joint] = torch.nan
+    assert NORMAL == 0, "the label of what was not touched"
+
+
+def _clear(hands: Hands, digit: Tensor, start: Tensor | None = None) -> None:
+    """Make a digit's region ground; from `start` on, if given, the stump before being unknown."""
+    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    value = torch.full_like(hands.regions, GROUND)
+    if start is not None:
+        axis = axis_of(hands, digit)
+        along, _ = axis.place(_grid(hands.images))
+        stump = along < (start * axis.length + 0.3 * axis.breadth).view(-1, 1, 1)
+        value = torch.where(stump, torch.full_like(value, IGNORE), value)
+    hands.regions = torch.where(mine, value, hands.regions)
+
+
+def _mark(hands: Hands, cover: Tensor, region: Tensor) -> None:
+    hands.regions = torch.where(cover, region.to(torch.uint8).view(-1, 1, 1), hands.regions)
+
+
+def _size(axis: Axis) -> tuple[Tensor, Tensor]:
+    return axis.length, axis.breadth
+
+
+def _choose(target: Axis, keep: Tensor, other: Axis) -> None:
+    target.root = torch.where(keep.unsqueeze(1), target.root, other.root)
+    target.ahead = torch.where(keep.unsqueeze(1), target.ahead, other.ahead)
+
+
+def _turn(vectors: Tensor, angle: Tensor) -> Tensor:
+    aside = torch.stack([-vectors[:, 1], vectors[:, 0]], 1)
+    return torch.cos(angle).unsqueeze(1) * vectors + torch.sin(angle).unsqueeze(1) * aside
+
+
+def _wide(vectors: Tensor) -> Tensor:
+    return vectors.view(-1, 1, 1, 2)
+
+
+def _grid(images: Tensor) -> Tensor:
+    """Return the centres of the pixels, (1, S, S, 2), x before y."""
+    line = torch.arange(images.shape[-1], device=images.device) + 0.5
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).unsqueeze(0)
+
+
+def _sample(images: Tensor, places: Tensor) -> Tensor:
+    """Take pictures' values at places, (n, S, S, 2) shares of the side."""
+    return F.grid_sample(images, places * 2 - 1, padding_mode="border", align_corners=False)
+
+
+def _wider(mask: Tensor, reach: int) -> Tensor:
+    """Return a mask (n, 1, S, S) or (n, S, S) as float (n, 1, S, S), grown by some pixels and softened by one."""
+    mask = mask.float() if mask.dim() == 4 else mask.unsqueeze(1).float()
+    if reach:
+        mask = F.max_pool2d(mask, 2 * reach + 1, 1, reach)
+    return _soften(mask)
+
+
+def _soften(mask: Tensor) -> Tensor:
+    return F.avg_pool2d(F.pad(mask, (1, 1, 1, 1), mode="replicate"), 3, 1)
