@@ -1,6 +1,5 @@
 """Say, digit by digit, whether a picture shows a right hand."""
 
-
 from torch import Tensor
 
 from hand_env.anatomy.judge import Judge, default_judge
@@ -45,5 +44,3 @@ def judge(images: Tensor, *, make: str = "parser") -> list[Judgement]:
     """
     device = str(images.device) if isinstance(images, Tensor) else "cpu"
     return default_judge(make, device).judge(images)
-
-

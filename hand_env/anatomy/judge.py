@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hand_env.anatomy import measures
+from hand_env.anatomy.margins import margins as raw_margins
 from hand_env.anatomy.network import Network, Parse
 from hand_env.anatomy.result import Digit, Judgement
 from hand_env.anatomy.terms import (
@@ -89,28 +91,28 @@ class Judge:
     def judge(self, images: Tensor) -> list[Judgement]:
         """Judge pictures; see `hand_env.anatomy.judge`."""
         check_images(images)
-        chunks = images.split(CHUNK.get(self.device.type, 64))
+        chunks = torch.split(images, CHUNK.get(self.device.type, 64))
         return [judgement for chunk in chunks for judgement in _judgements(self.find(chunk), images.shape[-1])]
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Tensor:
         """Return the scores alone, (n,) float32 in [0, 1] on the pictures' device; see `judge`."""
         check_images(images)
-        chunks = images.split(CHUNK.get(self.device.type, 64))
+        chunks = torch.split(images, CHUNK.get(self.device.type, 64))
         return torch.cat([self.find(chunk).score for chunk in chunks]).to(images.device)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Return unit vectors, (n, 128) float32 on the CPU: like hands lie close."""
         check_images(images)
-        return torch.cat([self.find(chunk).parse.feature.cpu() for chunk in images.split(64)])
+        return torch.cat([self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, 64)])
 
     def find(self, images: Tensor) -> Findings:
         """Find all there is to find in (n, 3, S, S) float pictures in [0, 1]; differentiable."""
         images = images.to(self.device, torch.float32)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             parse = self.network(_resized(images, self.network.size))
-        margins = _margins(parse, self.calibration)
+        margins = {name: value - self.calibration.limits[name] for name, value in raw_margins(parse).items()}
         states, extra = _decided(parse, margins)
         colour = measures.skin_colour(images, parse.regions)
         tone, hue = measures.typology_angle(colour), measures.hue_angle(colour)
@@ -160,19 +162,8 @@ def _resized(images: Tensor, size: int) -> Tensor:
     return F.interpolate(images, size=(size, size), mode="bilinear", antialias=shrink)
 
 
-def _margins(parse: Parse, calibration: Calibration) -> dict[str, Tensor]:
-    states, extra = parse.states.log_softmax(-1), parse.extra.log_softmax(-1)
-    found = {
-        "whole": parse.whole,
-        "hand": parse.hand,
-        "states": (states[..., NORMAL] - states[..., 1:].logsumexp(-1)).amin(1),
-        "extra": extra[:, NO_EXTRA] - extra[:, 1:].logsumexp(-1),
-    }
-    return {name: value - calibration.limits[name] for name, value in found.items()}
-
-
 def _decided(parse: Parse, margins: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Name what is the matter, only where a limit is passed: then at least one digit, and with it any that is likelier."""
+    """Name what is the matter where a limit is passed: of the worst digit, and of any that is likelier wrong."""
     likely = parse.states.argmax(-1)
     defect = parse.states[..., 1:].argmax(-1) + 1
     wrong = margins["states"] < 0
@@ -200,7 +191,7 @@ def _usual_sharpness(size: int, calibration: Calibration) -> tuple[float, float]
     """Interpolate median and limit of real photographs between the sizes they were measured at."""
     known = calibration.sharpness
     size = min(size, measures.LARGEST)
-    for (low, *first), (high, *second) in zip(known, known[1:], strict=False):
+    for (low, *first), (high, *second) in pairwise(known):
         if size <= high:
             share = min(1.0, max(0.0, (size - low) / (high - low)))
             return tuple(a + share * (b - a) for a, b in zip(first, second, strict=True))  # type: ignore[return-value]  # two

@@ -1,9 +1,9 @@
 """Imitate generated pictures: small VAEs, trained for a minute, decode what a judge will meet.
 
-Two autoencoders. The first knows photographs alone: its reconstructions are right hands in a VAE's hand-writing, and what
-it decodes from a Gaussian or from between two far latents is wrong in just the ways that generated hands are (by eye, of
-such samples 0 of 122 were right). The second has seen malformed hands too and reconstructs them as they are, so that the
-hand-writing itself tells nothing.
+Two autoencoders. The first knows photographs alone: its reconstructions are right hands in a VAE's hand-writing, and
+what it decodes from a Gaussian or from between two far latents is wrong in just the ways that generated hands are (by
+eye, of such samples 0 of 122 were right). The second has seen malformed hands too and reconstructs them as they are, so
+that the hand-writing itself tells nothing.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Imitator:
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
         """Fit the Gaussian to the latents of pictures, (n, 3, S, S) uint8."""
-        parts = [self.vae.encode(resized(part.to(self.device).float() / 255, SIZE)) for part in images.split(256)]
+        parts = [
+            self.vae.encode(resized(part.to(self.device).float() / 255, SIZE)) for part in torch.split(images, 256)
+        ]
         mean, log_var = (torch.cat([part[k] for part in parts]) for k in (0, 1))
         self.mean = mean.mean(0)
         centred = mean - self.mean

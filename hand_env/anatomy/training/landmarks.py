@@ -7,7 +7,6 @@ landmarks on real photographs are good; as a judge of anatomy it is useless.
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -75,10 +74,3 @@ def _joints(answer: object) -> NDArray[np.float32]:
         return np.full((21, 2), np.nan, np.float32)
     shares = np.array([[joint.x, joint.y] for joint in hands[0].landmark], np.float32)
     return np.asarray(shares * (1 + 2 * BORDER) - BORDER, dtype=np.float32)
-
-
-if __name__ == "__main__":
-    import sys
-
-    torch.set_num_threads(1)
-    print(write_landmarks(Path(sys.argv[1]), Path(sys.argv[2])))

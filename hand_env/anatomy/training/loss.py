@@ -9,7 +9,16 @@ from torch import Tensor
 from hand_env.anatomy.network import Parse
 from hand_env.anatomy.training.hands import IGNORE, Hands
 
-WEIGHTS = {"regions": 0.7, "joints": 8.0, "states": 1.5, "extra": 1.0, "whole": 3.0, "hand": 0.5, "up": 0.5, "near": 0.1}
+WEIGHTS = {
+    "regions": 0.7,
+    "joints": 8.0,
+    "states": 1.5,
+    "extra": 1.0,
+    "whole": 3.0,
+    "hand": 0.5,
+    "up": 0.5,
+    "near": 0.1,
+}
 DEFECT_WEIGHT = 4.0  # a digit is far more often normal than not
 TEMPERATURE = 0.1  # of the feature
 

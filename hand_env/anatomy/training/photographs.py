@@ -81,7 +81,7 @@ def load_pack(path: Path) -> Photographs:
         FileNotFoundError: If there is no such file.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{str(path)!r} is missing. Make it with `python -m hand_env.anatomy.training pack`.")
+        raise FileNotFoundError(f"{str(path)!r} is missing. Make it with `handlatent judge-train --data ...`.")
     stored = np.load(path)
     content, ends = stored["jpegs"].tobytes(), stored["ends"].tolist()
     with ThreadPoolExecutor() as threads:
@@ -139,7 +139,8 @@ def digit_distance(joints: Tensor, size: int) -> Tensor:
     nearest = a + along.clamp(0, 1).unsqueeze(-1) * (b - a)
     distance = (pixels - nearest).norm(dim=-1).amin(2)  # (n, 5, S * S)
     before = along[:, :, 0] < 0
-    return distance.masked_fill(before, torch.inf).view(*distance.shape[:2], size, size)
+    free: Tensor = distance.masked_fill(before, torch.inf)
+    return free.view(*distance.shape[:2], size, size)
 
 
 def _skin(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:

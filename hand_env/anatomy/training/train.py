@@ -115,7 +115,11 @@ class Run:
     def step(self) -> dict[str, float] | None:
         """Take one step; now and then return the loss terms."""
         share = min(1.0, self.spent / self.settings.seconds)
-        rate = self.settings.rate * min(1.0, (self.steps + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+        rate = (
+            self.settings.rate
+            * min(1.0, (self.steps + 1) / 200)
+            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         hands = self.batches.batch(self.settings.batch, self.network.size)
@@ -206,8 +210,8 @@ class Run:
         decay = min(0.999, (1 + self.steps) / (10 + self.steps))
         for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(now, 1 - decay)
-        for mean, now in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
-            mean.copy_(now)
+        for kept, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(current)
 
 
 def train_judge(settings: JudgeTraining, pack: Path, out: Path) -> Path:

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from hand_env.anatomy.margins import margins
 from hand_env.anatomy.network import Network, Parse
-from hand_env.anatomy.terms import DIGITS, EXTRAS, NORMAL, STATES
 from hand_env.anatomy.training.batches import ALL_EDITS
 from hand_env.anatomy.training.drawn import draw_hands
-from hand_env.anatomy.training.hands import Hands, join
+from hand_env.anatomy.training.hands import Hands
 from hand_env.anatomy.training.imitate import Imitator
 from hand_env.anatomy.training.malform import Draw
 from hand_env.anatomy.training.mixes import MIXES
@@ -47,7 +47,9 @@ class Examples:
             reframe(edited, Draw(len(known), generator), wild=0.0)
             kinds[f"edit {name}"] = edited
         for name, mix in MIXES.items():
-            kinds[f"mix {name}"] = mix(photographs, photographs.take(_turned(photographs)), Draw(len(photographs), generator))
+            kinds[f"mix {name}"] = mix(
+                photographs, photographs.take(_turned(photographs)), Draw(len(photographs), generator)
+            )
         for number, name in enumerate(("none", *DEFECTS)):
             hands = draw_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
             hands.images = hands.images.float() / 255
@@ -71,19 +73,8 @@ def _turned(hands: Hands) -> Tensor:
 @torch.no_grad()
 def parse_all(network: Network, images: Tensor, size: int) -> Parse:
     """Parse pictures as if they were of a size, (n, 3, 128, 128) float32."""
-    parts = [network(resized(resized(part, size), network.size)) for part in images.split(256)]
+    parts = [network(resized(resized(part, size), network.size)) for part in torch.split(images, 256)]
     return Parse(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
-
-
-def margins(parse: Parse) -> dict[str, Tensor]:
-    """Return by criterion how sure the network is that all is right: (n,) logits, larger is better."""
-    states, extra = parse.states.log_softmax(-1), parse.extra.log_softmax(-1)
-    return {
-        "whole": parse.whole,
-        "hand": parse.hand,
-        "states": (states[..., NORMAL] - _others(states, NORMAL)).amin(1),
-        "extra": extra[:, 0] - _others(extra, 0),
-    }
 
 
 def choose_limits(network: Network, examples: Examples) -> dict[str, float]:
@@ -91,7 +82,8 @@ def choose_limits(network: Network, examples: Examples) -> dict[str, float]:
     limits: dict[str, float] = {}
     sources = {"photographs": REJECTED_REAL, "drawn none": REJECTED_DRAWN}
     found = {
-        source: [margins(parse_all(network, examples.kinds[source].images, size)) for size in SIZES] for source in sources
+        source: [margins(parse_all(network, examples.kinds[source].images, size)) for size in SIZES]
+        for source in sources
     }
     for name in ("whole", "hand", "states", "extra"):
         lows = []
@@ -121,12 +113,3 @@ def table(shares: dict[str, tuple[float, float]]) -> str:
     """Lay figures out, right kinds first."""
     lines = [f"{name:28} {at_64:6.1%} {at_128:6.1%}" for name, (at_64, at_128) in shares.items()]
     return "\n".join([f"{'found anatomical':28} {'64':>6} {'128':>6}", *lines])
-
-
-def _others(log_shares: Tensor, index: int) -> Tensor:
-    rest = torch.cat([log_shares[..., :index], log_shares[..., index + 1 :]], -1)
-    return rest.logsumexp(-1)
-
-
-assert len(DIGITS) == 5 and len(STATES) == 8 and len(EXTRAS) == 4, "the heads' widths"
-_ = join
