@@ -126,7 +126,7 @@ def _without(picture: Floats, outline: Outline, digit: OutlineDigit) -> Floats:
     ground = np.stack([ndimage.gaussian_filter(ground[..., c], 4.0) for c in range(3)], -1)
     cover = ndimage.gaussian_filter(hole.astype(float), 1.0)
     cover = np.where(digit.mask, np.maximum(cover, 0.9 * hole), cover)[..., None]
-    return picture + cover * (ground - picture)
+    return np.asarray(picture + cover * (ground - picture), dtype=np.float64)
 
 
 def _scaled(picture: Floats, outline: Outline, digit: OutlineDigit, factor: float) -> tuple[Floats, Mask]:
@@ -184,7 +184,7 @@ def _rounded(mask: Mask, radius: float) -> Mask:
 
 
 def _edge(mask: Mask) -> Floats:
-    return np.argwhere(mask & ~ndimage.binary_erosion(mask))[:, ::-1].astype(float)
+    return np.asarray(np.argwhere(mask & ~ndimage.binary_erosion(mask))[:, ::-1], dtype=np.float64)
 
 
 def _line(digit: OutlineDigit, root: float) -> Floats:

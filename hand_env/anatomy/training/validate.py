@@ -38,18 +38,17 @@ class Examples:
         generator = torch.Generator().manual_seed(SEED)
         photographs = photographs.take(torch.arange(len(photographs)))
         photographs.images = photographs.images.float() / 255
-        known = torch.nonzero(~torch.isnan(photographs.joints).flatten(1).any(1))[:, 0]
+        known = torch.nonzero(~torch.isnan(photographs.joints).flatten(1).any(1))[:, 0][:drawn]
+        some, n = photographs.take(known), len(known)
         kinds = {"photographs": photographs}
         for name, edit in ALL_EDITS.items():
-            edited = photographs.take(known)
-            shrink(edited, Draw(len(known), generator), 0.8)
-            edit(edited, Draw(len(known), generator))
-            reframe(edited, Draw(len(known), generator), wild=0.0)
+            edited = some.take(torch.arange(n))
+            shrink(edited, Draw(n, generator), 0.8)
+            edit(edited, Draw(n, generator))
+            reframe(edited, Draw(n, generator), wild=0.0)
             kinds[f"edit {name}"] = edited
         for name, mix in MIXES.items():
-            kinds[f"mix {name}"] = mix(
-                photographs, photographs.take(_turned(photographs)), Draw(len(photographs), generator)
-            )
+            kinds[f"mix {name}"] = mix(some, some.take(_turned(some)), Draw(n, generator))
         for number, name in enumerate(("none", *DEFECTS)):
             hands = draw_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
             hands.images = hands.images.float() / 255
