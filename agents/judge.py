@@ -23,7 +23,7 @@ TOGETHER = 64  # pictures
 class JudgeArgs:
     """Judge pictures of hands, fingers up: single files, or all in a folder."""
 
-    paths: list[Path] = field(positional=True, metavar="PATH", nargs="+")
+    paths: list[Path] = field(positional=True, metavar="PATHS", nargs="+")
     """Pictures, or folders of them."""
     json: bool = flag(False, negative_prefix="--no-")
     """One JSON object a line for each picture, in place of the summary."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from hand_env.anatomy.network import MAKES, Network, build_network
@@ -63,7 +63,7 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
             calibration = Calibration(**json.loads((stored.metadata() or {})["calibration"]))
         network = build_network(calibration.make)
         network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=False)
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} must hold a judge's weights, but {error}. Train it anew.") from error
     return network.eval().requires_grad_(False), calibration
 

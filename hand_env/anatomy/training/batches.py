@@ -119,10 +119,12 @@ class Batches:
         n, share = len(hands), self.recipe.imitated
         photographs, everything = self.imitators[0], self.imitators[-1]
         third = round(share * n / 3)
-        right = torch.nonzero(hands.whole[: 3 * third] == 1)[:, 0][:third]
-        some = hands.take(right)
-        photographs.reconstruct(some)
-        hands.put(right, some)
+        right = torch.nonzero(hands.whole[: n - 2 * third] == 1)[:, 0]
+        if len(right):  # drawn with repetition: always as many, or cuDNN would look for its fastest way each time
+            right = right[torch.randint(0, len(right), (third,), generator=self.generator, device=right.device)]
+            some = hands.take(right)
+            photographs.reconstruct(some)
+            hands.put(right, some)
         rows = torch.arange(n - third, n, device=self.generator.device)
         some = hands.take(rows)
         everything.reconstruct(some)

@@ -263,10 +263,14 @@ def drop_segment(hands: Hands, draw: Draw) -> None:
 
 
 def add_finger(hands: Hands, draw: Draw) -> None:
-    """Lay a second copy of a finger beside it, or beyond the little finger; at times half transparent."""
+    """Lay a second copy of a finger beside it, mostly at the outside of the hand; at times half transparent."""
     digit, layer = draw.choice(INDEX, LITTLE + 1), plain(draw.n, draw.device)
+    outer = torch.where(draw.chance(0.5), INDEX, LITTLE)
+    free = draw.chance(0.6)
+    digit = torch.where(free, outer, digit)
     axis = axis_of(hands, digit)
-    side = draw.sign()
+    across = ((hands.joints[:, 17] - hands.joints[:, 5]) * axis.aside).sum(1).sign()
+    side = torch.where(free, torch.where(digit == LITTLE, across, -across), draw.sign())
     layer.turn = side * draw.uniform(0.1, 0.5)
     layer.right = side * draw.uniform(0.25, 1.1) * axis.breadth
     layer.ahead = -draw.uniform(0.0, 0.25) * axis.length

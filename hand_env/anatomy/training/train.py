@@ -158,7 +158,7 @@ class Run:
                 print(f"{self.spent:5.0f} s step {self.steps} drawn {self.pool.taken} {listed}", flush=True)
             if self.spent - looked > self.settings.every:
                 looked = self.spent
-                self.look(examples)
+                self.finish(examples)
                 self.save()
         self.finish(examples)
 
@@ -169,14 +169,14 @@ class Run:
         return limits
 
     def finish(self, examples: Examples) -> Path:
-        """Choose limits, write the weights."""
+        """Choose limits and write the weights as they are now."""
         limits = self.look(examples)
         path = self.out / f"{self.settings.make}.safetensors"
         save_network(path, self.averaged, Calibration(self.settings.make, limits))
         return path
 
     def save(self) -> None:
-        """Write a checkpoint, and weights that could be used as they are."""
+        """Write a checkpoint."""
         state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),

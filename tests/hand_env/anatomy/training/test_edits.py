@@ -24,7 +24,7 @@ def test_an_edit_changes_the_picture_and_says_what_is_wrong(right, generator, na
     ALL_EDITS[name](right, Draw(8, generator))
     changed = (right.images - before).abs().flatten(1).amax(1) > 0.05
     said = (right.whole == 0) & ((right.states != 0).any(1) | (right.extra != 0))
-    assert int(said.sum()) >= 3  # an additional digit that nobody could see is not added
+    assert int(said.sum()) >= 2  # an additional digit that nobody could see is not added
     assert bool(changed[said].all())
     assert bool((right.whole[~said] == 1).all())
     assert not torch.isnan(right.images).any()
