@@ -1,7 +1,7 @@
 """Judge pictures of hands."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from PIL import Image
 from simple_parsing import field, flag
 from torch import Tensor
 
-from hand_env.anatomy import Judge, Judgement, draw_overlay, summarise
+from agents.judge_novelty import find_novelty
+from hand_env.anatomy import Judge, Judgement, draw_overlay, summarise, wilson
 from vae.device import resolve_device
 from vae.images import PictureError, decode_picture, to_float
 from vae.images.folder import SUFFIXES, pad_to_square
@@ -29,6 +30,10 @@ class JudgeArgs:
     """One JSON object a line for each picture, in place of the summary."""
     overlay: Path | None = None
     """Folder for drawings of what the judge saw."""
+    training: Path | None = None
+    """Pictures a generator was trained on: copies of them are counted. Of 11k Hands, the training people's."""
+    held_out: Path | None = None
+    """Pictures of others, the measure of what is a copy; of 11k Hands, by default, the test people's."""
     make: str = "parser"
     """'parser' explains itself and may pay rewards; 'reporter' is kept for reports."""
     weights: Path | None = None
@@ -54,14 +59,20 @@ def judge(args: JudgeArgs) -> str:
     judge = Judge.load(args.weights, make=args.make, device=resolve_device(args.device))
     pictures = [read_picture(file) for file in files]
     judgements = judge_each(judge, pictures)
+    new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
     if args.overlay:
         args.overlay.mkdir(parents=True, exist_ok=True)
         for number, (file, picture, judgement) in enumerate(zip(files, pictures, judgements, strict=True)):
             Image.fromarray(draw_overlay(picture, judgement)).save(args.overlay / f"{number:04d}-{file.stem}.png")
     if args.json:
-        rows = zip(files, judgements, strict=True)
-        return "\n".join(json.dumps({"image": str(file), **judgement.to_dict()}) for file, judgement in rows)
-    return describe(judgements)
+        return "\n".join(_lines(files, judgements, new))
+    return describe(judgements) + (f"\nnew         {wilson(sum(new), len(new))}" if new else "")
+
+
+def _lines(files: Sequence[Path], judgements: Sequence[Judgement], new: Sequence[bool] | None) -> Iterator[str]:
+    for number, (file, judgement) in enumerate(zip(files, judgements, strict=True)):
+        row = {"image": str(file), **judgement.to_dict()}
+        yield json.dumps(row if new is None else {**row, "new": new[number]})
 
 
 def judge_each(judge: Judge, pictures: Sequence[Tensor]) -> list[Judgement]:

@@ -163,16 +163,16 @@ def _resized(images: Tensor, size: int) -> Tensor:
 
 
 def _decided(parse: Parse, margins: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Name what is the matter where a limit is passed: of the worst digit, and of any that is likelier wrong."""
+    """Name what is the matter: of the worst digit where a limit is passed, of all that look wrong if the whole does."""
     likely = parse.states.argmax(-1)
-    defect = parse.states[..., 1:].argmax(-1) + 1
-    wrong = margins["states"] < 0
-    shares = parse.states.softmax(-1)[..., NORMAL]
-    worst = F.one_hot(shares.argmin(1), len(DIGITS)).bool()
-    states = torch.where(worst, defect, likely)
-    states = torch.where(wrong.unsqueeze(1), states, torch.zeros_like(states))
-    more = parse.extra[:, 1:].argmax(-1) + 1
-    return states, torch.where(margins["extra"] < 0, more, torch.zeros_like(more))
+    worst = F.one_hot(parse.states.softmax(-1)[..., NORMAL].argmin(1), len(DIGITS)).bool()
+    forced = torch.where(worst, parse.states[..., NORMAL + 1 :].argmax(-1) + NORMAL + 1, likely)
+    as_a_whole = margins["whole"] < 0
+    states = torch.where(as_a_whole.unsqueeze(1), likely, torch.zeros_like(likely))
+    states = torch.where((margins["states"] < 0).unsqueeze(1), forced, states)
+    more = parse.extra[:, NO_EXTRA + 1 :].argmax(-1) + NO_EXTRA + 1
+    extra = torch.where(as_a_whole, parse.extra.argmax(-1), torch.zeros_like(more))
+    return states, torch.where(margins["extra"] < 0, more, extra)
 
 
 def _anatomy(states: Tensor, extra: Tensor, margins: dict[str, Tensor]) -> Tensor:

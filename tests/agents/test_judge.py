@@ -68,3 +68,17 @@ def test_judge_report_refuses_a_wrong_setting(flag, value, weights, capsys):
 def test_judge_train_asks_for_data(tmp_path, capsys):
     assert main(["judge-train", "--out", str(tmp_path)]) == 2
     assert "--data" in capsys.readouterr().err
+
+
+def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
+    for number in range(6):
+        folder = tmp_path / ("known" if number < 3 else "others")
+        folder.mkdir(exist_ok=True)
+        image = generate(1, 64, seed=10 + number).images[0].permute(1, 2, 0).numpy()
+        Image.fromarray(image).save(folder / f"{number}.png")
+    words = ["--weights", str(weights), "--training", str(tmp_path / "known"), "--json"]
+    copy = str(tmp_path / "known" / "0.png")
+    assert main(["judge", copy, *words, "--held-out", str(tmp_path / "others")]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["new"] is False
+    assert main(["judge", copy, *words]) == 2
+    assert "--held-out" in capsys.readouterr().err

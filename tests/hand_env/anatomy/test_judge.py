@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from hand_env.anatomy import ANATOMICAL, CRITERIA, DIGITS, STATES
-from hand_env.anatomy.judge import _anatomy, _judgement, _score
+from hand_env.anatomy.judge import _anatomy, _decided, _judgement, _score
 from hand_env.anatomy.network import MAKES, build_network
 from hand_env.anatomy.terms import ABSENT, EXTRA_FINGER, EXTRA_THUMB, FUSED, GHOST, SEGMENT_ADDED, TOO_LONG
 from hand_env.anatomy.weights import load_network
@@ -86,6 +88,19 @@ def test_each_finding_fails_its_criterion_and_changes_the_count():
     assert count(extra=EXTRA_THUMB) == (4, 2, 1)
     assert fails(hand=torch.tensor([-1.0])) == {"palm"}
     assert fails(whole=torch.tensor([-1.0])) == {"whole"}
+
+
+def test_a_hand_that_is_wrong_as_a_whole_names_the_digits_that_look_wrong():
+    states = torch.full((1, 5, len(STATES)), -5.0)
+    states[:, :, 0] = 1.0
+    states[0, 2, ABSENT] = 2.0
+    extra = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    parse = SimpleNamespace(states=states, extra=extra)
+    assert _decided(parse, FINE)[0].tolist() == [[0, 0, 0, 0, 0]]
+    assert _decided(parse, {**FINE, "whole": -torch.ones(1)})[0].tolist() == [[0, 0, ABSENT, 0, 0]]
+    states[0, 2, ABSENT] = 0.5
+    assert _decided(parse, {**FINE, "states": -torch.ones(1)})[0].tolist() == [[0, 0, ABSENT, 0, 0]]
+    assert _decided(parse, {**FINE, "extra": -torch.ones(1)})[1].tolist() == [EXTRA_FINGER]
 
 
 def test_segments_follow_the_state_of_a_digit():
