@@ -114,7 +114,7 @@ class Pool:
         self._workers = (
             ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) if workers else None
         )
-        self._ahead = 3 * workers
+        self._ahead = 8 * workers
         self._order()
 
     def collect(self) -> int:

@@ -51,9 +51,9 @@ class JudgeTraining:
 
     make: Make = "parser"
     seed: int = 0
-    seconds: float = 330.0
+    seconds: float = 300.0
     imitation_seconds: float = 35.0
-    drawing_seconds: float = 90.0
+    drawing_seconds: float = 60.0
     drawn: int = 60_000
     capacity: int = 200_000
     batch: int = 512
@@ -99,10 +99,12 @@ class Run:
         size = min(128, self.settings.batch)
 
         def photographs() -> Tensor:
+            self.pool.collect()
             rows = torch.randint(0, len(images), (size,), device=self.device)
             return _mirrored(self.batches.photographs.images[rows].float() / 255)
 
         def everything() -> Tensor:
+            self.pool.collect()
             return self.batches.labelled(size).images
 
         for number, pictures in enumerate((photographs, everything)):
@@ -136,8 +138,9 @@ class Run:
         loss = torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        self.optimizer.step()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
         self._average()
         self.steps += 1
         return {name: float(term.detach()) for name, term in terms.items()} if self.steps % 100 == 1 else None
@@ -150,7 +153,7 @@ class Run:
         start, looked = time.monotonic() - self.spent, self.spent
         while self.spent < self.settings.seconds:
             terms = self.step()
-            if self.steps % 20 == 0 or not self.settings.workers:
+            if self.steps % 5 == 0:
                 self.pool.collect()
             self.spent = time.monotonic() - start
             if terms is not None:
