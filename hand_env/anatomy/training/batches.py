@@ -11,7 +11,8 @@ from hand_env.anatomy.terms import NO_EXTRA, NORMAL
 from hand_env.anatomy.training.drawn import Pool
 from hand_env.anatomy.training.hands import Hands, join
 from hand_env.anatomy.training.imitate import Imitator
-from hand_env.anatomy.training.malform import EDITS, Draw, shift_digit
+from hand_env.anatomy.training.layers import Draw
+from hand_env.anatomy.training.malform import EDITS, shift_digit
 from hand_env.anatomy.training.mixes import MIXES
 from hand_env.anatomy.training.part import PARTING, spread
 from hand_env.anatomy.training.style import reframe, restyle, shrink

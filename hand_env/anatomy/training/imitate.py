@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hand_env.anatomy.training.hands import Hands, nothing_known
-from hand_env.anatomy.training.malform import Draw
+from hand_env.anatomy.training.layers import Draw
 from hand_env.anatomy.training.style import resized
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae

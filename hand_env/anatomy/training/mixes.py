@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hand_env.anatomy.terms import GROUND
 from hand_env.anatomy.training.hands import Hands, nothing_known
-from hand_env.anatomy.training.malform import Draw, _grid, _sample
+from hand_env.anatomy.training.layers import Draw, pixel_grid, sample
 
 DIFFERENT = 0.05  # mean absolute difference of two pictures that cannot be mixed into a right hand
 
@@ -69,16 +69,16 @@ def melted(hands: Hands, others: Hands, draw: Draw) -> Hands:
     n = len(hands)
     cells = torch.randn(n, 2, 7, 7, generator=draw.generator, device=draw.device)
     pull = F.interpolate(cells, size=hands.images.shape[-2:], mode="bicubic") * draw.uniform(5.0, 8.0).view(-1, 1, 1, 1)
-    places = (_grid(hands.images) + pull.permute(0, 2, 3, 1)) / hands.images.shape[-1]
-    return nothing_known(_sample(hands.images, places))
+    places = (pixel_grid(hands.images) + pull.permute(0, 2, 3, 1)) / hands.images.shape[-1]
+    return nothing_known(sample(hands.images, places))
 
 
 def enlarged(hands: Hands, others: Hands, draw: Draw) -> Hands:
     """Cut out a part of a hand."""
     zoom = draw.uniform(1.7, 3.0).view(-1, 1, 1, 1)
     middle = torch.stack([draw.uniform(0.3, 0.7), draw.uniform(0.3, 0.8)], 1).view(-1, 1, 1, 2)
-    places = middle + (_grid(hands.images) / hands.images.shape[-1] - 0.5) / zoom
-    return nothing_known(_sample(hands.images, places))
+    places = middle + (pixel_grid(hands.images) / hands.images.shape[-1] - 0.5) / zoom
+    return nothing_known(sample(hands.images, places))
 
 
 def texture(hands: Hands, others: Hands, draw: Draw) -> Hands:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hand_env.anatomy.terms import ABSENT, EXTRA, EXTRA_FINGER, FIRST_DIGIT, FUSED
 from hand_env.anatomy.training.hands import IGNORE, Hands
-from hand_env.anatomy.training.malform import INDEX, LITTLE, Axis, Draw, _grid, _sample, _soften, axis_of
+from hand_env.anatomy.training.layers import INDEX, LITTLE, Axis, Draw, axis_of, pixel_grid, sample, soften
 
 
 def double(hands: Hands, draw: Draw) -> None:
@@ -89,14 +89,14 @@ def _move(hands: Hands, axis: Axis, width: Tensor, draw: Draw, turning: Tensor |
         (n, S, S), across the axis, before the move.
     """
     size = hands.images.shape[-1]
-    along, across = axis.place(_grid(hands.images))
+    along, across = axis.place(pixel_grid(hands.images))
     shift = _share(axis, along, draw.uniform(-0.9, -0.5).view(-1, 1, 1)) * width.view(-1, 1, 1) / 2
     if turning is not None:
         shift = shift * (0.55 + 0.9 * (along / axis.length.view(-1, 1, 1)).clamp(0.0, 1.2))
     source = across - torch.sign(across) * shift
     places = axis.pixel(along, source) / size
     joints = _moved_joints(hands, axis, width)
-    hands.images = _sample(hands.images, places)
+    hands.images = sample(hands.images, places)
     regions = F.grid_sample(
         hands.regions.unsqueeze(1).float(), places * 2 - 1, mode="nearest", padding_mode="border", align_corners=False
     )
@@ -131,12 +131,12 @@ def _smoothed(images: Tensor, both: Tensor, axis: Axis, draw: Draw) -> Tensor:
     weight, blurred = skin, images * skin
     for _ in range(3):
         weight, blurred = (F.avg_pool2d(x, 5, 1, 2) for x in (weight, blurred))
-    along, across = axis.place(_grid(images))
+    along, across = axis.place(pixel_grid(images))
     length, breadth = axis.length.view(-1, 1, 1), axis.breadth.view(-1, 1, 1)
     reach = draw.uniform(0.3, 0.5).view(-1, 1, 1) * breadth
     band = (1.4 - (across / reach).square()).clamp(0.0, 1.0)
     ends = ((along - 0.22 * length) / 3).clamp(0.0, 1.0) * ((length - 0.3 * breadth - along) / 2).clamp(0.0, 1.0)
-    cover = _soften((band * ends).unsqueeze(1)) * (weight > 0.02)
+    cover = soften((band * ends).unsqueeze(1)) * (weight > 0.02)
     return images.lerp(blurred / weight.clamp(min=1e-3), cover)
 
 

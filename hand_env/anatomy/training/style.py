@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hand_env.anatomy.terms import GROUND
 from hand_env.anatomy.training.hands import Hands
-from hand_env.anatomy.training.malform import Draw, _grid, _sample, _soften
+from hand_env.anatomy.training.layers import Draw, pixel_grid, sample, soften
 
 GROUPS = 8
 """Blur and resolution are drawn once for an eighth of a batch: they need kernels of their own."""
@@ -64,9 +64,9 @@ def place(hands: Hands, size: Tensor, turn: Tensor, to: Tensor, origin: Tensor, 
     cos, sin = torch.cos(turn), torch.sin(turn)
     matrix = torch.stack([torch.stack([mirror * cos, -mirror * sin], 1), torch.stack([sin, cos], 1)], 1)
     matrix = matrix * size.view(-1, 1, 1)  # from the result to the old picture
-    here = _grid(hands.images) / hands.images.shape[-1] - to.view(-1, 1, 1, 2)
+    here = pixel_grid(hands.images) / hands.images.shape[-1] - to.view(-1, 1, 1, 2)
     places = torch.einsum("nij,nhwj->nhwi", matrix, here.expand(len(hands), -1, -1, -1)) + origin.view(-1, 1, 1, 2)
-    hands.images = _sample(hands.images, places)
+    hands.images = sample(hands.images, places)
     regions = hands.regions.unsqueeze(1).float()
     regions = F.grid_sample(regions, places * 2 - 1, mode="nearest", padding_mode="border", align_corners=False)
     hands.regions = regions[:, 0].to(torch.uint8)
@@ -111,7 +111,7 @@ def _bound(mask: Tensor, line: Tensor, largest: bool) -> Tensor:
 def _grounds(hands: Hands, draw: Draw) -> Tensor:
     """Tint the ground of some."""
     n = len(hands)
-    ground = resized(_soften((hands.regions == GROUND).unsqueeze(1).float()), hands.images.shape[-1])
+    ground = resized(soften((hands.regions == GROUND).unsqueeze(1).float()), hands.images.shape[-1])
     tint = 1 - 0.7 * torch.rand(n, 1, 1, 1, generator=draw.generator, device=draw.device).square()
     hue = 0.25 * (torch.rand(n, 3, 1, 1, generator=draw.generator, device=draw.device) - 0.5)
     cells = torch.randn(n, 1, 5, 5, generator=draw.generator, device=draw.device)

@@ -17,8 +17,8 @@ from hand_env.anatomy.training.batches import Batches, Recipe
 from hand_env.anatomy.training.drawn import Pool
 from hand_env.anatomy.training.hands import Hands
 from hand_env.anatomy.training.imitate import Imitator
+from hand_env.anatomy.training.layers import Draw
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
-from hand_env.anatomy.training.malform import Draw
 from hand_env.anatomy.training.photographs import Photographs, load_pack
 from hand_env.anatomy.training.style import restyle
 from hand_env.anatomy.training.validate import Examples, choose_limits, figures, table

@@ -13,7 +13,7 @@ from hand_env.anatomy.training.batches import ALL_EDITS
 from hand_env.anatomy.training.drawn import draw_hands
 from hand_env.anatomy.training.hands import Hands
 from hand_env.anatomy.training.imitate import Imitator
-from hand_env.anatomy.training.malform import Draw
+from hand_env.anatomy.training.layers import Draw
 from hand_env.anatomy.training.mixes import MIXES
 from hand_env.anatomy.training.style import reframe, resized, shrink
 from vae.images.synthetic import DEFECTS

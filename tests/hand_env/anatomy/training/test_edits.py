@@ -5,7 +5,8 @@ from hand_env.anatomy.terms import EXTRA, FIRST_DIGIT, FUSED
 from hand_env.anatomy.training.batches import ALL_EDITS, HARMLESS
 from hand_env.anatomy.training.drawn import draw_hands
 from hand_env.anatomy.training.hands import correct_hands
-from hand_env.anatomy.training.malform import Draw, erase, lay, lift, plain
+from hand_env.anatomy.training.layers import Draw, lay, lift, plain
+from hand_env.anatomy.training.malform import erase
 from hand_env.anatomy.training.mixes import MIXES
 from hand_env.anatomy.training.part import double, fuse
 from hand_env.anatomy.training.style import place, reframe, resized, restyle, shrink
