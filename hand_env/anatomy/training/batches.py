@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -18,6 +19,8 @@ from hand_env.anatomy.training.part import PARTING, spread
 from hand_env.anatomy.training.style import reframe, restyle, shrink
 
 ALL_EDITS = {**EDITS, **PARTING}
+OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "silhouette": 3.0, "averaged": 1.5}
+"""How often an edit or a mixture is made, where not once: of additional digits those that are hidden do not count."""
 HARMLESS = {"shift_digit": shift_digit, "spread": spread}
 
 
@@ -37,7 +40,7 @@ class Recipe:
     photographs: float = 0.45
     malformed: float = 0.6
     harmless: float = 0.15
-    mixed: float = 0.09
+    mixed: float = 0.12
     imitated: float = 0.3
     strength: float = 1.0
 
@@ -76,12 +79,18 @@ class Batches:
 
     def batch(self, n: int, size: int) -> Hands:
         """Return n hands as training sees them, at a number of pixels a side, in random order."""
-        hands = self.labelled(n)
-        order = torch.randperm(n, generator=self.generator, device=self.generator.device)
-        hands = hands.take(order)
+        hands = self.labelled(n).take(self._order(n))
         self._imitate(hands)
         restyle(hands, size, Draw(n, self.generator), self.recipe.strength)
-        return hands
+        return hands.take(self._order(n))
+
+    def _order(self, n: int) -> Tensor:
+        return torch.randperm(n, generator=self.generator, device=self.generator.device)
+
+    def _kinds(self, names: Iterable[str], n: int) -> Tensor:
+        """Choose a number of a kind for each of n hands, by `OFTEN`."""
+        weights = torch.tensor([OFTEN.get(name, 1.0) for name in names], device=self.generator.device)
+        return torch.multinomial(weights, n, replacement=True, generator=self.generator)
 
     def _edit(self, hands: Hands, shares: Tensor) -> None:
         draw = Draw(len(hands), self.generator)
@@ -95,7 +104,7 @@ class Batches:
         shrink(smaller, Draw(len(roomy), self.generator))
         hands.put(roomy, smaller)
         for edits, rows in ((ALL_EDITS, wrong), (HARMLESS, harmless)):
-            kind = draw.choice(0, len(edits))
+            kind = self._kinds(edits, len(hands))
             for number, edit in enumerate(edits.values()):
                 chosen = torch.nonzero(rows & (kind == number))[:, 0]
                 if len(chosen):
@@ -106,7 +115,7 @@ class Batches:
     def _mix(self, hands: Hands) -> None:
         n = len(hands)
         draw = Draw(n, self.generator)
-        kind = torch.where(draw.chance(self.recipe.mixed), draw.choice(0, len(MIXES)), torch.full_like(hands.extra, -1))
+        kind = torch.where(draw.chance(self.recipe.mixed), self._kinds(MIXES, n), torch.full_like(hands.extra, -1))
         for number, mix in enumerate(MIXES.values()):
             rows = torch.nonzero(kind == number)[:, 0]
             if len(rows):

@@ -12,8 +12,8 @@ from hand_env.anatomy.terms import GROUND
 from hand_env.anatomy.training.hands import Hands
 from hand_env.anatomy.training.layers import Draw, pixel_grid, sample, soften
 
-GROUPS = 8
-"""Blur and resolution are drawn once for an eighth of a batch: they need kernels of their own."""
+GROUP = 64
+"""Blur and resolution are drawn once for so many pictures: they need kernels of their own."""
 
 
 def shrink(hands: Hands, draw: Draw, smallest: float = 0.7) -> None:
@@ -88,8 +88,8 @@ def restyle(hands: Hands, size: int, draw: Draw, strength: float = 1.0) -> None:
     images = _grounds(hands, draw)
     images = _lights(images, draw, strength)
     images = _colours(images, draw, strength)
-    images = torch.cat([_blurred(part, draw, strength) for part in images.chunk(GROUPS)])
-    images = torch.cat([_coarser(part, size, draw) for part in images.chunk(GROUPS)])
+    images = torch.cat([_blurred(part, draw, strength) for part in images.split(GROUP)])
+    images = torch.cat([_coarser(part, size, draw) for part in images.split(GROUP)])
     noise = torch.randn(images.shape, generator=draw.generator, device=draw.device)
     level = 0.04 * strength * draw.uniform(0, 1).square() * draw.chance(0.5)
     hands.images = (images + noise * level.view(-1, 1, 1, 1)).clamp_(0, 1)

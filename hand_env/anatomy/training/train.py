@@ -27,6 +27,7 @@ from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from vae.device import resolve_device
 
 NEAR = 64  # hands a batch whose features are compared in two styles
+AHEAD = 4  # batches that are made at once
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Run:
         groups = [{"params": decay, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, settings.rate, (0.9, 0.98))
         self.steps, self.spent = 0, 0.0
+        self._ready: list[Hands] = []
         self.photographs = photographs
 
     def imitate(self) -> None:
@@ -124,7 +126,7 @@ class Run:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        hands = self.batches.batch(self.settings.batch, self.network.size)
+        hands = self._next()
         again = self._again(hands)
         images = torch.cat([hands.images, again]).contiguous(memory_format=torch.channels_last)
         self.network.train()
@@ -200,6 +202,14 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.spent = state["steps"], state["spent"]
         print(f"Going on from step {self.steps}.", flush=True)
+
+    def _next(self) -> Hands:
+        """Return a batch; several are made at once, since many small edits cost the more the fewer hands each has."""
+        if not self._ready:
+            made = self.batches.batch(AHEAD * self.settings.batch, self.network.size)
+            rows = torch.arange(len(made), device=made.images.device).split(self.settings.batch)
+            self._ready = [made.take(part) for part in rows]
+        return self._ready.pop()
 
     def _again(self, hands: Hands) -> Tensor:
         """Return the first hands of a batch in another style."""
