@@ -16,7 +16,7 @@ demo: .venv/installed
 	else { [ $(OUT) != runs/demo ] || rm -rf runs/demo; } && $(BIN)/handlatent train --data $(PICTURES) $(DEMO) --agent sac --device cpu --out $(OUT); fi
 	@echo "Look at $(OUT)/grid.png and $(OUT)/report.json."
 
-test: .venv/installed
+test: .venv/installed .venv/zoo
 	$(BIN)/pytest
 
 check: .venv/installed
@@ -35,4 +35,8 @@ clean:
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv/zoo: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[zoo]"
 	touch $@

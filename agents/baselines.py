@@ -3,8 +3,11 @@
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+
+from hand_env import HandLatentEnv, HandLatentVectorEnv
 
 Array = NDArray[np.float32]
 
@@ -72,6 +75,69 @@ class RandomAction:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.generator.bit_generator.state = state["generator"]
+
+
+class GradientSteps:
+    """Descend the loss of the minibatch by gradient steps on its latents: the strong baseline.
+
+    An agent sees the latents alone; this one sees the pictures and differentiates the VAE, as semi-amortised inference
+    does (Kim, Wiseman, Miller, Sontag & Rush 2018). It does not see the latent noise that the step will draw. Each of
+    its steps costs a pass forward and one backward through the decoder.
+    """
+
+    def __init__(
+        self, env: HandLatentEnv | HandLatentVectorEnv, steps: int = 10, step_size: float = 0.4, seed: int = 0
+    ) -> None:
+        """Remember the environment whose latents are shifted.
+
+        Args:
+            env: Unwrapped; `predict` looks at the minibatch that it is about to train on.
+            steps: k >= 1, gradient steps a prediction.
+            step_size: > 0, in units of the action: Adam's learning rate on delta. The default is the best of five that
+                benchmarks/learning.py tried.
+            seed: >= 0, of the latent noise that the steps draw for themselves.
+
+        Raises:
+            ValueError: If an argument is out of its range.
+        """
+        if steps < 1 or not step_size > 0:
+            raise ValueError(f"steps must be at least 1 and step_size above 0, got {steps!r} and {step_size!r}.")
+        self.env = env.env if isinstance(env, HandLatentVectorEnv) else env
+        self.steps, self.step_size = steps, step_size
+        self.generator = torch.Generator(self.env.device).manual_seed(seed)
+
+    def predict(
+        self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Array, None]:
+        """Find deltas that lower the loss of the environment's next minibatch.
+
+        Args:
+            observation: The environment's present one; only its shape is looked at.
+            state: Unused; for Stable-Baselines3's signature.
+            episode_start: Unused.
+            deterministic: Unused.
+
+        Returns:
+            Deltas in [-1, 1], float32, in the observation's shape, and no state.
+        """
+        trainer, kappa = self.env.trainer, self.env.delta_scale
+        delta = torch.zeros_like(trainer.encode())  # (batch, latent)
+        first, second = torch.zeros_like(delta), torch.zeros_like(delta)
+        for step in range(1, self.steps + 1):
+            gradient = kappa * trainer.loss_gradient(kappa * delta, self.generator)
+            first = torch.lerp(gradient, first, 0.9)
+            second = torch.lerp(gradient.square(), second, 0.99)
+            direction = first / (1 - 0.9**step) / (second / (1 - 0.99**step)).sqrt().add(1e-12)
+            delta = (delta - self.step_size * direction).clamp(-1, 1)
+        return np.asarray(delta.cpu().numpy().reshape(observation.shape), np.float32), None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the generator's state, to go on from it exactly."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.generator.set_state(state["generator"])
 
 
 def _actions_shape(action_space: spaces.Box, observation: Array) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Draw new hands from a finished run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from simple_parsing import field, flag
 from torch import Tensor
 
 from agents.run_folder import Run, claim_for_pictures, load_run
@@ -21,7 +20,10 @@ from vae.prior import Sampler, StandardNormal
 class GenerateArgs:
     """Draw new hands from a finished run: single PNGs and grid.png."""
 
-    run: Path = field(positional=True, metavar="RUN")
+    # The metadata are what simple_parsing's `field` and `flag` write. They are not called: importing simple_parsing
+    # changes how PyYAML writes an OrderedDict in all of the process, and rl_zoo3, which imports `RowPolicy` from here,
+    # could not read its own settings back.
+    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})
     """The run's folder."""
     n: int = 20
     """How many hands."""
@@ -29,7 +31,7 @@ class GenerateArgs:
     """Of the latents."""
     sampler: Literal["mixture", "normal"] = "mixture"
     """'mixture' is fitted to the training pictures' latents, 'normal' is the paper's."""
-    agent: bool = flag(True, negative_prefix="--no-")
+    agent: bool = field(default=True, metadata={"custom_args": {"negative_prefix": "--no-"}})
     """Whether the run's agent acts on the latents."""
     out: Path = Path("hands")
     """Folder for the pictures."""
@@ -51,7 +53,7 @@ def generate(args: GenerateArgs) -> Path:
         raise ValueError(f"--n must be at least 1, got {args.n!r}.")
     run = load_run(args.run)
     claim_for_pictures(args.out)
-    sampler: Sampler = run.sampler if args.sampler == "mixture" else StandardNormal(run.vae.config.latent_dim)
+    sampler: Sampler = run.sampler if args.sampler == "mixture" else StandardNormal(run.vae.latent_dim)
     pictures = draw(run, sampler.sample(args.n, args.seed), with_agent=args.agent)
     for number, picture in enumerate(pictures):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")

@@ -156,7 +156,7 @@ class Journal:
     @torch.no_grad()
     def _samples(self) -> NDArray[np.uint8]:
         vae = self.trainer.averaged_vae
-        latents = StandardNormal(vae.config.latent_dim).sample(16, seed=0).to(self.trainer.device)
+        latents = StandardNormal(vae.latent_dim).sample(16, seed=0).to(self.trainer.device)
         return image_grid(to_uint8(vae.decode(latents)), columns=8)
 
     @torch.no_grad()

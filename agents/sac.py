@@ -9,14 +9,28 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
-REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them would be terabytes
+from agents.vec_env import GymnasiumVecEnv
+
+REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them are 230 GB at B = 64
 SETTINGS: dict[str, Any] = {
     "learning_starts": 100,
     "train_freq": 4,
     "gradient_steps": 1,
     "batch_size": 64,
+}
+ROW_SETTINGS: dict[
+    str, Any
+] = {  # for the vector form, chosen by benchmarks/learning.py; docs/learning.md has the table
+    "learning_starts": 100,
+    "train_freq": 1,
+    "gradient_steps": 4,
+    "batch_size": 256,
+    "target_entropy": 0.0,
+    "ent_coef": "auto_0.01",
+    "gamma": 0.0,
 }
 ENTROPY_BONUS = (
     0.1  # reward a step that full entropy is worth at the start: with B D dimensions it would drown the rest
@@ -24,28 +38,38 @@ ENTROPY_BONUS = (
 _BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
-def make_sac(env: gym.Env[Any, Any], seed: int, device: str = "cpu", **settings: Any) -> SAC:
+def make_sac(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    seed: int,
+    device: str = "cpu",
+    policy: str | type[SACPolicy] = "MlpPolicy",
+    **settings: Any,
+) -> SAC:
     """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
 
     Args:
-        env: A HandLatent environment.
+        env: A HandLatent environment, single or vector form; the latter must not reset at the next step, but at the
+            same: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
         seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
         device: Of the agent's networks.
-        settings: Any of SAC's own arguments, in place of `SETTINGS`.
+        policy: SAC's; `RowPolicy` treats the rows of the single form alike.
+        settings: Any of SAC's own arguments, in place of `SETTINGS`, or of `ROW_SETTINGS` for the vector form.
 
     Returns:
         SAC with twin critics and automatic entropy, untrained.
     """
-    shape = env.action_space.shape
+    rows = isinstance(env, gym.vector.VectorEnv)
+    wrapped = VecMonitor(GymnasiumVecEnv(env)) if isinstance(env, gym.vector.VectorEnv) else env
+    shape = wrapped.action_space.shape  # a row's, in the vector form
     assert shape is not None, "a Box has a shape"
     dimensions = int(np.prod(shape))
     fitted = {
-        **SETTINGS,
         "buffer_size": min(max(REPLAY_BYTES // (3 * 4 * dimensions), 100), 1_000_000),
         "ent_coef": f"auto_{ENTROPY_BONUS / dimensions}",
+        **(ROW_SETTINGS if rows else SETTINGS),
         **settings,
     }
-    return SAC("MlpPolicy", env, seed=seed, device=device, **fitted)
+    return SAC(policy, wrapped, seed=seed, device=device, **fitted)
 
 
 def sac_state(model: SAC) -> dict[str, Any]:
@@ -82,9 +106,9 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
         env_state: What the environment's `state_dict` returned at the same moment.
     """
     model.set_parameters(state["parameters"], exact_match=True)
-    assert model.log_ent_coef is not None, "its entropy is automatic"
-    with torch.no_grad():
-        model.log_ent_coef.copy_(state["log_ent_coef"])
+    if model.log_ent_coef is not None:
+        with torch.no_grad():
+            model.log_ent_coef.copy_(state["log_ent_coef"])
     buffer = _buffer(model)
     for name in _BUFFER_ARRAYS:
         saved = state["buffer"][name]
@@ -106,7 +130,7 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
 def build_policy(
     observation_space: spaces.Box, action_space: spaces.Box, weights: Mapping[str, torch.Tensor]
 ) -> SACPolicy:
-    """Build SAC's policy from tensors alone, to predict with; nothing is unpickled.
+    """Build the policy of `make_sac`'s defaults from tensors alone, to predict with; nothing is unpickled.
 
     Args:
         observation_space: Box (B, D).

@@ -1,10 +1,11 @@
-"""Measure what the environment costs: a step of HandLatent-v0 against a bare VAE step on the same minibatch.
+"""Measure what the environment costs: a step of HandLatent-v0, in both forms, against a bare VAE step.
 
-    python benchmarks/step.py [--device cuda] [--size 64] [--width large] [--batch 256]
+    python benchmarks/step.py [--device cuda] [--size 64] [--width large] [--batch 8 64 512]
 
-Both train one and the same VAE, in turns, in blocks of `BLOCK` steps, so that a noisy machine slows both alike. Prints
-images/s of either (the median block) and the median of the blocks' ratios with its quartiles. The ratio is to be at
-most 1.10; on one H100, at 64 pixels with the large model, at least 12,000 images/s are to be reached.
+All train one and the same VAE, in turns, in blocks of up to ten steps, so that a noisy machine slows all alike. Prints
+images/s of each (the median block; in the vector form an image is a row) and the median of the blocks' ratios to the
+bare step with its quartiles. The ratio is to be at most 1.10 in the single form and 1.15 in the vector form; on one
+H100, at 64 pixels with the large model, at least 12,000 images/s are to be reached.
 """
 
 import argparse
@@ -14,11 +15,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from hand_env import HandLatentEnv
+from hand_env import HandLatentVectorEnv
 from vae.device import resolve_device
-from vae.model import count_parameters
+from vae.model import Width, count_parameters
 
-BLOCK = 10
+IN_A_BLOCK = 640  # images, but at most ten steps
 
 
 def main() -> None:
@@ -27,47 +28,50 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", default="small")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, nargs="+", default=[16])
     parser.add_argument("--blocks", type=int, default=15)
     args = parser.parse_args()
-    device = resolve_device(args.device)
-    images = torch.randint(0, 256, (max(1024, args.batch), 3, args.size, args.size), dtype=torch.uint8)
-    env = HandLatentEnv(
-        images,
-        batch_size=args.batch,
-        width=args.width,
-        epochs_per_episode=10_000,
-        device=device,
-        latent_dim=300,
-    )
-    env.reset(seed=0)
-    trainer = env.trainer
-    action = env.action_space.sample()
+    for batch in args.batch:
+        measure(batch, args.size, args.width, resolve_device(args.device), args.blocks)
+
+
+def measure(batch: int, size: int, width: Width, device: str, blocks: int) -> None:
+    """Measure at one batch size, and print."""
+    images = torch.randint(0, 256, (max(1024, batch), 3, size, size), dtype=torch.uint8)
+    rows = HandLatentVectorEnv(batch, images=images, width=width, epochs_per_episode=10_000, device=device)
+    rows.reset(seed=0)
+    single, trainer = rows.env, rows.env.trainer
+    action, steps = single.action_space.sample(), max(1, min(10, IN_A_BLOCK // batch))
 
     def bare_step() -> None:
         trainer.step()
         trainer.encode()  # of the next minibatch: not more work, but at the moment when the environment does it
 
-    bare: list[float] = []
-    stepped: list[float] = []
-    for block in range(args.blocks + 2):
-        turns = [(bare, bare_step), (stepped, lambda: env.step(action))]
-        for times, step in turns if block % 2 else reversed(turns):
-            times.append(timed(step, device))
-    del bare[:2], stepped[:2]  # they warmed up: compilation, memory
-    ratios = np.array(stepped) / np.array(bare)
-    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-    name = torch.cuda.get_device_name(0) if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
-    print(f"{name}: {args.size} pixels, {count_parameters(trainer.vae) / 1e6:.2f} M parameters, batch {args.batch}")
-    for label, times in (("bare VAE step", bare), ("HandLatent-v0 step", stepped)):
-        print(f"{label:>20}: {args.batch * BLOCK / np.median(times):8.0f} images/s")
-    print(f"{'ratio':>20}: {middle:8.3f} (quartiles {low:.3f} to {high:.3f}, {args.blocks} blocks of {BLOCK})")
+    ways: dict[str, Callable[[], object]] = {
+        "bare VAE step": bare_step,
+        "single form": lambda: single.step(action),
+        "vector form": lambda: rows.step(action),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for block in range(blocks + 2):
+        turns = list(ways)
+        for name in turns[block % 3 :] + turns[: block % 3]:
+            times[name].append(timed(ways[name], steps, device))
+    machine = torch.cuda.get_device_name(0) if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
+    print(f"{machine}: {size} pixels, {count_parameters(trainer.vae) / 1e6:.2f} M parameters, batch {batch}")
+    for name, seconds in times.items():
+        ratios = np.array(seconds[2:]) / np.array(times["bare VAE step"][2:])  # the first two warmed up
+        low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+        print(
+            f"{name:>20}: {batch * steps / np.median(seconds[2:]):8.0f} images/s, ratio {middle:.3f} "
+            f"(quartiles {low:.3f} to {high:.3f}, {blocks} blocks of {steps})"
+        )
 
 
-def timed(step: Callable[[], object], device: str) -> float:
-    """Time `BLOCK` steps, in seconds."""
+def timed(step: Callable[[], object], steps: int, device: str) -> float:
+    """Time some steps, in seconds."""
     start = time.perf_counter()
-    for _ in range(BLOCK):
+    for _ in range(steps):
         step()
     if device != "cpu":
         torch.cuda.synchronize()

@@ -1,7 +1,9 @@
 """HandLatent-v0: the training of a variational autoencoder as an environment."""
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -9,83 +11,117 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hand_env.rendering import image_grid
-from hand_env.rewards import Reward, resolve_reward, validation_loss_change
-from hand_env.scoring import Scorer
+from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
+from hand_env.scoring import Judge, Scorer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate
-from vae.model import VAEConfig, Width, build_vae
+from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
 from vae.prior import StandardNormal
 from vae.training import Trainer, TrainingConfig, check_images
 
 Array = NDArray[np.float32]
+Rewards = NDArray[np.float64]
 N_RENDERED = 16
 
 
 class HandLatentEnv(gym.Env[Array, Array]):
     """Steer the latents of a VAE while it learns to draw hands.
 
-    What it simulates
-        The training of a variational autoencoder on pictures of hands. Each step shows the posterior means of the
-        minibatch that comes next, lets the agent shift them, and trains the VAE on what came of it: sampling, KL and
-        decoding all use the shifted means. No model is rebuilt.
+    ## Description
 
-    Action
-        Box(-1, 1, (B, D), float32), delta: row i is added, times `delta_scale` (the paper's kappa), to the latent of
-        picture i. Zeros leave the training as it would be without an agent, bit for bit.
+    The training of a variational autoencoder on pictures of hands. Each step shows the posterior means of the
+    minibatch that comes next, lets the agent shift them, and trains the VAE on what came of it: sampling, KL and
+    decoding all use the shifted means. No model is rebuilt. `gym.make_vec("HandLatent-v0", num_envs=B)` presents each
+    latent of the batch as a row of its own: `HandLatentVectorEnv`.
 
-    Observation
-        Box(-inf, inf, (B, D), float32): the posterior means of the minibatch, before the shift.
+    ## Action space
 
-    Reward
-        By default, "loss_change": -lambda * B / N * mean over the minibatch of (l_i now - l_i at its last visit),
-        lambda = `reward_scale`, l_i the loss of picture i in nats (reconstruction + KL). Over an epoch this adds up to
-        the paper's R_t = -lambda * (L_t - L_(t-1)). Unbounded; 0 throughout the first epoch, unless an episode has only
-        one: then the losses measured at reset, without augmentation, stand in for L_0.
-        "validation_loss_change" pays
-        -lambda * (V_t - V_(t-1)) at each epoch's end, V_t the mean loss of `validation_images` without an action, and 0
-        at other steps. "counterfactual" pays -lambda * mean over the minibatch of (l_i - l_i without the shift), the
-        same weights and noise: what the action itself did, 0 for zeros but for rounding. A function is given a `Visit`
-        and returns a number for each row, higher is better; lambda times their mean is paid.
+    `Box(-1, 1, (B, D), float32)`: delta. Zeros leave the training as it would be without an agent, bit for bit. NaN,
+    infinity, another shape or a value out of bounds is a `ValueError` before anything is trained.
 
-    Starting state
-        Fresh weights, optimiser and data order, all from the seed; or a state to continue from:
-        `reset(options={"state": env.unwrapped.state_dict()})`.
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | i, j | added, times kappa = `delta_scale`, to dimension j of the latent of picture i | kappa | -1 | 1 |
 
-    End of episode
-        Terminated: the VAE diverged (a loss is not finite). The reward is `DIVERGENCE_REWARD`, -100, and the
-        observation zeros. Truncated: `epochs_per_episode` epochs of ceil(N / B) steps each are over.
+    ## Observation space
 
-    Info
-        `loss_nats`, `reconstruction_nats`, `kl_nats`: means over the minibatch (absent from reset's info, and after
-        divergence). `loss_change_nats`, `counterfactual_nats` and `validation_change_nats`: the rewards' terms before
-        -lambda, the last two where they are measured. `epoch`: the running epoch, from 1.
+    `Box(-inf, inf, (B, D), float32)`. A bound would be a lie: nothing bounds a posterior's mean.
 
-    Arguments:
-        images: (N, 3, S, S) uint8 tensor or array, the training pictures; by default `n_images` synthetic hands.
-        n_images: N, how many synthetic hands; ignored where `images` is given.
-        size: S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given.
-        latent_dim: D, 300 as in the paper.
-        width: "small" or "large", the VAE's.
-        batch_size: B, at most N; small, since a flat network over B x D latents grows with B.
-        epochs_per_episode: At least 1.
-        delta_scale: kappa, above 0.
-        reward: "loss_change", "validation_loss_change", "counterfactual", or a function of `hand_env.rewards.Visit`.
-        reward_scale: lambda, above 0.
-        validation_images: (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them.
-        training: Further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size.
-        device: "cpu", "cuda", "cuda:N" or "auto". Only the CPU repeats an episode bit for bit.
-        render_mode: None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents.
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | i, j | dimension j of the posterior mean of picture i of the minibatch, before the shift | 1 | -inf | inf |
 
-    Sources
-        Mutzig 2024, "Generating Hands with Reinforcement Learning"; Kingma & Welling 2014.
+    ## Reward
 
-    Version history
-        v0: first version.
-    """
+    Lambda is `reward_scale`, l_i the loss of picture i in nats (reconstruction + KL), and the mean is over the
+    minibatch. Unbounded. A function is given a `hand_env.rewards.Visit` and returns a number for each row, higher is
+    better: lambda * mean of them is paid. With an attribute `needs_without_shift = True` it is also told what the losses
+    would have been without the shift.
+
+    | `reward` | what is paid | when |
+    | --- | --- | --- |
+    | "loss_change" | -lambda * B / N * mean(l_i now - l_i at its last visit); over an epoch, the paper's R_t = -lambda * (L_t - L_(t-1)) | each step; 0 in the first epoch, unless an episode has only one: then losses measured at reset, without augmentation, stand in for L_0 |
+    | "validation_loss_change" | -lambda * (V_t - V_(t-1)), V_t the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
+    | "counterfactual" | -lambda * mean(l_i - l_i without the shift), the same weights and noise: what the action itself did, 0 for zeros but for rounding | each step |
+    | "anatomy" | lambda * mean(`judge`'s score of the decoded picture - its score without the shift) | each step |
+
+    ## Starting state
+
+    Fresh weights, optimiser and data order, all from the seed (or the weights of `vae`); or a state to continue from:
+    `reset(options={"state": env.unwrapped.state_dict()})`.
+
+    ## Episode end
+
+    | flag | when | then |
+    | --- | --- | --- |
+    | terminated | the VAE diverged: a loss, or the next observation, is not finite | the reward is `DIVERGENCE_REWARD`, -100, the observation zeros |
+    | truncated | `epochs_per_episode` epochs of ceil(N / B) steps each are over; the last minibatch of an epoch is filled with the epoch's first pictures | the observation is the next minibatch, as ever |
+
+    ## Info
+
+    | key | unit | meaning |
+    | --- | --- | --- |
+    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats an image | means over the minibatch; absent from reset's info, and after divergence, as are the rest but `epoch` |
+    | `loss_change_nats` | nats an image | B / N * mean(l_i now - l_i at its last visit) |
+    | `counterfactual_nats` | nats an image | mean(l_i - l_i without the shift); where the reward or a judge has it measured |
+    | `validation_change_nats` | nats an image | V_t - V_(t-1) at an epoch's end, else 0; where there are `validation_images` |
+    | `anatomy_change` | the judge's | mean change of its score; where there is a `judge` |
+    | `epoch` | epochs | the running one, from 1 |
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures; None: `n_images` synthetic hands |
+    | `n_images` | 64 | N, how many synthetic hands; ignored where `images` is given |
+    | `size` | 32 | S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given |
+    | `latent_dim` | 300 | D, 300 as in the paper; ignored where `vae` is given |
+    | `width` | "small" | "small" or "large", the VAE's; ignored where `vae` is given |
+    | `batch_size` | 4 | B, at most N; small, since a flat network over B x D latents grows with B |
+    | `epochs_per_episode` | 10 | at least 1 |
+    | `delta_scale` | 0.1 | kappa, above 0 |
+    | `reward` | "loss_change" | as above, by name or a function |
+    | `reward_scale` | 0.01 | lambda, above 0 |
+    | `validation_images` | None | (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them |
+    | `judge` | None | from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it |
+    | `vae` | None | a `vae.VAE` of your own: your encoder and decoder, or trained ones to go on from; each reset copies it as it is. Or a function from a seed to one |
+    | `training` | None | further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size |
+    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, on one number of threads |
+    | `render_mode` | None | None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents |
+
+    ## Sources
+
+    Mutzig 2024, "Generating Hands with Reinforcement Learning"; Kingma & Welling 2014, "Auto-Encoding Variational
+    Bayes".
+
+    ## Version history
+
+    - v0: first version.
+    """  # noqa: E501 - a table's row is one line
 
     metadata = {  # noqa: RUF012 - Gymnasium declares it so
         "render_modes": ["rgb_array"],
@@ -107,6 +143,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         reward: str | Reward = "loss_change",
         reward_scale: float = 0.01,
         validation_images: Tensor | NDArray[np.uint8] | None = None,
+        judge: Judge | None = None,
+        vae: VAE | Callable[[int], VAE] | None = None,
         training: Mapping[str, Any] | None = None,
         device: str = "cpu",
         render_mode: str | None = None,
@@ -123,22 +161,30 @@ class HandLatentEnv(gym.Env[Array, Array]):
         if images is None:
             images = generate(n_images, size, seed=0).images
         self.images = torch.as_tensor(images)
-        self.vae_config = VAEConfig(int(self.images.shape[-1]), latent_dim, width)
+        _check_layout(self.images)
+        if vae is not None and (not callable(vae) or (isinstance(vae, nn.Module) and not isinstance(vae, VAE))):
+            raise TypeError(f"vae must be a vae.VAE or a function from a seed to one, got {type(vae).__name__}.")
+        size = int(self.images.shape[-1])
+        self._make_vae = vae if vae is not None else partial(build_vae, VAEConfig(size, latent_dim, width))
+        first = self.build_vae(seed=0)
+        check_contract(first)
+        self.latent_dim = first.latent_dim
         further = dict(training or {})
         if {"epochs", "batch_size"} & set(further):
             raise ValueError(f"training must leave epochs and batch_size to arguments of their own, got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
-        check_images(self.images, self.vae_config.size, batch_size)
-        self.reward = resolve_reward(reward)
+        check_images(self.images, first.size, batch_size)
+        self.reward, self.judge = resolve_reward(reward), judge
+        if self.reward is anatomy and judge is None:
+            raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
         self.validation_images = None if validation_images is None else torch.as_tensor(validation_images)
         if self.validation_images is not None:
-            check_images(self.validation_images, self.vae_config.size, 1)
+            check_images(self.validation_images, first.size, 1)
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
-        shape = (batch_size, latent_dim)
-        self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
-        self.action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
+        self.observation_space = spaces.Box(-np.inf, np.inf, self._shape, np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, self._shape, np.float32)
         self._trainer: Trainer | None = None
         self._ended = False
         self._scorer: Scorer | None = None
@@ -154,6 +200,10 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise gym.error.ResetNeeded("Call env.reset() first: it builds the VAE.")
         return self._trainer
 
+    def build_vae(self, seed: int) -> VAE:
+        """Build the VAE that an episode of this seed begins with, on the CPU."""
+        return copy.deepcopy(self._make_vae).cpu() if isinstance(self._make_vae, VAE) else self._make_vae(seed).cpu()
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin an episode with an untrained VAE, or continue one.
 
@@ -168,11 +218,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self._ended = False
         state = (options or {}).get("state")
         episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
-        self._trainer = Trainer(
-            build_vae(self.vae_config, episode_seed), self.images, self.training, episode_seed, self.device
-        )
-        self._scorer = Scorer(self.reward, self._trainer, self.validation_images)
+        vae = self.build_vae(episode_seed)
+        self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
+        self._scorer = Scorer(self.reward, self._trainer, self.validation_images, self.judge)
         if state is not None:
+            self.np_random.bit_generator.state = state["np_random"]
             self._trainer.load_state_dict(state["trainer"])
             self._scorer.load_state_dict(state["scorer"])
         return self._observe(), {"epoch": self._trainer.epoch + 1}
@@ -190,30 +240,51 @@ class HandLatentEnv(gym.Env[Array, Array]):
             gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
             ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
         """
+        observation, rewards, terminated, truncated, info = self.step_rows(action)
+        means = {name: float(np.mean(term)) for name, term in info.items()}
+        return observation, float(rewards.mean()), terminated, truncated, {**means, "epoch": info["epoch"]}
+
+    def step_rows(self, action: Array) -> tuple[Array, Rewards, bool, bool, dict[str, Any]]:
+        """Do as `step`, but leave each row its own reward and its own terms.
+
+        Args:
+            action: (B, D) float32 in [-1, 1].
+
+        Returns:
+            Observation, (B,) float64 rewards, terminated, truncated, and info with (B,) float64 terms.
+
+        Raises:
+            gymnasium.error.ResetNeeded: As `step`.
+            ValueError: As `step`.
+        """
         if self._ended:
             raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
         scorer = self._scorer
         assert scorer is not None, "set with the trainer"
-        losses = self.trainer.step(shift, measure_without=scorer.needs_loss_without)
-        score, terms = scorer.score(losses, epoch)
+        losses = self.trainer.step(shift, measure_without=scorer.needs_without_shift)
+        scores, terms = scorer.score(losses, epoch)
         observation = self._observe()
-        if not (math.isfinite(sum(terms.values())) and np.isfinite(observation).all()):
+        if not (np.isfinite(observation).all() and all(np.isfinite(term).all() for term in terms.values())):
             self._ended = True
-            return np.zeros(self._shape, np.float32), self.DIVERGENCE_REWARD, True, False, {"epoch": epoch}
+            zeros, rewards = np.zeros(self._shape, np.float32), np.full(len(scores), self.DIVERGENCE_REWARD)
+            return zeros, rewards, True, False, {"epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
-        reward = self.reward_scale * score + 0.0  # + 0.0: no minus before a zero
-        return observation, reward, False, truncated, {**terms, "epoch": epoch}
+        rewards = self.reward_scale * scores + 0.0  # + 0.0: no minus before a zero
+        return observation, rewards, False, truncated, {**terms, "epoch": epoch}
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a grid of pictures decoded now, (height, width, 3) uint8, or None without a render mode."""
         if self.render_mode is None:
             return None
-        latents = StandardNormal(self.vae_config.latent_dim).sample(N_RENDERED, seed=0)
-        with torch.no_grad():
-            decoded = self.trainer.averaged_vae.decode(latents.to(self.device))
-        return image_grid(to_uint8(decoded))
+        return image_grid(self.draw(N_RENDERED))
+
+    @torch.no_grad()
+    def draw(self, n: int) -> Tensor:
+        """Decode n standard normal latents, always the same, to (n, 3, S, S) uint8 pictures on the CPU."""
+        latents = StandardNormal(self.latent_dim).sample(n, seed=0)
+        return to_uint8(self.trainer.averaged_vae.decode(latents.to(self.device))).cpu()
 
     def close(self) -> None:
         """Let go of the VAE and its training state."""
@@ -223,11 +294,12 @@ class HandLatentEnv(gym.Env[Array, Array]):
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
         trainer, scorer = self.trainer, self._scorer
         assert scorer is not None, "set with the trainer"
-        return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict()}
+        random = self.np_random.bit_generator.state  # what later episodes' seeds come from
+        return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict(), "np_random": random}
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        return (self.training.batch_size, self.vae_config.latent_dim)
+        return (self.training.batch_size, self.latent_dim)
 
     def _observe(self) -> Array:
         return self.trainer.encode().cpu().numpy().copy()
@@ -242,6 +314,14 @@ class HandLatentEnv(gym.Env[Array, Array]):
             worst = action.flat[np.argmax(~(np.abs(action) <= 1))]
             raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
         return torch.from_numpy(action.astype(np.float32)).to(self.device) * self.delta_scale
+
+
+def _check_layout(images: Tensor) -> None:
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+        raise ValueError(
+            f"images must have the shape (image, 3, S, S), got {shape}. Where the channels come last, permute them."
+        )
 
 
 def _check_above_zero(**values: float) -> None:

@@ -20,16 +20,20 @@ class Visit:
         loss: (batch,) float64, each picture's loss, its latent shifted by the agent.
         loss_before: (batch,) float64, its loss at the last visit; the same as `loss` where there was none.
         loss_without: (batch,) float64, what its loss would have been without the shift: the same weights, the same
-            noise. None unless the reward has an attribute `needs_loss_without` that is true.
+            noise. None unless the reward has an attribute `needs_without_shift` that is true.
+        anatomy_change: (batch,) float64, the judge's score of each picture as it was decoded, less its score had there
+            been no shift; None where the environment has no judge.
         share: B / N, the minibatch's share of the training set.
-        validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps.
+        validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps, None
+            where the environment has no validation pictures.
     """
 
     loss: Array
     loss_before: Array
     loss_without: Array | None
+    anatomy_change: Array | None
     share: float
-    validation_change: float
+    validation_change: float | None
 
 
 Reward = Callable[[Visit], Array]
@@ -47,19 +51,32 @@ def loss_change(visit: Visit) -> Array:
 
 def validation_loss_change(visit: Visit) -> Array:
     """Pay each row, at an epoch's end, for the fall of the mean validation loss; nothing at other steps."""
+    if visit.validation_change is None:
+        raise ValueError("validation_loss_change needs validation_images: give some to the environment.")
     return np.full_like(visit.loss, -visit.validation_change)
 
 
 def counterfactual(visit: Visit) -> Array:
     """Pay for what the action itself did: the loss without the shift, less the loss with it."""
-    assert visit.loss_without is not None, "the environment measures it for this reward"
+    if visit.loss_without is None:
+        raise ValueError(
+            "counterfactual needs the loss without the shift: set needs_without_shift = True on the reward."
+        )
     return visit.loss_without - visit.loss
 
 
-counterfactual.needs_loss_without = True  # type: ignore[attr-defined]  # a function may carry attributes
+def anatomy(visit: Visit) -> Array:
+    """Pay for what the action did to the judge's score: the decoded picture's, less that without the shift."""
+    if visit.anatomy_change is None:
+        raise ValueError("anatomy needs a judge: give one to the environment.")
+    return visit.anatomy_change
+
+
+for _reward in (counterfactual, anatomy):
+    _reward.needs_without_shift = True  # type: ignore[attr-defined]  # a function may carry attributes
 
 REWARDS: dict[str, Reward] = {
-    reward.__name__: reward for reward in (loss_change, validation_loss_change, counterfactual)
+    reward.__name__: reward for reward in (loss_change, validation_loss_change, counterfactual, anatomy)
 }
 
 

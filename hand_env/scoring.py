@@ -1,5 +1,6 @@
 """Keep the losses that rewards compare with, and score each step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,32 +11,35 @@ from hand_env.rewards import Array, Reward, Visit
 from vae.evaluation import Losses
 from vae.training import Trainer
 
+Judge = Callable[[Tensor], Any]
+
 
 class Scorer:
     """Remember each picture's loss at its last visit and the validation loss at the last epoch's end."""
 
-    def __init__(self, reward: Reward, trainer: Trainer, validation: Tensor | None) -> None:
+    def __init__(self, reward: Reward, trainer: Trainer, validation: Tensor | None, judge: Judge | None) -> None:
         """Remember nothing yet; where an episode is one epoch, measure the losses that stand in for epoch 0.
 
         Args:
             reward: What a step is paid for.
             trainer: The episode's.
             validation: (image, 3, S, S) uint8, or None.
+            judge: From (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None.
         """
-        self.reward, self.trainer, self.validation = reward, trainer, validation
+        self.reward, self.trainer, self.validation, self.judge = reward, trainer, validation, judge
         self.knows_epoch_0 = trainer.config.epochs == 1
         self.last_loss = np.zeros(len(trainer.images))
         self.last_validation: float | None = None
         if self.knows_epoch_0:
-            self.last_loss = trainer.measure().total.double().cpu().numpy()
+            self.last_loss = _numbers(trainer.measure().total)
             self.last_validation = self._measure_validation()
 
     @property
-    def needs_loss_without(self) -> bool:
-        """Whether the reward asks for the losses without the shift."""
-        return bool(getattr(self.reward, "needs_loss_without", False))
+    def needs_without_shift(self) -> bool:
+        """Whether it must be measured what would have come without the shift."""
+        return self.judge is not None or bool(getattr(self.reward, "needs_without_shift", False))
 
-    def score(self, losses: Losses, epoch: int) -> tuple[float, dict[str, float]]:
+    def score(self, losses: Losses, epoch: int) -> tuple[Array, dict[str, Array]]:
         """Score a step that has just been taken.
 
         Args:
@@ -43,30 +47,38 @@ class Scorer:
             epoch: The epoch that it belonged to, from 1.
 
         Returns:
-            The mean reward of its rows before lambda, and info's terms.
+            (batch,) float64 rewards of its rows before lambda, and info's terms, (batch,) float64 each.
 
         Raises:
-            ValueError: If the reward does not give one finite number for each row.
+            ValueError: If the reward or the judge does not give one finite number for each row.
         """
-        parts = torch.stack([losses.reconstruction, losses.kl]).double().cpu().numpy()  # (2, batch)
-        loss, index = parts.sum(0), losses.index.cpu().numpy()
+        reconstruction, kl = _numbers(torch.stack([losses.reconstruction, losses.kl]))  # (batch,) each
+        loss, index = reconstruction + kl, losses.index.cpu().numpy()
         before = self.last_loss[index] if epoch > 1 or self.knows_epoch_0 else loss
         self.last_loss[index] = loss
-        without = None if losses.without_shift is None else losses.without_shift.double().cpu().numpy()
-        visit = Visit(loss, before, without, len(loss) / len(self.last_loss), self._validation_change())
+        visit = Visit(
+            loss=loss,
+            loss_before=before,
+            loss_without=None if losses.without is None else _numbers(losses.without.total),
+            anatomy_change=self._anatomy_change(losses),
+            share=len(loss) / len(self.last_loss),
+            validation_change=self._validation_change(),
+        )
         terms = {
-            "loss_nats": float(loss.mean()),
-            "reconstruction_nats": float(parts[0].mean()),
-            "kl_nats": float(parts[1].mean()),
-            "loss_change_nats": float((loss - before).mean() * visit.share),
+            "loss_nats": loss,
+            "reconstruction_nats": reconstruction,
+            "kl_nats": kl,
+            "loss_change_nats": visit.share * (loss - before),
         }
-        if without is not None:
-            terms["counterfactual_nats"] = float((loss - without).mean())
-        if self.validation is not None:
-            terms["validation_change_nats"] = visit.validation_change
-        if not np.isfinite(list(terms.values())).all():
-            return 0.0, terms  # the environment ends the episode
-        return float(_checked(self.reward(visit), loss.shape).mean()), terms
+        if visit.loss_without is not None:
+            terms["counterfactual_nats"] = loss - visit.loss_without
+        if visit.anatomy_change is not None:
+            terms["anatomy_change"] = visit.anatomy_change
+        if visit.validation_change is not None:
+            terms["validation_change_nats"] = np.full_like(loss, visit.validation_change)
+        if not all(np.isfinite(term).all() for term in terms.values()):
+            return np.zeros_like(loss), terms  # the environment ends the episode
+        return _checked("reward", self.reward(visit), loss.shape), terms
 
     def state_dict(self) -> dict[str, Any]:
         """Copy what is remembered."""
@@ -76,19 +88,37 @@ class Scorer:
         """Go on from what `state_dict` returned."""
         self.last_loss, self.last_validation = np.array(state["last_loss"]), state["last_validation"]
 
-    def _validation_change(self) -> float:
-        if self.validation is None or self.trainer.steps_done % self.trainer.steps_per_epoch:
+    def _anatomy_change(self, losses: Losses) -> Array | None:
+        if self.judge is None or losses.without is None or losses.decoded is None or losses.without.decoded is None:
+            return None
+        pictures = torch.cat([losses.decoded, losses.without.decoded]).clamp(0, 1)
+        if not pictures.isfinite().all():
+            return np.full(len(losses.index), np.nan)  # the VAE diverged: nothing to judge
+        scores = self.judge(pictures)
+        scores = scores.detach().cpu().numpy() if isinstance(scores, Tensor) else scores
+        shifted, unshifted = _checked("judge", scores, (len(pictures),)).reshape(2, -1)
+        return shifted - unshifted
+
+    def _validation_change(self) -> float | None:
+        if self.validation is None:
+            return None
+        if self.trainer.steps_done % self.trainer.steps_per_epoch:
             return 0.0
         before, self.last_validation = self.last_validation, self._measure_validation()
         assert self.last_validation is not None, "there are pictures"
         return 0.0 if before is None else self.last_validation - before
 
     def _measure_validation(self) -> float | None:
-        return None if self.validation is None else float(self.trainer.measure(self.validation).total.double().mean())
+        return None if self.validation is None else float(_numbers(self.trainer.measure(self.validation).total).mean())
 
 
-def _checked(reward: Any, shape: tuple[int, ...]) -> Array:
-    rows: Array = np.asarray(reward, np.float64)
+def _numbers(values: Tensor) -> Array:
+    numbers: Array = values.double().cpu().numpy()
+    return numbers
+
+
+def _checked(name: str, values: Any, shape: tuple[int, ...]) -> Array:
+    rows: Array = np.asarray(values, np.float64)
     if rows.shape != shape or not np.isfinite(rows).all():
-        raise ValueError(f"reward must give finite numbers of shape {shape}, one for each row, got {reward!r}.")
+        raise ValueError(f"{name} must give finite numbers of shape {shape}, one for each row, got {values!r}.")
     return rows

@@ -15,8 +15,10 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for l
 
 
 def test_the_lines_of_python_run(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    exec(compile(code, "README.md", "exec"), {})
+    blocks, names = re.findall(r"```python\n(.*?)```", README, re.S), {}
+    assert len(blocks) == 2
+    for code in blocks:
+        exec(compile(code, "README.md", "exec"), names)
     reward, info = capsys.readouterr().out.split(" ", 1)
     assert float(reward) == 0.0  # the first epoch pays nothing
     assert "reconstruction_nats" in info

@@ -2,7 +2,7 @@
 
 from vae.evaluation import Losses, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
-from vae.model import VAE, VAEConfig, build_vae
+from vae.model import VAE, VAEConfig, build_vae, check_contract
 from vae.prior import Mixture, Sampler, StandardNormal
 from vae.training import Trainer, TrainingConfig
 
@@ -16,6 +16,7 @@ __all__ = [
     "TrainingConfig",
     "VAEConfig",
     "build_vae",
+    "check_contract",
     "encode_all",
     "gaussian_reconstruction",
     "kl_to_standard_normal",

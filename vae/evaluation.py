@@ -18,13 +18,15 @@ class Losses:
         index: (batch,) int64, positions of the pictures among those measured.
         reconstruction: (batch,) float32, nats per image.
         kl: (batch,) float32, >= 0, nats per image.
-        without_shift: (batch,) float32, nats per image: the total had there been no shift; None if not measured.
+        decoded: (batch, 3, S, S) float, what the pictures were decoded to; None where it was not kept.
+        without: The losses had there been no shift: the same weights, the same noise; None where not measured.
     """
 
     index: Tensor
     reconstruction: Tensor
     kl: Tensor
-    without_shift: Tensor | None = None
+    decoded: Tensor | None = None
+    without: "Losses | None" = None
 
     @property
     def total(self) -> Tensor:

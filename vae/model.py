@@ -21,6 +21,7 @@ _CHANNELS: dict[str, tuple[int, int, int, int]] = {
     "small": (32, 64, 96, 128),
     "large": (64, 128, 256, 256),
 }
+FIRST_LOG_VARIANCE = -2.0  # of the pixels around a decoding, before any training: about that of raw pixels
 LOG_VAR_RANGE = (-12.0, 4.0)  # of a posterior: beyond it exp() serves no picture and can overflow
 
 
@@ -128,17 +129,32 @@ class Decoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """Hold an encoder, a decoder and the variance of the pixels around a decoding."""
+    """Hold an encoder, a decoder and the variance of the pixels around a decoding.
+
+    Any pair of modules will do that keeps to this contract:
+
+    - encoder: (batch, 3, S, S) float in [0, 1] -> two (batch, D) float tensors, posterior means and log-variances;
+    - decoder: (batch, D) float -> (batch, 3, S, S) float, means of the pixels;
+    - a row depends on its own picture or latent alone, and on nothing random: no batch normalisation, no dropout.
+      `check_contract` tries it.
+    """
 
     log_variance: Tensor
 
-    def __init__(self, config: VAEConfig) -> None:
-        """Build the two halves; see `VAEConfig`."""
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, size: int, latent_dim: int) -> None:
+        """Join the two halves.
+
+        Args:
+            encoder: See the class.
+            decoder: See the class.
+            size: S, pixels a side.
+            latent_dim: D.
+        """
         super().__init__()
-        self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
-        self.register_buffer("log_variance", torch.tensor(-2.0))  # about that of raw pixels
+        self.size, self.latent_dim = size, latent_dim
+        self.encoder = encoder
+        self.decoder = decoder
+        self.register_buffer("log_variance", torch.tensor(FIRST_LOG_VARIANCE))
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Encode (batch, 3, S, S) float in [0, 1] to means and log-variances, (batch, latent) each."""
@@ -160,11 +176,11 @@ def build_vae(config: VAEConfig, seed: int) -> VAE:
         A `VAE` on the CPU, float32. The global random state is neither read nor touched.
     """
     with torch.device("meta"):
-        vae = VAE(config)
+        vae = VAE(Encoder(config), Decoder(config), config.size, config.latent_dim)
     vae.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        vae.log_variance.fill_(-2.0)
+        vae.log_variance.fill_(FIRST_LOG_VARIANCE)
         for module in vae.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
@@ -173,6 +189,43 @@ def build_vae(config: VAEConfig, seed: int) -> VAE:
             if isinstance(module, Residual):
                 nn.init.zeros_(module.last.weight)
     return vae
+
+
+@torch.no_grad()
+def check_contract(vae: VAE) -> None:
+    """Refuse an encoder or a decoder that does not keep to the contract of `VAE`.
+
+    Args:
+        vae: To try on two pictures of noise, on the CPU.
+
+    Raises:
+        ValueError: If a shape is wrong, or a row depends on the other row or on chance.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, vae.size, vae.size, generator=generator)
+    latents = torch.randn(2, vae.latent_dim, generator=generator)
+    encoded, decoded = vae.encode(images), vae.decode(latents)
+    pair = encoded if isinstance(encoded, tuple | list) else (encoded,)
+    got = " and ".join(str(tuple(x.shape)) for x in pair)
+    if len(pair) != 2 or any(x.shape != latents.shape for x in pair):
+        raise ValueError(
+            f"encoder must map {tuple(images.shape)} pictures to means and log-variances of shape "
+            f"{tuple(latents.shape)} each, got {got}. VAE(..., latent_dim=D) says which D, now {vae.latent_dim}."
+        )
+    if decoded.shape != images.shape:
+        raise ValueError(
+            f"decoder must map {tuple(latents.shape)} latents to pictures {tuple(images.shape)}, "
+            f"got {tuple(decoded.shape)}."
+        )
+    if not all(x.isfinite().all() for x in (*encoded, decoded)):
+        raise ValueError("encoder and decoder must give finite numbers, got some that are not.")
+    images[1], latents[1] = images[1].flip(0, 1, 2), -latents[1]
+    again = (*vae.encode(images), vae.decode(latents))
+    if not all(torch.allclose(a[0], b[0], 1e-3, 1e-4) for a, b in zip((*encoded, decoded), again, strict=True)):
+        raise ValueError(
+            "encoder and decoder must give a row the same result whatever the other rows are, and each time; got two. "
+            "Replace batch normalisation by group normalisation, and leave out dropout."
+        )
 
 
 def count_parameters(module: nn.Module) -> int:

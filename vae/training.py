@@ -35,7 +35,7 @@ class TrainingConfig:
     Attributes:
         epochs: >= 1, passes over the training pictures; the learning rate has decayed to a hundredth after them.
         batch_size: B >= 1, pictures a minibatch, at most as many as there are.
-        learning_rate: > 0, AdamW's peak.
+        learning_rate: >= 0, AdamW's peak; 0 freezes the model, the variance of its pixels included.
         warmup_steps: >= 0, optimiser steps over which the learning rate rises from 0, at most a tenth of all.
         gradient_norm: > 0, the gradient of the loss, in nats per colour value, is clipped to this norm.
         averaging: in [0, 1), decay per step of the averaged weights that samples are drawn from.
@@ -59,9 +59,10 @@ class TrainingConfig:
         for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
             if getattr(self, name) < low:
                 raise ValueError(f"TrainingConfig.{name} must be at least {low}, got {getattr(self, name)!r}.")
-        for name in ("learning_rate", "gradient_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"TrainingConfig.{name} must be above 0, got {getattr(self, name)!r}.")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(f"TrainingConfig.learning_rate must be at least 0, got {self.learning_rate!r}.")
+        if not 0 < self.gradient_norm < math.inf:
+            raise ValueError(f"TrainingConfig.gradient_norm must be above 0, got {self.gradient_norm!r}.")
         if not 0 <= self.averaging < 1:
             raise ValueError(f"TrainingConfig.averaging must lie in [0, 1), got {self.averaging!r}.")
 
@@ -90,19 +91,28 @@ class Trainer:
         Raises:
             ValueError: If the pictures' shape or type is wrong, or they are fewer than a minibatch.
         """
-        check_images(images, vae.config.size, config.batch_size)
+        check_images(images, vae.size, config.batch_size)
         self.config, self.seed, self.device = config, seed, torch.device(device)
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
         self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average)
         self._parameters = list(self.vae.parameters())  # once: to walk the modules for them takes a millisecond
-        fused = {"fused": True} if self.device.type == "cuda" else {}
-        self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), **fused)
+        # fused: one pass over the weights; on two cores it takes a third of the time of torch's loop over them
+        self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), fused=True)
         self.steps_done = 0
         self._pending: _Minibatch | None = None
-        on_gpu = self.device.type == "cuda"
-        self._encode_images = torch.compile(self._encode_eagerly) if on_gpu else self._encode_eagerly
-        self._decode_and_score = torch.compile(self._score_eagerly) if on_gpu else self._score_eagerly
+        self._compile()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the encoded minibatch, which anew comes out the same, and what was compiled for this VAE."""
+        left_out = ("_pending", "_encode_images", "_decode_and_score")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with a copy."""
+        self.__dict__.update(state)
+        self._pending = None
+        self._compile()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -149,16 +159,35 @@ class Trainer:
         if measure_without:
             with torch.no_grad():
                 unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
-                without = unshifted[0] + unshifted[1]
-        reconstruction, kl, squared_error = self._decode_and_score(mean, batch.log_var, noise, batch.images)
-        self._descend((reconstruction + kl).mean() / batch.images[0].numel())
-        with torch.no_grad():
-            variance = torch.lerp(squared_error, self.vae.log_variance.exp(), VARIANCE_DECAY)
-            self.vae.log_variance.copy_(variance.clamp_min(1e-6).log())
+            without = Losses(batch.index, *unshifted)
+        reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
+        if self.config.learning_rate > 0:
+            self._descend((reconstruction + kl).mean() / batch.images[0].numel())
+            self._follow_variance((decoded - batch.images).square().mean())
         self.averaged.update_parameters(self.vae)
         self.steps_done += 1
         self._pending = None
-        return Losses(batch.index, reconstruction.detach(), kl.detach(), without)
+        return Losses(batch.index, reconstruction.detach(), kl.detach(), decoded, without)
+
+    def loss_gradient(self, shift: Tensor, generator: torch.Generator) -> Tensor:
+        """Differentiate the loss of the minibatch of `encode` by a shift of its latents; nothing is trained.
+
+        Args:
+            shift: (batch, latent) float32 on the device, where to differentiate.
+            generator: On the device, of the latent noise: not the noise that `step` will draw.
+
+        Returns:
+            (batch, latent) float32, row i the gradient of picture i's loss, in nats per unit of latent.
+        """
+        self.encode()
+        batch = self._pending
+        assert batch is not None, "encode() fills it"
+        shift = shift.detach().requires_grad_()
+        noise = torch.randn(shift.shape, generator=generator, device=self.device)
+        with torch.enable_grad():
+            mean = batch.mean.detach() + shift
+            reconstruction, kl, _ = self._decode_and_score(mean, batch.log_var.detach(), noise, batch.images)
+            return torch.autograd.grad((reconstruction + kl).sum(), shift)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Copy all that a resumed run needs into nested dicts of tensors and numbers; the pictures are not in it."""
@@ -180,6 +209,9 @@ class Trainer:
         self.vae.load_state_dict(state["vae"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would keep the tensors
+        for parameter, moments in self.optimizer.state.items():  # fused AdamW reads all of them in one memory order
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = torch.empty_like(parameter).copy_(moments[name])
         self.steps_done, self.seed = state["steps_done"], state["seed"]
         self._pending = None
 
@@ -204,6 +236,11 @@ class Trainer:
         generator = torch.Generator(self.device).manual_seed(_number(self.seed, _EVALUATE, 0))
         return measure(self.averaged_vae if averaged else self.vae, images, generator)
 
+    def _compile(self) -> None:
+        on_gpu = self.device.type == "cuda"
+        self._encode_images = torch.compile(self._encode_eagerly) if on_gpu else self._encode_eagerly
+        self._decode_and_score = torch.compile(self._score_eagerly) if on_gpu else self._score_eagerly
+
     def _encode_next(self) -> _Minibatch:
         index = self._order(self.steps_done)
         images = to_float(self.images[index]).contiguous(memory_format=torch.channels_last)
@@ -224,14 +261,15 @@ class Trainer:
     def _encode_eagerly(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with _reduced_precision(self.device):
             mean, log_var = self.vae.encode(images)
-        return mean, log_var
+        return mean.float(), log_var.float()
 
-    def _score_eagerly(self, mean: Tensor, log_var: Tensor, noise: Tensor, images: Tensor) -> tuple[Tensor, ...]:
+    def _score_eagerly(
+        self, mean: Tensor, log_var: Tensor, noise: Tensor, images: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         with _reduced_precision(self.device):
             decoded = self.vae.decode(mean + torch.exp(0.5 * log_var) * noise)
-        squared_error = (decoded.detach().float() - images).square().mean()
         reconstruction = gaussian_reconstruction(decoded, images, self.vae.log_variance)
-        return reconstruction, kl_to_standard_normal(mean, log_var), squared_error
+        return reconstruction, kl_to_standard_normal(mean, log_var), decoded.detach().float()
 
     def _descend(self, objective: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -240,6 +278,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.steps_done, self.total_steps, self.config)
         self.optimizer.step()
+
+    @torch.no_grad()
+    def _follow_variance(self, squared_error: Tensor) -> None:
+        variance = torch.lerp(squared_error, self.vae.log_variance.exp(), VARIANCE_DECAY)
+        self.vae.log_variance.copy_(variance.clamp_min(1e-6).log())
 
     def _average(self, averaged: Any, current: Any, _: Any) -> None:
         # A young average follows closely, so that a short run's average is not its random start (as in TensorFlow's).

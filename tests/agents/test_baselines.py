@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 
-from agents import NoAction, RandomAction
+from agents import GradientSteps, NoAction, RandomAction
+from hand_env import HandLatentVectorEnv
 
 SPACE = spaces.Box(-1.0, 1.0, (3, 4), np.float32)
 
@@ -34,3 +36,61 @@ def test_random_repeats_by_seed_and_goes_on_from_its_state():
     resumed = RandomAction(SPACE, seed=2)
     resumed.load_state_dict(first.state_dict())
     assert np.array_equal(resumed.predict(observation)[0], first.predict(observation)[0])
+
+
+@pytest.fixture
+def rows(tiny_images):
+    env = HandLatentVectorEnv(
+        4,
+        images=tiny_images,
+        latent_dim=6,
+        reward="counterfactual",
+        delta_scale=0.5,
+        autoreset_mode="SameStep",
+        training={"learning_rate": 3e-3, "warmup_steps": 0},
+    )
+    env.reset(seed=0)
+    for _ in range(25):  # an untrained decoder hardly looks at its latents
+        env.step(np.zeros((4, 6), np.float32))
+    return env
+
+
+def test_gradient_steps_lower_the_loss_and_more_steps_lower_it_more(rows):
+    state, gains = rows.state_dict(), []
+    for steps in (1, 10):
+        observation, _ = rows.reset(options={"state": state})
+        agent = GradientSteps(rows, steps)
+        paid = []
+        for _ in range(8):
+            action, _ = agent.predict(observation)
+            assert action.shape == observation.shape
+            assert action.dtype == np.float32
+            observation, rewards, *_ = rows.step(action)
+            paid.append(rewards.mean())
+        gains.append(np.mean(paid))
+    assert 0 < gains[0] < gains[1]
+
+
+def test_gradient_steps_repeat_by_seed_go_on_from_their_state_and_train_nothing(rows):
+    observation = rows.env.trainer.encode().numpy()
+    before = [p.clone() for p in rows.env.trainer.vae.parameters()]
+    agent, same = GradientSteps(rows, seed=3), GradientSteps(rows, seed=3)
+    assert np.array_equal(agent.predict(observation)[0], same.predict(observation)[0])
+    same.load_state_dict(agent.state_dict())
+    assert np.array_equal(agent.predict(observation)[0], same.predict(observation)[0])
+    assert all(torch.equal(a, b) for a, b in zip(before, rows.env.trainer.vae.parameters(), strict=True))
+    assert np.abs(agent.predict(observation)[0]).max() <= 1
+
+
+def test_gradient_steps_take_a_batch_of_one_as_stable_baselines3_gives_it(make_env):
+    env = make_env()
+    observation, _ = env.reset(seed=0)
+    action, _ = GradientSteps(env, 2).predict(observation[None])
+    assert action.shape == (1, 4, 6)
+    assert env.action_space.contains(action[0])
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"step_size": 0.0}, {"step_size": float("nan")}])
+def test_wrong_gradient_steps_raise(make_env, settings):
+    with pytest.raises(ValueError, match="steps must be at least 1 and step_size above 0, got"):
+        GradientSteps(make_env(), **settings)

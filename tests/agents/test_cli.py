@@ -2,12 +2,15 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from agents import cli, load_run
+from agents import GenerateArgs, cli, load_run
 from agents.cli import COMMANDS, main
 from agents.main_job import train
 from agents.sac import SETTINGS
@@ -53,6 +56,19 @@ def test_an_unknown_flag_and_a_wrong_choice_are_one_sentence(capsys):
         capsys, "train", "--size", 48
     )
     assert "invalid int value: 'many'" in fails(capsys, "train", "--epochs", "many")
+
+
+def test_a_run_is_named_by_position_and_its_agent_can_be_left_out(monkeypatch):
+    taken = []
+    monkeypatch.setitem(COMMANDS, "generate", (GenerateArgs, taken.append))
+    for words in (["runs/mine"], ["runs/mine", "--no-agent"], ["runs/mine", "--agent"]):
+        assert main(["generate", *words]) == 0
+    assert [(args.run, args.agent) for args in taken] == [(Path("runs/mine"), agent) for agent in (True, False, True)]
+
+
+def test_importing_agents_leaves_pyyaml_as_it_is():
+    code = "import sys, agents; sys.exit('simple_parsing' in sys.modules)"  # simple_parsing registers with it
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
 
 
 def test_a_device_that_is_not_there_is_one_sentence(capsys, tmp_path):
@@ -107,7 +123,7 @@ def test_a_failed_start_leaves_a_folder_that_can_be_used(capsys, tmp_path, wrong
     assert main(["train", *QUICK, "--agent", "none", "--out", str(tmp_path / "run")]) == 0
 
 
-@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.filterwarnings("default::UserWarning")  # the command prints it, as it does for a user
 def test_a_picture_that_cannot_be_used_is_named_and_counted(capsys, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(12):

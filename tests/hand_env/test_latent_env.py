@@ -1,6 +1,8 @@
 import copy
 import itertools
 import pickle
+import subprocess
+import sys
 import warnings
 
 import gymnasium as gym
@@ -13,7 +15,6 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 import hand_env
 from hand_env import HandLatentEnv
 from hand_env.latent_env import N_RENDERED
-from vae.model import build_vae
 from vae.training import Trainer, TrainingConfig
 
 # Inherent: posterior means have no bounds, and a latent batch has two axes.
@@ -138,7 +139,7 @@ def test_zero_actions_train_exactly_as_with_no_environment(make_env, tiny_images
     env = make_env()
     env.reset(seed=0)
     seed = env.trainer.seed
-    alone = Trainer(build_vae(env.vae_config, seed), tiny_images, TrainingConfig(epochs=3, batch_size=4), seed)
+    alone = Trainer(env.build_vae(seed), tiny_images, TrainingConfig(epochs=3, batch_size=4), seed)
     for _ in range(alone.total_steps):
         env.step(np.zeros((4, 6), np.float32))
         alone.step()
@@ -163,6 +164,52 @@ def test_an_episode_is_truncated_after_its_epochs_and_never_terminated_by_them(m
     assert not any(terminated for _, _, terminated, *_ in steps)
     assert [info["epoch"] for *_, info in steps] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert type(steps[0][1]) is float
+
+
+SCRIPT = """
+import hashlib, torch, numpy as np, gymnasium as gym, hand_env
+torch.set_num_threads(1)
+settings = {"n_images": 9, "latent_dim": 5, "epochs_per_episode": 2}
+single = gym.make("HandLatent-v0", batch_size=4, **settings)
+rows = gym.make_vec("HandLatent-v0", num_envs=4, **settings)
+for env in (single, rows):
+    digest = hashlib.sha256()
+    observation, _ = env.reset(seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        digest.update(observation.tobytes())
+        observation, reward, *_ = env.step(rng.uniform(-1, 1, (4, 5)).astype(np.float32))
+        digest.update(str(np.mean(reward)).encode())
+    print(digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_run_the_same_episode_bit_for_bit_in_both_forms():
+    runs = [subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True) for _ in range(2)]
+    assert [run.stderr for run in runs] == ["", ""]
+    digests = [digest for run in runs for digest in run.stdout.split()]
+    assert len(digests) == 4
+    assert len(set(digests)) == 1
+
+
+def test_a_spec_makes_the_same_environment_again_also_through_json():
+    env = gym.make("HandLatent-v0", n_images=8, latent_dim=5, delta_scale=0.3)
+    for spec in (env.spec, gym.envs.registration.EnvSpec.from_json(env.spec.to_json())):
+        again = gym.make(spec)
+        assert again.unwrapped.delta_scale == 0.3
+        assert again.observation_space == env.observation_space
+        assert np.array_equal(again.reset(seed=1)[0], env.reset(seed=1)[0])
+
+
+def test_close_lets_go_and_a_reset_opens_again(make_env):
+    env = make_env()
+    env.reset(seed=0)
+    env.close()
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros((4, 6), np.float32))
+    env.reset(seed=0)
+    assert env.step(np.zeros((4, 6), np.float32))[4]["epoch"] == 1
 
 
 def test_info_names_the_terms_and_they_agree(make_env):
@@ -224,12 +271,14 @@ def test_a_state_is_a_copy_that_later_steps_leave_alone(make_env):
         assert [env.step(zeros)[1:] for _ in range(4)] == first
 
 
-def test_a_pickled_environment_goes_on_where_it_was(make_env):
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copied_or_pickled_environment_goes_on_where_it_was(make_env, clone):
     env, zeros = make_env(), np.zeros((4, 6), np.float32)
     env.reset(seed=0)
     env.step(zeros)
-    copy_of_env = pickle.loads(pickle.dumps(env))
-    assert copy_of_env.step(zeros)[1:] == env.step(zeros)[1:]
+    other = clone(env)
+    for _ in range(3):
+        assert other.step(zeros)[1:] == env.step(zeros)[1:]
 
 
 def test_a_state_continues_the_episode_where_it_was(make_env):
@@ -256,6 +305,11 @@ def test_render_gives_a_grid_of_samples_and_none_without_a_mode(make_env):
     assert frame.shape == (4 * 34 + 2, 4 * 34 + 2, 3)
     assert frame.dtype == np.uint8
     assert make_env().render() is None
+
+
+def test_pictures_with_their_channels_last_are_an_error_that_says_so(tiny_images):
+    with pytest.raises(ValueError, match=r"images must have the shape \(image, 3, S, S\), got \(20, 32, 32, 3\)"):
+        HandLatentEnv(tiny_images.permute(0, 2, 3, 1))
 
 
 @pytest.mark.parametrize(

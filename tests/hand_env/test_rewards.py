@@ -17,8 +17,14 @@ def validation_images():
     return torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_three_rewards_are_what_their_formulas_say():
-    visit = Visit(np.array([3.0, 5.0]), np.array([4.0, 9.0]), np.array([2.0, 8.0]), share=0.5, validation_change=-7.0)
+def brightness(pictures):
+    return pictures.mean((1, 2, 3))
+
+
+def test_the_rewards_are_what_their_formulas_say():
+    loss, before, without, anatomy = np.array([[3.0, 5.0], [4.0, 9.0], [2.0, 8.0], [0.5, -0.25]])
+    visit = Visit(loss, before, without, anatomy, share=0.5, validation_change=-7.0)
+    assert REWARDS["anatomy"](visit).tolist() == [0.5, -0.25]
     assert REWARDS["loss_change"](visit).tolist() == [0.5, 2.0]
     assert REWARDS["counterfactual"](visit).tolist() == [-1.0, 3.0]
     assert REWARDS["validation_loss_change"](visit).tolist() == [7.0, 7.0]
@@ -42,7 +48,7 @@ def test_counterfactual_is_the_loss_of_the_same_step_without_the_shift(make_env)
 def test_what_is_paid_for_does_not_change_the_training(make_env, validation_images):
     ends = []
     for reward in REWARDS:
-        env = make_env(reward=reward, validation_images=validation_images)
+        env = make_env(reward=reward, validation_images=validation_images, judge=brightness)
         run(env, ONES, 12)
         ends.append([p.detach().clone() for p in env.trainer.vae.parameters()])
     for other in ends[1:]:
@@ -101,8 +107,44 @@ def test_a_function_may_ask_for_the_losses_without_the_shift(make_env):
     def reward(visit):
         return visit.loss_without
 
-    reward.needs_loss_without = True
+    reward.needs_without_shift = True
     assert run(make_env(reward=reward, reward_scale=1.0), ONES, 1)[0][1] > 0
+
+
+def test_anatomy_pays_lambda_times_the_change_of_the_judge_s_score(make_env):
+    seen = []
+
+    def judge(pictures):
+        seen.append(pictures)
+        return brightness(pictures).numpy()
+
+    env = make_env(reward="anatomy", judge=judge, delta_scale=1.0, reward_scale=3.0)
+    _, reward, _, _, info = run(env, ONES, 1)[0]
+    assert seen[0].shape == (8, 3, 32, 32)
+    assert 0 <= seen[0].min() <= seen[0].max() <= 1
+    shifted, unshifted = seen[0].mean((1, 2, 3)).double().reshape(2, 4).mean(1)
+    assert reward == pytest.approx(3.0 * (shifted - unshifted).item(), rel=1e-5)
+    assert info["anatomy_change"] == pytest.approx(reward / 3.0)
+    assert reward != 0
+
+
+def test_anatomy_pays_nothing_for_zeros(make_env):
+    rewards = [step[1] for step in run(make_env(reward="anatomy", judge=brightness), ZEROS, 6)]
+    assert rewards == pytest.approx([0.0] * 6, abs=1e-6)
+
+
+def test_a_judge_that_does_not_give_a_number_for_each_picture_is_an_error(make_env):
+    env = make_env(reward="anatomy", judge=lambda pictures: pictures.mean())
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"judge must give finite numbers of shape \(8,\)"):
+        env.step(ZEROS)
+
+
+def test_a_diverged_vae_is_not_shown_to_the_judge(make_env):
+    env = make_env(reward="anatomy", judge=brightness)
+    env.reset(seed=0)
+    next(env.trainer.vae.decoder.parameters()).data.fill_(float("nan"))
+    assert env.step(ZEROS)[1:3] == (env.DIVERGENCE_REWARD, True)
 
 
 @pytest.mark.parametrize("wrong", [0.0, np.zeros(3), np.full(4, np.nan)])
@@ -116,5 +158,22 @@ def test_a_function_that_does_not_give_a_number_for_each_row_is_an_error(make_en
 def test_an_unknown_name_and_missing_validation_pictures_are_errors(make_env):
     with pytest.raises(ValueError, match=r"reward must be one of .*'loss_change', .* got 'beauty'"):
         make_env(reward="beauty")
+    with pytest.raises(ValueError, match="'anatomy' needs a judge"):
+        make_env(reward="anatomy")
     with pytest.raises(ValueError, match="'validation_loss_change' needs validation_images"):
         make_env(reward="validation_loss_change")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("counterfactual", "counterfactual needs the loss without the shift: set needs_without_shift = True"),
+        ("anatomy", "anatomy needs a judge"),
+        ("validation_loss_change", "validation_loss_change needs validation_images"),
+    ],
+)
+def test_a_function_that_builds_on_a_reward_is_told_what_that_needs(make_env, name, message):
+    env = make_env(reward=lambda visit: 2 * REWARDS[name](visit))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=message):
+        env.step(ZEROS)

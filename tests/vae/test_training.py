@@ -1,4 +1,6 @@
+import copy
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -145,7 +147,8 @@ def test_learning_rate_rises_then_falls_to_a_hundredth():
     ("settings", "message"),
     [
         ({"epochs": 0}, "TrainingConfig.epochs must be at least 1, got 0"),
-        ({"learning_rate": float("nan")}, "TrainingConfig.learning_rate must be above 0, got nan"),
+        ({"learning_rate": float("nan")}, "TrainingConfig.learning_rate must be at least 0, got nan"),
+        ({"gradient_norm": 0}, "TrainingConfig.gradient_norm must be above 0, got 0"),
         ({"averaging": 1.0}, r"TrainingConfig.averaging must lie in \[0, 1\), got 1.0"),
     ],
 )
@@ -159,3 +162,71 @@ def test_trainer_raises_when_pictures_are_wrong_or_too_few(tiny_images):
         make_trainer(tiny_images.float())
     with pytest.raises(ValueError, match="batch_size must be at most the number of training images, 3, got 4"):
         make_trainer(tiny_images[:3])
+
+
+def test_a_learning_rate_of_zero_freezes_the_model_and_its_variance(tiny_images):
+    trainer = make_trainer(tiny_images, learning_rate=0.0)
+    before = {name: value.clone() for name, value in trainer.vae.state_dict().items()}
+    first = trainer.step().total
+    for _ in range(7):
+        trainer.step()
+    assert all(torch.equal(before[name], value) for name, value in trainer.vae.state_dict().items())
+    assert first.isfinite().all()
+    assert trainer.steps_done == 8
+
+
+def test_the_loss_s_gradient_by_a_shift_is_that_of_finite_differences(tiny_images):
+    trainer = make_trainer(tiny_images)
+    shift = torch.full((4, 6), 0.3)
+    gradient = trainer.loss_gradient(shift, torch.Generator().manual_seed(5))
+    direction = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(4, 6, generator=torch.Generator().manual_seed(5))
+    batch = trainer._pending
+    at = [
+        sum(trainer._decode_and_score(batch.mean + shift + step * direction, batch.log_var, noise, batch.images)[:2])
+        for step in (-1e-2, 1e-2)
+    ]
+    torch.testing.assert_close((gradient * direction).sum(1), ((at[1] - at[0]) / 2e-2).detach(), rtol=2e-2, atol=0.5)
+    assert all(parameter.grad is None for parameter in trainer.vae.parameters())
+
+
+def test_a_state_whose_tensors_lie_otherwise_in_memory_goes_on_the_same(tiny_images):
+    whole = make_trainer(tiny_images)
+    for _ in range(3):
+        whole.step()
+    state = whole.state_dict()
+    for moments in state["optimizer"]["state"].values():  # as a file gives them back
+        moments.update(exp_avg=moments["exp_avg"].contiguous(), exp_avg_sq=moments["exp_avg_sq"].contiguous())
+    resumed = make_trainer(tiny_images)
+    resumed.load_state_dict(state)
+    for _ in range(3):
+        whole.step()
+        resumed.step()
+    assert equal(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))])
+def test_a_copy_of_a_compiled_trainer_trains_its_own_model(tiny_images, monkeypatch, clone):
+    """What torch.compile gives on a GPU is a function of one trainer, which a copy shares and pickle refuses."""
+
+    def as_on_a_gpu(self):
+        self._encode_images = lambda *tensors: self._encode_eagerly(*tensors)
+        self._decode_and_score = lambda *tensors: self._score_eagerly(*tensors)
+
+    monkeypatch.setattr(Trainer, "_compile", as_on_a_gpu)
+    trainer = make_trainer(tiny_images)
+    trainer.step()
+    other, before = clone(trainer), weights(trainer)
+    other.step()
+    assert equal(before, weights(trainer))
+    assert not equal(before, weights(other))
+    trainer.step()
+    assert equal(weights(trainer), weights(other))
+
+
+def test_an_encoder_that_answers_in_bfloat16_gives_float32_latents(tiny_images):
+    trainer = make_trainer(tiny_images)
+    encode = trainer.vae.encode
+    trainer.vae.encode = lambda images: tuple(x.bfloat16() for x in encode(images))
+    assert trainer.encode().dtype == torch.float32
+    assert trainer.step().kl.dtype == torch.float32

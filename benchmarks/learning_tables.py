@@ -1,0 +1,76 @@
+"""Lay the records of learning.py out in tables: `python benchmarks/learning_tables.py docs/learning/study.json`."""
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+
+def tables(records: list[dict[str, Any]]) -> str:
+    """Lay the records out as Markdown: a row for each run, a column for each agent, over seeds."""
+    unsteered: dict[Any, float] = {}  # the validation loss with no agent, of the same N, VAE and seed
+    chosen: dict[Any, float] = {}  # SAC's score as it was chosen, of the same
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        run = record["run"]
+        groups[run["label"], run["n"], run["regime"]].append(record)
+        where = run["n"], run["regime"], run["seed"]
+        if "none" in record["result"]:
+            unsteered[where] = record["result"]["none"]["validation loss"]
+        if "SAC" in record["result"] and run["label"] == "chosen":
+            chosen[where] = record["result"]["SAC"]["counterfactual"]
+    agents = list(dict.fromkeys(agent for record in records for agent in record["result"]))
+    head = ["run", "N", "VAE", "seeds", *agents]
+
+    def lay_out(cell: Callable[[dict[str, Any], str], float | None]) -> str:
+        lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+        for (label, n, regime), group in groups.items():
+            cells = [interval([cell(record, agent) for record in group]) for agent in agents]
+            seeds = len({record["run"]["seed"] for record in group})
+            if any(cells):
+                lines.append("| " + " | ".join([label, str(n), regime, str(seeds), *cells]) + " |")
+        return "\n".join(lines)
+
+    def measure(name: str) -> Callable[[dict[str, Any], str], float | None]:
+        return lambda record, agent: record["result"].get(agent, {}).get(name)
+
+    def less(name: str, others: dict[Any, float]) -> Callable[[dict[str, Any], str], float | None]:
+        def difference(record: dict[str, Any], agent: str) -> float | None:
+            run, value = record["run"], measure(name)(record, agent)
+            other = others.get((run["n"], run["regime"], run["seed"]))
+            held_still = name == "validation loss" and run["regime"] == "frozen"
+            return None if value is None or other is None or held_still else value - other
+
+        return difference
+
+    parts = {
+        "Counterfactual, nats a picture, higher is better": measure("counterfactual"),
+        "The same, less SAC's as it was chosen, from the same VAE": less("counterfactual", chosen),
+        "Loss on other people's photographs after the episode, without an action, less what it is when no agent acted, "
+        "nats a picture, lower is better": less("validation loss", unsteered),
+        "Milliseconds to predict a batch of 16 rows, one thread": measure("ms to predict"),
+        "Seconds to learn, one thread": measure("seconds to learn"),
+    }
+    laid_out = {heading: lay_out(cell) for heading, cell in parts.items()}
+    return "\n\n".join(f"{heading}:\n\n{table}" for heading, table in laid_out.items() if table.count("\n") > 1) + "\n"
+
+
+def interval(values: list[float | None]) -> str:
+    """Write the mean over seeds and its 95 % interval, Student's t."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    mean, n = float(np.mean(known)), len(known)
+    if n == 1:
+        return f"{mean:.1f}"
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(known, ddof=1) / n**0.5)
+    return f"{mean + 0.0:.1f} ({mean - half + 0.0:.1f} to {mean + half + 0.0:.1f})"
+
+
+if __name__ == "__main__":
+    print(tables(json.loads(Path(sys.argv[1]).read_text())))

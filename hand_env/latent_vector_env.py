@@ -1,0 +1,156 @@
+"""The vector form of HandLatent-v0: each latent of the batch is a row of its own, one VAE behind them all."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from hand_env.latent_env import Array, HandLatentEnv, Rewards
+
+Flags = NDArray[np.bool_]
+
+
+class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
+    """Steer each latent of a minibatch by itself: `gym.make_vec("HandLatent-v0", num_envs=B)`.
+
+    ## Description
+
+    The rows are the B pictures of the minibatch that comes next, so the episode is that of `HandLatentEnv` with
+    `batch_size=B`, bit for bit on the CPU: the same seed, the same actions, the same VAE. What differs is the view: a
+    flat network over B x D latents grows with B, one over a row's D does not, and credit is given per picture.
+
+    ## Spaces
+
+    | space | a row's | meaning |
+    | --- | --- | --- |
+    | action | `Box(-1, 1, (D,), float32)` | delta of its picture's latent |
+    | observation | `Box(-inf, inf, (D,), float32)` | its picture's posterior mean; the next one is another picture's, so an action has no effect on what its row sees next but through the weights of the VAE |
+
+    ## Reward
+
+    The row's own, float64; the mean over rows is what `HandLatentEnv` pays.
+
+    ## Episode end
+
+    All rows end together, since there is one VAE; then, by `autoreset_mode`:
+
+    | mode | what Gymnasium means by it |
+    | --- | --- |
+    | "NextStep", the default | the step after the end ignores its action, resets and pays 0 |
+    | "SameStep" | the ending step returns the next episode's first observation; the last is in `infos["final_obs"]` |
+    | "Disabled" | call `reset`; a `reset_mask` must name all rows |
+
+    ## Info
+
+    The terms of `HandLatentEnv`, a (B,) array each, with its mask `_name`, as Gymnasium lays them out.
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `num_envs` | 1 | B, in place of `batch_size` |
+    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; a spec goes through JSON with the name only |
+    | others | | those of `HandLatentEnv` |
+    """  # noqa: E501 - a table's row is one line
+
+    def __init__(
+        self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **settings: Any
+    ) -> None:
+        """Build the single form and present its rows.
+
+        Raises:
+            ValueError: If an argument is out of its range.
+        """
+        if "batch_size" in settings:
+            raise ValueError(f"batch_size must be left out: the batch is num_envs={num_envs!r} rows.")
+        names = [mode.value for mode in AutoresetMode]
+        if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in names:
+            raise ValueError(f"autoreset_mode must be one of {names}, got {autoreset_mode!r}.")
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.env = HandLatentEnv(batch_size=num_envs, **settings)
+        self.num_envs, self.render_mode = num_envs, self.env.render_mode
+        self.metadata = {**HandLatentEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        dim = self.env.latent_dim
+        self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (dim,), np.float32)
+        self.single_action_space = gym.spaces.Box(-1.0, 1.0, (dim,), np.float32)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._reset_is_due = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Begin an episode, or continue one; see `HandLatentEnv.reset`.
+
+        Args:
+            seed: >= 0; one for all rows, since there is one VAE.
+            options: As the single form's; a "reset_mask", (B,) bool, must be true for all rows.
+
+        Returns:
+            (B, D) float32 observations and infos.
+
+        Raises:
+            ValueError: If the seed is a list, or the mask leaves out a row.
+        """
+        if seed is not None and not isinstance(seed, int | np.integer):
+            raise ValueError(f"seed must be one number, got {seed!r}: the rows share one VAE.")
+        options = dict(options or {})
+        mask = options.pop("reset_mask", None)
+        if mask is not None and (np.shape(mask) != (self.num_envs,) or not np.all(mask)):
+            raise ValueError(f"reset_mask must be true for all {self.num_envs} rows, got {mask!r}: they end together.")
+        observations, info = self.env.reset(seed=None if seed is None else int(seed), options=options)
+        self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
+        self._reset_is_due = self.closed = False
+        return observations, self._infos(info)
+
+    def step(self, actions: Array) -> tuple[Array, Rewards, Flags, Flags, dict[str, Any]]:
+        """Shift each row's latent, and train the VAE on all of them.
+
+        Args:
+            actions: (B, D) float32 in [-1, 1].
+
+        Returns:
+            (B, D) float32 observations, (B,) float64 rewards, (B,) bool terminations and truncations, infos.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset, and after the end with autoreset disabled.
+            ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1].
+        """
+        if self._reset_is_due:
+            observations, infos = self.reset()
+            return observations, np.zeros(self.num_envs), self._flags(False), self._flags(False), infos
+        observations, rewards, terminated, truncated, info = self.env.step_rows(actions)
+        infos = self._infos(info)
+        ended = terminated or truncated
+        if ended and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            final = np.empty(self.num_envs, dtype=object)
+            final[:] = list(observations)
+            observations, following = self.reset()
+            infos = {"final_obs": final, "final_info": infos, **following}
+            infos |= {"_final_obs": self._flags(True), "_final_info": self._flags(True)}
+        self._reset_is_due = ended and self.autoreset_mode is AutoresetMode.NEXT_STEP
+        return observations, rewards, self._flags(terminated), self._flags(truncated), infos
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Return a picture for each row, (S, S, 3) uint8, decoded now from normal latents, or None without a mode."""
+        if self.render_mode is None:
+            return None
+        return tuple(self.env.draw(self.num_envs).permute(0, 2, 3, 1).contiguous().numpy())
+
+    def close_extras(self, **_: Any) -> None:
+        """Let go of the VAE and its training state; a reset opens again."""
+        self._reset_is_due = False
+        if hasattr(self, "env"):  # Gymnasium 1.1 and 1.2 close what `__init__` has refused to build, too
+            self.env.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copy the running episode, to continue it with `reset`, in this form or in the single one."""
+        return self.env.state_dict()
+
+    def _flags(self, value: bool) -> Flags:
+        return np.full(self.num_envs, value)
+
+    def _infos(self, info: dict[str, Any]) -> dict[str, Any]:
+        infos: dict[str, Any] = {name: np.full(self.num_envs, term) for name, term in info.items()}
+        return infos | {f"_{name}": self._flags(True) for name in info}

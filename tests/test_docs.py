@@ -1,0 +1,89 @@
+import importlib.util
+import inspect
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+def table(heading, manual):
+    """Rows of the table under a heading, as lists of cells."""
+    section = re.search(rf"## {heading}\n(.*?)(?:\n## |\Z)", manual, re.DOTALL).group(1)
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_the_environment_s_page_is_what_its_docstrings_say():
+    pages = load(DOCS / "make_pages.py")
+    assert pages.PAGE.read_text() == pages.page(), "Run python docs/make_pages.py"
+
+
+def test_the_manual_s_table_of_arguments_is_the_signature():
+    parameters = inspect.signature(HandLatentEnv).parameters
+    rows = table("Arguments", inspect.getdoc(HandLatentEnv))
+    assert [row[0].strip("`") for row in rows] == list(parameters)
+    for name, default, *_ in rows:
+        value = parameters[name.strip("`")].default
+        assert default == (f'"{value}"' if isinstance(value, str) else str(value)), name
+
+
+def test_the_manual_s_table_of_rewards_names_them_all():
+    rows = table("Reward", inspect.getdoc(HandLatentEnv))
+    assert [row[0].strip('"') for row in rows] == list(REWARDS)
+
+
+def test_the_tables_of_the_study_are_those_of_its_records():
+    learning, text = load(DOCS.parent / "benchmarks" / "learning_tables.py"), (DOCS / "learning.md").read_text()
+    files = sorted((DOCS / "learning").glob("*.json"))
+    assert {"settings", "study"} <= {path.stem for path in files}
+    for path in files:
+        tables = learning.tables(json.loads(path.read_text()))
+        assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/learning/{path.name}"
+
+
+def test_the_study_s_records_hold_what_was_asked_of_it():
+    records = json.loads((DOCS / "learning" / "study.json").read_text())
+    for n, regime in itertools.product((80, 800), ("frozen", "training")):
+        runs = [r for r in records if (r["run"]["label"], r["run"]["n"], r["run"]["regime"]) == ("chosen", n, regime)]
+        scores = {
+            agent: [r["result"][agent]["counterfactual"] for r in runs if agent in r["result"]]
+            for agent in ("SAC", "random", "gradient 13")
+        }
+        assert {len(values) for values in scores.values()} == {5}
+        assert low(scores["SAC"]) > 0
+        assert low(scores["SAC"]) > -low([-value for value in scores["random"]])  # intervals apart
+
+
+def low(values):
+    """Lower end of the 95 % interval of a mean."""
+    return np.mean(values) - stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+
+
+@pytest.mark.parametrize("env", [HandLatentEnv, HandLatentVectorEnv])
+def test_every_table_of_a_manual_has_as_many_cells_in_each_row_as_in_its_head(env):
+    for block in re.findall(r"(?:^\|.*\n)+", inspect.getdoc(env) + "\n", re.MULTILINE):
+        assert len({line.count(" |") + line.startswith("|") for line in block.splitlines()}) == 1, block
+
+
+def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, tiny_images):
+    named = {key for row in table("Info", inspect.getdoc(HandLatentEnv)) for key in re.findall(r"`(\w+)`", row[0])}
+    env = make_env(reward="anatomy", judge=lambda x: x.mean((1, 2, 3)), validation_images=tiny_images[:4])
+    env.reset(seed=0)
+    assert set(env.step(env.action_space.sample())[4]) == named
