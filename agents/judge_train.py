@@ -21,23 +21,23 @@ class JudgeTrainArgs:
     """Photographs and joints in one file, `.npz`; made if it is not there."""
     make: Make = "parser"
     """'parser' pays rewards, 'reporter' is another make that only reports."""
-    seed: int = 0
+    seed: int = JudgeTraining.seed
     """Of everything."""
-    seconds: float = 300.0
+    seconds: float = JudgeTraining.seconds
     """For training the network."""
-    imitation_seconds: float = 35.0
+    imitation_seconds: float = JudgeTraining.imitation_seconds
     """For each of two small VAEs that imitate generated pictures; 0: none."""
-    drawing_seconds: float = 60.0
+    drawing_seconds: float = JudgeTraining.drawing_seconds
     """Longest wait for synthetic hands before training begins."""
-    drawn: int = 60000
+    drawn: int = JudgeTraining.drawn
     """Synthetic hands to wait for; more are drawn beside training."""
-    capacity: int = 200000
+    capacity: int = JudgeTraining.capacity
     """Most synthetic hands held in memory, 64 KiB each."""
-    batch: int = 512
+    batch: int = JudgeTraining.batch
     """Hands a step."""
-    workers: int = 12
+    workers: int = JudgeTraining.workers
     """Processes that draw; 0: none beside this one."""
-    examples: int = 250
+    examples: int = JudgeTraining.examples
     """Synthetic validation hands of each kind."""
     device: str = "auto"
     """'auto', 'cpu' or 'cuda'."""

@@ -62,7 +62,12 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
         with safe_open(path, framework="pt") as stored:
             calibration = Calibration(**json.loads((stored.metadata() or {})["calibration"]))
         network = build_network(calibration.make)
-        network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=False)
+        found = network.load_state_dict(
+            {name: tensor.float() for name, tensor in load_file(path).items()}, strict=False
+        )
+        missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+        if missing or found.unexpected_keys:
+            raise ValueError(f"{[*missing, *found.unexpected_keys]} are missing or have no place")
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} must hold a judge's weights, but {error}. Train it anew.") from error
     return network.eval().requires_grad_(False), calibration

@@ -82,3 +82,18 @@ def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["new"] is False
     assert main(["judge", copy, *words]) == 2
     assert "--held-out" in capsys.readouterr().err
+
+
+def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp_path):
+    words = ["train", "--data", "synthetic", "--images", "20", "--size", "32", "--epochs", "1", "--agent", "none"]
+    assert main([*words, "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
+    judges = ["--parser", str(weights), "--reporter", str(weights)]
+    grid = tmp_path / "attack.png"
+    assert main(["judge-attack", str(tmp_path / "run"), "--n", "3", "--steps", "1", *judges, "--grid", str(grid)]) == 0
+    out = capsys.readouterr().out
+    assert "samples" in out
+    assert "after 1 steps uphill" in out
+    with Image.open(grid) as picture:
+        assert picture.height > picture.width / 3
+    assert main(["judge-attack", str(tmp_path / "run"), "--rate", "0", *judges]) == 2
+    assert "--rate" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from hand_env.anatomy.training.drawn import Pool
 from hand_env.anatomy.training.hands import Hands, join
 from hand_env.anatomy.training.imitate import Imitator
 from hand_env.anatomy.training.layers import Draw
-from hand_env.anatomy.training.malform import EDITS, shift_digit
+from hand_env.anatomy.training.malform import EDITS, ring, shift_digit, wristband
 from hand_env.anatomy.training.mixes import MIXES
 from hand_env.anatomy.training.part import PARTING, spread
 from hand_env.anatomy.training.style import reframe, restyle, shrink
@@ -21,7 +21,7 @@ from hand_env.anatomy.training.style import reframe, restyle, shrink
 ALL_EDITS = {**EDITS, **PARTING}
 OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "silhouette": 3.0, "averaged": 1.5}
 """How often an edit or a mixture is made, where not once: of additional digits those that are hidden do not count."""
-HARMLESS = {"shift_digit": shift_digit, "spread": spread}
+HARMLESS = {"shift_digit": shift_digit, "spread": spread, "ring": ring, "wristband": wristband}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from hand_env.anatomy.terms import (
     GHOST,
     GROUND,
     NORMAL,
+    PALM,
     SEGMENT_ADDED,
     SEGMENT_MISSING,
     TOO_LONG,
@@ -158,6 +159,24 @@ def shift_digit(hands: Hands, draw: Draw) -> None:
     _mark(hands, cover, FIRST_DIGIT + digit)
 
 
+def ring(hands: Hands, draw: Draw) -> None:
+    """Put a ring on a finger: the hand stays right."""
+    digit = draw.choice(INDEX, LITTLE + 1)
+    axis = axis_of(hands, digit)
+    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    _band(hands, axis, mine, draw.uniform(0.2, 0.55) * axis.length, draw.uniform(0.02, 0.09) * axis.length, draw)
+
+
+def wristband(hands: Hands, draw: Draw) -> None:
+    """Put a watch or a bracelet on the wrist: the hand stays right."""
+    size = hands.images.shape[-1]
+    wrist, knuckle = hands.joints[:, 0] * size, hands.joints[:, 9] * size
+    length = (wrist - knuckle).norm(dim=1).clamp(min=4.0)
+    axis = Axis(wrist, (wrist - knuckle) / length.unsqueeze(1), length, length)
+    skin = hands.regions == PALM
+    _band(hands, axis, skin, draw.uniform(0.0, 0.25) * length, draw.uniform(0.03, 0.16) * length, draw)
+
+
 EDITS: dict[str, Callable[[Hands, Draw], None]] = {
     "erase": erase,
     "fade": fade,
@@ -168,6 +187,20 @@ EDITS: dict[str, Callable[[Hands, Draw], None]] = {
     "add_thumb": add_thumb,
 }
 """What makes a hand wrong; `part.py` adds those that move the hand apart."""
+
+
+def _band(hands: Hands, axis: Axis, where: Tensor, place: Tensor, half: Tensor, draw: Draw) -> None:
+    """Paint a band across an axis, `half` pixels to either side of a place along it."""
+    along, across = axis.place(pixel_grid(hands.images))
+    bow = draw.uniform(-0.25, 0.25).view(-1, 1, 1) * across.square() / axis.breadth.view(-1, 1, 1)
+    cover = (half.view(-1, 1, 1) + 0.5 - (along + bow - place.view(-1, 1, 1)).abs()).clamp(0, 1) * where
+    n = len(hands)
+    tint = torch.rand(n, 3, 1, 1, generator=draw.generator, device=draw.device)
+    grey = draw.uniform(0.05, 0.95).view(-1, 1, 1, 1)
+    pattern = torch.randn(n, 1, 32, 32, generator=draw.generator, device=draw.device)
+    pattern = 0.25 * F.interpolate(pattern, size=hands.images.shape[-2:], mode="bilinear")
+    colour = (grey.lerp(tint, draw.uniform(0, 0.6).square().view(-1, 1, 1, 1)) + pattern).clamp(0, 1)
+    hands.images = hands.images.lerp(colour, soften(cover.unsqueeze(1)))
 
 
 def _scale(hands: Hands, digit: Tensor, first: Tensor, factor: Tensor, draw: Draw) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from hand_env.anatomy.terms import GROUND
 from hand_env.anatomy.training.hands import Hands, nothing_known
 from hand_env.anatomy.training.layers import Draw, pixel_grid, sample
+from hand_env.anatomy.training.style import place
 
 DIFFERENT = 0.05  # mean absolute difference of two pictures that cannot be mixed into a right hand
 
@@ -47,9 +48,19 @@ def silhouette(hands: Hands, others: Hands, draw: Draw) -> Hands:
 
 
 def averaged(hands: Hands, others: Hands, draw: Draw) -> Hands:
-    """Average two hands."""
+    """Average two hands, or a hand and itself a little aside."""
+    n = len(hands)
+    aside = hands.take(torch.arange(n, device=draw.device))
+    turn, size = draw.sign() * draw.uniform(0.05, 0.2), draw.uniform(0.9, 1.1)
+    to = torch.stack([draw.uniform(0.42, 0.58), draw.uniform(0.92, 1.08)], 1)
+    place(aside, size, turn, to, torch.tensor([0.5, 1.0], device=draw.device).expand(n, 2), torch.ones_like(size))
+    itself = draw.chance(0.4).view(-1, 1, 1, 1)
+    second = torch.where(itself, aside.images, others.images)
     weight = draw.uniform(0.3, 0.7).view(-1, 1, 1, 1)
-    return _wrong_if_different(hands, others, hands.images.lerp(others.images, weight))
+    different = (hands.images - second).abs().mean((1, 2, 3)) > DIFFERENT
+    mixed = nothing_known(hands.images.lerp(second, weight))
+    mixed.whole = torch.where(different | itself.flatten(), mixed.whole, torch.full_like(mixed.whole, torch.nan))
+    return mixed
 
 
 def mosaic(hands: Hands, others: Hands, draw: Draw) -> Hands:
@@ -109,10 +120,3 @@ def _no_hand(images: Tensor) -> Hands:
     hands = nothing_known(images)
     hands.hand[:] = 0.0
     return hands
-
-
-def _wrong_if_different(hands: Hands, others: Hands, images: Tensor) -> Hands:
-    different = (hands.images - others.images).abs().mean((1, 2, 3)) > DIFFERENT
-    mixed = nothing_known(images)
-    mixed.whole = torch.where(different, mixed.whole, torch.full_like(mixed.whole, torch.nan))
-    return mixed

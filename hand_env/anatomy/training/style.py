@@ -88,8 +88,8 @@ def restyle(hands: Hands, size: int, draw: Draw, strength: float = 1.0) -> None:
     images = _grounds(hands, draw)
     images = _lights(images, draw, strength)
     images = _colours(images, draw, strength)
-    images = torch.cat([_blurred(part, draw, strength) for part in images.split(GROUP)])
-    images = torch.cat([_coarser(part, size, draw) for part in images.split(GROUP)])
+    images = torch.cat([_blurred(part, draw, strength) for part in torch.split(images, GROUP)])
+    images = torch.cat([_coarser(part, size, draw) for part in torch.split(images, GROUP)])
     noise = torch.randn(images.shape, generator=draw.generator, device=draw.device)
     level = 0.04 * strength * draw.uniform(0, 1).square() * draw.chance(0.5)
     hands.images = (images + noise * level.view(-1, 1, 1, 1)).clamp_(0, 1)
@@ -143,17 +143,19 @@ def _colours(images: Tensor, draw: Draw, strength: float) -> Tensor:
 
 
 def _blurred(images: Tensor, draw: Draw, strength: float) -> Tensor:
-    """Blur a group of pictures, or not."""
+    """Blur a group of pictures, sharpen it, or leave it."""
     chance, level = torch.rand(2, generator=draw.generator, device=draw.device).tolist()
-    if chance > 0.5 or not len(images):
+    if chance > 0.65 or not len(images):
         return images
-    sigma = max(0.2, 1.7 * strength * level) * images.shape[-1] / 64
+    sharpen = chance > 0.5
+    sigma = (0.7 if sharpen else max(0.2, 1.7 * strength * level)) * images.shape[-1] / 64
     reach = max(1, round(2.5 * sigma))
     line = torch.arange(-reach, reach + 1, device=images.device)
     kernel = torch.exp(-0.5 * (line / sigma).square())
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).repeat(3, 1, 1, 1)
-    images = F.conv2d(F.pad(images, (reach, reach, 0, 0), mode="replicate"), kernel, groups=3)
-    return F.conv2d(F.pad(images, (0, 0, reach, reach), mode="replicate"), kernel.transpose(2, 3), groups=3)
+    soft = F.conv2d(F.pad(images, (reach, reach, 0, 0), mode="replicate"), kernel, groups=3)
+    soft = F.conv2d(F.pad(soft, (0, 0, reach, reach), mode="replicate"), kernel.transpose(2, 3), groups=3)
+    return (images + 1.5 * level * (images - soft)).clamp(0, 1) if sharpen else soft
 
 
 def _coarser(images: Tensor, size: int, draw: Draw) -> Tensor:

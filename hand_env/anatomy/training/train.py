@@ -52,9 +52,9 @@ class JudgeTraining:
 
     make: Make = "parser"
     seed: int = 0
-    seconds: float = 300.0
-    imitation_seconds: float = 35.0
-    drawing_seconds: float = 60.0
+    seconds: float = 360.0
+    imitation_seconds: float = 30.0
+    drawing_seconds: float = 30.0
     drawn: int = 60_000
     capacity: int = 200_000
     batch: int = 512
@@ -207,8 +207,8 @@ class Run:
         """Return a batch; several are made at once, since many small edits cost the more the fewer hands each has."""
         if not self._ready:
             made = self.batches.batch(AHEAD * self.settings.batch, self.network.size)
-            rows = torch.arange(len(made), device=made.images.device).split(self.settings.batch)
-            self._ready = [made.take(part) for part in rows]
+            rows = torch.arange(len(made), device=made.images.device)
+            self._ready = [made.take(part) for part in torch.split(rows, self.settings.batch)]
         return self._ready.pop()
 
     def _again(self, hands: Hands) -> Tensor:

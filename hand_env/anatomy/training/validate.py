@@ -20,7 +20,7 @@ from vae.images.synthetic import DEFECTS
 
 SEED = 1_000_003  # of validation drawings: no training run has it
 SIZES = (64, 128)
-REJECTED_REAL, REJECTED_DRAWN = 0.02, 0.012  # shares of right validation hands that the limits may turn away
+REJECTED_REAL, REJECTED_DRAWN = 0.03, 0.012  # shares of right validation hands that the limits may turn away
 REJECTED_BY_PART = 0.004
 
 
