@@ -42,9 +42,7 @@ def check_vae(vae: Any) -> None:
         raise TypeError(f"vae must be a vae.VAE or a function from a seed to one, got {type(vae).__name__}.")
 
 
-def check_action(
-    action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
+def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Refuse an action before anything is done with it.
 
     Args:
@@ -67,7 +65,8 @@ def check_action(
     if wrong.any():
         worst = action.flat[np.argmax(wrong)]
         raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
-    return action.astype(np.float32)
+    checked: NDArray[np.float32] = action.astype(np.float32)
+    return checked
 
 
 def check_rows(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
