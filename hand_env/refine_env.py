@@ -167,8 +167,9 @@ class HandRefineEnv(gym.Env[Array, Array]):
         super().reset(seed=seed)
         state = (options or {}).get("state")
         if state is None:
-            self._first = self._latent = self.draw(self.np_random)
-            self._score, self._left = float(self.score(self._latent[None])[0]), self.steps_per_episode
+            latent = self.draw(self.np_random)
+            self._score, self._left = float(self.score(latent[None])[0]), self.steps_per_episode
+            self._first = self._latent = latent
         else:
             self.np_random.bit_generator.state = state["np_random"]
             self._first, self._latent = np.array(state["first"]), np.array(state["latent"])
