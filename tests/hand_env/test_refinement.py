@@ -1,8 +1,10 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
 import hand_env.refinement
+from agents import NoAction, RandomAction
 from hand_env import LogitScore, best_of, keep_better, refine
 from hand_env.refinement import score_latents
 from vae import StandardNormal, VAEConfig, build_vae
@@ -65,6 +67,15 @@ def test_an_agent_sees_what_it_saw_in_training(vae, latents):
     assert [seen[0, -1] for seen in several.seen] == pytest.approx([1, 2 / 3, 1 / 3])
     assert np.array_equal(several.seen[0][:, :-1], latents.numpy())
     assert (np.abs(several.seen[1] - several.seen[0])[:, :-1] <= 0.5).all()
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_agents_that_learn_nothing_will_do(vae, latents, steps):
+    space = gym.spaces.Box(-1.0, 1.0, (D,), np.float32)
+    refined = refine(NoAction(space), latents, vae, brightness, steps=steps)
+    assert torch.equal(refined.latents, latents)
+    assert not refined.corrected.any()
+    assert refine(RandomAction(space), latents, vae, brightness, steps=steps).corrected.any()
 
 
 def test_what_an_agent_says_is_checked(vae, latents):
