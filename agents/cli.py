@@ -10,14 +10,22 @@ from simple_parsing import ArgumentParser, DashVariant
 
 from agents.draw import GenerateArgs, generate
 from agents.job import Interrupted
+from agents.judge import JudgeArgs, judge
+from agents.judge_attack import JudgeAttackArgs, judge_attack
+from agents.judge_report import JudgeReportArgs, judge_report
+from agents.judge_train import JudgeTrainArgs, judge_train
 from agents.main_job import train
 from agents.synth import SynthArgs, synth
 from agents.train_args import TrainArgs
 
-COMMANDS: dict[str, tuple[type, Callable[[Any], Path]]] = {
+COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),
     "generate": (GenerateArgs, generate),
     "synth": (SynthArgs, synth),
+    "judge": (JudgeArgs, judge),
+    "judge-report": (JudgeReportArgs, judge_report),
+    "judge-attack": (JudgeAttackArgs, judge_attack),
+    "judge-train": (JudgeTrainArgs, judge_train),
 }
 
 

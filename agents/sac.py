@@ -1,4 +1,4 @@
-"""Stock Stable-Baselines3 SAC on HandLatent-v0: settings that fit it, and a state that resumes exactly."""
+"""Stock Stable-Baselines3 SAC on the environments: settings that fit them, and a state that resumes exactly."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
 from agents.vec_env import GymnasiumVecEnv
+from hand_env import HandRefineEnv, HandRefineVectorEnv
 
 REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them are 230 GB at B = 64
 SETTINGS: dict[str, Any] = {
@@ -32,6 +33,13 @@ ROW_SETTINGS: dict[
     "ent_coef": "auto_0.01",
     "gamma": 0.0,
 }
+REFINE_ROW_SETTINGS: dict[str, Any] = {  # for HandRefine-v0's vector form; a trial had 256 rows and layers of 1,024
+    "learning_starts": 100,
+    "train_freq": 1,
+    "gradient_steps": 48,
+    "batch_size": 1024,
+}
+REFINE_ENT_COEF = "auto_0.005"
 ENTROPY_BONUS = (
     0.1  # reward a step that full entropy is worth at the start: with B D dimensions it would drown the rest
 )
@@ -48,17 +56,18 @@ def make_sac(
     """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
 
     Args:
-        env: A HandLatent environment, single or vector form; the latter must not reset at the next step, but at the
-            same: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
+        env: A HandLatent or a HandRefine environment, single or vector form; the latter must not reset at the next
+            step, but at the same: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
         seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
         device: Of the agent's networks.
         policy: SAC's; `RowPolicy` treats the rows of the single form alike.
-        settings: Any of SAC's own arguments, in place of `SETTINGS`, or of `ROW_SETTINGS` for the vector form.
+        settings: Any of SAC's own arguments, in place of `SETTINGS`, of `ROW_SETTINGS` for the vector form, or of
+            `REFINE_ROW_SETTINGS` for HandRefine's, where larger networks pay:
+            `policy_kwargs={"net_arch": [1024, 1024]}`. HandRefine's gamma is 0 where an episode is one step.
 
     Returns:
         SAC with twin critics and automatic entropy, untrained.
     """
-    rows = isinstance(env, gym.vector.VectorEnv)
     wrapped = VecMonitor(GymnasiumVecEnv(env)) if isinstance(env, gym.vector.VectorEnv) else env
     shape = wrapped.action_space.shape  # a row's, in the vector form
     assert shape is not None, "a Box has a shape"
@@ -66,7 +75,7 @@ def make_sac(
     fitted = {
         "buffer_size": min(max(REPLAY_BYTES // (3 * 4 * dimensions), 100), 1_000_000),
         "ent_coef": f"auto_{ENTROPY_BONUS / dimensions}",
-        **(ROW_SETTINGS if rows else SETTINGS),
+        **_fitting(env),
         **settings,
     }
     return SAC(policy, wrapped, seed=seed, device=device, **fitted)
@@ -144,6 +153,15 @@ def build_policy(
     policy.load_state_dict(weights)
     policy.set_training_mode(False)
     return policy
+
+
+def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> dict[str, Any]:
+    rows, base = isinstance(env, gym.vector.VectorEnv), env.unwrapped
+    single = base.env if isinstance(base, HandRefineVectorEnv) else base
+    if not isinstance(single, HandRefineEnv):
+        return ROW_SETTINGS if rows else SETTINGS
+    gamma = {"gamma": 0.0} if single.steps_per_episode == 1 else {}  # nothing follows the only step
+    return {**(REFINE_ROW_SETTINGS if rows else SETTINGS), "ent_coef": REFINE_ENT_COEF, **gamma}
 
 
 def _buffer(model: SAC) -> ReplayBuffer:

@@ -4,6 +4,9 @@ import gymnasium as gym
 
 from hand_env.latent_env import HandLatentEnv
 from hand_env.latent_vector_env import HandLatentVectorEnv
+from hand_env.refine_env import HandRefineEnv
+from hand_env.refine_vector_env import HandRefineVectorEnv
+from hand_env.refinement import LogitScore, Refined, best_of, keep_better, refine
 from hand_env.rendering import image_grid
 from hand_env.rewards import REWARDS, Reward, Visit
 
@@ -12,5 +15,24 @@ gym.register(
     entry_point="hand_env.latent_env:HandLatentEnv",
     vector_entry_point="hand_env.latent_vector_env:HandLatentVectorEnv",
 )
+gym.register(
+    id="HandRefine-v0",
+    entry_point="hand_env.refine_env:HandRefineEnv",
+    vector_entry_point="hand_env.refine_vector_env:HandRefineVectorEnv",
+)
 
-__all__ = ["REWARDS", "HandLatentEnv", "HandLatentVectorEnv", "Reward", "Visit", "image_grid"]
+__all__ = [
+    "REWARDS",
+    "HandLatentEnv",
+    "HandLatentVectorEnv",
+    "HandRefineEnv",
+    "HandRefineVectorEnv",
+    "LogitScore",
+    "Refined",
+    "Reward",
+    "Visit",
+    "best_of",
+    "image_grid",
+    "keep_better",
+    "refine",
+]

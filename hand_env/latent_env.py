@@ -1,7 +1,6 @@
 """HandLatent-v0: the training of a variational autoencoder as an environment."""
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from hand_env.checks import check_above_zero, check_action, check_render_mode, check_vae
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
 from hand_env.scoring import Judge, Scorer
@@ -154,16 +154,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
         Raises:
             ValueError: If an argument is out of its range.
         """
-        _check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
+        check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
+        check_render_mode(render_mode)
         self.device = resolve_device(device)
         if images is None:
             images = generate(n_images, size, seed=0).images
         self.images = torch.as_tensor(images)
         _check_layout(self.images)
-        if vae is not None and (not callable(vae) or (isinstance(vae, nn.Module) and not isinstance(vae, VAE))):
-            raise TypeError(f"vae must be a vae.VAE or a function from a seed to one, got {type(vae).__name__}.")
+        if vae is not None:
+            check_vae(vae)
         size = int(self.images.shape[-1])
         self._make_vae = vae if vae is not None else partial(build_vae, VAEConfig(size, latent_dim, width))
         first = self.build_vae(seed=0)
@@ -305,15 +304,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         return self.trainer.encode().cpu().numpy().copy()
 
     def _shift(self, action: Array) -> Tensor:
-        action = np.asarray(action)
-        if action.shape != self._shape:
-            raise ValueError(
-                f"action must have shape {self._shape}, got {action.shape}. Sample one from env.action_space."
-            )
-        if not (np.abs(action) <= 1).all():  # False for NaN too
-            worst = action.flat[np.argmax(~(np.abs(action) <= 1))]
-            raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
-        return torch.from_numpy(action.astype(np.float32)).to(self.device) * self.delta_scale
+        return torch.from_numpy(check_action(action, self._shape)).to(self.device) * self.delta_scale
 
 
 def _check_layout(images: Tensor) -> None:
@@ -322,9 +313,3 @@ def _check_layout(images: Tensor) -> None:
         raise ValueError(
             f"images must have the shape (image, 3, S, S), got {shape}. Where the channels come last, permute them."
         )
-
-
-def _check_above_zero(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be a number above 0, got {value!r}.")

@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from hand_env.checks import resolve_autoreset_mode
 from hand_env.latent_env import Array, HandLatentEnv, Rewards
 
 Flags = NDArray[np.bool_]
@@ -66,10 +67,7 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         """
         if "batch_size" in settings:
             raise ValueError(f"batch_size must be left out: the batch is num_envs={num_envs!r} rows.")
-        names = [mode.value for mode in AutoresetMode]
-        if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in names:
-            raise ValueError(f"autoreset_mode must be one of {names}, got {autoreset_mode!r}.")
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
         self.env = HandLatentEnv(batch_size=num_envs, **settings)
         self.num_envs, self.render_mode = num_envs, self.env.render_mode
         self.metadata = {**HandLatentEnv.metadata, "autoreset_mode": self.autoreset_mode}

@@ -7,11 +7,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hand_env.checks import check_rows
 from hand_env.rewards import Array, Reward, Visit
 from vae.evaluation import Losses
 from vae.training import Trainer
 
 Judge = Callable[[Tensor], Any]
+
+
+def judge_pictures(judge: Judge, pictures: Tensor) -> Array:
+    """Ask a judge.
+
+    Args:
+        judge: See `HandLatentEnv`.
+        pictures: (batch, 3, S, S) float32 in [0, 1].
+
+    Returns:
+        (batch,) float64 scores.
+
+    Raises:
+        ValueError: If the judge does not give one finite number for each picture.
+    """
+    scores = judge(pictures)
+    scores = scores.detach().cpu().numpy() if isinstance(scores, Tensor) else scores
+    return check_rows("judge", scores, (len(pictures),))
 
 
 class Scorer:
@@ -78,7 +97,7 @@ class Scorer:
             terms["validation_change_nats"] = np.full_like(loss, visit.validation_change)
         if not all(np.isfinite(term).all() for term in terms.values()):
             return np.zeros_like(loss), terms  # the environment ends the episode
-        return _checked("reward", self.reward(visit), loss.shape), terms
+        return check_rows("reward", self.reward(visit), loss.shape), terms
 
     def state_dict(self) -> dict[str, Any]:
         """Copy what is remembered."""
@@ -94,9 +113,7 @@ class Scorer:
         pictures = torch.cat([losses.decoded, losses.without.decoded]).clamp(0, 1)
         if not pictures.isfinite().all():
             return np.full(len(losses.index), np.nan)  # the VAE diverged: nothing to judge
-        scores = self.judge(pictures)
-        scores = scores.detach().cpu().numpy() if isinstance(scores, Tensor) else scores
-        shifted, unshifted = _checked("judge", scores, (len(pictures),)).reshape(2, -1)
+        shifted, unshifted = judge_pictures(self.judge, pictures).reshape(2, -1)
         return shifted - unshifted
 
     def _validation_change(self) -> float | None:
@@ -115,10 +132,3 @@ class Scorer:
 def _numbers(values: Tensor) -> Array:
     numbers: Array = values.double().cpu().numpy()
     return numbers
-
-
-def _checked(name: str, values: Any, shape: tuple[int, ...]) -> Array:
-    rows: Array = np.asarray(values, np.float64)
-    if rows.shape != shape or not np.isfinite(rows).all():
-        raise ValueError(f"{name} must give finite numbers of shape {shape}, one for each row, got {values!r}.")
-    return rows

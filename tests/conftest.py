@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from hand_env import HandLatentEnv
+from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv
+from vae import VAEConfig, build_vae
 
 
 @pytest.fixture
@@ -16,5 +17,31 @@ def make_env(tiny_images):
         return HandLatentEnv(
             **{"images": tiny_images, "latent_dim": 6, "batch_size": 4, "epochs_per_episode": 3, **settings}
         )
+
+    return make
+
+
+def brightness(pictures: torch.Tensor) -> torch.Tensor:
+    """A judge with no weights: from (n, 3, S, S) to (n,) in [0, 1]."""
+    return pictures.mean((1, 2, 3))
+
+
+@pytest.fixture
+def make_refine():
+    """HandRefine-v0 on a small VAE with fresh weights, judged by brightness."""
+
+    def make(**settings):
+        return HandRefineEnv(**{"vae": build_vae(VAEConfig(32, 6), seed=1), "judge": brightness, **settings})
+
+    return make
+
+
+@pytest.fixture
+def make_refine_rows():
+    """The same, `num_envs` side by side."""
+
+    def make(num_envs=4, **settings):
+        vae = build_vae(VAEConfig(32, 6), seed=1)
+        return HandRefineVectorEnv(num_envs, **{"vae": vae, "judge": brightness, **settings})
 
     return make

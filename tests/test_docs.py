@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv
+from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -30,14 +30,16 @@ def table(heading, manual):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-def test_the_environment_s_page_is_what_its_docstrings_say():
+@pytest.mark.parametrize("name", ["HandLatent-v0", "HandRefine-v0"])
+def test_an_environment_s_page_is_what_its_docstrings_say(name):
     pages = load(DOCS / "make_pages.py")
-    assert pages.PAGE.read_text() == pages.page(), "Run python docs/make_pages.py"
+    assert pages.path(name).read_text() == pages.page(name), "Run python docs/make_pages.py"
 
 
-def test_the_manual_s_table_of_arguments_is_the_signature():
-    parameters = inspect.signature(HandLatentEnv).parameters
-    rows = table("Arguments", inspect.getdoc(HandLatentEnv))
+@pytest.mark.parametrize("env", [HandLatentEnv, HandRefineEnv])
+def test_the_manual_s_table_of_arguments_is_the_signature(env):
+    parameters = inspect.signature(env).parameters
+    rows = table("Arguments", inspect.getdoc(env))
     assert [row[0].strip("`") for row in rows] == list(parameters)
     for name, default, *_ in rows:
         value = parameters[name.strip("`")].default
@@ -76,14 +78,20 @@ def low(values):
     return np.mean(values) - stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
 
 
-@pytest.mark.parametrize("env", [HandLatentEnv, HandLatentVectorEnv])
+@pytest.mark.parametrize("env", [HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv])
 def test_every_table_of_a_manual_has_as_many_cells_in_each_row_as_in_its_head(env):
     for block in re.findall(r"(?:^\|.*\n)+", inspect.getdoc(env) + "\n", re.MULTILINE):
         assert len({line.count(" |") + line.startswith("|") for line in block.splitlines()}) == 1, block
 
 
-def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, tiny_images):
-    named = {key for row in table("Info", inspect.getdoc(HandLatentEnv)) for key in re.findall(r"`(\w+)`", row[0])}
+def named_infos(env):
+    return {key for row in table("Info", inspect.getdoc(env)) for key in re.findall(r"`(\w+)`", row[0])}
+
+
+def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, make_refine, tiny_images):
     env = make_env(reward="anatomy", judge=lambda x: x.mean((1, 2, 3)), validation_images=tiny_images[:4])
     env.reset(seed=0)
-    assert set(env.step(env.action_space.sample())[4]) == named
+    assert set(env.step(env.action_space.sample())[4]) == named_infos(HandLatentEnv)
+    env = make_refine()
+    env.reset(seed=0)
+    assert set(env.step(env.action_space.sample())[4]) == named_infos(HandRefineEnv)

@@ -76,6 +76,14 @@ def test_07_the_paper_trains_at_each_number_of_images():
     assert np.isfinite(list(returns.values())).all()
 
 
+def test_08_refine_raises_the_score_and_writes_a_picture(tmp_path):
+    scores = load("08_refine").main(
+        n_images=40, epochs=2, steps=4, judge=lambda x: x.mean((1, 2, 3)), path=tmp_path / "refined.png"
+    )
+    assert scores["after"] > scores["before"]
+    assert np.asarray(Image.open(tmp_path / "refined.png")).shape == (2 * 34 + 2, 12 * 34 + 2, 3)
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_is_short_and_says_how_to_run_it(path):
     text = path.read_text(encoding="utf-8")

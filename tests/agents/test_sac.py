@@ -132,3 +132,21 @@ def test_make_sac_takes_the_row_policy(make_env):
     model = make_sac(make_env(), seed=0, policy=RowPolicy, learning_starts=4, batch_size=8)
     model.learn(8)
     assert isinstance(model.policy, RowPolicy)
+
+
+def test_sac_resumes_bit_for_bit_on_rows_of_corrections_too(make_refine_rows, tmp_path):
+    def make():
+        env = make_refine_rows(steps_per_episode=2, autoreset_mode="SameStep")
+        return env, make_sac(env, seed=0, **TINY)
+
+    env, whole = make()
+    whole.learn(12)  # three steps of four rows: amid an episode
+    path = save_checkpoint(tmp_path, 12, {"agent": sac_state(whole), "env": env.state_dict()})
+    whole.learn(16, reset_num_timesteps=False)
+    _, resumed = make()
+    state = load_checkpoint(path)
+    restore_sac(resumed, state["agent"], state["env"])
+    resumed.learn(16, reset_num_timesteps=False)
+    pairs = zip(whole.policy.state_dict().values(), resumed.policy.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert np.array_equal(whole.replay_buffer.rewards, resumed.replay_buffer.rewards)

@@ -1,0 +1,257 @@
+"""Judge pictures of hands: the networks' answers, measures, and the rules on top of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hand_env.anatomy import measures
+from hand_env.anatomy.margins import margins as raw_margins
+from hand_env.anatomy.network import Network, Parse
+from hand_env.anatomy.result import Digit, Judgement
+from hand_env.anatomy.terms import (
+    ABSENT,
+    CRITERIA,
+    DIGITS,
+    EXTRA_FINGER,
+    EXTRA_THUMB,
+    FUSED,
+    GHOST,
+    NO_EXTRA,
+    NORMAL,
+    SEGMENT_ADDED,
+    SEGMENT_MISSING,
+    STATES,
+    TOO_LONG,
+    TOO_SHORT,
+)
+from hand_env.anatomy.weights import Calibration, load_network, packaged_weights
+
+SMALLEST = 32  # pixels a side
+CHUNK = {"cpu": 64, "cuda": 1024}  # pictures at a time
+UPRIGHT = 45.0  # degrees
+STEEPNESS = 0.7  # of the score over the logit
+
+
+@dataclass
+class Findings:
+    """What is found in n pictures, as tensors on their device.
+
+    Attributes:
+        parse: The network's answers.
+        margins: By name of a limit, (n,) logits over it: below 0 is a failure.
+        states: (n, 5) int64, `STATES` by number, after the limits.
+        extra: (n,) int64, `EXTRAS` by number, after the limits.
+        holds: (n, 11) bool, `CRITERIA` in order.
+        tone: (n,), degrees.
+        up: (n,), degrees clockwise from straight up.
+        sharpness: (n,), relative to real photographs.
+        score: (n,), [0, 1].
+    """
+
+    parse: Parse
+    margins: dict[str, Tensor]
+    states: Tensor
+    extra: Tensor
+    holds: Tensor
+    tone: Tensor
+    up: Tensor
+    sharpness: Tensor
+    score: Tensor
+
+
+class Judge:
+    """Own a network and its limits."""
+
+    def __init__(self, network: Network, calibration: Calibration, device: str | torch.device = "cpu") -> None:
+        """Move the network to a device; pictures may come from any."""
+        self.network = network.to(device).eval()
+        self.calibration, self.device = calibration, torch.device(device)
+
+    @classmethod
+    def load(cls, weights: Path | str | None = None, *, make: str = "parser", device: str = "cpu") -> Judge:
+        """Load a judge.
+
+        Args:
+            weights: A file that `handlatent judge-train` wrote; by default the package's own.
+            make: Of the package's own: "parser" pays rewards, "reporter" only reports.
+            device: "cpu", "cuda" or "cuda:N".
+        """
+        return cls(*load_network(Path(weights) if weights else packaged_weights(make)), device)
+
+    @torch.no_grad()
+    def judge(self, images: Tensor) -> list[Judgement]:
+        """Judge pictures; see `hand_env.anatomy.judge`."""
+        check_images(images)
+        chunks = torch.split(images, CHUNK.get(self.device.type, 64))
+        return [judgement for chunk in chunks for judgement in _judgements(self.find(chunk), images.shape[-1])]
+
+    @torch.no_grad()
+    def score(self, images: Tensor) -> Tensor:
+        """Return the scores alone, (n,) float32 in [0, 1] on the pictures' device; see `judge`."""
+        check_images(images)
+        chunks = torch.split(images, CHUNK.get(self.device.type, 64))
+        return torch.cat([self.find(chunk).score for chunk in chunks]).to(images.device)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Return unit vectors, (n, 128) float32 on the CPU: like hands lie close."""
+        check_images(images)
+        return torch.cat([self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, 64)])
+
+    def find(self, images: Tensor) -> Findings:
+        """Find all there is to find in (n, 3, S, S) float pictures in [0, 1]; differentiable."""
+        images = images.to(self.device, torch.float32)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            parse = self.network(_resized(images, self.network.size))
+        margins = {name: value - self.calibration.limits[name] for name, value in raw_margins(parse).items()}
+        states, extra = _decided(parse, margins)
+        colour = measures.skin_colour(images, parse.regions)
+        tone, hue = measures.typology_angle(colour), measures.hue_angle(colour)
+        up = torch.rad2deg(torch.atan2(parse.up[:, 0], -parse.up[:, 1]))
+        median, limit = _usual_sharpness(images.shape[-1], self.calibration)
+        steep = measures.sharpness(images)
+        strange = _beyond(tone, self.calibration.tone) + _beyond(hue, self.calibration.hue)
+        quality = torch.stack([strange <= 0, up.abs() <= UPRIGHT, steep >= limit], 1)
+        holds = torch.cat([_anatomy(states, extra, margins), quality], 1)
+        score = _score(margins, strange, up, steep / limit)
+        return Findings(parse, margins, states, extra, holds, tone, up, steep / median, score)
+
+
+@lru_cache(maxsize=4)
+def default_judge(make: str = "parser", device: str = "cpu") -> Judge:
+    """Load the package's own judge once."""
+    return Judge.load(make=make, device=device)
+
+
+def check_images(images: Any) -> None:
+    """Refuse what is no batch of pictures.
+
+    Raises:
+        TypeError: If it is no floating-point tensor.
+        ValueError: If its shape or its range is wrong, or it holds NaN.
+    """
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        kind = f"{images.dtype} tensor" if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(f"images must be a floating-point tensor, got {kind!r}. Use vae.images.to_float for bytes.")
+    n, *rest = images.shape if images.dim() else (0,)
+    if images.dim() != 4 or rest[0] != 3 or rest[1] != rest[2] or rest[1] < SMALLEST or not n:
+        raise ValueError(
+            f"images must have shape (n, 3, S, S) with n >= 1 and S >= {SMALLEST}, got {tuple(images.shape)}. "
+            "Pad pictures to squares; enlarge smaller ones."
+        )
+    low, high = (float(x) for x in torch.aminmax(images))
+    if math.isnan(low) or math.isnan(high):
+        raise ValueError("images must not hold NaN. Look for where they became so before they are judged.")
+    if low < 0 or high > 1:
+        raise ValueError(f"images must lie in [0, 1], got values from {low!r} to {high!r}. Clamp or divide by 255.")
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    if images.shape[-1] == size:
+        return images
+    shrink = images.shape[-1] > size
+    return F.interpolate(images, size=(size, size), mode="bilinear", antialias=shrink)
+
+
+def _decided(parse: Parse, margins: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Name what is the matter: of the worst digit where a limit is passed, of all that look wrong if the whole does."""
+    likely = parse.states.argmax(-1)
+    worst = F.one_hot(parse.states.softmax(-1)[..., NORMAL].argmin(1), len(DIGITS)).bool()
+    forced = torch.where(worst, parse.states[..., NORMAL + 1 :].argmax(-1) + NORMAL + 1, likely)
+    as_a_whole = margins["whole"] < 0
+    states = torch.where(as_a_whole.unsqueeze(1), likely, torch.zeros_like(likely))
+    states = torch.where((margins["states"] < 0).unsqueeze(1), forced, states)
+    more = parse.extra[:, NO_EXTRA + 1 :].argmax(-1) + NO_EXTRA + 1
+    extra = torch.where(as_a_whole, parse.extra.argmax(-1), torch.zeros_like(more))
+    return states, torch.where(margins["extra"] < 0, more, extra)
+
+
+def _anatomy(states: Tensor, extra: Tensor, margins: dict[str, Tensor]) -> Tensor:
+    """Return (n, 8) bool, the anatomical criteria in order."""
+    fused = states == FUSED
+    fingers = (states[:, 1:] == ABSENT).any(1) | (extra == EXTRA_FINGER) | fused.any(1)
+    thumb = (states[:, 0] == ABSENT) | (extra == EXTRA_THUMB)
+    segments = ((states == SEGMENT_MISSING) | (states == SEGMENT_ADDED)).any(1)
+    proportions = ((states == TOO_LONG) | (states == TOO_SHORT)).any(1)
+    ghosts = (states == GHOST).any(1) | (extra > EXTRA_THUMB)
+    wrong = [margins["hand"] < 0, fingers, thumb, segments, proportions, fused.any(1), ghosts, margins["whole"] < 0]
+    return ~torch.stack(wrong, 1)
+
+
+def _usual_sharpness(size: int, calibration: Calibration) -> tuple[float, float]:
+    """Interpolate median and limit of real photographs between the sizes they were measured at."""
+    known = calibration.sharpness
+    size = min(size, measures.LARGEST)
+    for (low, *first), (high, *second) in pairwise(known):
+        if size <= high:
+            share = min(1.0, max(0.0, (size - low) / (high - low)))
+            return tuple(a + share * (b - a) for a, b in zip(first, second, strict=True))  # type: ignore[return-value]  # two
+    return known[-1][1], known[-1][2]
+
+
+def _beyond(values: Tensor, limits: tuple[float, float]) -> Tensor:
+    return (limits[0] - values).clamp(min=0) + (values - limits[1]).clamp(min=0)
+
+
+def _score(margins: dict[str, Tensor], strange: Tensor, up: Tensor, sharp: Tensor) -> Tensor:
+    parts = [0.5 * margins[name].clamp(max=0) for name in ("hand", "states", "extra")]
+    anatomy = torch.sigmoid(STEEPNESS * (margins["whole"] + torch.stack(parts).sum(0)))
+    tone = torch.exp(-strange / 15)
+    upright = torch.sigmoid((torch.cos(torch.deg2rad(up)) - math.cos(math.radians(UPRIGHT))) * 8 + 2)
+    return anatomy * tone * upright * sharp.clamp(0, 1).square()
+
+
+def _judgements(found: Findings, size: int) -> list[Judgement]:
+    """Write findings out, picture by picture."""
+    columns = (found.states, found.extra, found.holds, found.tone, found.up, found.sharpness, found.score)
+    rows = zip(*(column.tolist() for column in columns), (found.parse.joints * size).tolist(), strict=True)
+    return [_judgement(*row) for row in rows]
+
+
+def _judgement(
+    states: list[int],
+    extra: int,
+    holds: list[bool],
+    tone: float,
+    up: float,
+    sharp: float,
+    score: float,
+    joints: list[list[float]],
+) -> Judgement:
+    digits = tuple(_digit(number, state, joints) for number, state in enumerate(states))
+    fused = states.count(FUSED)
+    fingers = sum(state != ABSENT for state in states[1:]) - max(0, fused - 1) + (extra == EXTRA_FINGER)
+    return Judgement(
+        palm=holds[0],
+        fingers=fingers,
+        thumbs=int(states[0] != ABSENT) + int(extra == EXTRA_THUMB),
+        unplaced=int(extra != NO_EXTRA),
+        digits=digits,
+        wrist=(joints[0][0], joints[0][1]),
+        tone_degrees=tone,
+        tone_human=holds[8],
+        up_degrees=up,
+        up_right=holds[9],
+        sharpness=sharp,
+        sharp=holds[10],
+        score=score,
+        failures=tuple(name for name, held in zip(CRITERIA, holds, strict=True) if not held),
+        anatomical=all(holds[:8]),
+        correct=all(holds),
+    )
+
+
+def _digit(number: int, state: int, joints: list[list[float]]) -> Digit:
+    usual = 2 if number == 0 else 3
+    segments = {ABSENT: 0, SEGMENT_MISSING: usual - 1, SEGMENT_ADDED: usual + 1}.get(state, usual)
+    places = tuple((x, y) for x, y in joints[1 + 4 * number : 5 + 4 * number]) if segments else ()
+    return Digit(DIGITS[number], STATES[state], segments, state not in (TOO_LONG, TOO_SHORT), places)

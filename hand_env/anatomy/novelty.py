@@ -1,0 +1,72 @@
+"""Tell copies of training pictures from new hands."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hand_env.anatomy.judge import Judge, check_images
+
+PIXELS = 32  # a side, for the distance by pixels
+SHARE = 0.01  # of held-out people's photographs lie nearer to training than the limit
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """How far n pictures are from training pictures; all on the CPU.
+
+    Attributes:
+        nearest: (n,) int64, the nearest training picture by feature.
+        feature: (n,) float32, the distance to it, 0..2.
+        nearest_by_pixels: (n,) int64.
+        pixels: (n,) float32, root mean square difference to that, mirrored or not, 0..1.
+        feature_limit: Held-out people's photographs hardly ever lie nearer.
+        pixels_limit: The same by pixels.
+        new: (n,) bool: not nearer than the limit, neither by feature nor by pixels.
+    """
+
+    nearest: Tensor
+    feature: Tensor
+    nearest_by_pixels: Tensor
+    pixels: Tensor
+    feature_limit: float
+    pixels_limit: float
+    new: Tensor
+
+
+def judge_novelty(judge: Judge, images: Tensor, training: Tensor, held_out: Tensor) -> Novelty:
+    """Find the training picture nearest to each picture, and compare with how near other people's come.
+
+    Args:
+        judge: Whose feature to use.
+        images: (n, 3, S, S) float in [0, 1].
+        training: (m, 3, S, S) float in [0, 1], what the generator was trained on.
+        held_out: (k, 3, S, S) float in [0, 1], photographs of people not in training.
+
+    Returns:
+        Distances, limits and verdicts.
+
+    Raises:
+        ValueError: If one of them is no batch of pictures.
+    """
+    for pictures in (images, training, held_out):
+        check_images(pictures)
+    base = judge.features(training), _thumbnails(training)
+    here, there = (_nearest(judge.features(x), _thumbnails(x), *base) for x in (images, held_out))
+    limits = [float(torch.quantile(distance, SHARE)) for distance in (there[0], there[2])]
+    new = (here[0] >= limits[0]) & (here[2] >= limits[1])
+    return Novelty(here[1], here[0], here[3], here[2], limits[0], limits[1], new)
+
+
+def _nearest(feature: Tensor, small: Tensor, features: Tensor, smalls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    far, index = torch.cdist(feature, features).min(1)
+    n, side = len(small), PIXELS
+    mirrored = small.view(n, 3, side, side).flip(3).flatten(1)
+    apart = torch.minimum(torch.cdist(small, smalls), torch.cdist(mirrored, smalls)) / small.shape[1] ** 0.5
+    off, place = apart.min(1)
+    return far, index, off, place
+
+
+def _thumbnails(images: Tensor) -> Tensor:
+    return F.interpolate(images.float().cpu(), size=(PIXELS, PIXELS), mode="area").flatten(1)

@@ -1,0 +1,44 @@
+"""Draw what the judge saw on the picture, so that a person can see why."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from hand_env.anatomy.result import Judgement
+from vae.images import to_uint8
+
+SIDE = 320  # pixels, of the drawing
+COLOURS = {"thumb": "#e6194b", "index": "#0072ce", "middle": "#12a14b", "ring": "#f58231", "little": "#b22ab2"}
+CAPTION = 46
+
+
+def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
+    """Draw digits, joints and verdict.
+
+    Args:
+        image: (3, S, S) float in [0, 1].
+        judgement: Of that picture.
+
+    Returns:
+        (366, 320, 3) uint8.
+    """
+    factor = SIDE / image.shape[-1]
+    picture = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
+    pixels = to_uint8(image).permute(1, 2, 0).cpu().numpy()
+    picture.paste(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    canvas = ImageDraw.Draw(picture)
+    wrist = (judgement.wrist[0] * factor, judgement.wrist[1] * factor)
+    for digit in judgement.digits:
+        places = [wrist, *((x * factor, y * factor) for x, y in digit.joints)]
+        colour = COLOURS[digit.name]
+        canvas.line(places[: 1 if not digit.joints else None], fill=colour, width=2 if digit.state == "normal" else 5)
+        for x, y in places[1:]:
+            canvas.ellipse((x - 4, y - 4, x + 4, y + 4), outline=colour, width=2)
+        if digit.state != "normal" and digit.joints:
+            canvas.text(places[-1], digit.state, fill=colour, font_size=13)
+    verdict = "correct" if judgement.correct else "anatomical" if judgement.anatomical else "not anatomical"
+    count = f"{judgement.fingers} fingers, {judgement.thumbs} thumbs, {judgement.unplaced} unplaced"
+    canvas.text((6, SIDE + 4), f"{verdict}, {judgement.score:.2f}: {count}", fill="black", font_size=13)
+    canvas.text((6, SIDE + 24), ", ".join(judgement.failures), fill="#c00000", font_size=13)
+    return np.asarray(picture)

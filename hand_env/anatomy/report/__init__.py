@@ -1,0 +1,7 @@
+"""Measure the judge on what training never saw: people, seeds, and edits made by other code than training's."""
+
+from hand_env.anatomy.report.agreement import Agreement, agreement, climb
+from hand_env.anatomy.report.cases import Case, report_cases
+from hand_env.anatomy.report.table import Row, measure, write_table
+
+__all__ = ["Agreement", "Case", "Row", "agreement", "climb", "measure", "report_cases", "write_table"]

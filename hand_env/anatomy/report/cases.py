@@ -1,0 +1,155 @@
+"""Gather what the judge is measured on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+
+from hand_env.anatomy.report.edits import EDITS, edited
+from hand_env.anatomy.report.outline import find_outline
+from vae.images import load_hands11k, split_by_group
+from vae.images.crop import ground_colour, hand_mask
+from vae.images.resize import resize
+from vae.images.synthetic import DEFECTS, generate
+
+Asked = Literal["anatomical", "correct"]
+SEED = 2_000_003  # of drawings and choices here: neither training nor validation has it
+SPLIT_SEED = 0
+TIMES = 3  # each photograph with a clear outline is edited in each way, at digits drawn anew
+DETAIL = 256  # pixels a side of the photographs that are edited
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Pictures of one kind.
+
+    Attributes:
+        name: For the table.
+        asked: Which verdict is held against the truth.
+        right: The truth, of each picture.
+        wanted: The share of right verdicts that is asked for.
+        base: The case whose right pictures these are ranked against, for the area under the curve; "" if itself.
+        images: (n, 3, S, S) uint8.
+        counts: Whether the digits' number is checked too: four fingers and a thumb.
+    """
+
+    name: str
+    asked: Asked
+    right: tuple[bool, ...]
+    wanted: float
+    base: str
+    images: Tensor
+    counts: bool = False
+
+
+def report_cases(size: int, data: Path | None, n: int = 300) -> Iterator[Case]:
+    """Make the cases, one after another.
+
+    Args:
+        size: Pixels a side, 64 or 128.
+        data: The folder that holds `11k-hands` and `judged-hands`; what is not there is left out.
+        n: Synthetic hands of each kind.
+    """
+    drawn = generate(2 * n, size, seed=SEED, rings=True, sleeves=True)
+    yield Case("synthetic correct", "correct", (True,) * (2 * n), 0.97, "", drawn.images, counts=True)
+    for defect in DEFECTS:
+        wrong = generate(n, size, seed=SEED, defect=defect, rings=True, sleeves=True, first=2 * n).images
+        name = f"synthetic, {defect.replace('_', ' ')}"
+        yield Case(name, "anatomical", (False,) * n, 0.95, "synthetic correct", wrong)
+    if data and (data / "11k-hands" / "HandInfo.csv").is_file():
+        yield from _photographed(size, data / "11k-hands")
+    if data and (data / "judged-hands" / "labels.csv").is_file() and size == 64:
+        yield _judged(data / "judged-hands")
+
+
+def _photographed(size: int, root: Path) -> Iterator[Case]:
+    photographs = load_hands11k(root, DETAIL, irregularities="exclude")
+    chosen = split_by_group(photographs.groups, photographs.all_groups, seed=SPLIT_SEED).test
+    pictures = [photographs.pixels[index].permute(1, 2, 0).numpy() for index in chosen.tolist()]
+    small = [resize(picture, size, size) for picture in pictures]
+    wanted = 0.95 if size >= 128 else 0.93
+    yield Case("photographs", "correct", (True,) * len(small), wanted, "", _stacked(small), counts=True)
+    clear = [(picture, outline) for picture in pictures if (outline := find_outline(picture)) is not None]
+    rng = np.random.default_rng(SEED)
+    for kind in ("none", *EDITS) if clear else ():
+        often = clear * (1 if kind == "none" else TIMES)
+        changed = [edited(picture, outline, kind, rng, size) for picture, outline in often]
+        if kind == "none":
+            name, right = "photographs, framed anew", True
+        else:
+            name, right = f"photographs, {kind}", False
+        base = "photographs, framed anew" if kind != "none" else ""
+        yield Case(name, "anatomical", (right,) * len(changed), 0.95 if right else 0.9, base, _stacked(changed))
+    for name, spoilt in _spoilt(small, rng).items():
+        yield Case(name, "correct", (False,) * len(spoilt), 0.98, "photographs", _stacked(spoilt))
+
+
+def _judged(root: Path) -> Case:
+    with (root / "labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    pictures = [np.asarray(Image.open(root / "images" / row["image"]).convert("RGB")) for row in rows]
+    right = tuple(row["correct"] == "1" for row in rows)
+    return Case("judged hands (balanced accuracy)", "anatomical", right, 0.9, "", _stacked(pictures))
+
+
+def _spoilt(pictures: list[Pixels], rng: np.random.Generator) -> dict[str, list[Pixels]]:
+    """Spoil photographs as a whole."""
+    n = len(pictures)
+    partners = [(index + n // 2) % n for index in range(n)]
+    return {
+        "patches shuffled": [_shuffled(picture, rng) for picture in pictures],
+        "flat silhouettes": [_flat(picture) for picture in pictures],
+        "two photographs averaged": [
+            ((picture.astype(np.uint16) + pictures[other]) // 2).astype(np.uint8)
+            for picture, other in zip(pictures, partners, strict=True)
+        ],
+        "blurred at sigma 3 of 64": [
+            ndimage.gaussian_filter(picture, (3 * len(picture) / 64,) * 2 + (0,), mode="nearest")
+            for picture in pictures
+        ],
+        "green skin": [_tinted(picture, (0.55, 1.0, 0.5)) for picture in pictures],
+        "blue skin": [_tinted(picture, (0.5, 0.6, 1.0)) for picture in pictures],
+        "upside down": [picture[::-1, ::-1].copy() for picture in pictures],
+    }
+
+
+def _shuffled(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    side = len(picture) // 4
+    squares = picture.reshape(4, side, 4, side, 3).transpose(0, 2, 1, 3, 4).reshape(16, side, side, 3)
+    mixed = squares[rng.permutation(16)].reshape(4, 4, side, side, 3)
+    return np.ascontiguousarray(mixed.transpose(0, 2, 1, 3, 4).reshape(picture.shape))
+
+
+def _hand(picture: Pixels) -> NDArray[np.bool_]:
+    pixels = picture.astype(np.float32)
+    return np.asarray(ndimage.binary_fill_holes(hand_mask(pixels, ground_colour(pixels))), dtype=np.bool_)
+
+
+def _flat(picture: Pixels) -> Pixels:
+    hand = _hand(picture)
+    flat = np.full_like(picture, 245)
+    if hand.any():
+        flat[hand] = np.median(picture[hand], axis=0)
+    return flat
+
+
+def _tinted(picture: Pixels, gains: tuple[float, float, float]) -> Pixels:
+    """Give the skin another hue: its grey value times the gains."""
+    grey = picture.astype(np.float64) @ (0.299, 0.587, 0.114)
+    tinted = (1.1 * grey[..., None] * gains).clip(0, 255)
+    return np.where(_hand(picture)[..., None], tinted, picture).astype(np.uint8)
+
+
+def _stacked(pictures: list[Pixels]) -> Tensor:
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()

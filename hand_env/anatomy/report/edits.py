@@ -1,0 +1,216 @@
+"""Edit photographs for the test, placed by the outline, with other tools than training's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+from scipy.spatial import ConvexHull
+
+from hand_env.anatomy.report.outline import Floats, Mask, Outline, OutlineDigit
+from vae.images.resize import resize
+
+Pixels = NDArray[np.uint8]
+Edit = Callable[[Floats, Outline, np.random.Generator], tuple[Floats, Mask]]
+ROOM = 0.45  # of the picture's side, added above and at both sides before an edit
+FRAME = 0.07  # of the hand's size, left free around it after
+
+
+def edited(picture: Pixels, outline: Outline, kind: str, rng: np.random.Generator, size: int) -> Pixels:
+    """Edit a photograph and frame it anew, as `crop_to_hand` would.
+
+    Args:
+        picture: (S, S, 3) uint8, fingers up.
+        outline: Of that picture.
+        kind: Of `EDITS`, or "none", which only frames it anew.
+        rng: Chooses the digit.
+        size: Pixels a side of the result.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    room = round(ROOM * len(picture))
+    padded, moved = _with_room(picture.astype(np.float64), outline, room)
+    result, mask = (padded, moved.mask) if kind == "none" else EDITS[kind](padded, moved, rng)
+    return _framed(result, mask, size)
+
+
+def erase(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Paint ground over a digit."""
+    digit = _any(outline, rng)
+    return _without(picture, outline, digit), outline.mask & ~digit.mask
+
+
+def cross_fade(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Leave half of a digit's colour."""
+    digit = _any(outline, rng)
+    return (picture + _without(picture, outline, digit)) / 2, outline.mask
+
+
+def duplicate(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Turn a copy of a finger about the palm's middle to where there is room, and push it up to the palm, behind it."""
+    fingers = [digit for number, digit in enumerate(outline.digits) if number != outline.thumb]
+    digit = fingers[rng.integers(4)]
+    angles = [d.angle for d in outline.digits]
+    outer = angles[4] + 0.42 if outline.thumb == 0 else angles[0] - 0.42
+    places = [(a + b) / 2 for a, b in pairwise(angles)] + [outer]
+    free = [min(abs(place - angle) for angle in angles) for place in places]
+    turn = (places[int(np.argmax(free))] if rng.random() < 0.5 else outer) - digit.angle
+    cos, sin = np.cos(turn), np.sin(turn)
+    backwards = np.array([[cos, sin], [-sin, cos]])  # x and y of the result to x and y of the source
+    base, tip = (outline.middle + backwards.T @ (point - outline.middle) for point in (digit.base, digit.tip))
+    ahead = (tip - base) / digit.length
+    inwards = _steps_to_hand(outline.mask, base, -ahead) + 0.25 * digit.breadth
+    soft = ndimage.gaussian_filter(_with_root(digit, outline).astype(float), 0.7)
+    copy, cover = _resampled(picture, soft, backwards, outline.middle, -inwards * ahead)
+    cover = cover * (1 - ndimage.gaussian_filter(outline.mask.astype(float), 0.7))
+    laid = picture + cover[..., None] * (copy - picture)
+    return laid, outline.mask | (cover > 0.5)
+
+
+def fuse(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Fill the gap between two neighbouring fingers with skin, from web to tip."""
+    fingers = [digit for number, digit in enumerate(outline.digits) if number != outline.thumb]
+    gaps = [float(np.linalg.norm(a.tip - b.tip)) for a, b in pairwise(fingers)]
+    first = int(np.argsort(gaps)[rng.integers(2)])
+    pair = fingers[first : first + 2]
+    both, breadth = pair[0].mask | pair[1].mask, (pair[0].breadth + pair[1].breadth) / 2
+    roots = _line(pair[0], 0.5), _line(pair[1], 0.5)
+    hull = _rounded(_hull(np.concatenate([_edge(both), *roots]), picture.shape[:2]), 0.45 * breadth) | both
+    inner = ndimage.distance_transform_edt(both) > 0.3 * breadth
+    nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
+    skin = picture[tuple(nearest)]
+    smooth = np.stack([ndimage.gaussian_filter(skin[..., c], breadth / 4) for c in range(3)], -1)
+    between = _hull(np.concatenate(roots), picture.shape[:2])
+    cover = ndimage.gaussian_filter(((hull & ~both) | between).astype(float), 1.0)[..., None]
+    return picture + cover * (smooth - picture), outline.mask | hull
+
+
+def stretch(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Make a digit 1.6 times as long."""
+    return _scaled(picture, outline, _any(outline, rng), 1.6)
+
+
+def shorten(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Make a digit half as long."""
+    return _scaled(picture, outline, _any(outline, rng), 0.5)
+
+
+EDITS: dict[str, Edit] = {
+    "finger erased": erase,
+    "duplicated": duplicate,
+    "fused with its neighbour": fuse,
+    "stretched 1.6 times": stretch,
+    "shortened to half": shorten,
+    "cross-faded to half": cross_fade,
+}
+"""One edit each of a padded picture with its outline; they return the picture and where the hand is."""
+
+
+def _any(outline: Outline, rng: np.random.Generator) -> OutlineDigit:
+    return outline.digits[rng.integers(5)]
+
+
+def _without(picture: Floats, outline: Outline, digit: OutlineDigit) -> Floats:
+    """Paint ground over a digit and the shadow along it."""
+    others = outline.mask & ~digit.mask
+    hole = ndimage.binary_dilation(digit.mask, iterations=5) & ~ndimage.binary_dilation(others, iterations=1)
+    hole |= digit.mask
+    known = ~(hole | ndimage.binary_dilation(outline.mask, iterations=5))
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    ground = picture[tuple(nearest)]
+    ground = np.stack([ndimage.gaussian_filter(ground[..., c], 4.0) for c in range(3)], -1)
+    cover = ndimage.gaussian_filter(hole.astype(float), 1.0)
+    cover = np.where(digit.mask, np.maximum(cover, 0.9 * hole), cover)[..., None]
+    return np.asarray(picture + cover * (ground - picture), dtype=np.float64)
+
+
+def _scaled(picture: Floats, outline: Outline, digit: OutlineDigit, factor: float) -> tuple[Floats, Mask]:
+    """Scale a digit along its axis, from where it leaves the palm."""
+    axis = (digit.tip - digit.base) / digit.length
+    along = np.outer(axis, axis)
+    backwards = np.eye(2) + (1 / factor - 1) * along
+    soft = ndimage.gaussian_filter(_with_root(digit, outline).astype(float), 0.7)
+    copy, cover = _resampled(picture, soft, backwards, digit.base)
+    bare = _without(picture, outline, digit)
+    mask = outline.mask & ~digit.mask | (cover > 0.5)
+    return bare + cover[..., None] * (copy - bare), mask
+
+
+def _with_root(digit: OutlineDigit, outline: Outline) -> Mask:
+    """Return a digit with a little of the palm it stands on, so that no gap opens between them."""
+    around = ndimage.binary_dilation(digit.mask, iterations=5) & outline.mask
+    for other in outline.digits:
+        around &= ~other.mask
+    return np.asarray(digit.mask | around, dtype=np.bool_)
+
+
+def _steps_to_hand(mask: Mask, start: Floats, step: Floats) -> int:
+    """Count the steps from a place until the hand is met, at most as many as the picture is wide."""
+    for count in range(mask.shape[1]):
+        x, y = (start + count * step).astype(int).clip(0, np.array(mask.shape[::-1]) - 1)
+        if mask[y, x]:
+            return count
+    return 0
+
+
+def _resampled(
+    picture: Floats, soft: Floats, backwards: Floats, fixed: Floats, shift: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Take a picture and a soft mask anew through a linear map, (2, 2) on x and y, about a fixed place; then shift."""
+    matrix = backwards[::-1, ::-1]  # on rows and columns
+    centre = fixed[::-1] - 0.5
+    offset = centre - matrix @ (centre + (0 if shift is None else shift[::-1]))
+    channels = [ndimage.affine_transform(picture[..., c], matrix, offset, order=1, mode="nearest") for c in range(3)]
+    return np.stack(channels, -1), ndimage.affine_transform(soft, matrix, offset, order=1)
+
+
+def _hull(points: Floats, size: tuple[int, ...]) -> Mask:
+    """Fill the convex hull of (n, 2) points in a picture of a size."""
+    corners = points[ConvexHull(points).vertices]
+    canvas = Image.new("1", (size[1], size[0]))
+    ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in corners], fill=1)
+    return np.asarray(canvas)
+
+
+def _rounded(mask: Mask, radius: float) -> Mask:
+    """Round the corners of a mask off."""
+    inside = ndimage.distance_transform_edt(mask) > radius
+    return np.asarray(ndimage.distance_transform_edt(~inside) <= radius, dtype=np.bool_)
+
+
+def _edge(mask: Mask) -> Floats:
+    return np.asarray(np.argwhere(mask & ~ndimage.binary_erosion(mask))[:, ::-1], dtype=np.float64)
+
+
+def _line(digit: OutlineDigit, root: float) -> Floats:
+    """Return both ends of a digit's axis: `root` breadths into the palm, and before the round end."""
+    axis = (digit.tip - digit.base) / digit.length
+    return np.stack([digit.base - root * digit.breadth * axis, digit.tip - 0.35 * digit.breadth * axis])
+
+
+def _with_room(picture: Floats, outline: Outline, room: int) -> tuple[Floats, Outline]:
+    around = ((room, 0), (room, room))
+    padded = np.pad(picture, (*around, (0, 0)), mode="edge")
+    shift = np.array([room, room], dtype=float)
+
+    def moved(digit: OutlineDigit) -> OutlineDigit:
+        mask = np.pad(digit.mask, around)
+        return OutlineDigit(mask, digit.base + shift, digit.tip + shift, digit.breadth, digit.angle)
+
+    digits = tuple(moved(digit) for digit in outline.digits)
+    return padded, Outline(np.pad(outline.mask, around), outline.middle + shift, outline.radius, digits, outline.thumb)
+
+
+def _framed(picture: Floats, mask: Mask, size: int) -> Pixels:
+    """Cut out the smallest square that holds the hand with a margin; it ends where the picture ends."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    height, width = len(picture) - rows[0], columns[-1] - columns[0] + 1
+    side = min(round(max(height * (1 + FRAME), width * (1 + 2 * FRAME))), *picture.shape[:2])
+    left = int(np.clip(round((columns[0] + columns[-1] + 1 - side) / 2), 0, picture.shape[1] - side))
+    square = picture[len(picture) - side :, left : left + side]
+    return resize(square.clip(0, 255).round().astype(np.uint8), size, size)

@@ -1,0 +1,98 @@
+"""Sum judgements up: rates with their intervals, what fails, batches of 20."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hand_env.anatomy.result import Judgement
+from hand_env.anatomy.terms import CRITERIA
+
+BATCH, WANTED = 20, 15  # the paper's measure: 15 of a batch of 20 right
+NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of pictures.
+
+    Attributes:
+        count: How many.
+        of: Out of how many, >= 1.
+        share: count / of.
+        low: Lower end of the 95 % Wilson interval.
+        high: Its upper end.
+    """
+
+    count: int
+    of: int
+    share: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Write it as '95.0 % (19 of 20; 76.4 to 99.1)'."""
+        return f"{self.share:.1%} ({self.count} of {self.of}; {100 * self.low:.1f} to {100 * self.high:.1f})"
+
+
+def wilson(count: int, of: int) -> Rate:
+    """Return a share with its 95 % interval.
+
+    Args:
+        count: How many, 0..of.
+        of: Out of how many, >= 1.
+
+    Source: Wilson 1927.
+    """
+    if not 0 <= count <= of or of < 1:
+        raise ValueError(f"count must lie in 0..of and of be at least 1, got {count!r} of {of!r}.")
+    share, z = count / of, NORMAL_95
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    return Rate(count, of, share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Many pictures in a few numbers.
+
+    Attributes:
+        anatomical: Rate of anatomical hands.
+        correct: Rate of correct hands.
+        failures: By criterion, how many pictures fail it; a picture may fail several.
+        batches: Whole batches of 20, in order.
+        good_batches: Of these, those with at least 15 correct.
+        score: Mean score.
+    """
+
+    anatomical: Rate
+    correct: Rate
+    failures: dict[str, int]
+    batches: int
+    good_batches: int
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
+def summarise(judgements: Sequence[Judgement]) -> Summary:
+    """Sum up judgements.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not judgements:
+        raise ValueError("judgements must hold at least one, got none. Judge some pictures first.")
+    n = len(judgements)
+    correct = [judgement.correct for judgement in judgements]
+    batches = [sum(correct[start : start + BATCH]) for start in range(0, n - BATCH + 1, BATCH)]
+    return Summary(
+        anatomical=wilson(sum(judgement.anatomical for judgement in judgements), n),
+        correct=wilson(sum(correct), n),
+        failures={name: sum(name in judgement.failures for judgement in judgements) for name in CRITERIA},
+        batches=len(batches),
+        good_batches=sum(count >= WANTED for count in batches),
+        score=sum(judgement.score for judgement in judgements) / n,
+    )

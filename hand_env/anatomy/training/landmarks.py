@@ -1,0 +1,76 @@
+"""Find the 21 joints of photographs with MediaPipe, once, as labels for training.
+
+MediaPipe is needed here and nowhere else; `pip install "handlatent[landmarks]"` brings it, on Python 3.11 and 3.12. Its
+landmarks on real photographs are good; as a judge of anatomy it is useless.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from vae.images import load_hands11k
+
+SIZE = 256  # pixels a side of the pictures that MediaPipe sees
+BORDER = 0.2  # of the size, added around: its palm detector wants some ground about a hand
+CONFIDENCES = (0.5, 0.2)  # tried in turn
+
+
+def write_landmarks(data: Path, out: Path) -> Path:
+    """Find the joints of every usable photograph of 11k Hands and keep them in one file.
+
+    Args:
+        data: The 11k Hands download.
+        out: The `.npz` to write: `names` (n,) of files, `joints` (n, 21, 2) float32, x then y as shares of the
+            square that `crop_to_hand` cuts out; NaN where no hand was found.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ModuleNotFoundError: If MediaPipe is not installed.
+    """
+    photographs = load_hands11k(data, SIZE)
+    joints = find_joints(photographs.pixels)
+    np.savez(out, names=np.array(photographs.names), joints=joints)
+    return out
+
+
+def find_joints(pixels: Tensor) -> NDArray[np.float32]:
+    """Find the joints of one hand in each picture.
+
+    Args:
+        pixels: (n, 3, S, S) uint8.
+
+    Returns:
+        (n, 21, 2) float32, shares of the side, x before y; NaN where no hand was found.
+    """
+    try:
+        import mediapipe  # an extra: heavy, and without wheels for every Python
+    except ImportError as error:
+        raise ModuleNotFoundError("MediaPipe is missing. Run pip install 'handlatent[landmarks]'.") from error
+    found = np.full((len(pixels), 21, 2), np.nan, np.float32)
+    for confidence in CONFIDENCES:
+        with mediapipe.solutions.hands.Hands(
+            static_image_mode=True, max_num_hands=1, min_detection_confidence=confidence
+        ) as hands:
+            left = np.flatnonzero(np.isnan(found).any((1, 2)))
+            for index in tqdm(left, "Landmarks", disable=None):
+                found[index] = _joints(hands.process(_framed(pixels[index])))
+    return found
+
+
+def _framed(picture: Tensor) -> NDArray[np.uint8]:
+    border = round(BORDER * picture.shape[-1])
+    image = picture.permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge"))
+
+
+def _joints(answer: object) -> NDArray[np.float32]:
+    hands = getattr(answer, "multi_hand_landmarks", None)
+    if not hands:
+        return np.full((21, 2), np.nan, np.float32)
+    shares = np.array([[joint.x, joint.y] for joint in hands[0].landmark], np.float32)
+    return np.asarray(shares * (1 + 2 * BORDER) - BORDER, dtype=np.float32)

@@ -1,0 +1,78 @@
+"""What training minimises: one number from all the answers that are known."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hand_env.anatomy.network import Parse
+from hand_env.anatomy.training.hands import IGNORE, Hands
+
+WEIGHTS = {
+    "regions": 0.7,
+    "joints": 8.0,
+    "states": 1.5,
+    "extra": 1.0,
+    "whole": 3.0,
+    "hand": 0.5,
+    "up": 0.5,
+    "near": 0.1,
+}
+DEFECT_WEIGHT = 4.0  # a digit is far more often normal than not
+TEMPERATURE = 0.1  # of the feature
+
+
+def loss_terms(parse: Parse, hands: Hands) -> dict[str, Tensor]:
+    """Measure how far each answer is from the truth; unknown truths count nothing.
+
+    Args:
+        parse: Of n pictures.
+        hands: The same pictures' labels.
+
+    Returns:
+        A scalar for each of `WEIGHTS` but "near", unweighted.
+    """
+    regions = hands.regions.unsqueeze(1)
+    regions = F.interpolate(regions, size=parse.regions.shape[-2:], mode="nearest-exact")[:, 0].long()
+    weight = torch.ones(parse.states.shape[-1], device=parse.states.device)
+    weight[1:] = DEFECT_WEIGHT
+    known = ~torch.isnan(hands.joints).any(-1) & (hands.joints > 0).all(-1) & (hands.joints < 1).all(-1)
+    away = (parse.joints - torch.nan_to_num(hands.joints)).abs().sum(-1)
+    return {
+        "regions": F.cross_entropy(parse.regions, regions, ignore_index=IGNORE),
+        "joints": (away * known).sum() / known.sum().clamp(min=1),
+        "states": _entropy(parse.states.flatten(0, 1), hands.states.flatten(), weight),
+        "extra": _entropy(parse.extra, hands.extra, None),
+        "whole": _yes_or_no(parse.whole, hands.whole),
+        "hand": _yes_or_no(parse.hand, hands.hand),
+        "up": _direction(parse.up, hands.up),
+    }
+
+
+def nearness(first: Tensor, second: Tensor) -> Tensor:
+    """Measure how well two views of the same hands find one another by their features (InfoNCE).
+
+    Args:
+        first: (n, 128) unit vectors.
+        second: (n, 128), of the same hands in another style.
+    """
+    alike = first @ second.T / TEMPERATURE
+    return F.cross_entropy(alike, torch.arange(len(first), device=first.device))
+
+
+def _entropy(logits: Tensor, truth: Tensor, weight: Tensor | None) -> Tensor:
+    each = F.cross_entropy(logits, truth, weight, ignore_index=-1, reduction="none")
+    return each.sum() / (truth >= 0).sum().clamp(min=1)
+
+
+def _yes_or_no(logits: Tensor, truth: Tensor) -> Tensor:
+    known = ~torch.isnan(truth)
+    each = F.binary_cross_entropy_with_logits(logits, torch.nan_to_num(truth), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
+def _direction(up: Tensor, truth: Tensor) -> Tensor:
+    known = ~torch.isnan(truth).any(1)
+    each = (up - torch.nan_to_num(truth)).square().sum(1)
+    return (each * known).sum() / known.sum().clamp(min=1)

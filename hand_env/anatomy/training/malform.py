@@ -1,0 +1,277 @@
+"""Edit hands digit by digit, on the device: malform them, or move digits a little and leave them right.
+
+Every edit paints anew from the picture itself. A digit is lifted out with its region, may be scaled along its axis
+piece by piece, turned, shifted or mirrored, and is laid down on the picture with or without the digit it came from. The
+harmless edits go the same way, so that traces of the editing tell nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hand_env.anatomy.terms import (
+    ABSENT,
+    EXTRA,
+    EXTRA_FINGER,
+    EXTRA_GHOST,
+    EXTRA_THUMB,
+    FIRST_DIGIT,
+    GHOST,
+    GROUND,
+    NORMAL,
+    PALM,
+    SEGMENT_ADDED,
+    SEGMENT_MISSING,
+    TOO_LONG,
+    TOO_SHORT,
+)
+from hand_env.anatomy.training.hands import IGNORE, Hands
+from hand_env.anatomy.training.layers import (
+    INDEX,
+    LITTLE,
+    THUMB,
+    Axis,
+    Draw,
+    Layer,
+    axis_of,
+    ground_of,
+    lay,
+    lift,
+    pixel_grid,
+    plain,
+    soften,
+)
+
+SEEN = 0.4  # of an additional digit must lie beside the hand, or nobody could tell
+
+
+def erase(hands: Hands, draw: Draw) -> None:
+    """Take a digit away, at times with a short stump left."""
+    digit = draw.choice(0, 5)
+    start = torch.where(draw.chance(0.6), torch.zeros(draw.n, device=draw.device), draw.uniform(0.0, 0.36))
+    start = torch.where(digit == THUMB, start * 0.8, start)
+    _, hands.images = lift(hands, digit, start)
+    _clear(hands, digit, start)
+    _say(hands, digit, ABSENT)
+
+
+def fade(hands: Hands, draw: Draw) -> None:
+    """Make a digit half transparent, at times in two places at once."""
+    digit, layer = draw.choice(0, 5), plain(draw.n, draw.device)
+    layer.opacity = draw.uniform(0.28, 0.68)
+    _, base = lift(hands, digit, draw.uniform(0.0, 0.2) * draw.chance(0.5))
+    twice = draw.chance(0.35)
+    second = plain(draw.n, draw.device)
+    second.turn = draw.sign() * draw.uniform(0.12, 0.3)
+    second.opacity = torch.where(twice, 1 - layer.opacity, torch.zeros_like(layer.turn))
+    laid, _ = lay(hands, base, digit, second)
+    hands.images, _ = lay(hands, laid, digit, layer)
+    _say(hands, digit, GHOST)
+
+
+def resize(hands: Hands, draw: Draw) -> None:
+    """Make a digit too long or too short."""
+    digit, long = draw.choice(0, 5), draw.chance(0.5)
+    factor = torch.where(long, draw.uniform(1.4, 1.85), draw.uniform(0.35, 0.64))
+    first = draw.uniform(0.0, 0.3)
+    _scale(hands, digit, first, factor, draw)
+    _say(hands, digit, torch.where(long, TOO_LONG, TOO_SHORT))
+
+
+def add_segment(hands: Hands, draw: Draw) -> None:
+    """Repeat the middle of a finger."""
+    digit, layer = draw.choice(INDEX, LITTLE), plain(draw.n, draw.device)
+    start, long = draw.uniform(0.42, 0.52), draw.uniform(0.26, 0.36)
+    _, base = lift(hands, digit)
+    layer.cut = (start + long, start + long + 1e-3, start)  # jumps back and goes on
+    hands.images, cover = lay(hands, base, digit, layer)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+    _say(hands, digit, SEGMENT_ADDED, move=False)
+
+
+def drop_segment(hands: Hands, draw: Draw) -> None:
+    """Leave out the middle of a finger."""
+    digit, layer = draw.choice(INDEX, LITTLE), plain(draw.n, draw.device)
+    start, long = draw.uniform(0.3, 0.45), draw.uniform(0.24, 0.34)
+    _, base = lift(hands, digit)
+    layer.cut = (start, start + 1e-3, start + long)
+    hands.images, cover = lay(hands, base, digit, layer)
+    _clear(hands, digit)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+    _say(hands, digit, SEGMENT_MISSING, move=False)
+
+
+def add_finger(hands: Hands, draw: Draw) -> None:
+    """Lay a second copy of a finger beside it, mostly at the outside of the hand; at times half transparent."""
+    digit, layer = draw.choice(INDEX, LITTLE + 1), plain(draw.n, draw.device)
+    outer = torch.where(draw.chance(0.5), INDEX, LITTLE)
+    free = draw.chance(0.6)
+    digit = torch.where(free, outer, digit)
+    axis = axis_of(hands, digit)
+    across = ((hands.joints[:, 17] - hands.joints[:, 5]) * axis.aside).sum(1).sign()
+    side = torch.where(free, torch.where(digit == LITTLE, across, -across), draw.sign())
+    layer.turn = side * draw.uniform(0.1, 0.5)
+    layer.right = side * draw.uniform(0.25, 1.1) * axis.breadth
+    layer.ahead = -draw.uniform(0.0, 0.25) * axis.length
+    layer.broad = draw.uniform(0.75, 1.1)
+    scale = draw.uniform(0.7, 1.0)
+    layer.cut = (torch.zeros_like(scale), scale, torch.ones_like(scale))
+    ghost = draw.chance(0.25)
+    layer.opacity = torch.where(ghost, draw.uniform(0.35, 0.65), torch.ones_like(scale))
+    _over_or_under(hands, digit, layer, draw, torch.where(ghost, EXTRA_GHOST, EXTRA_FINGER))
+
+
+def add_thumb(hands: Hands, draw: Draw) -> None:
+    """Lay a second thumb at the other side of the hand, or beside the first."""
+    digit = draw.choice(THUMB, THUMB + 1)
+    layer, axis, size = plain(draw.n, draw.device), axis_of(hands, digit), hands.images.shape[-1]
+    joints = hands.joints * size
+    up = F.normalize(joints[:, 9] - joints[:, 0], dim=1)
+    mirrored = 2 * (axis.ahead * up).sum(1, keepdim=True) * up - axis.ahead
+    across = joints[:, 17] - joints[:, 5]
+    height = draw.uniform(0.15, 0.6).unsqueeze(1)
+    root = joints[:, 17] + height * (joints[:, 0] - joints[:, 17]) - 0.02 * across
+    away = F.normalize(across - (across * up).sum(1, keepdim=True) * up, dim=1)
+    opposite = draw.chance(0.6)
+    mirrored = F.normalize(mirrored + 0.25 * away, dim=1)
+    target = Axis(root, mirrored, axis.length, axis.breadth)
+    turned = _turn(axis.ahead, draw.sign() * draw.uniform(0.4, 0.9))
+    beside = Axis(axis.root - draw.uniform(0, 0.3).unsqueeze(1) * axis.length.unsqueeze(1) * up, turned, *_size(axis))
+    _choose(target, opposite, beside)
+    layer.broad = torch.where(opposite, -draw.uniform(0.85, 1.1), draw.uniform(0.85, 1.1))
+    images, cover = lay(hands, hands.images, digit, layer, target)
+    _add(hands, images, cover, torch.full_like(digit, EXTRA_THUMB))
+
+
+def shift_digit(hands: Hands, draw: Draw) -> None:
+    """Lift a digit and lay it down a little turned and scaled: the hand stays right."""
+    digit, layer = draw.choice(0, 5), plain(draw.n, draw.device)
+    _, base = lift(hands, digit)
+    layer.turn = draw.uniform(-0.05, 0.05)
+    scale = draw.uniform(0.93, 1.08)
+    layer.cut = (torch.zeros_like(scale), scale, torch.ones_like(scale))
+    hands.images, cover = lay(hands, base, digit, layer)
+    _clear(hands, digit)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+
+
+def ring(hands: Hands, draw: Draw) -> None:
+    """Put a ring on a finger: the hand stays right."""
+    digit = draw.choice(INDEX, LITTLE + 1)
+    axis = axis_of(hands, digit)
+    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    _band(hands, axis, mine, draw.uniform(0.2, 0.55) * axis.length, draw.uniform(0.02, 0.09) * axis.length, draw)
+
+
+def wristband(hands: Hands, draw: Draw) -> None:
+    """Put a watch or a bracelet on the wrist: the hand stays right."""
+    size = hands.images.shape[-1]
+    wrist, knuckle = hands.joints[:, 0] * size, hands.joints[:, 9] * size
+    length = (wrist - knuckle).norm(dim=1).clamp(min=4.0)
+    axis = Axis(wrist, (wrist - knuckle) / length.unsqueeze(1), length, length)
+    skin = hands.regions == PALM
+    _band(hands, axis, skin, draw.uniform(0.0, 0.25) * length, draw.uniform(0.03, 0.16) * length, draw)
+
+
+EDITS: dict[str, Callable[[Hands, Draw], None]] = {
+    "erase": erase,
+    "fade": fade,
+    "resize": resize,
+    "add_segment": add_segment,
+    "drop_segment": drop_segment,
+    "add_finger": add_finger,
+    "add_thumb": add_thumb,
+}
+"""What makes a hand wrong; `part.py` adds those that move the hand apart."""
+
+
+def _band(hands: Hands, axis: Axis, where: Tensor, place: Tensor, half: Tensor, draw: Draw) -> None:
+    """Paint a band across an axis, `half` pixels to either side of a place along it."""
+    along, across = axis.place(pixel_grid(hands.images))
+    bow = draw.uniform(-0.25, 0.25).view(-1, 1, 1) * across.square() / axis.breadth.view(-1, 1, 1)
+    cover = (half.view(-1, 1, 1) + 0.5 - (along + bow - place.view(-1, 1, 1)).abs()).clamp(0, 1) * where
+    n = len(hands)
+    tint = torch.rand(n, 3, 1, 1, generator=draw.generator, device=draw.device)
+    grey = draw.uniform(0.05, 0.95).view(-1, 1, 1, 1)
+    pattern = torch.randn(n, 1, 32, 32, generator=draw.generator, device=draw.device)
+    pattern = 0.25 * F.interpolate(pattern, size=hands.images.shape[-2:], mode="bilinear")
+    colour = (grey.lerp(tint, draw.uniform(0, 0.6).square().view(-1, 1, 1, 1)) + pattern).clamp(0, 1)
+    hands.images = hands.images.lerp(colour, soften(cover.unsqueeze(1)))
+
+
+def _scale(hands: Hands, digit: Tensor, first: Tensor, factor: Tensor, draw: Draw) -> None:
+    """Scale a digit from `first`, a share of its length, to its end."""
+    layer = plain(draw.n, draw.device)
+    _, base = lift(hands, digit)
+    layer.cut = (first, first + (1 - first) * factor, torch.ones_like(factor))
+    slim = draw.chance(0.3)
+    layer.broad = torch.where(slim, factor.clamp(0.75, 1.2), torch.ones_like(factor))
+    hands.images, cover = lay(hands, base, digit, layer)
+    _clear(hands, digit)
+    _mark(hands, cover, FIRST_DIGIT + digit)
+
+
+def _over_or_under(hands: Hands, digit: Tensor, layer: Layer, draw: Draw, extra: Tensor) -> None:
+    """Add a copy over the other digits, or under them."""
+    over, cover = lay(hands, hands.images, digit, layer)
+    blank = ground_of(hands)
+    behind, _ = lay(hands, blank, digit, layer)
+    hand = soften((hands.regions != GROUND).unsqueeze(1).float())
+    under = behind.lerp(hands.images, hand)
+    choice = draw.chance(0.6)
+    images = torch.where(choice.view(-1, 1, 1, 1), over, under)
+    _add(hands, images, cover & (choice.view(-1, 1, 1) | (hands.regions == GROUND)), extra)
+
+
+def _add(hands: Hands, images: Tensor, cover: Tensor, extra: Tensor) -> None:
+    """Take over pictures with one more digit, where enough of it is seen beside the hand."""
+    beside = (cover & (hands.regions == GROUND)).flatten(1).sum(1)
+    seen = (beside > SEEN * cover.flatten(1).sum(1)) & (beside > 40)
+    hands.images = torch.where(seen.view(-1, 1, 1, 1), images, hands.images)
+    _mark(hands, cover & seen.view(-1, 1, 1), torch.full_like(extra, EXTRA))
+    hands.extra = torch.where(seen, extra, hands.extra)
+    hands.whole = torch.where(seen, torch.zeros_like(hands.whole), hands.whole)
+
+
+def _say(hands: Hands, digit: Tensor, state: Tensor | int, move: bool = True) -> None:
+    rows = torch.arange(len(hands), device=digit.device)
+    hands.states[rows, digit] = state if isinstance(state, Tensor) else torch.full_like(digit, state)
+    hands.whole[:] = 0.0
+    first = 2 + 4 * digit
+    for joint in range(3):  # those beyond the digit's first have moved or gone
+        hands.joints[rows, first + joint] = torch.nan
+    assert NORMAL == 0, "the label of what was not touched"
+
+
+def _clear(hands: Hands, digit: Tensor, start: Tensor | None = None) -> None:
+    """Make a digit's region ground; from `start` on, if given, the stump before being unknown."""
+    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    value = torch.full_like(hands.regions, GROUND)
+    if start is not None:
+        axis = axis_of(hands, digit)
+        along, _ = axis.place(pixel_grid(hands.images))
+        stump = along < (start * axis.length + 0.3 * axis.breadth).view(-1, 1, 1)
+        value = torch.where(stump, torch.full_like(value, IGNORE), value)
+    hands.regions = torch.where(mine, value, hands.regions)
+
+
+def _mark(hands: Hands, cover: Tensor, region: Tensor) -> None:
+    hands.regions = torch.where(cover, region.to(torch.uint8).view(-1, 1, 1), hands.regions)
+
+
+def _size(axis: Axis) -> tuple[Tensor, Tensor]:
+    return axis.length, axis.breadth
+
+
+def _choose(target: Axis, keep: Tensor, other: Axis) -> None:
+    target.root = torch.where(keep.unsqueeze(1), target.root, other.root)
+    target.ahead = torch.where(keep.unsqueeze(1), target.ahead, other.ahead)
+
+
+def _turn(vectors: Tensor, angle: Tensor) -> Tensor:
+    aside = torch.stack([-vectors[:, 1], vectors[:, 0]], 1)
+    return torch.cos(angle).unsqueeze(1) * vectors + torch.sin(angle).unsqueeze(1) * aside

@@ -1,0 +1,258 @@
+"""Train a judge from nothing, within a budget of time."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from hand_env.anatomy.network import Make, Network, build_network
+from hand_env.anatomy.training.batches import Batches, Recipe
+from hand_env.anatomy.training.drawn import Pool
+from hand_env.anatomy.training.hands import Hands
+from hand_env.anatomy.training.imitate import Imitator
+from hand_env.anatomy.training.layers import Draw
+from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
+from hand_env.anatomy.training.photographs import Photographs, load_pack
+from hand_env.anatomy.training.style import restyle
+from hand_env.anatomy.training.validate import Examples, choose_limits, figures, table
+from hand_env.anatomy.weights import Calibration, save_network
+from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from vae.device import resolve_device
+
+NEAR = 64  # hands a batch whose features are compared in two styles
+AHEAD = 4  # batches that are made at once
+
+
+@dataclass(frozen=True)
+class JudgeTraining:
+    """Settings of a training run.
+
+    Attributes:
+        make: "parser" pays rewards, "reporter" only reports.
+        seed: Of everything.
+        seconds: For training the judge itself.
+        imitation_seconds: For each imitator; 0: there are none.
+        drawing_seconds: Longest wait for the first synthetic hands.
+        drawn: Synthetic hands to wait for.
+        capacity: Most synthetic hands held; drawing goes on beside training.
+        batch: Hands a step.
+        rate: Peak of the learning rate.
+        workers: Processes that draw.
+        device: "auto", "cpu" or "cuda".
+        examples: Synthetic validation hands of each kind.
+        every: Seconds between two looks at validation.
+    """
+
+    make: Make = "parser"
+    seed: int = 0
+    seconds: float = 360.0
+    imitation_seconds: float = 30.0
+    drawing_seconds: float = 30.0
+    drawn: int = 60_000
+    capacity: int = 200_000
+    batch: int = 512
+    rate: float = 1.2e-3
+    workers: int = 12
+    device: str = "auto"
+    examples: int = 250
+    every: float = 60.0
+
+
+class Run:
+    """Own a network in training, its average, and what it learns from."""
+
+    def __init__(self, settings: JudgeTraining, photographs: Photographs, out: Path) -> None:
+        """Build all; train nothing yet."""
+        self.settings, self.out = settings, out
+        self.device = resolve_device(settings.device)
+        if self.device != "cpu":
+            torch.backends.cudnn.benchmark = True
+            torch.backends.cuda.matmul.allow_tf32 = True
+        other = settings.make == "reporter"
+        offset = 7919 if other else 0
+        self.pool = Pool(settings.capacity, settings.seed + offset, self.device, settings.workers)
+        generator = torch.Generator(self.device).manual_seed(settings.seed + offset)
+        recipe = Recipe(0.4, 0.55, 0.2, 0.1, 0.3, 1.25) if other else Recipe()
+        self.batches = Batches(photographs.train.to(self.device), self.pool, generator, recipe)
+        self.network: Network = build_network(settings.make, settings.seed + offset).to(self.device)
+        self.averaged: Network = copy.deepcopy(self.network).eval()
+        decay = [p for p in self.network.parameters() if p.dim() > 1]
+        plain = [p for p in self.network.parameters() if p.dim() <= 1]
+        groups = [{"params": decay, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, settings.rate, (0.9, 0.98))
+        self.steps, self.spent = 0, 0.0
+        self._ready: list[Hands] = []
+        self.photographs = photographs
+
+    def imitate(self) -> None:
+        """Train the imitators: on photographs, and on everything."""
+        seconds = self.settings.imitation_seconds
+        if not seconds:
+            return
+        images = self.photographs.train.images
+        narrow = "small" if self.device == "cpu" else "large"
+        size = min(128, self.settings.batch)
+
+        def photographs() -> Tensor:
+            self.pool.collect()
+            rows = torch.randint(0, len(images), (size,), device=self.device)
+            return _mirrored(self.batches.photographs.images[rows].float() / 255)
+
+        def everything() -> Tensor:
+            self.pool.collect()
+            return self.batches.labelled(size).images
+
+        for number, pictures in enumerate((photographs, everything)):
+            imitator = Imitator(self.settings.seed + number, self.device, narrow)
+            error = imitator.train(pictures, seconds * (1.0 + 0.5 * number))
+            imitator.fit(images)
+            print(f"imitator {number}: {imitator.steps} steps, mean squared error {error:.5f}", flush=True)
+            self.batches.imitators.append(imitator)
+
+    def step(self) -> dict[str, float] | None:
+        """Take one step; now and then return the loss terms."""
+        share = min(1.0, self.spent / self.settings.seconds)
+        rate = (
+            self.settings.rate
+            * min(1.0, (self.steps + 1) / 200)
+            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        hands = self._next()
+        again = self._again(hands)
+        images = torch.cat([hands.images, again]).contiguous(memory_format=torch.channels_last)
+        self.network.train()
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.device != "cpu"):
+            parse = self.network(images)
+        n = len(hands)
+        near = nearness(parse.feature[:NEAR], parse.feature[n:])
+        for name in vars(parse):
+            setattr(parse, name, getattr(parse, name)[:n])
+        terms = {**loss_terms(parse, hands), "near": near}
+        loss = torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self._average()
+        self.steps += 1
+        return {name: float(term.detach()) for name, term in terms.items()} if self.steps % 100 == 1 else None
+
+    def train(self) -> None:
+        """Train until the time is over."""
+        examples = Examples(self.photographs.validation, self.settings.examples, self.device)
+        if self.batches.imitators:
+            examples.imitate(self.batches.imitators)
+        start, looked = time.monotonic() - self.spent, self.spent
+        while self.spent < self.settings.seconds:
+            terms = self.step()
+            if self.steps % 5 == 0:
+                self.pool.collect()
+            self.spent = time.monotonic() - start
+            if terms is not None:
+                listed = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
+                print(f"{self.spent:5.0f} s step {self.steps} drawn {self.pool.taken} {listed}", flush=True)
+            if self.spent - looked > self.settings.every:
+                looked = self.spent
+                self.finish(examples)
+                self.save()
+        self.finish(examples)
+
+    def look(self, examples: Examples) -> dict[str, float]:
+        """Print validation figures of the averaged network; return the limits they are taken at."""
+        limits = choose_limits(self.averaged, examples)
+        print(f"{self.spent:5.0f} s limits {limits}\n{table(figures(self.averaged, examples, limits))}", flush=True)
+        return limits
+
+    def finish(self, examples: Examples) -> Path:
+        """Choose limits and write the weights as they are now."""
+        limits = self.look(examples)
+        path = self.out / f"{self.settings.make}.safetensors"
+        save_network(path, self.averaged, Calibration(self.settings.make, limits))
+        return path
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+            "spent": self.spent,
+        }
+        save_checkpoint(self.out / "checkpoints" / self.settings.make, self.steps, state)
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one; pictures are drawn anew."""
+        found = latest_checkpoint(self.out / "checkpoints" / self.settings.make)
+        if found is None:
+            return
+        state = load_checkpoint(found)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps, self.spent = state["steps"], state["spent"]
+        print(f"Going on from step {self.steps}.", flush=True)
+
+    def _next(self) -> Hands:
+        """Return a batch; several are made at once, since many small edits cost the more the fewer hands each has."""
+        if not self._ready:
+            made = self.batches.batch(AHEAD * self.settings.batch, self.network.size)
+            rows = torch.arange(len(made), device=made.images.device)
+            self._ready = [made.take(part) for part in torch.split(rows, self.settings.batch)]
+        return self._ready.pop()
+
+    def _again(self, hands: Hands) -> Tensor:
+        """Return the first hands of a batch in another style."""
+        some = hands.take(torch.arange(NEAR, device=self.device) % len(hands))
+        some.images = some.images.clone()
+        restyle(some, self.network.size, Draw(NEAR, self.batches.generator), 0.7)
+        return some.images
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(0.999, (1 + self.steps) / (10 + self.steps))
+        for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(now, 1 - decay)
+        for kept, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(current)
+
+
+def train_judge(settings: JudgeTraining, pack: Path, out: Path) -> Path:
+    """Train a judge and write its weights.
+
+    Args:
+        settings: See `JudgeTraining`.
+        pack: Of `write_pack`.
+        out: Folder for `parser.safetensors` or `reporter.safetensors`, and checkpoints; a run that was stopped goes on.
+
+    Returns:
+        The weights' file.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    run = Run(settings, load_pack(pack), out)
+    print(json.dumps(asdict(settings)), flush=True)
+    try:
+        run.resume()
+        run.pool.wait_for(min(settings.drawn, 2000), settings.drawing_seconds)
+        run.imitate()
+        held = run.pool.wait_for(settings.drawn, settings.drawing_seconds)
+        print(f"{held} synthetic hands to begin with", flush=True)
+        run.train()
+    finally:
+        run.pool.close()
+    return out / f"{settings.make}.safetensors"
+
+
+def _mirrored(images: Tensor) -> Tensor:
+    flip = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+    return torch.where(flip, images.flip(3), images)

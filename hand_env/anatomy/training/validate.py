@@ -1,0 +1,114 @@
+"""Measure a network in training on validation people and unseen seeds, and choose its limits by them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from hand_env.anatomy.margins import margins
+from hand_env.anatomy.network import Network, Parse
+from hand_env.anatomy.training.batches import ALL_EDITS
+from hand_env.anatomy.training.drawn import draw_hands
+from hand_env.anatomy.training.hands import Hands
+from hand_env.anatomy.training.imitate import Imitator
+from hand_env.anatomy.training.layers import Draw
+from hand_env.anatomy.training.mixes import MIXES
+from hand_env.anatomy.training.style import reframe, resized, shrink
+from vae.images.synthetic import DEFECTS
+
+SEED = 1_000_003  # of validation drawings: no training run has it
+SIZES = (64, 128)
+REJECTED_REAL, REJECTED_DRAWN = 0.03, 0.012  # shares of right validation hands that the limits may turn away
+REJECTED_BY_PART = 0.004
+
+
+class Examples:
+    """Hold validation pictures by kind, at 128 pixels, on a device."""
+
+    def __init__(self, photographs: Hands, drawn: int, device: str) -> None:
+        """Make them, always the same.
+
+        Args:
+            photographs: Of validation people, uint8.
+            drawn: Synthetic hands of each kind.
+            device: Where to hold them.
+        """
+        generator = torch.Generator().manual_seed(SEED)
+        photographs = photographs.take(torch.arange(len(photographs)))
+        photographs.images = photographs.images.float() / 255
+        known = torch.nonzero(~torch.isnan(photographs.joints).flatten(1).any(1))[:, 0][:drawn]
+        some, n = photographs.take(known), len(known)
+        kinds = {"photographs": photographs}
+        for name, edit in ALL_EDITS.items():
+            edited = some.take(torch.arange(n))
+            shrink(edited, Draw(n, generator), 0.8)
+            edit(edited, Draw(n, generator))
+            reframe(edited, Draw(n, generator), wild=0.0)
+            kinds[f"edit {name}"] = edited
+        for name, mix in MIXES.items():
+            kinds[f"mix {name}"] = mix(some, some.take(_turned(some)), Draw(n, generator))
+        for number, name in enumerate(("none", *DEFECTS)):
+            hands = draw_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
+            hands.images = hands.images.float() / 255
+            kinds[f"drawn {name}"] = hands
+        self.kinds = {name: hands.to(device) for name, hands in kinds.items()}
+
+    def imitate(self, imitators: list[Imitator]) -> None:
+        """Add what imitators make of the photographs."""
+        photographs = self.kinds["photographs"]
+        draw = Draw(len(photographs), torch.Generator(photographs.images.device).manual_seed(SEED))
+        again = photographs.take(torch.arange(len(photographs), device=draw.device))
+        imitators[-1].reconstruct(again)
+        self.kinds["vae reconstructed"] = again
+        self.kinds["vae sampled"] = imitators[0].sample(photographs, photographs.take(_turned(photographs)), draw)
+
+
+def _turned(hands: Hands) -> Tensor:
+    return torch.roll(torch.arange(len(hands), device=hands.images.device), len(hands) // 2)
+
+
+@torch.no_grad()
+def parse_all(network: Network, images: Tensor, size: int) -> Parse:
+    """Parse pictures as if they were of a size, (n, 3, 128, 128) float32."""
+    parts = [network(resized(resized(part, size), network.size)) for part in torch.split(images, 256)]
+    return Parse(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
+def choose_limits(network: Network, examples: Examples) -> dict[str, float]:
+    """Choose the limits of `margins`: what right hands of validation people and seeds hardly ever fall below."""
+    limits: dict[str, float] = {}
+    sources = {"photographs": REJECTED_REAL, "drawn none": REJECTED_DRAWN}
+    found = {
+        source: [margins(parse_all(network, examples.kinds[source].images, size)) for size in SIZES]
+        for source in sources
+    }
+    for name in ("whole", "hand", "states", "extra"):
+        lows = []
+        for source, share in sources.items():
+            values = torch.cat([values[name] for values in found[source]]).float().cpu()
+            share = share if name == "whole" else REJECTED_BY_PART
+            lows.append(float(torch.quantile(values, share)))
+        limits[name] = round(min(0.0 if name != "whole" else math.inf, *lows), 4)
+    return limits
+
+
+def figures(network: Network, examples: Examples, limits: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Return the share of each kind that is found anatomical, at 64 and at 128 pixels."""
+    shares = {}
+    for name, hands in examples.kinds.items():
+        known = hands.whole == 0 if name.startswith("edit ") else ~torch.isnan(hands.whole)  # not all edits can be made
+        each = []
+        for size in SIZES:
+            values = margins(parse_all(network, hands.images, size))
+            passed = torch.stack([values[key] >= limits[key] for key in limits]).all(0)
+            each.append(float(passed[known].float().mean()))
+        shares[name] = (each[0], each[1])
+    return shares
+
+
+def table(shares: dict[str, tuple[float, float]]) -> str:
+    """Lay figures out, right kinds first."""
+    lines = [f"{name:28} {at_64:6.1%} {at_128:6.1%}" for name, (at_64, at_128) in shares.items()]
+    return "\n".join([f"{'found anatomical':28} {'64':>6} {'128':>6}", *lines])

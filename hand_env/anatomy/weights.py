@@ -1,0 +1,84 @@
+"""Keep a network and its limits in one safetensors file, half precision."""
+
+import json
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from hand_env.anatomy.network import MAKES, Network, build_network
+from vae.checkpoint import save_tensors
+
+SHARPNESS = ((32, 0.54, 0.345), (48, 0.52, 0.315), (64, 0.50, 0.295), (96, 0.48, 0.275), (128, 0.52, 0.285))
+"""Measured on the photographs of training people: medians, and somewhat below what 2 in 1,000 fall short of."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was chosen on validation people and seeds.
+
+    Attributes:
+        make: Of the network.
+        limits: By margin ("whole", "hand", "states", "extra"): a logit below is a failure.
+        sharpness: (size, median, limit) of real photographs at some sizes, rising; see `measures.sharpness`.
+        tone: Lowest and highest typology angle of people, degrees.
+        hue: Lowest and highest hue angle of their skin in photographs, degrees.
+    """
+
+    make: str
+    limits: dict[str, float]
+    sharpness: tuple[tuple[float, float, float], ...] = SHARPNESS
+    tone: tuple[float, float] = (-65.0, 80.0)
+    hue: tuple[float, float] = (15.0, 85.0)
+
+
+def save_network(path: Path, network: Network, calibration: Calibration) -> Path:
+    """Write a network; parameters become float16, running statistics stay float32."""
+    parameters = {name for name, _ in network.named_parameters()}
+    tensors = {
+        name: tensor.half() if name in parameters else tensor
+        for name, tensor in network.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    save_tensors(path, tensors, {"calibration": json.dumps(asdict(calibration))})
+    return path
+
+
+def load_network(path: Path) -> tuple[Network, Calibration]:
+    """Read what `save_network` wrote.
+
+    Returns:
+        The network, float32, on the CPU, for judging; its calibration.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not of a judge.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{str(path)!r} is missing. Train it with `handlatent judge-train`.")
+    try:
+        with safe_open(path, framework="pt") as stored:
+            calibration = Calibration(**json.loads((stored.metadata() or {})["calibration"]))
+        network = build_network(calibration.make)
+        found = network.load_state_dict(
+            {name: tensor.float() for name, tensor in load_file(path).items()}, strict=False
+        )
+        missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+        if missing or found.unexpected_keys:
+            raise ValueError(f"{[*missing, *found.unexpected_keys]} are missing or have no place")
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} must hold a judge's weights, but {error}. Train it anew.") from error
+    return network.eval().requires_grad_(False), calibration
+
+
+def packaged_weights(make: str) -> Path:
+    """Return where the weights that come with the package lie.
+
+    Raises:
+        ValueError: If there is no such make.
+    """
+    if make not in MAKES:
+        raise ValueError(f"make must be one of {', '.join(map(repr, MAKES))}, got {make!r}.")
+    return Path(str(resources.files("hand_env.anatomy") / f"{make}.safetensors"))

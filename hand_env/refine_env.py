@@ -1,0 +1,256 @@
+"""HandRefine-v0: the correction of latents, drawn from a sampler, before a frozen VAE decodes them."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from hand_env.checks import check_above_zero, check_action, check_render_mode, check_vae
+from hand_env.refinement import Array, LogitScore, Scores, correct, decode, observe, score_latents
+from hand_env.rendering import image_grid
+from hand_env.scoring import Judge
+from vae.device import resolve_device
+from vae.images.image_set import to_uint8
+from vae.model import VAE, VAEConfig, build_vae, check_contract
+from vae.prior import Sampler, StandardNormal
+
+PLACEHOLDER = VAEConfig(size=32, latent_dim=16)
+
+
+class HandRefineEnv(gym.Env[Array, Array]):
+    """Correct a latent before a frozen VAE decodes it, so that its picture is a better hand.
+
+    ## Description
+
+    A latent is drawn from a sampler and shown; the agent adds a bounded correction; a judge scores the decoded picture
+    before and after. The VAE is never trained: it is copied, in evaluation mode, and has no gradients.
+    `gym.make_vec("HandRefine-v0", num_envs=B)` corrects B latents side by side: `HandRefineVectorEnv`. At generation,
+    `hand_env.refine` lets a trained agent correct latents and drops each correction that does not raise the score. The
+    judge that pays is not the one to report the result with.
+
+    ## Action space
+
+    `Box(-1, 1, (D,), float32)`: delta. Zeros leave the latent as it is and are paid exactly 0. NaN, infinity, another
+    shape or a value out of bounds is a `ValueError` before anything is decoded.
+
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | j | added, times kappa = `delta_scale`, to dimension j of the latent | kappa | -1 | 1 |
+
+    ## Observation space
+
+    `Box(-inf, inf, (D,), float32)`; with `steps_per_episode` above 1, a Box of D + 1 numbers. A bound would be a lie:
+    nothing bounds a Gaussian latent.
+
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | j | dimension j of the latent, corrected so far | 1 | -inf | inf |
+    | D, only with several steps an episode | steps left / `steps_per_episode`: 1 at the start, 0 after the last step | 1 | 0 | 1 |
+
+    ## Reward
+
+    lambda * (`judge`'s score of the picture after the correction - its score before), lambda being `reward_scale`. Over
+    an episode the rewards add up to lambda * (the last score - the first).
+
+    | `judge` | score | range of the reward |
+    | --- | --- | --- |
+    | None | `LogitScore()`: s in [0, 1] is what the package's judge "parser" gives; the score is ln(s / (1 - s)), but at least -12 and at most 12. In [0, 1] it would hardly move near 0, where most latents begin | 24 lambda on either side of 0 |
+    | `hand_env.anatomy.default_judge().score` | s itself | lambda on either side of 0 |
+    | `LogitScore(function)` | the same logarithm of a function of your own, whose scores lie in [0, 1] | 24 lambda on either side of 0 |
+    | a function of your own | what it gives | its own |
+
+    ## Starting state
+
+    One draw of the sampler: `sampler.sample(1, seed)`, the seed from `np_random`; or a state to continue from:
+    `reset(options={"state": env.unwrapped.state_dict()})`.
+
+    ## Episode end
+
+    | flag | when | then |
+    | --- | --- | --- |
+    | terminated | `steps_per_episode` corrections are made: their number is the task's own, not a limit outside it, so nothing is to be bootstrapped | the observation is the corrected latent |
+    | truncated | never | |
+
+    ## Info
+
+    | key | unit | meaning |
+    | --- | --- | --- |
+    | `score_before` | the judge's | score of the picture before this step's correction; in reset's info, of the first picture |
+    | `score_after` | the judge's | score of the picture after it; absent from reset's info |
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `vae` | None | a trained `vae.VAE`, or a function from a seed to one, called once, with 0. None: a placeholder with fresh weights, 32 pixels, D = 16, to try the environment with: it draws no hands, and the package's judge pays 0 for nearly all it draws |
+    | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)` |
+    | `judge` | None | as above; a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) finite scores, higher is better |
+    | `delta_scale` | 1.0 | kappa, above 0 |
+    | `reward_scale` | 1.0 | lambda, above 0 |
+    | `steps_per_episode` | 1 | at least 1 |
+    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, on one number of threads |
+    | `render_mode` | None | None or "rgb_array": the picture of the latent as drawn above, as corrected so far below |
+
+    ## Sources
+
+    Mutzig 2024, "Generating Hands with Reinforcement Learning", for an agent that acts on a VAE's latents; the frozen
+    VAE and the judge are this project's.
+
+    ## Version history
+
+    - v0: first version.
+    """  # noqa: E501 - a table's row is one line
+
+    metadata = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": ["rgb_array"],
+        "render_fps": 4,
+    }
+
+    def __init__(
+        self,
+        vae: VAE | Callable[[int], VAE] | None = None,
+        *,
+        sampler: Sampler | None = None,
+        judge: Judge | None = None,
+        delta_scale: float = 1.0,
+        reward_scale: float = 1.0,
+        steps_per_episode: int = 1,
+        device: str = "cpu",
+        render_mode: str | None = None,
+    ) -> None:
+        """Check the arguments and build the spaces; see the class for what each argument means.
+
+        Raises:
+            TypeError: If an argument is of another kind.
+            ValueError: If an argument is out of its range.
+        """
+        check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
+        check_render_mode(render_mode)
+        if not isinstance(steps_per_episode, int) or steps_per_episode < 1:
+            raise ValueError(f"steps_per_episode must be an integer of at least 1, got {steps_per_episode!r}.")
+        if judge is not None and not callable(judge):
+            raise TypeError(f"judge must be a function from pictures to scores, got {type(judge).__name__}.")
+        self.device = resolve_device(device)
+        self.vae = _frozen(build_vae(PLACEHOLDER, seed=0) if vae is None else vae).to(self.device)
+        self.latent_dim = self.vae.latent_dim
+        self.sampler = StandardNormal(self.latent_dim) if sampler is None else sampler
+        if not callable(getattr(self.sampler, "sample", None)):
+            raise TypeError(f"sampler must have a method sample(n, seed), got {type(sampler).__name__}.")
+        self.draw(np.random.default_rng(0))  # refuses latents of another length
+        self.judge: Judge = LogitScore() if judge is None else judge
+        self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
+        self.steps_per_episode = steps_per_episode
+        low, high = (np.full(self.latent_dim, bound, np.float32) for bound in (-np.inf, np.inf))
+        if steps_per_episode > 1:
+            low, high = np.append(low, np.float32(0)), np.append(high, np.float32(1))
+        self.observation_space = spaces.Box(low, high, dtype=np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (self.latent_dim,), np.float32)
+        self._first: Array | None = None  # the latent as drawn
+        self._latent: Array | None = None  # as corrected so far
+        self._score, self._left = 0.0, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Begin an episode with a new latent, or continue one.
+
+        Args:
+            seed: >= 0; the same seed and actions give the same episode, bit for bit on the CPU.
+            options: {"state": what `state_dict` returned} continues that episode where it was.
+
+        Returns:
+            The first observation, (D,) or (D + 1,) float32, and info.
+        """
+        super().reset(seed=seed)
+        state = (options or {}).get("state")
+        if state is None:
+            latent = self.draw(self.np_random)
+            self._score, self._left = float(self.score(latent[None])[0]), self.steps_per_episode
+            self._first = self._latent = latent
+        else:
+            self.np_random.bit_generator.state = state["np_random"]
+            self._first, self._latent = np.array(state["first"]), np.array(state["latent"])
+            self._score, self._left = float(state["score"]), int(state["left"])
+        return self._observe(), {"score_before": self._score}
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Correct the latent, decode and judge it.
+
+        Args:
+            action: (D,) float32 in [-1, 1].
+
+        Returns:
+            Observation, reward, terminated, truncated, info; see the class.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
+            ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
+        """
+        latent = self._running()
+        if self._left == 0:
+            raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
+        corrected = correct(latent, check_action(action, (self.latent_dim,)), self.delta_scale)
+        before, after = self._score, float(self.score(corrected[None])[0])
+        self._latent, self._score, self._left = corrected, after, self._left - 1
+        reward = self.reward_scale * (after - before)
+        return self._observe(), reward, self._left == 0, False, {"score_before": before, "score_after": after}
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return two pictures, as drawn above and as corrected below, (height, width, 3) uint8; None without a mode."""
+        if self.render_mode is None:
+            return None
+        latent = self._running()
+        assert self._first is not None, "set with the latent"
+        return self.picture(self._first, latent)
+
+    def close(self) -> None:
+        """Let go of the episode; a reset opens again."""
+        self._first = self._latent = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copy the running episode into arrays and numbers, to continue it with `reset`."""
+        latent, first = self._running().copy(), np.array(self._first)
+        random = self.np_random.bit_generator.state  # what later episodes' latents come from
+        return {"first": first, "latent": latent, "score": self._score, "left": self._left, "np_random": random}
+
+    def draw(self, random: np.random.Generator) -> Array:
+        """Draw a latent, (D,) float32, with a seed from a generator.
+
+        Raises:
+            ValueError: If the sampler does not give one finite latent of D numbers.
+        """
+        latents = torch.as_tensor(self.sampler.sample(1, int(random.integers(2**31))))
+        if latents.shape != (1, self.latent_dim) or not latents.isfinite().all():
+            raise ValueError(
+                f"sampler.sample(1, seed) must give finite latents of shape (1, {self.latent_dim}), the VAE's, got "
+                f"{tuple(latents.shape)}: {latents!r}."
+            )
+        latent: Array = latents[0].float().cpu().numpy().copy()
+        return latent
+
+    def score(self, latents: Array) -> Scores:
+        """Decode (n, D) float32 latents in one batch and judge the pictures: (n,) float64, higher is better."""
+        return score_latents(self.vae, self.judge, latents)
+
+    def picture(self, before: Array, after: Array) -> NDArray[np.uint8]:
+        """Draw the picture of one (D,) latent above that of another, (height, width, 3) uint8."""
+        return image_grid(to_uint8(decode(self.vae, np.stack([before, after]))), columns=1)
+
+    def _running(self) -> Array:
+        if self._latent is None:
+            raise gym.error.ResetNeeded("Call env.reset() first: it draws a latent.")
+        return self._latent
+
+    def _observe(self) -> Array:
+        observation: Array = observe(self._running()[None], np.array([self._left]), self.steps_per_episode)[0]
+        return observation
+
+
+def _frozen(vae: VAE | Callable[[int], VAE]) -> VAE:
+    check_vae(vae)
+    vae = copy.deepcopy(vae if isinstance(vae, VAE) else vae(0)).cpu().eval().requires_grad_(False)
+    check_contract(vae)
+    return vae

@@ -1,0 +1,262 @@
+"""The vector form of HandRefine-v0: latents side by side, decoded and judged in one batch by one VAE and one judge."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from hand_env.checks import check_action, resolve_autoreset_mode
+from hand_env.refine_env import HandRefineEnv
+from hand_env.refinement import Array, Scores, correct, observe
+
+Flags = NDArray[np.bool_]
+
+
+class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
+    """Correct latents side by side: `gym.make_vec("HandRefine-v0", num_envs=B)`.
+
+    ## Description
+
+    B episodes of `HandRefineEnv` with one frozen VAE and one judge behind them all: a step decodes and judges all rows
+    in one batch. Row i, seeded with s, is the single form seeded with s + i: the same latents bit for bit, and scores
+    that differ by rounding at most, since a batch of another size is added up in another order.
+
+    ## Spaces
+
+    | space | a row's | meaning |
+    | --- | --- | --- |
+    | action | `Box(-1, 1, (D,), float32)` | as in `HandRefineEnv` |
+    | observation | `Box(-inf, inf, (D,), float32)`, with several steps an episode D + 1 numbers | as in `HandRefineEnv` |
+
+    ## Reward
+
+    The row's own, float64.
+
+    ## Episode end
+
+    Each row ends for itself, always terminated: together, unless `reset_mask` has begun some anew. Then, by
+    `autoreset_mode`:
+
+    | mode | what Gymnasium means by it |
+    | --- | --- |
+    | "NextStep", the default | the step after a row's end ignores its action, resets it and pays 0 |
+    | "SameStep" | the ending step returns the next episode's first observation; the last is in `infos["final_obs"]` |
+    | "Disabled" | call `reset` with the `reset_mask` of the rows that have ended, or without one for all |
+
+    ## Info
+
+    Those of `HandRefineEnv`, a (B,) array each, with its mask `_name`, as Gymnasium lays them out. In a row that a step
+    has reset, `score_before` is the new latent's, and there is no `score_after`; "SameStep" has both of the ended
+    episode in `infos["final_info"]`.
+
+    ## Rendering
+
+    A picture for each row, that of its latent as drawn above, as corrected so far below; in the mode "SameStep" a step
+    that ends an episode still leaves that one to be seen.
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `num_envs` | 1 | B, at least 1 |
+    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; a spec goes through JSON with the name only |
+    | others | | those of `HandRefineEnv` |
+    """  # noqa: E501 - a table's row is one line
+
+    def __init__(
+        self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **settings: Any
+    ) -> None:
+        """Build the single form, which holds the VAE and the judge, and rows around it.
+
+        Raises:
+            TypeError: If an argument is of another kind.
+            ValueError: If an argument is out of its range.
+        """
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs!r}.")
+        self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
+        self.env = HandRefineEnv(**settings)
+        self.num_envs, self.render_mode = num_envs, self.env.render_mode
+        self.metadata = {**HandRefineEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self.single_observation_space = self.env.observation_space
+        self.single_action_space = self.env.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._generators = [np.random.default_rng(0)] * num_envs  # each row's own from the first reset on
+        self._seeds = [-1] * num_envs
+        self._is_seeded = self._is_open = False
+        self._first = np.zeros((num_envs, self.env.latent_dim), np.float32)  # latents as drawn
+        self._latents = self._first.copy()  # as corrected so far
+        self._scores, self._left = np.zeros(num_envs), np.zeros(num_envs, np.int64)
+        self._shown = np.stack([self._first, self._latents])  # what `render` decodes
+
+    @property  # type: ignore[misc]  # read-only, as SyncVectorEnv's
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """Each row's generator, as in `gymnasium.vector.SyncVectorEnv`."""
+        return tuple(self._generators)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Each row's seed, as in `gymnasium.vector.SyncVectorEnv`."""
+        return tuple(self._seeds)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Begin episodes, or continue them; see `HandRefineEnv.reset`.
+
+        Args:
+            seed: s >= 0 seeds row i with s + i; or a list of one for each row.
+            options: "reset_mask", (B,) bool, the rows to begin anew; or "state", what `state_dict` returned.
+
+        Returns:
+            Observations of all rows, (B, D) or (B, D + 1) float32, and infos of the rows that have begun.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If the first reset leaves out a row.
+            ValueError: If the seeds or the mask are not one for each row.
+        """
+        options = options or {}
+        mask = self._mask(options.get("reset_mask"))
+        if not (mask.all() or self._is_open):
+            raise gym.error.ResetNeeded("Call reset() without a reset_mask first: every row needs a latent.")
+        if "state" in options:
+            self._load(options["state"])
+        else:
+            self._seed(seed, mask)
+            self._begin(mask)
+        self._shown = np.stack([self._first, self._latents])
+        self._is_open, self.closed = True, False
+        return self._observe(), _laid_out("score_before", self._scores, mask)
+
+    def step(self, actions: Array) -> tuple[Array, Scores, Flags, Flags, dict[str, Any]]:
+        """Correct each row's latent, decode and judge them all.
+
+        Args:
+            actions: (B, D) float32 in [-1, 1].
+
+        Returns:
+            Observations, (B, D) or (B, D + 1) float32, (B,) float64 rewards, (B,) bool terminations and truncations,
+            infos.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset, and after a row's end with autoreset disabled.
+            ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1].
+        """
+        acting, before = self._acting(), self._scores.copy()
+        self._correct(check_action(actions, self._latents.shape, acting), acting)
+        rewards = np.where(acting, self.env.reward_scale * (self._scores - before), 0.0)
+        ended = acting & (self._left == 0)
+        if not acting.all():  # NextStep
+            self._begin(~acting)
+        self._shown = np.stack([self._first, self._latents])
+        stepped, infos = acting, {}
+        if ended.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            infos = self._final(ended, before)
+            self._begin(ended)
+            stepped = acting & ~ended
+        infos |= self._infos(before, stepped)
+        return self._observe(), rewards, ended, np.zeros(self.num_envs, np.bool_), infos
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Return a picture for each row, (height, width, 3) uint8, or None without a mode."""
+        if self.render_mode is None:
+            return None
+        self._check_open()
+        return tuple(self.env.picture(*pair) for pair in self._shown.swapaxes(0, 1))
+
+    def close_extras(self, **_: Any) -> None:
+        """Let go of the episodes; a reset opens again."""
+        self._is_open = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copy the running episodes into arrays and numbers, to continue them with `reset`."""
+        self._check_open()
+        return {
+            "first": self._first.copy(),
+            "latents": self._latents.copy(),
+            "scores": self._scores.copy(),
+            "left": self._left.copy(),
+            "np_random": [generator.bit_generator.state for generator in self._generators],
+        }
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self._seed(None, np.ones(self.num_envs, np.bool_))
+        self._first, self._latents = np.array(state["first"]), np.array(state["latents"])
+        self._scores, self._left = np.array(state["scores"]), np.array(state["left"])
+        for generator, random in zip(self._generators, state["np_random"], strict=True):
+            generator.bit_generator.state = random
+
+    def _seed(self, seed: int | list[int | None] | None, mask: Flags) -> None:
+        """Give the rows of the mask generators of their own, where there is a seed or none has been given yet."""
+        if seed is None or isinstance(seed, int | np.integer):
+            seeds: list[int | None] = [None if seed is None else int(seed) + row for row in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be one number or one for each of {self.num_envs} rows, got {seed!r}.")
+        for row in np.flatnonzero(mask):
+            if seeds[row] is not None or not self._is_seeded:
+                self._generators[row], self._seeds[row] = seeding.np_random(seeds[row])
+        self._is_seeded = True
+
+    def _mask(self, mask: Any) -> Flags:
+        if mask is None:
+            return np.ones(self.num_envs, np.bool_)
+        if np.shape(mask) != (self.num_envs,) or np.asarray(mask).dtype != np.bool_ or not np.any(mask):
+            raise ValueError(
+                f"reset_mask must be {self.num_envs} bool, one for each row and some of them true, got {mask!r}."
+            )
+        return np.array(mask)
+
+    def _acting(self) -> Flags:
+        """Return (B,) bool, the rows whose action counts; the others are to be reset."""
+        self._check_open()
+        acting: Flags = self._left > 0
+        if self.autoreset_mode is AutoresetMode.DISABLED and not acting.all():
+            rows = np.flatnonzero(~acting).tolist()
+            raise gym.error.ResetNeeded(
+                f"The episodes of rows {rows} have ended: call reset(options={{'reset_mask': ...}}) for them."
+            )
+        return acting
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise gym.error.ResetNeeded("Call reset() first: it draws latents.")
+
+    def _begin(self, mask: Flags) -> None:
+        latents = np.stack([self.env.draw(self._generators[row]) for row in np.flatnonzero(mask)])
+        self._scores[mask] = self.env.score(latents)
+        self._first[mask] = self._latents[mask] = latents
+        self._left[mask] = self.env.steps_per_episode
+
+    def _correct(self, actions: Array, mask: Flags) -> None:
+        if mask.any():
+            latents = correct(self._latents[mask], actions[mask], self.env.delta_scale)
+            self._scores[mask] = self.env.score(latents)
+            self._latents[mask] = latents
+            self._left[mask] -= 1
+
+    def _observe(self) -> Array:
+        return observe(self._latents, self._left, self.env.steps_per_episode)
+
+    def _infos(self, before: Scores, stepped: Flags) -> dict[str, Any]:
+        """Lay out both scores of the rows that took a step, and the first score of those that were reset."""
+        infos = _laid_out("score_before", np.where(stepped, before, self._scores), np.ones_like(stepped))
+        return infos | _laid_out("score_after", self._scores, stepped)
+
+    def _final(self, ended: Flags, before: Scores) -> dict[str, Any]:
+        last, observations = np.full(self.num_envs, None, dtype=object), self._observe()
+        for row in np.flatnonzero(ended):
+            last[row] = observations[row]
+        info = _laid_out("score_before", before, ended) | _laid_out("score_after", self._scores, ended)
+        return {"final_obs": last, "_final_obs": ended.copy(), "final_info": info, "_final_info": ended.copy()}
+
+
+def _laid_out(name: str, values: Scores, mask: Flags) -> dict[str, Any]:
+    """Return an info as Gymnasium's vector environments do: 0 where the mask is not; nothing where none is."""
+    return {name: np.where(mask, values, 0.0), f"_{name}": mask.copy()} if mask.any() else {}

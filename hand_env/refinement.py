@@ -1,0 +1,194 @@
+"""Correct latents of a frozen VAE, keep a correction only where it helps, and, by another name, pick the best of k."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hand_env.anatomy.judge import default_judge
+from hand_env.checks import check_above_zero, check_action
+from hand_env.scoring import Judge, judge_pictures
+from vae.model import VAE
+from vae.prior import Sampler
+
+Array = NDArray[np.float32]
+Scores = NDArray[np.float64]
+
+
+class LogitScore:
+    """Turn scores in [0, 1] into their log-odds, ln(s / (1 - s)), limited on both sides.
+
+    A score in [0, 1] hardly moves where it is near 0, which is where most latents begin; its log-odds do. The packaged
+    judge gives hands that are drawn right log-odds of 3 to 4, and hands that are drawn wrong -12 to -8.
+    """
+
+    def __init__(self, judge: Judge | None = None, *, limit: float = 12.0) -> None:
+        """Remember whom to ask.
+
+        Args:
+            judge: From pictures to (batch,) scores in [0, 1]; None: the package's "parser", on the pictures' device.
+            limit: Above 0; log-odds beyond it, on either side, count as the limit.
+
+        Raises:
+            ValueError: If the limit is not above 0.
+        """
+        check_above_zero(limit=limit)
+        self.judge, self.limit = judge, limit
+
+    def __call__(self, pictures: Tensor) -> Scores:
+        """Judge pictures.
+
+        Args:
+            pictures: (batch, 3, S, S) float32 in [0, 1].
+
+        Returns:
+            (batch,) float64 log-odds in [-limit, limit], natural logarithm.
+
+        Raises:
+            ValueError: If a score is not in [0, 1].
+        """
+        judge = default_judge("parser", str(pictures.device)).score if self.judge is None else self.judge
+        scores = judge_pictures(judge, pictures)
+        if scores.min() < 0 or scores.max() > 1:
+            worst = float(scores[np.argmax(np.abs(scores - 0.5))])
+            raise ValueError(
+                f"LogitScore needs a judge whose scores lie in [0, 1], got {worst!r}. Use the judge without it."
+            )
+        with np.errstate(divide="ignore"):
+            odds: Scores = np.log(scores) - np.log1p(-scores)
+        return odds.clip(-self.limit, self.limit)
+
+
+class Agent(Protocol):
+    """Choose actions, as any agent of Stable-Baselines3 does."""
+
+    def predict(self, observation: Any, *, deterministic: bool) -> tuple[Any, Any]:
+        """Return (n, D) actions in [-1, 1] for (n, ...) observations, and a state that is not looked at."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """Hold what came of corrections.
+
+    Attributes:
+        latents: (n, D) float32 on the CPU: corrected where that raised the score, else as they were.
+        score_before: (n,) float64, of the latents as they were.
+        score: (n,) float64, of `latents`; nowhere below `score_before`.
+        corrected: (n,) bool, where the correction was kept.
+    """
+
+    latents: Tensor
+    score_before: Scores
+    score: Scores
+    corrected: NDArray[np.bool_]
+
+
+def refine(
+    agent: Agent, latents: Tensor, vae: VAE, judge: Judge, *, delta_scale: float = 1.0, steps: int = 1
+) -> Refined:
+    """Let an agent correct latents, and drop each correction that does not raise the score.
+
+    Args:
+        agent: Anything with Stable-Baselines3's `predict`, trained in `HandRefine-v0`; asked for its best action.
+        latents: (n, D) float32, such as a sampler draws.
+        vae: Decodes them, as it is; put it into evaluation mode first.
+        judge: Decides which corrections are kept; see `HandRefineEnv`. Let another one report the result.
+        delta_scale: Kappa, the environment's.
+        steps: The environment's `steps_per_episode`.
+
+    Returns:
+        The latents to use, and their scores: by this judge never worse than without the agent.
+
+    Raises:
+        ValueError: If the agent's action, or a score, is refused.
+    """
+    before = latents.detach().float().cpu().numpy()
+    after = before
+    for left in range(steps, 0, -1):
+        action, _ = agent.predict(observe(after, np.full(len(after), left), steps), deterministic=True)
+        after = correct(after, check_action(action, after.shape), delta_scale)
+    score_before, score_after = (score_latents(vae, judge, rows) for rows in (before, after))
+    kept, score = keep_better(torch.from_numpy(before), torch.from_numpy(after), score_before, score_after)
+    return Refined(kept, score_before, score, score_after > score_before)
+
+
+def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: Judge) -> tuple[Tensor, Scores]:
+    """Draw k latents for each one wanted and return the best: no agent, k times the decoding and judging.
+
+    This is selection, not correction: name it where its pictures are shown.
+
+    Args:
+        sampler: Where latents are drawn from.
+        k: Draws for each latent, at least 1.
+        n: Latents wanted, at least 1.
+        seed: >= 0.
+        vae: Decodes them.
+        judge: Which is best; see `HandRefineEnv`.
+
+    Returns:
+        (n, D) float32 latents on the CPU, and their (n,) scores.
+
+    Raises:
+        ValueError: If k or n is below 1.
+    """
+    if k < 1 or n < 1:
+        raise ValueError(f"k and n must be at least 1, got k={k!r} and n={n!r}.")
+    best, *others = sampler.sample(k * n, seed).reshape(k, n, -1)  # k of (n, D)
+    score = score_latents(vae, judge, best.numpy())
+    for other in others:
+        best, score = keep_better(best, other, score, score_latents(vae, judge, other.numpy()))
+    return best, score
+
+
+def keep_better(before: Tensor, after: Tensor, score_before: Scores, score_after: Scores) -> tuple[Tensor, Scores]:
+    """Take each row from `after` where its score is higher there, else from `before`.
+
+    Args:
+        before: (n, D).
+        after: (n, D).
+        score_before: (n,), higher is better.
+        score_after: (n,).
+
+    Returns:
+        (n, D) rows and their (n,) scores.
+    """
+    better = score_after > score_before  # False for equal
+    rows = torch.where(torch.from_numpy(better).unsqueeze(1), after, before)
+    return rows, np.where(better, score_after, score_before)
+
+
+def correct(latents: Array, action: Array, delta_scale: float) -> Array:
+    """Return latents + kappa * action, float32 of the same shape."""
+    corrected: Array = latents + np.float32(delta_scale) * action
+    return corrected
+
+
+def observe(latents: Array, left: NDArray[np.int64], steps: int) -> Array:
+    """Show latents and, where an episode has several steps, the share of them that is left.
+
+    Args:
+        latents: (n, D) float32.
+        left: (n,) int, steps left.
+        steps: Of an episode.
+
+    Returns:
+        A copy, (n, D) float32, or (n, D + 1) where `steps` is above 1.
+    """
+    if steps == 1:
+        return latents.copy()
+    return np.column_stack([latents, left / steps]).astype(np.float32)
+
+
+@torch.no_grad()
+def decode(vae: VAE, latents: Array) -> Tensor:
+    """Decode (n, D) float32 latents to (n, 3, S, S) float32 pictures in [0, 1] on the VAE's device."""
+    return vae.decode(torch.from_numpy(latents).to(vae.log_variance.device)).float().clamp(0, 1)
+
+
+def score_latents(vae: VAE, judge: Judge, latents: Array) -> Scores:
+    """Decode (n, D) float32 latents in one batch and judge the pictures: (n,) float64."""
+    return judge_pictures(judge, decode(vae, latents))

@@ -1,0 +1,157 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hand_env.anatomy import ANATOMICAL, CRITERIA, DIGITS, STATES
+from hand_env.anatomy.judge import _anatomy, _decided, _judgement, _score
+from hand_env.anatomy.network import MAKES, build_network
+from hand_env.anatomy.terms import ABSENT, EXTRA_FINGER, EXTRA_THUMB, FUSED, GHOST, SEGMENT_ADDED, TOO_LONG
+from hand_env.anatomy.weights import load_network
+
+FINE = {name: torch.ones(1) for name in ("whole", "hand", "states", "extra")}
+JOINTS = [[float(k), float(k)] for k in range(21)]
+
+
+def fails(states=(0, 0, 0, 0, 0), extra=0, **margins):
+    holds = _anatomy(torch.tensor([states]), torch.tensor([extra]), {**FINE, **margins})[0].tolist()
+    return {name for name, held in zip(ANATOMICAL, holds, strict=True) if not held}
+
+
+def count(states=(0, 0, 0, 0, 0), extra=0):
+    judgement = _judgement(list(states), extra, [True] * len(CRITERIA), 30.0, 0.0, 1.0, 1.0, JOINTS)
+    return judgement.fingers, judgement.thumbs, judgement.unplaced
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_a_network_parses_whatever_its_make(make):
+    network = build_network(make, 1).eval()
+    parse = network(torch.rand(2, 3, network.size, network.size))
+    assert parse.regions.shape[:2] == (2, 8)
+    assert parse.joints.shape == (2, 21, 2)
+    assert parse.states.shape == (2, len(DIGITS), len(STATES))
+    assert bool(((parse.joints > 0) & (parse.joints < 1)).all())
+    assert torch.allclose(parse.feature.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_weights_of_both_makes_fit_into_ten_megabytes():
+    for make in MAKES:
+        assert 2 * sum(p.numel() for p in build_network(make).parameters()) < 10_000_000
+
+
+def test_building_a_network_leaves_the_global_random_state_alone():
+    before = torch.get_rng_state()
+    build_network("reporter", 5)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("size", [32, 64, 100, 128])
+def test_a_judgement_is_whole_at_any_size(judge, size):
+    judgements = judge.judge(torch.rand(3, 3, size, size))
+    assert len(judgements) == 3
+    for judgement in judgements:
+        assert [digit.name for digit in judgement.digits] == list(DIGITS)
+        assert 0 <= judgement.score <= 1
+        assert judgement.anatomical == (not set(judgement.failures) & set(ANATOMICAL))
+        assert judgement.correct == (not judgement.failures)
+        assert all(0 <= x <= size and 0 <= y <= size for digit in judgement.digits for x, y in digit.joints)
+
+
+def test_a_picture_is_judged_alike_alone_and_among_others(judge, hands):
+    together, alone = judge.judge(hands)[2], judge.judge(hands[2:3])[0]
+    assert together.score == pytest.approx(alone.score, abs=1e-5)
+    assert together.failures == alone.failures
+
+
+def test_the_score_alone_is_that_of_the_judgement(judge, hands):
+    assert judge.score(hands).tolist() == pytest.approx([j.score for j in judge.judge(hands)], abs=1e-6)
+
+
+def test_a_hand_with_nothing_the_matter_has_four_fingers_and_a_thumb():
+    assert fails() == set()
+    assert count() == (4, 1, 0)
+
+
+def test_each_finding_fails_its_criterion_and_changes_the_count():
+    assert fails((ABSENT, 0, 0, 0, 0)) == {"thumb"}
+    assert count((ABSENT, 0, 0, 0, 0)) == (4, 0, 0)
+    assert fails((0, ABSENT, 0, 0, 0)) == {"fingers"}
+    assert count((0, ABSENT, 0, 0, 0)) == (3, 1, 0)
+    assert fails((0, 0, FUSED, FUSED, 0)) == {"fingers", "separate"}
+    assert count((0, 0, FUSED, FUSED, 0)) == (3, 1, 0)
+    assert fails((0, SEGMENT_ADDED, 0, 0, 0)) == {"segments"}
+    assert fails((TOO_LONG, 0, 0, 0, 0)) == {"proportions"}
+    assert fails((0, 0, 0, GHOST, 0)) == {"solid"}
+    assert fails(extra=EXTRA_FINGER) == {"fingers"}
+    assert count(extra=EXTRA_FINGER) == (5, 1, 1)
+    assert fails(extra=EXTRA_THUMB) == {"thumb"}
+    assert count(extra=EXTRA_THUMB) == (4, 2, 1)
+    assert fails(hand=torch.tensor([-1.0])) == {"palm"}
+    assert fails(whole=torch.tensor([-1.0])) == {"whole"}
+
+
+def test_a_hand_that_is_wrong_as_a_whole_names_the_digits_that_look_wrong():
+    states = torch.full((1, 5, len(STATES)), -5.0)
+    states[:, :, 0] = 1.0
+    states[0, 2, ABSENT] = 2.0
+    extra = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    parse = SimpleNamespace(states=states, extra=extra)
+    assert _decided(parse, FINE)[0].tolist() == [[0, 0, 0, 0, 0]]
+    assert _decided(parse, {**FINE, "whole": -torch.ones(1)})[0].tolist() == [[0, 0, ABSENT, 0, 0]]
+    states[0, 2, ABSENT] = 0.5
+    assert _decided(parse, {**FINE, "states": -torch.ones(1)})[0].tolist() == [[0, 0, ABSENT, 0, 0]]
+    assert _decided(parse, {**FINE, "extra": -torch.ones(1)})[1].tolist() == [EXTRA_FINGER]
+
+
+def test_segments_follow_the_state_of_a_digit():
+    states = [0, ABSENT, SEGMENT_ADDED, 0, 0]
+    digits = _judgement(states, 0, [True] * len(CRITERIA), 30.0, 0.0, 1.0, 1.0, JOINTS).digits
+    assert [digit.segments for digit in digits] == [2, 0, 4, 3, 3]
+    assert [len(digit.joints) for digit in digits] == [4, 0, 4, 4, 4]
+
+
+def test_the_score_falls_with_each_fault():
+    zero, one = torch.zeros(1), torch.ones(1)
+    best = _score(FINE, zero, zero, one)
+    assert _score({**FINE, "whole": -one}, zero, zero, one) < best
+    assert _score({**FINE, "states": -one}, zero, zero, one) < best
+    assert _score(FINE, 10 * one, zero, one) < best
+    assert _score(FINE, zero, 180 * one, one) < 0.1 * best
+    assert _score(FINE, zero, zero, 0.5 * one) < best
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "words"),
+    [
+        (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), TypeError, "floating-point tensor"),
+        ([1, 2], TypeError, "got 'list'"),
+        (torch.zeros(3, 64, 64), ValueError, "shape"),
+        (torch.zeros(0, 3, 64, 64), ValueError, "n >= 1"),
+        (torch.zeros(1, 1, 64, 64), ValueError, "shape"),
+        (torch.zeros(1, 3, 64, 48), ValueError, "squares"),
+        (torch.zeros(1, 3, 16, 16), ValueError, "S >= 32"),
+        (torch.full((1, 3, 32, 32), torch.nan), ValueError, "NaN"),
+        (torch.full((1, 3, 32, 32), 2.0), ValueError, r"\[0, 1\]"),
+    ],
+)
+def test_bad_input_is_one_clear_error(judge, images, error, words):
+    with pytest.raises(error, match=words):
+        judge.judge(images)
+
+
+def test_missing_and_foreign_weights_are_one_clear_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="judge-train"):
+        load_network(tmp_path / "none.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ValueError, match="judge's weights"):
+        load_network(tmp_path / "bad.safetensors")
+    with pytest.raises(ValueError, match="make must be one of"):
+        build_network("oracle")
+
+
+def test_weights_survive_being_stored(weights):
+    network, calibration = load_network(weights)
+    fresh = build_network("parser", 0).eval()
+    images = torch.rand(2, 3, 96, 96)
+    assert torch.allclose(network(images).whole, fresh(images).whole, atol=2e-2)
+    assert calibration.limits["whole"] == -5.0

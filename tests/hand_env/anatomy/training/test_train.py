@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from hand_env.anatomy.judge import Judge
+from hand_env.anatomy.terms import FIRST_DIGIT, PALM
+from hand_env.anatomy.training import JudgeTraining, load_pack, train_judge
+from hand_env.anatomy.training.drawn import draw_hands
+from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
+from hand_env.anatomy.training.photographs import _encoded, region_map
+
+QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity": 64, "batch": 16, "workers": 0}
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """A pack of drawn hands in place of photographs."""
+    hands = draw_hands(9, 0, 12, "none")
+    jpegs = [_encoded(image.permute(1, 2, 0).numpy()) for image in hands.images]
+    path = tmp_path_factory.mktemp("pack") / "pack.npz"
+    np.savez(
+        path,
+        jpegs=np.frombuffer(b"".join(jpegs), np.uint8),
+        ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
+        joints=hands.joints.numpy(),
+        regions=hands.regions.numpy(),
+        sides=np.array([0] * 8 + [1] * 4, np.uint8),
+    )
+    return path
+
+
+def test_a_pack_gives_back_what_was_packed(pack):
+    photographs = load_pack(pack)
+    assert (len(photographs.train), len(photographs.validation)) == (8, 4)
+    drawn = draw_hands(9, 0, 12, "none")
+    assert (photographs.train.images.float() - drawn.images[:8].float()).abs().mean() < 4
+    assert torch.equal(photographs.validation.regions, drawn.regions[8:])
+
+
+def test_a_missing_pack_is_one_clear_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="judge-train"):
+        load_pack(tmp_path / "none.npz")
+
+
+def test_a_region_map_divides_the_skin_by_the_joints():
+    drawn = draw_hands(9, 0, 1, "none")
+    truth = drawn.regions[0].numpy()
+    found = region_map(truth > 0, drawn.joints[0].numpy())
+    assert (found == truth).mean() > 0.93
+    assert set(np.unique(found)) == {0, PALM, *range(FIRST_DIGIT, FIRST_DIGIT + 5)}
+    unknown = region_map(truth > 0, np.full((21, 2), np.nan, np.float32))
+    assert set(np.unique(unknown)) == {0, 255}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", ["parser", "reporter"])
+def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, make):
+    settings = JudgeTraining(make=make, seconds=1.0, device="cpu", examples=2, every=0.1, **QUICK)
+    path = train_judge(settings, pack, tmp_path)
+    judge = Judge.load(path)
+    assert judge.calibration.make == make
+    assert path.stat().st_size < 16_000_000
+    assert len(judge.judge(torch.rand(2, 3, 64, 64))) == 2
+    assert (tmp_path / "checkpoints" / make).is_dir()
+    longer = JudgeTraining(make=make, seconds=1.5, device="cpu", examples=2, **QUICK)
+    assert train_judge(longer, pack, tmp_path) == path
+
+
+def test_the_loss_ignores_what_is_not_known():
+    from hand_env.anatomy.network import build_network
+    from hand_env.anatomy.training.hands import nothing_known
+
+    network = build_network("reporter").eval()
+    hands = nothing_known(torch.rand(2, 3, 80, 80))
+    hands.whole[:] = torch.nan
+    terms = loss_terms(network(hands.images), hands)
+    assert set(terms) == set(WEIGHTS) - {"near"}
+    assert all(float(term.detach()) == 0 or torch.isnan(term) for term in terms.values())

@@ -1,0 +1,130 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import hand_env.refinement
+from agents import NoAction, RandomAction
+from hand_env import LogitScore, best_of, keep_better, refine
+from hand_env.refinement import score_latents
+from vae import StandardNormal, VAEConfig, build_vae
+
+N, D = 12, 6
+
+
+def brightness(pictures):
+    return pictures.mean((1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return build_vae(VAEConfig(32, D), seed=1).eval()
+
+
+@pytest.fixture
+def latents():
+    return StandardNormal(D).sample(N, seed=0)
+
+
+class RandomAgent:
+    """Acts at random, and remembers what it was shown."""
+
+    def __init__(self):
+        self.seen, self.rng = [], np.random.default_rng(0)
+
+    def predict(self, observation, *, deterministic):
+        assert deterministic
+        self.seen.append(observation)
+        return self.rng.uniform(-1, 1, (N, D)).astype(np.float32), None
+
+
+def test_keep_better_takes_the_higher_score_of_each_row_and_the_first_of_equals():
+    before, after = torch.zeros(4, D), torch.ones(4, D)
+    rows, scores = keep_better(before, after, np.array([1.0, 2, 3, -1]), np.array([2.0, 1, 3, -0.5]))
+    assert rows[:, 0].tolist() == [1, 0, 0, 1]
+    assert scores.tolist() == [2, 2, 3, -0.5]
+    assert before.sum() == 0
+
+
+def test_a_correction_that_does_not_raise_the_score_is_dropped(vae, latents):
+    refined = refine(RandomAgent(), latents, vae, brightness)
+    assert 0 < refined.corrected.sum() < N  # at random some help and some do not
+    assert (refined.score >= refined.score_before).all()
+    assert (refined.score > refined.score_before).tolist() == refined.corrected.tolist()
+    assert torch.equal(refined.latents[~refined.corrected], latents[~refined.corrected])
+    moved = refined.latents[refined.corrected] - latents[refined.corrected]
+    assert ((moved != 0) & (moved.abs() <= 1)).all()
+    assert score_latents(vae, brightness, refined.latents.numpy()) == pytest.approx(refined.score, abs=1e-6)
+    assert score_latents(vae, brightness, latents.numpy()) == pytest.approx(refined.score_before, abs=1e-6)
+
+
+def test_an_agent_sees_what_it_saw_in_training(vae, latents):
+    one, several = RandomAgent(), RandomAgent()
+    refine(one, latents, vae, brightness)
+    assert np.array_equal(one.seen[0], latents.numpy())
+    refine(several, latents, vae, brightness, delta_scale=0.5, steps=3)
+    assert [seen.shape for seen in several.seen] == [(N, D + 1)] * 3
+    assert [seen[0, -1] for seen in several.seen] == pytest.approx([1, 2 / 3, 1 / 3])
+    assert np.array_equal(several.seen[0][:, :-1], latents.numpy())
+    assert (np.abs(several.seen[1] - several.seen[0])[:, :-1] <= 0.5).all()
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_agents_that_learn_nothing_will_do(vae, latents, steps):
+    space = gym.spaces.Box(-1.0, 1.0, (D,), np.float32)
+    refined = refine(NoAction(space), latents, vae, brightness, steps=steps)
+    assert torch.equal(refined.latents, latents)
+    assert not refined.corrected.any()
+    assert refine(RandomAction(space), latents, vae, brightness, steps=steps).corrected.any()
+
+
+def test_what_an_agent_says_is_checked(vae, latents):
+    class Wild(RandomAgent):
+        def predict(self, observation, *, deterministic):
+            return np.full((N, D), 2.0), None
+
+    with pytest.raises(ValueError, match=r"action must be finite and lie in \[-1, 1\], got"):
+        refine(Wild(), latents, vae, brightness)
+
+
+def test_best_of_k_is_the_best_of_what_the_sampler_draws(vae):
+    sampler = StandardNormal(D)
+    draws = sampler.sample(15, seed=3)
+    scores = score_latents(vae, brightness, draws.numpy()).reshape(3, 5)
+    latents, best = best_of(sampler, k=3, n=5, seed=3, vae=vae, judge=brightness)
+    assert best == pytest.approx(scores.max(0), abs=1e-6)
+    assert torch.equal(latents, draws.view(3, 5, D)[scores.argmax(0), range(5)])
+    with pytest.raises(ValueError, match="k and n must be at least 1, got k=0 and n=5"):
+        best_of(sampler, k=0, n=5, seed=3, vae=vae, judge=brightness)
+
+
+def pictures(*scores):
+    return torch.tensor(scores)[:, None, None, None].expand(-1, 3, 32, 32)
+
+
+def test_a_logit_score_is_the_log_odds_limited_on_both_sides():
+    score = LogitScore(brightness)(pictures(0.5, 0.75, 0.0, 1.0))
+    assert score == pytest.approx([0, np.log(3), -12, 12], abs=1e-5)
+    assert LogitScore(brightness, limit=1.0)(pictures(0.9)) == [1.0]
+
+
+def test_a_logit_score_refuses_what_has_no_logarithm():
+    with pytest.raises(ValueError, match=r"LogitScore needs a judge whose scores lie in \[0, 1\], got 2.0"):
+        LogitScore(lambda x: brightness(x) + 1)(pictures(0.5, 1.0))
+    with pytest.raises(ValueError, match="limit must be a number above 0, got 0"):
+        LogitScore(limit=0)
+
+
+def test_a_logit_score_asks_the_package_s_own_judge_where_none_is_given(monkeypatch):
+    asked = []
+
+    class Packaged:
+        def __init__(self, *make):
+            asked.append(make)
+
+        def score(self, x):
+            return brightness(x)
+
+    monkeypatch.setattr(hand_env.refinement, "default_judge", Packaged)
+    assert LogitScore()(pictures(0.5)) == pytest.approx([0.0])
+    assert asked == [("parser", "cpu")]
