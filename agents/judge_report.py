@@ -8,9 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from hand_env.anatomy import Judge, draw_overlay
-from hand_env.anatomy.report import Case, Row, measure, report_cases, write_table
+from hand_env.anatomy.report import Case, Row, measure, measure_novelty, report_cases, write_table
 from vae.device import resolve_device
 from vae.images import to_float
+from vae.images.folder import is_hands11k
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,14 @@ def judge_report(args: JudgeReportArgs) -> str:
         rows.append(row)
         if args.wrong:
             _draw_wrong(args.wrong, judge, case, row)
-    return f"{args.make}, {args.size} pixels\n{write_table(rows)}"
+    lines = [f"{args.make}, {args.size} pixels", write_table(rows)]
+    if args.data and is_hands11k(args.data / "11k-hands"):
+        found, new = measure_novelty(judge, args.data / "11k-hands", args.size)
+        lines += [
+            f"copies of training photographs found     {found}",
+            f"test people's photographs called new     {new}",
+        ]
+    return "\n".join(lines)
 
 
 def _draw_wrong(folder: Path, judge: Judge, case: Case, row: Row) -> None:

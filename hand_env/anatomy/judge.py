@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hand_env.anatomy import measures
 from hand_env.anatomy.margins import margins as raw_margins
-from hand_env.anatomy.network import Network, Parse
+from hand_env.anatomy.network import Network, Parse, parse_both_ways
 from hand_env.anatomy.result import Digit, Judgement
 from hand_env.anatomy.terms import (
     ABSENT,
@@ -111,7 +111,7 @@ class Judge:
         """Find all there is to find in (n, 3, S, S) float pictures in [0, 1]; differentiable."""
         images = images.to(self.device, torch.float32)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            parse = self.network(_resized(images, self.network.size))
+            parse = parse_both_ways(self.network, _resized(images, self.network.size))
         margins = {name: value - self.calibration.limits[name] for name, value in raw_margins(parse).items()}
         states, extra = _decided(parse, margins)
         colour = measures.skin_colour(images, parse.regions)

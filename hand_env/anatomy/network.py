@@ -223,6 +223,23 @@ def build_network(make: str, seed: int = 0) -> Network:
         return Parser() if make == "parser" else Reporter()
 
 
+def parse_both_ways(network: Network, images: Tensor) -> Parse:
+    """Parse pictures and their mirror images, and answer with the mean: a hand and its mirror image are judged alike.
+
+    Args:
+        network: Either make.
+        images: (n, 3, size, size) float in [0, 1], at the network's size.
+    """
+    parse = network(torch.cat([images, images.flip(3)]))
+    there, back = ({name: value.chunk(2)[side] for name, value in vars(parse).items()} for side in (0, 1))
+    back["regions"] = back["regions"].flip(3)
+    back["joints"] = torch.stack([1 - back["joints"][..., 0], back["joints"][..., 1]], -1)
+    back["up"] = back["up"] * back["up"].new_tensor([-1.0, 1.0])
+    mean = {name: (there[name] + back[name]) / 2 for name in there}
+    mean["feature"] = F.normalize(mean["feature"], dim=1)
+    return Parse(**mean)
+
+
 def _centres(heat: Tensor) -> Tensor:
     """Return the centres of mass of heat maps, (n, joints, 2) shares of the side, x before y."""
     n, joints, height, width = heat.shape

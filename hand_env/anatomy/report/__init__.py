@@ -2,6 +2,17 @@
 
 from hand_env.anatomy.report.agreement import Agreement, agreement, climb
 from hand_env.anatomy.report.cases import Case, report_cases
+from hand_env.anatomy.report.copies import measure_novelty
 from hand_env.anatomy.report.table import Row, measure, write_table
 
-__all__ = ["Agreement", "Case", "Row", "agreement", "climb", "measure", "report_cases", "write_table"]
+__all__ = [
+    "Agreement",
+    "Case",
+    "Row",
+    "agreement",
+    "climb",
+    "measure",
+    "measure_novelty",
+    "report_cases",
+    "write_table",
+]

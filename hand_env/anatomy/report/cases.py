@@ -90,7 +90,7 @@ def _photographed(size: int, root: Path) -> Iterator[Case]:
         else:
             name, right = f"photographs, {kind}", False
         base = "photographs, framed anew" if kind != "none" else ""
-        yield Case(name, "anatomical", (right,) * len(changed), 0.95 if right else 0.9, base, _stacked(changed))
+        yield Case(name, "anatomical", (right,) * len(changed), wanted if right else 0.9, base, _stacked(changed))
     for name, spoilt in _spoilt(small, rng).items():
         yield Case(name, "correct", (False,) * len(spoilt), 0.98, "photographs", _stacked(spoilt))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hand_env.anatomy.margins import margins
-from hand_env.anatomy.network import Network, Parse
+from hand_env.anatomy.network import Network, Parse, parse_both_ways
 from hand_env.anatomy.training.batches import ALL_EDITS
 from hand_env.anatomy.training.drawn import draw_hands
 from hand_env.anatomy.training.hands import Hands
@@ -72,7 +72,7 @@ def _turned(hands: Hands) -> Tensor:
 @torch.no_grad()
 def parse_all(network: Network, images: Tensor, size: int) -> Parse:
     """Parse pictures as if they were of a size, (n, 3, 128, 128) float32."""
-    parts = [network(resized(resized(part, size), network.size)) for part in torch.split(images, 256)]
+    parts = [parse_both_ways(network, resized(resized(part, size), network.size)) for part in torch.split(images, 256)]
     return Parse(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 

@@ -63,6 +63,15 @@ def test_a_picture_is_judged_alike_alone_and_among_others(judge, hands):
     assert together.failures == alone.failures
 
 
+def test_a_hand_and_its_mirror_image_are_judged_alike(judge, hands):
+    for there, back in zip(judge.judge(hands), judge.judge(hands.flip(3)), strict=True):
+        assert there.score == pytest.approx(back.score, abs=1e-5)
+        assert there.failures == back.failures
+        assert there.up_degrees == pytest.approx(-back.up_degrees, abs=1e-2)
+        for (x, y), (u, v) in zip(there.digits[0].joints, back.digits[0].joints, strict=True):
+            assert (x, y) == pytest.approx((64 - u, v), abs=1e-2)
+
+
 def test_the_score_alone_is_that_of_the_judgement(judge, hands):
     assert judge.score(hands).tolist() == pytest.approx([j.score for j in judge.judge(hands)], abs=1e-6)
 

@@ -1,0 +1,44 @@
+"""What is claimed of the judges that come with the package."""
+
+import pytest
+
+from hand_env.anatomy import Judge
+from hand_env.anatomy.network import MAKES
+from hand_env.anatomy.report import measure, measure_novelty, report_cases
+from hand_env.anatomy.report.table import AREA_WANTED, COUNT_WANTED
+from hand_env.anatomy.weights import packaged_weights
+
+
+def missed(rows):
+    return [
+        row.name
+        for row in rows
+        if row.value < row.wanted or row.area < AREA_WANTED or (row.count and row.count.share < COUNT_WANTED)
+    ]
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_weights_take_at_most_ten_megabytes(make):
+    assert packaged_weights(make).stat().st_size <= 10_000_000
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_it_tells_right_drawn_hands_from_wrong_ones(make):
+    rows = [row for _, row in measure(Judge.load(make=make), report_cases(64, None, 12))]
+    assert len(rows) == 9
+    assert sum(row.verdicts.count for row in rows) >= sum(row.verdicts.of for row in rows) - 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_rewarding_judge_reaches_all_that_is_asked(size, photographs):
+    rows = [row for _, row in measure(Judge.load(), report_cases(size, photographs.parent, 40))]
+    assert len(rows) == (24 if size == 64 else 23)
+    assert missed(rows) == []
+
+
+@pytest.mark.slow
+def test_copies_of_training_photographs_are_found_and_strangers_are_new(photographs):
+    found, new = measure_novelty(Judge.load(), photographs, 64)
+    assert found.share >= 0.95
+    assert new.share >= 0.9
