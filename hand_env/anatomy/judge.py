@@ -36,7 +36,7 @@ from hand_env.anatomy.terms import (
 from hand_env.anatomy.weights import Calibration, load_network, packaged_weights
 
 SMALLEST = 32  # pixels a side
-CHUNK = {"cpu": 64, "cuda": 1024}  # pictures at a time
+CHUNK = {"cpu": 16, "cuda": 1024}  # pictures at a time: what a core's cache holds, or a GPU's memory easily
 UPRIGHT = 45.0  # degrees
 STEEPNESS = 0.7  # of the score over the logit
 
@@ -73,7 +73,8 @@ class Judge:
 
     def __init__(self, network: Network, calibration: Calibration, device: str | torch.device = "cpu") -> None:
         """Move the network to a device; pictures may come from any."""
-        self.network = network.to(device).eval()
+        # channels last, as oneDNN has it: on two cores a tenth faster
+        self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch has no overload for it
         self.calibration, self.device = calibration, torch.device(device)
 
     @classmethod
