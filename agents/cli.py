@@ -65,7 +65,7 @@ def _run(command: str, settings: Any) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"handlatent {command}: {error}", file=sys.stderr)
         return 2
     return 0

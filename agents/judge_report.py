@@ -44,12 +44,17 @@ def judge_report(args: JudgeReportArgs) -> str:
         The table.
 
     Raises:
+        FileNotFoundError: If the data folder does not hold the download.
         ValueError: If a setting is wrong.
     """
     if args.size not in (64, 128):
         raise ValueError(f"--size must be 64 or 128, got {args.size!r}.")
     if args.n < 1:
         raise ValueError(f"--n must be at least 1, got {args.n!r}.")
+    if args.data and not is_hands11k(args.data / "11k-hands"):
+        raise FileNotFoundError(
+            f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}: it holds none."
+        )
     judge = Judge.load(args.weights, make=args.make, device=resolve_device(args.device))
     rows = []
     for case, row in measure(judge, report_cases(args.size, args.data, args.n)):
@@ -57,11 +62,11 @@ def judge_report(args: JudgeReportArgs) -> str:
         if args.wrong:
             _draw_wrong(args.wrong, judge, case, row)
     lines = [f"{args.make}, {args.size} pixels", write_table(rows)]
-    if args.data and is_hands11k(args.data / "11k-hands"):
+    if args.data:
         found, new = measure_novelty(judge, args.data / "11k-hands", args.size)
         lines += [
-            f"copies of training photographs found     {found}",
-            f"test people's photographs called new     {new}",
+            f"copies of training photographs found       {found}",
+            f"test people's photographs called new       {new}",
         ]
     return "\n".join(lines)
 

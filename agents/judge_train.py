@@ -22,11 +22,11 @@ class JudgeTrainArgs:
     make: Make = "parser"
     """'parser' pays rewards, 'reporter' is another make that only reports."""
     seed: int = JudgeTraining.seed
-    """Of everything."""
+    """Of weights, drawings and batches; how many steps fit into the time depends on the machine."""
     seconds: float = JudgeTraining.seconds
     """For training the network."""
     imitation_seconds: float = JudgeTraining.imitation_seconds
-    """For each of two small VAEs that imitate generated pictures; 0: none."""
+    """For the first of two small VAEs that imitate generated pictures; the second takes half as long again. 0: none."""
     drawing_seconds: float = JudgeTraining.drawing_seconds
     """Longest wait for synthetic hands before training begins."""
     drawn: int = JudgeTraining.drawn

@@ -92,21 +92,23 @@ class Judge:
     def judge(self, images: Tensor) -> list[Judgement]:
         """Judge pictures; see `hand_env.anatomy.judge`."""
         check_images(images)
-        chunks = torch.split(images, CHUNK.get(self.device.type, 64))
+        chunks = torch.split(images, CHUNK[self.device.type])
         return [judgement for chunk in chunks for judgement in _judgements(self.find(chunk), images.shape[-1])]
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Tensor:
         """Return the scores alone, (n,) float32 in [0, 1] on the pictures' device; see `judge`."""
         check_images(images)
-        chunks = torch.split(images, CHUNK.get(self.device.type, 64))
+        chunks = torch.split(images, CHUNK[self.device.type])
         return torch.cat([self.find(chunk).score for chunk in chunks]).to(images.device)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Return unit vectors, (n, 128) float32 on the CPU: like hands lie close."""
         check_images(images)
-        return torch.cat([self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, 64)])
+        return torch.cat(
+            [self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, CHUNK[self.device.type])]
+        )
 
     def find(self, images: Tensor) -> Findings:
         """Find all there is to find in (n, 3, S, S) float pictures in [0, 1]; differentiable."""
@@ -230,7 +232,7 @@ def _judgement(
 ) -> Judgement:
     digits = tuple(_digit(number, state, joints) for number, state in enumerate(states))
     fused = states.count(FUSED)
-    fingers = sum(state != ABSENT for state in states[1:]) - max(0, fused - 1) + (extra == EXTRA_FINGER)
+    fingers = sum(state != ABSENT for state in states[1:]) - max(int(fused > 0), fused - 1) + (extra == EXTRA_FINGER)
     return Judgement(
         palm=holds[0],
         fingers=fingers,

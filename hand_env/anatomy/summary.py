@@ -31,7 +31,7 @@ class Rate:
     high: float
 
     def __str__(self) -> str:
-        """Write it as '95.0 % (19 of 20; 76.4 to 99.1)'."""
+        """Write it as '95.0% (19 of 20; 76.4 to 99.1)'."""
         return f"{self.share:.1%} ({self.count} of {self.of}; {100 * self.low:.1f} to {100 * self.high:.1f})"
 
 

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 from PIL import Image
@@ -97,3 +98,14 @@ def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp
         assert picture.height > picture.width / 3
     assert main(["judge-attack", str(tmp_path / "run"), "--rate", "0", *judges]) == 2
     assert "--rate" in capsys.readouterr().err
+
+
+def test_judge_report_names_a_data_folder_without_the_download(weights, capsys, tmp_path):
+    assert main(["judge-report", "--data", str(tmp_path), "--weights", str(weights)]) == 2
+    assert "the folder that holds 11k-hands" in capsys.readouterr().err
+
+
+def test_judge_train_says_that_mediapipe_is_missing_before_it_reads_anything(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    assert main(["judge-train", "--data", str(tmp_path / "nothing"), "--out", str(tmp_path)]) == 2
+    assert "handlatent[landmarks]" in capsys.readouterr().err

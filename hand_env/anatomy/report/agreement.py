@@ -74,13 +74,12 @@ def climb(decode: Callable[[Tensor], Tensor], judge: Judge, latents: Tensor, ste
 def _climb(decode: Callable[[Tensor], Tensor], judge: Judge, start: Tensor, steps: int, rate: float) -> Tensor:
     latents = start.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([latents], rate)
-    best, reached = start.detach().clone(), torch.full((len(start),), -1.0)
+    best, reached = start.detach().clone(), torch.full_like(start[:, 0], -1.0)
     for step in range(steps + 1):
-        score = judge.find(decode(latents).clamp(0, 1)).score
+        score = judge.find(decode(latents).clamp(0, 1)).score.to(start.device)
         better = score.detach() > reached
         best[better], reached[better] = latents.detach()[better], score.detach()[better]
         if step < steps:
-            optimizer.zero_grad()
-            score.clamp(min=LEAST).log().sum().neg().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            (latents.grad,) = torch.autograd.grad(score.clamp(min=LEAST).log().sum().neg(), latents)
             optimizer.step()
     return best

@@ -73,7 +73,7 @@ def find_outline(picture: NDArray[np.uint8]) -> Outline | None:
     """
     pixels = picture.astype(np.float32)
     mask = ndimage.binary_fill_holes(hand_mask(pixels, ground_colour(pixels)))
-    if mask is None or not mask.any():
+    if not mask.any():
         return None
     row, column, radius = palm(mask)
     middle = np.array([column + 0.5, row + 0.5])

@@ -67,16 +67,16 @@ def area_under_curve(right: Sequence[float], wrong: Sequence[float]) -> float:
 
 def write_table(rows: Sequence[Row]) -> str:
     """Lay the rows out; a star marks what is not reached."""
-    lines = [f"{'':36} {'right verdicts (95 % interval)':38} {'wanted':>7} {'area':>6}"]
+    lines = [f"{'':38} {'right verdicts (95 % interval)':38} {'wanted':>7} {'area':>6}"]
     for row in rows:
         star = " " if row.value >= row.wanted else "*"
         share = f"{row.value:.1%}" if row.value != row.verdicts.share else ""
         area = "" if row.area != row.area else f"{row.area:.3f}" + ("" if row.area >= AREA_WANTED else "*")
-        lines.append(f"{row.name:36} {row.verdicts!s:38} {row.wanted:6.0%}{star} {area:7} {share}".rstrip())
+        lines.append(f"{row.name:38} {row.verdicts!s:38} {row.wanted:6.0%}{star} {area:7} {share}".rstrip())
         if row.count:
             star = " " if row.count.share >= COUNT_WANTED else "*"
             lines.append(
-                f"{'  four fingers and a thumb counted':36} {row.count!s:38} {COUNT_WANTED:6.0%}{star}".rstrip()
+                f"{'  four fingers and a thumb counted':38} {row.count!s:38} {COUNT_WANTED:6.0%}{star}".rstrip()
             )
     return "\n".join(lines)
 

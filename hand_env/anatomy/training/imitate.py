@@ -1,4 +1,4 @@
-"""Imitate generated pictures: small VAEs, trained for a minute, decode what a judge will meet.
+"""Imitate generated pictures: small VAEs, trained for less than a minute, decode what a judge will meet.
 
 Two autoencoders. The first knows photographs alone: its reconstructions are right hands in a VAE's hand-writing, and
 what it decodes from a Gaussian or from between two far latents is wrong in just the ways that generated hands are (by
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from hand_env.anatomy.training.hands import Hands, nothing_known
 from hand_env.anatomy.training.layers import Draw
@@ -35,12 +35,15 @@ class Imitator:
         self.factor = torch.eye(300, device=device)
         self.steps = 0
 
-    def train(self, pictures: Callable[[], Tensor], seconds: float, *, rate: float = 5e-4) -> float:
+    def train(
+        self, pictures: Callable[[], Tensor], seconds: float, generator: Generator, *, rate: float = 5e-4
+    ) -> float:
         """Train for some time.
 
         Args:
             pictures: Gives a batch, (n, 3, S, S) float32 in [0, 1].
             seconds: How long.
+            generator: Of the latent noise, on the device.
             rate: Of learning; it falls to nothing with the time.
 
         Returns:
@@ -53,7 +56,9 @@ class Imitator:
             images = resized(pictures(), SIZE)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
                 mean, log_var = self.vae.encode(images)
-                decoded = self.vae.decode(mean + torch.exp(0.5 * log_var) * torch.randn_like(mean))
+                decoded = self.vae.decode(
+                    mean + torch.exp(0.5 * log_var) * torch.randn(mean.shape, generator=generator, device=mean.device)
+                )
             error = (decoded.detach().float() - images).square().mean()
             loss = gaussian_reconstruction(decoded.float(), images, self.vae.log_variance)
             loss = (loss + kl_to_standard_normal(mean, log_var)).mean() / images[0].numel()

@@ -5,6 +5,7 @@ landmarks on real photographs are good; as a judge of anatomy it is useless.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,10 @@ def write_landmarks(data: Path, out: Path) -> Path:
     Raises:
         ModuleNotFoundError: If MediaPipe is not installed.
     """
+    _mediapipe()  # before minutes of reading
     photographs = load_hands11k(data, SIZE)
     joints = find_joints(photographs.pixels)
-    np.savez(out, names=np.array(photographs.names), joints=joints)
-    return out
+    return write_arrays(out, names=np.array(photographs.names), joints=joints)
 
 
 def find_joints(pixels: Tensor) -> NDArray[np.float32]:
@@ -47,10 +48,7 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
     Returns:
         (n, 21, 2) float32, shares of the side, x before y; NaN where no hand was found.
     """
-    try:
-        import mediapipe  # an extra: heavy, and without wheels for every Python
-    except ImportError as error:
-        raise ModuleNotFoundError("MediaPipe is missing. Run pip install 'handlatent[landmarks]'.") from error
+    mediapipe = _mediapipe()
     found = np.full((len(pixels), 21, 2), np.nan, np.float32)
     for confidence in CONFIDENCES:
         with mediapipe.solutions.hands.Hands(
@@ -60,6 +58,23 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
             for index in tqdm(left, "Landmarks", disable=None):
                 found[index] = _joints(hands.process(_framed(pixels[index])))
     return found
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> Path:
+    """Write arrays to an `.npz` of just this name, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's keyword allow_pickle confuses it
+    return partial.replace(path)
+
+
+def _mediapipe() -> Any:
+    try:
+        import mediapipe  # an extra: heavy, and without wheels for every Python
+    except ImportError as error:
+        raise ModuleNotFoundError("MediaPipe is missing. Run pip install 'handlatent[landmarks]'.") from error
+    return mediapipe
 
 
 def _framed(picture: Tensor) -> NDArray[np.uint8]:

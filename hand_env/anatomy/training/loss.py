@@ -40,7 +40,8 @@ def loss_terms(parse: Parse, hands: Hands) -> dict[str, Tensor]:
     known = ~torch.isnan(hands.joints).any(-1) & (hands.joints > 0).all(-1) & (hands.joints < 1).all(-1)
     away = (parse.joints - torch.nan_to_num(hands.joints)).abs().sum(-1)
     return {
-        "regions": F.cross_entropy(parse.regions, regions, ignore_index=IGNORE),
+        "regions": F.cross_entropy(parse.regions, regions, ignore_index=IGNORE, reduction="sum")
+        / (regions != IGNORE).sum().clamp(min=1),
         "joints": (away * known).sum() / known.sum().clamp(min=1),
         "states": _entropy(parse.states.flatten(0, 1), hands.states.flatten(), weight),
         "extra": _entropy(parse.extra, hands.extra, None),

@@ -83,18 +83,18 @@ def resize(hands: Hands, draw: Draw) -> None:
 
 
 def add_segment(hands: Hands, draw: Draw) -> None:
-    """Repeat the middle of a finger."""
+    """Repeat the middle of a finger, the little one excepted."""
     digit, layer = draw.choice(INDEX, LITTLE), plain(draw.n, draw.device)
     start, long = draw.uniform(0.42, 0.52), draw.uniform(0.26, 0.36)
     _, base = lift(hands, digit)
     layer.cut = (start + long, start + long + 1e-3, start)  # jumps back and goes on
     hands.images, cover = lay(hands, base, digit, layer)
     _mark(hands, cover, FIRST_DIGIT + digit)
-    _say(hands, digit, SEGMENT_ADDED, move=False)
+    _say(hands, digit, SEGMENT_ADDED)
 
 
 def drop_segment(hands: Hands, draw: Draw) -> None:
-    """Leave out the middle of a finger."""
+    """Leave out the middle of a finger, the little one excepted."""
     digit, layer = draw.choice(INDEX, LITTLE), plain(draw.n, draw.device)
     start, long = draw.uniform(0.3, 0.45), draw.uniform(0.24, 0.34)
     _, base = lift(hands, digit)
@@ -102,7 +102,7 @@ def drop_segment(hands: Hands, draw: Draw) -> None:
     hands.images, cover = lay(hands, base, digit, layer)
     _clear(hands, digit)
     _mark(hands, cover, FIRST_DIGIT + digit)
-    _say(hands, digit, SEGMENT_MISSING, move=False)
+    _say(hands, digit, SEGMENT_MISSING)
 
 
 def add_finger(hands: Hands, draw: Draw) -> None:
@@ -237,7 +237,7 @@ def _add(hands: Hands, images: Tensor, cover: Tensor, extra: Tensor) -> None:
     hands.whole = torch.where(seen, torch.zeros_like(hands.whole), hands.whole)
 
 
-def _say(hands: Hands, digit: Tensor, state: Tensor | int, move: bool = True) -> None:
+def _say(hands: Hands, digit: Tensor, state: Tensor | int) -> None:
     rows = torch.arange(len(hands), device=digit.device)
     hands.states[rows, digit] = state if isinstance(state, Tensor) else torch.full_like(digit, state)
     hands.whole[:] = 0.0

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hand_env.anatomy.terms import FIRST_DIGIT, GROUND, PALM
 from hand_env.anatomy.training.hands import CANVAS, Hands, correct_hands
+from hand_env.anatomy.training.landmarks import write_arrays
 from vae.images import load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
 
@@ -47,6 +48,9 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
 
     Returns:
         `out`.
+
+    Raises:
+        ValueError: If a photograph has no joints there.
     """
     everything = load_hands11k(data, CANVAS)
     regular = set(load_hands11k(data, CANVAS, irregularities="exclude").names)
@@ -60,10 +64,15 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
                 continue
             picture = everything.pixels[index].permute(1, 2, 0).numpy()
             jpegs.append(_encoded(picture))
+            if everything.names[index] not in joints_of:
+                raise ValueError(
+                    f"{str(landmarks)!r} must hold the joints of every photograph in {str(data)!r}, and "
+                    f"{everything.names[index]!r} is missing. Delete it, so that it is made anew."
+                )
             joints.append(joints_of[everything.names[index]])
             regions.append(region_map(_skin(picture), joints[-1]))
             sides.append(side)
-    np.savez_compressed(
+    return write_arrays(
         out,
         jpegs=np.frombuffer(b"".join(jpegs), np.uint8),
         ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
@@ -71,7 +80,6 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
         regions=np.stack(regions),
         sides=np.array(sides, np.uint8),
     )
-    return out
 
 
 def load_pack(path: Path) -> Photographs:

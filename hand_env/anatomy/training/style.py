@@ -139,7 +139,7 @@ def _colours(images: Tensor, draw: Draw, strength: float) -> Tensor:
     grey = images.mean(1, keepdim=True)
     images = grey + (images - grey) * (1 + 0.4 * strength * draw.uniform(-1, 1).view(-1, 1, 1, 1))
     swapped = images[:, torch.tensor([1, 2, 0], device=images.device)]
-    return torch.where(draw.chance(0.03).view(-1, 1, 1, 1), swapped, images).clamp(0, 1)  # green and blue hands
+    return torch.where(draw.chance(0.03).view(-1, 1, 1, 1), swapped, images).clamp(0, 1)  # violet hands
 
 
 def _blurred(images: Tensor, draw: Draw, strength: float) -> Tensor:

@@ -36,9 +36,9 @@ class JudgeTraining:
 
     Attributes:
         make: "parser" pays rewards, "reporter" only reports.
-        seed: Of everything.
+        seed: Of weights, drawings and batches; how many steps fit into the time depends on the machine.
         seconds: For training the judge itself.
-        imitation_seconds: For each imitator; 0: there are none.
+        imitation_seconds: For the first imitator; the second takes half as long again. 0: there are none.
         drawing_seconds: Longest wait for the first synthetic hands.
         drawn: Synthetic hands to wait for.
         capacity: Most synthetic hands held; drawing goes on beside training.
@@ -96,14 +96,14 @@ class Run:
         seconds = self.settings.imitation_seconds
         if not seconds:
             return
-        images = self.photographs.train.images
+        images, generator = self.photographs.train.images, self.batches.generator
         narrow = "small" if self.device == "cpu" else "large"
         size = min(128, self.settings.batch)
 
         def photographs() -> Tensor:
             self.pool.collect()
-            rows = torch.randint(0, len(images), (size,), device=self.device)
-            return _mirrored(self.batches.photographs.images[rows].float() / 255)
+            rows = torch.randint(0, len(images), (size,), generator=generator, device=self.device)
+            return _mirrored(self.batches.photographs.images[rows].float() / 255, generator)
 
         def everything() -> Tensor:
             self.pool.collect()
@@ -111,7 +111,7 @@ class Run:
 
         for number, pictures in enumerate((photographs, everything)):
             imitator = Imitator(self.settings.seed + number, self.device, narrow)
-            error = imitator.train(pictures, seconds * (1.0 + 0.5 * number))
+            error = imitator.train(pictures, seconds * (1.0 + 0.5 * number), generator)
             imitator.fit(images)
             print(f"imitator {number}: {imitator.steps} steps, mean squared error {error:.5f}", flush=True)
             self.batches.imitators.append(imitator)
@@ -166,6 +166,7 @@ class Run:
                 self.finish(examples)
                 self.save()
         self.finish(examples)
+        self.save()
 
     def look(self, examples: Examples) -> dict[str, float]:
         """Print validation figures of the averaged network; return the limits they are taken at."""
@@ -192,7 +193,7 @@ class Run:
         save_checkpoint(self.out / "checkpoints" / self.settings.make, self.steps, state)
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint, if there is one; pictures are drawn anew."""
+        """Go on from the newest checkpoint, if there is one; pictures begin anew from the seed."""
         found = latest_checkpoint(self.out / "checkpoints" / self.settings.make)
         if found is None:
             return
@@ -253,6 +254,6 @@ def train_judge(settings: JudgeTraining, pack: Path, out: Path) -> Path:
     return out / f"{settings.make}.safetensors"
 
 
-def _mirrored(images: Tensor) -> Tensor:
-    flip = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    flip = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < 0.5
     return torch.where(flip, images.flip(3), images)

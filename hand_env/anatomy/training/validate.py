@@ -109,6 +109,6 @@ def figures(network: Network, examples: Examples, limits: dict[str, float]) -> d
 
 
 def table(shares: dict[str, tuple[float, float]]) -> str:
-    """Lay figures out, right kinds first."""
+    """Lay figures out, in the order of `Examples`."""
     lines = [f"{name:28} {at_64:6.1%} {at_128:6.1%}" for name, (at_64, at_128) in shares.items()]
     return "\n".join([f"{'found anatomical':28} {'64':>6} {'128':>6}", *lines])

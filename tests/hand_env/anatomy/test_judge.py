@@ -88,6 +88,7 @@ def test_each_finding_fails_its_criterion_and_changes_the_count():
     assert count((0, ABSENT, 0, 0, 0)) == (3, 1, 0)
     assert fails((0, 0, FUSED, FUSED, 0)) == {"fingers", "separate"}
     assert count((0, 0, FUSED, FUSED, 0)) == (3, 1, 0)
+    assert count((0, 0, FUSED, 0, 0)) == (3, 1, 0)
     assert fails((0, SEGMENT_ADDED, 0, 0, 0)) == {"segments"}
     assert fails((TOO_LONG, 0, 0, 0, 0)) == {"proportions"}
     assert fails((0, 0, 0, GHOST, 0)) == {"solid"}
