@@ -95,12 +95,12 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._shown = np.stack([self._first, self._latents])  # what `render` decodes
 
     @property  # type: ignore[misc]  # read-only, as SyncVectorEnv's
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # a row has its own
         """Each row's generator, as in `gymnasium.vector.SyncVectorEnv`."""
         return tuple(self._generators)
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # likewise
         """Each row's seed, as in `gymnasium.vector.SyncVectorEnv`."""
         return tuple(self._seeds)
 

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -45,3 +48,12 @@ def make_refine_rows():
         return HandRefineVectorEnv(num_envs, **{"vae": vae, "judge": brightness, **settings})
 
     return make
+
+
+@pytest.fixture
+def photographs():
+    """The folder of the real photographs; the test is skipped where there is none."""
+    folder = os.environ.get("HANDLATENT_DATA")
+    if not folder or not (Path(folder) / "11k-hands" / "HandInfo.csv").is_file():
+        pytest.skip("HANDLATENT_DATA names no folder that holds 11k-hands")
+    return Path(folder) / "11k-hands"

@@ -194,10 +194,10 @@ def _usual_sharpness(size: int, calibration: Calibration) -> tuple[float, float]
     """Interpolate median and limit of real photographs between the sizes they were measured at."""
     known = calibration.sharpness
     size = min(size, measures.LARGEST)
-    for (low, *first), (high, *second) in pairwise(known):
+    for (low, median, limit), (high, later_median, later_limit) in pairwise(known):
         if size <= high:
             share = min(1.0, max(0.0, (size - low) / (high - low)))
-            return tuple(a + share * (b - a) for a, b in zip(first, second, strict=True))  # type: ignore[return-value]  # two
+            return median + share * (later_median - median), limit + share * (later_limit - limit)
     return known[-1][1], known[-1][2]
 
 

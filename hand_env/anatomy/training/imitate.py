@@ -18,7 +18,7 @@ from hand_env.anatomy.training.hands import Hands, nothing_known
 from hand_env.anatomy.training.layers import Draw
 from hand_env.anatomy.training.style import resized
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
-from vae.model import VAE, VAEConfig, build_vae
+from vae.model import VAE, VAEConfig, Width, build_vae
 
 SIZE = 64
 FAITHFUL = 0.005  # mean squared error up to which a reconstruction is taken to show what its picture shows
@@ -27,9 +27,9 @@ FAITHFUL = 0.005  # mean squared error up to which a reconstruction is taken to 
 class Imitator:
     """Own a VAE and, once fitted, the Gaussian of its latents."""
 
-    def __init__(self, seed: int, device: str, width: str = "large") -> None:
+    def __init__(self, seed: int, device: str, width: Width = "large") -> None:
         """Build it; it knows nothing yet."""
-        self.vae: VAE = build_vae(VAEConfig(SIZE, 300, width), seed).to(device)  # type: ignore[arg-type]  # checked there
+        self.vae: VAE = build_vae(VAEConfig(SIZE, 300, width), seed).to(device)
         self.device = torch.device(device)
         self.mean = torch.zeros(300, device=device)
         self.factor = torch.eye(300, device=device)

@@ -25,6 +25,7 @@ from hand_env.anatomy.training.validate import Examples, choose_limits, figures,
 from hand_env.anatomy.weights import Calibration, save_network
 from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from vae.device import resolve_device
+from vae.model import Width
 
 NEAR = 64  # hands a batch whose features are compared in two styles
 AHEAD = 4  # batches that are made at once
@@ -97,7 +98,7 @@ class Run:
         if not seconds:
             return
         images, generator = self.photographs.train.images, self.batches.generator
-        narrow = "small" if self.device == "cpu" else "large"
+        narrow: Width = "small" if self.device == "cpu" else "large"
         size = min(128, self.settings.batch)
 
         def photographs() -> Tensor:

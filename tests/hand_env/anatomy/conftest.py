@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -29,15 +26,6 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="session")
 def judge(weights):
     return Judge.load(weights)
-
-
-@pytest.fixture
-def photographs():
-    """The folder of the real photographs; the test is skipped where there is none."""
-    folder = os.environ.get("HANDLATENT_DATA")
-    if not folder or not (Path(folder) / "11k-hands" / "HandInfo.csv").is_file():
-        pytest.skip("HANDLATENT_DATA names no folder that holds 11k-hands")
-    return Path(folder) / "11k-hands"
 
 
 @pytest.fixture
