@@ -16,11 +16,12 @@ ImageSize = Literal[32, 64, 128]
 Width = Literal["small", "large"]
 
 IMAGE_SIZES: tuple[int, ...] = get_args(ImageSize)
-_CHANNELS: dict[str, tuple[int, int, int, int]] = {
+_CHANNELS: dict[str, tuple[int, ...]] = {
     # at S/2 (S = 128: S/4), then after each halving, down to 4 x 4 (S = 32: 2 x 2)
     "small": (32, 64, 96, 128),
     "large": (64, 128, 256, 256),
 }
+_LARGE_128 = (48, 96, 160, 224, 256)  # at S/2 here as well: patches of 4 x 4 pixels draw no sharp edge
 FIRST_LOG_VARIANCE = -2.0  # of the pixels around a decoding, before any training: about that of raw pixels
 LOG_VAR_RANGE = (-12.0, 4.0)  # of a posterior: beyond it exp() serves no picture and can overflow
 
@@ -73,8 +74,7 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         """Build the layers; see `VAEConfig`."""
         super().__init__()
-        channels = _CHANNELS[config.width]
-        patch = _patch(config)
+        channels, patch = _channels(config), _patch(config)
         layers: list[nn.Module] = [
             nn.PixelUnshuffle(patch),
             nn.Conv2d(3 * patch**2, channels[0], 3, padding=1),
@@ -106,7 +106,7 @@ class Decoder(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         """Build the layers; see `VAEConfig`."""
         super().__init__()
-        channels = _CHANNELS[config.width][::-1]
+        channels = _channels(config)[::-1]
         patch, grid = _patch(config), _grid(config)
         self.head = nn.Linear(config.latent_dim, channels[0] * grid**2)
         layers: list[nn.Module] = [nn.Unflatten(1, (channels[0], grid, grid)), Residual(channels[0])]
@@ -114,6 +114,15 @@ class Decoder(nn.Module):
             layers += [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), Residual(after)]
         layers += [nn.SiLU(), nn.Conv2d(channels[-1], 3 * patch**2, 3, padding=1), nn.PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
+        self.width = channels[-1]  # of the features
+
+    def features(self, latents: Tensor) -> Tensor:
+        """Decode (batch, latent) float to what pictures are painted from, (batch, `width`, S/2, S/2), or S/4."""
+        return cast(Tensor, self.body[:-2](self.head(latents)))
+
+    def paint(self, features: Tensor) -> Tensor:
+        """Paint `features`: (batch, 3, S, S) float, around [0, 1] but not clipped to it."""
+        return cast(Tensor, self.body[-2:](features) + 0.5)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Decode latents.
@@ -124,8 +133,7 @@ class Decoder(nn.Module):
         Returns:
             (batch, 3, S, S) float, means of the pixels, around [0, 1] but not clipped to it.
         """
-        x = self.head(latents)  # (batch, C * grid * grid)
-        return cast(Tensor, self.body(x) + 0.5)  # (batch, 3, S, S)
+        return self.paint(self.features(latents))
 
 
 class VAE(nn.Module):
@@ -233,9 +241,13 @@ def count_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
+def _channels(config: VAEConfig) -> tuple[int, ...]:
+    return _LARGE_128 if (config.size, config.width) == (128, "large") else _CHANNELS[config.width]
+
+
 def _patch(config: VAEConfig) -> int:
-    return 4 if config.size == 128 else 2
+    return 4 if (config.size, config.width) == (128, "small") else 2
 
 
 def _grid(config: VAEConfig) -> int:
-    return config.size // _patch(config) // 8
+    return config.size // _patch(config) // 2 ** (len(_channels(config)) - 1)

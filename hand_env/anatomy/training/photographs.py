@@ -70,7 +70,7 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
                     f"{everything.names[index]!r} is missing. Delete it, so that it is made anew."
                 )
             joints.append(joints_of[everything.names[index]])
-            regions.append(region_map(_skin(picture), joints[-1]))
+            regions.append(region_map(skin(picture), joints[-1]))
             sides.append(side)
     return write_arrays(
         out,
@@ -101,24 +101,24 @@ def load_pack(path: Path) -> Photographs:
     return Photographs(train, validation)
 
 
-def region_map(skin: NDArray[np.bool_], joints: NDArray[np.float32]) -> NDArray[np.uint8]:
+def region_map(hand: NDArray[np.bool_], joints: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Divide a hand into palm and digits by its joints.
 
     Args:
-        skin: (S, S) bool, where the hand is.
-        joints: (21, 2) float32, shares of the side; NaN if not known: then all skin is `IGNORE`.
+        hand: (S, S) bool, where the hand is.
+        joints: (21, 2) float32, shares of the side; NaN if not known: then all of it is `IGNORE`.
 
     Returns:
         (S, S) uint8.
     """
     if np.isnan(joints).any():
-        return np.where(skin, np.uint8(255), np.uint8(GROUND))
-    places = torch.from_numpy(joints) * len(skin)
-    regions = np.where(skin, np.uint8(PALM), np.uint8(GROUND))
-    distance = digit_distance(places.unsqueeze(0), len(skin))[0].numpy()  # (5, S, S)
+        return np.where(hand, np.uint8(255), np.uint8(GROUND))
+    places = torch.from_numpy(joints) * len(hand)
+    regions = np.where(hand, np.uint8(PALM), np.uint8(GROUND))
+    distance = digit_distance(places.unsqueeze(0), len(hand))[0].numpy()  # (5, S, S)
     reach = REACH * float((places[5] - places[17]).norm()) / 3
     nearest = distance.argmin(0)
-    mine = skin & (distance.min(0) < reach)
+    mine = hand & (distance.min(0) < reach)
     regions[mine] = (FIRST_DIGIT + nearest[mine]).astype(np.uint8)
     return regions
 
@@ -151,7 +151,8 @@ def digit_distance(joints: Tensor, size: int) -> Tensor:
     return free.view(*distance.shape[:2], size, size)
 
 
-def _skin(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def skin(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell the hand from the ground: (S, S) bool of (S, S, 3) uint8."""
     pixels = picture.astype(np.float32)
     return hand_mask(pixels, ground_colour(pixels))
 

@@ -1,0 +1,1 @@
+"""The recipe for the packaged hands: pictures, autoencoder, prior, agent."""
