@@ -12,6 +12,7 @@ from torch import Tensor
 from agents.compare.args import BATCH
 from agents.compare.photographs import Photographs
 from hand_env.anatomy import CRITERIA, Judge, Judgement, Known, Rate, wilson
+from hand_env.anatomy.measures import sharpness
 from vae.distribution import (
     Estimate,
     PictureFeatures,
@@ -33,7 +34,7 @@ class Column:
         heading: Above it.
         times: What it is multiplied by.
         digits: After the point.
-        highest: What it cannot exceed, nor its interval; it cannot fall below 0 either, unless that is infinite.
+        highest: What no value can exceed; none can fall below 0 either, unless this is infinite.
     """
 
     heading: str
@@ -44,6 +45,7 @@ class Column:
 
 COLUMNS = {
     "correct": Column("correct %", 100, 1),
+    "gain": Column("more than 'none'", 100, 1, float("inf")),
     "anatomical": Column("anatomical %", 100, 1),
     "batches_15": Column("batches >= 15 %", 100, 0),
     "batches_19": Column("batches >= 19 %", 100, 0),
@@ -84,6 +86,11 @@ class Gauge:
         """Of the photographs held out, (m, feature)."""
         return self._describe(to_float(self.photographs.held_out))
 
+    @cached_property
+    def usual_sharpness(self) -> float:
+        """Median of the photographs held out; the judges keep one of their own, of other people."""
+        return float(sharpness(to_float(self.photographs.held_out)).median())
+
     def measure(self, pictures: Tensor, *, drawn: bool = True) -> Figures:
         """Measure pictures.
 
@@ -95,15 +102,15 @@ class Gauge:
             By name of a column, figures with 95 % intervals: of shares Wilson's, else over halves of the pictures.
         """
         images = to_float(pictures)
-        judgements = self.instruments.reporter.judge(images)
-        figures = rates(judgements)
+        figures = rates(self.instruments.reporter.judge(images))
         figures["correct_by_parser"] = _share([each.correct for each in self.instruments.parser.judge(images)])
         if drawn:
             figures["new"] = _share(self.known.novelty(images).new.tolist())
         features = self._describe(images)
         figures["coverage"], figures["density"] = coverage_and_density(features, self.features)
         figures["kernel_distance"] = kernel_distance(features, self.features)
-        figures["sharpness"] = _median([judgement.sharpness for judgement in judgements])
+        steepness = sharpness(images.to(self.instruments.features.device)).cpu().numpy()
+        figures["sharpness"] = _median(steepness / self.usual_sharpness)
         return {name: _clipped(figures[name], column) for name, column in COLUMNS.items() if name in figures}
 
     def _describe(self, images: Tensor) -> NDArray[np.float32]:
@@ -151,8 +158,7 @@ def _share(of: Sequence[bool]) -> Estimate:
     return Estimate(rate.share, rate.low, rate.high)
 
 
-def _median(values: Sequence[float]) -> Estimate:
-    rows = np.asarray(values)
+def _median(rows: NDArray[np.floating]) -> Estimate:
     return estimate_over_halves(float(np.median(rows)), [float(np.median(rows[half])) for half in halves(len(rows))])
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from agents.compare.cells import Cost
 from agents.compare.figures import COLUMNS
 from agents.compare.store import Record
@@ -18,6 +20,20 @@ def test_a_row_holds_the_mean_over_runs_and_says_which_interval():
     text = write_table(rows, [record("a"), record("b")], "above")
     assert "Student's t over runs" in text
     assert "Wilson" not in text
+
+
+def test_what_an_agent_adds_is_compared_run_by_run():
+    def with_rate(run, agent, rate):
+        return record(run, agent, figures={"correct": Estimate(rate, 0, 1)})
+
+    pairs = [("a", 0.2, 0.5), ("b", 0.6, 0.9), ("c", 0.1, 0.4)]
+    records = [with_rate(run, "none", low) for run, low, _ in pairs]
+    records += [with_rate(run, "random", high) for run, _, high in pairs]
+    without, adding = make_rows(records)
+    assert "gain" not in without.figures
+    assert (adding.figures["gain"].low, adding.figures["gain"].high) == pytest.approx((0.3, 0.3))
+    assert adding.figures["correct"].high - adding.figures["correct"].low > 0.5
+    assert "gain" not in make_rows([records[0], records[3]])[1].figures  # of one run there are no pairs to vary
 
 
 def test_one_run_has_the_interval_over_its_pictures():
