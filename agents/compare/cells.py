@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.baselines import RandomAction
 from agents.compare.args import CompareArgs
 from agents.compare.climb import climb_within
-from agents.compare.pieces import Pieces, RowAgent
+from agents.compare.pieces import Pieces
 from hand_env import LogitScore, keep_better, refine
 from hand_env.refinement import Agent, Scores, score_latents
 from vae.images import to_uint8
@@ -99,14 +99,14 @@ def _cells_of(agent: str, sampler: str, pieces: Pieces, score: Score, args: Comp
     elif agent in pieces.agents:
         row_agent = pieces.agents[agent]
         scale = min(row_agent.delta_scale, bound / row_agent.steps)
-        yield Cell(sampler, agent, once, refined(row_agent, pieces, score, scale, row_agent.steps))
+        yield Cell(sampler, agent, once, refined(row_agent.agent, pieces, score, scale, row_agent.steps))
     else:
         yield Cell(sampler, agent, once, None, f"no agent '{agent}'")
 
 
 def bound_of(pieces: Pieces, args: CompareArgs) -> float:
     """Return how far any correction may move a latent in each dimension: as far as the refining agent, or as asked."""
-    agent: RowAgent | None = pieces.agents.get("sac-refine")
+    agent = pieces.agents.get("sac-refine")
     if args.delta_scale is not None:
         return args.delta_scale
     return 1.0 if agent is None else agent.delta_scale * agent.steps

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,28 +11,26 @@ from numpy.typing import NDArray
 from agents.draw import _deltas
 from agents.pictures import SYNTHETIC
 from agents.run_folder import Run, load_run
+from hand_env.refinement import Agent
 from vae.model import VAE
 from vae.prior import Sampler, StandardNormal
 
 JUDGE_SPLIT = 0  # seed of the split by person that the judges were trained on
 
 
-class RowAgent(Protocol):
-    """An agent that corrects latents row by row."""
+@dataclass(frozen=True, eq=False)
+class RowAgent:
+    """An agent that corrects latents row by row, as `hand_env.refine` lets it.
 
-    @property
-    def delta_scale(self) -> float:
-        """Kappa: how far a step moves a latent in each dimension at most."""
-        ...
+    Attributes:
+        agent: Chooses (n, D) actions in [-1, 1].
+        delta_scale: Kappa: how far a correction moves a latent in each dimension at most.
+        steps: How many corrections it makes, one after another.
+    """
 
-    @property
-    def steps(self) -> int:
-        """How many corrections it makes, one after another."""
-        ...
-
-    def predict(self, observation: Any, *, deterministic: bool) -> tuple[Any, Any]:
-        """Return (n, D) actions in [-1, 1] for (n, D) latents, or (n, D + 1) where it makes several steps."""
-        ...
+    agent: Agent
+    delta_scale: float
+    steps: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +66,19 @@ def read_pieces(folder: Path) -> Pieces:
     samplers: dict[str, Sampler] = {"normal": StandardNormal(run.vae.latent_dim), "mixture": run.sampler}
     agents: dict[str, RowAgent] = {}
     if run.settings["agent"] == "sac":
-        agents["sac-latent"] = BatchAgent(run)
+        agents["sac-latent"] = RowAgent(BatchAgent(run), run.settings["delta_scale"])
     split_seed = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
     return Pieces(run.vae.eval().requires_grad_(False), samplers, agents, split_seed)
 
 
 class BatchAgent:
-    """The agent of `handlatent train`, which sees a batch of latents at once, as one that corrects rows."""
-
-    steps = 1
+    """The agent of `handlatent train`, which sees a batch of latents at once, as one that is shown any number."""
 
     def __init__(self, run: Run) -> None:
         """Remember the run."""
         self.run = run
-        self.delta_scale: float = run.settings["delta_scale"]
 
     def predict(self, observation: NDArray[np.float32], *, deterministic: bool) -> tuple[NDArray[np.float32], None]:
-        """Return (n, D) actions for (n, D) latents; always its best ones."""
+        """Return (n, D) actions for (n, D) latents, its best ones; the last batch is filled up from the first."""
         actions: NDArray[np.float32] = _deltas(self.run, torch.from_numpy(observation)).numpy()
         return actions, None

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from agents.compare import CompareArgs, Pieces
+from agents.compare import CompareArgs, Pieces, RowAgent
 from vae import StandardNormal, VAEConfig, build_vae
 
 
@@ -11,10 +11,10 @@ def brightness(pictures: torch.Tensor) -> torch.Tensor:
 
 
 class Constant:
-    """A row agent that always moves latents the same way."""
+    """An agent that always moves latents the same way."""
 
-    def __init__(self, towards, delta_scale=0.5, steps=1):
-        self.towards, self.delta_scale, self.steps = towards, delta_scale, steps
+    def __init__(self, towards):
+        self.towards = towards
 
     def predict(self, observation, *, deterministic):
         assert deterministic
@@ -28,7 +28,7 @@ def score():
 
 @pytest.fixture
 def constant():
-    return Constant
+    return lambda towards, delta_scale=0.5, steps=1: RowAgent(Constant(towards), delta_scale, steps)
 
 
 @pytest.fixture

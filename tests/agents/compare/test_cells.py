@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from agents.compare.args import AGENTS
 from agents.compare.cells import EVERY, Cost, decode_all, make_cells
 from vae.model import VAE
 
@@ -127,7 +126,3 @@ def test_pictures_are_bytes_whatever_the_chunks(make_pieces):
     assert pictures.shape == (70, 3, 32, 32)
     assert pictures.dtype == torch.uint8
     assert (pictures[69].int() - decode_all(make_pieces(), latents[69:])[0].int()).abs().max() <= 1
-
-
-def test_all_agents_are_named_in_the_help():
-    assert set(AGENTS) == {"none", "random", "sac-latent", "sac-refine", "gradient", "best-of"}

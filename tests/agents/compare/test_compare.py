@@ -1,14 +1,18 @@
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from agents import load_run
 from agents.cli import main
 from agents.compare import read_pieces
 from agents.compare.figures import Gauge
 from agents.compare.main import run_names
+from agents.compare.pieces import BatchAgent
 from hand_env.anatomy.network import build_network
 from hand_env.anatomy.weights import Calibration, save_network
 from vae.images.synthetic import generate
@@ -131,4 +135,17 @@ def test_a_run_s_pieces_are_found_by_name(runs):
     pieces = read_pieces(Path(runs[0]))
     assert {"normal", "mixture"} <= set(pieces.samplers)
     assert pieces.samplers["mixture"].sample(3, 0).shape == (3, 5)
+    assert pieces.agents == {}
     assert not any(weight.requires_grad for weight in pieces.vae.parameters())
+
+
+def test_an_agent_of_batches_is_shown_any_number_of_latents(runs):
+    class Twice:
+        def predict(self, observation, deterministic):
+            assert observation.shape[1:] == (4, 5)  # whole batches alone
+            return 2 * observation, None
+
+    run = replace(load_run(Path(runs[0])), agent=Twice())
+    latents = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    actions, _ = BatchAgent(run).predict(latents, deterministic=True)
+    assert np.array_equal(actions, 2 * latents)
