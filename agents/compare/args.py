@@ -1,5 +1,6 @@
 """The arguments of the comparison; the command line is generated from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,18 @@ def check_args(args: CompareArgs) -> None:
     if args.seed < 0:
         raise ValueError(f"--seed must be at least 0, got {args.seed!r}.")
     for name, chosen, known in (("samplers", args.samplers, SAMPLERS), ("agents", args.agents, AGENTS)):
-        wrong = [word for word in chosen if word not in known]
-        if wrong:
+        _check_list(name, chosen)
+        if wrong := [word for word in chosen if word not in known]:
             raise ValueError(f"--{name} must be of {', '.join(map(repr, known))}, got {wrong[0]!r}.")
     for name, numbers in (("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
-        if min(numbers, default=1) < 1:
+        _check_list(name, numbers)
+        if min(numbers) < 1:
             raise ValueError(f"--{name} must be at least 1, got {min(numbers)!r}.")
     for name, value in (("gradient-rate", args.gradient_rate), ("delta-scale", args.delta_scale)):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name} must be a number above 0, got {value!r}.")
+
+
+def _check_list(name: str, given: Sequence[object]) -> None:
+    if not given or len(set(given)) < len(given):
+        raise ValueError(f"--{name} must name at least one and none twice, got {list(given)!r}.")

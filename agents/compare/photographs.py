@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae.images import load_images, split_by_group
+from vae.images.folder import is_hands11k
 
 FEWEST = 20  # held-out photographs
 
@@ -40,8 +41,13 @@ def read_photographs(data: Path, size: int, split_seed: int) -> Photographs:
 
     Raises:
         FileNotFoundError: If there are no photographs.
-        ValueError: If too few are held out.
+        ValueError: If too few are held out, or the download lies inside the folder.
     """
+    if not is_hands11k(data) and (inside := next(data.glob("*/HandInfo.csv"), None)):
+        raise ValueError(
+            f"--data must be the download of 11k Hands itself, got the folder around it, {str(data)!r}, where nothing "
+            f"says who is who. Use {str(inside.parent)!r}."
+        )
     images = load_images(data, size)
     split = split_by_group(images.groups, images.all_groups, seed=split_seed)
     if len(split.test) < FEWEST:

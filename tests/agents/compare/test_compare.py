@@ -95,6 +95,8 @@ def test_a_table_over_two_runs_goes_on_where_it_was_stopped(capsys, monkeypatch,
         (["--seed", "-1"], "--seed must be at least 0, got -1."),
         (["--samplers", "gaussian"], "--samplers must be of 'normal', 'mixture', 'prior', got 'gaussian'."),
         (["--agents", "none", "sac"], "--agents must be of 'none', 'random',"),
+        (["--agents", "none", "none"], "--agents must name at least one and none twice, got ['none', 'none']."),
+        (["--samplers"], "--samplers must name at least one and none twice, got []."),
         (["--gradient-steps", "0"], "--gradient-steps must be at least 1, got 0."),
         (["--best-of", "2", "0"], "--best-of must be at least 1, got 0."),
         (["--gradient-rate", "0"], "--gradient-rate must be a number above 0, got 0.0."),
@@ -114,6 +116,12 @@ def test_photographs_must_be_given_and_enough(capsys, runs, tmp_path, judges):
         Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / f"{number}.png")
     few = fails(capsys, runs[0], "--data", tmp_path, *judges, "--device", "cpu")
     assert "--data must leave at least 20 photographs of test people, got 1 of 12" in few
+
+
+def test_a_folder_around_the_download_is_refused_since_people_would_be_mixed(capsys, runs, tmp_path):
+    (tmp_path / "11k-hands").mkdir()
+    (tmp_path / "11k-hands" / "HandInfo.csv").write_text("")
+    assert "--data must be the download of 11k Hands itself" in fails(capsys, runs[0], "--data", tmp_path)
 
 
 def test_what_is_no_run_or_named_twice_is_one_sentence(capsys, runs, photographs, tmp_path):
