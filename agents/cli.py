@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from simple_parsing import ArgumentParser, DashVariant
 
+from agents.compare import CompareArgs, compare
 from agents.draw import GenerateArgs, generate
 from agents.job import Interrupted
 from agents.judge import JudgeArgs, judge
@@ -21,6 +22,7 @@ from agents.train_args import TrainArgs
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),
     "generate": (GenerateArgs, generate),
+    "compare": (CompareArgs, compare),
     "synth": (SynthArgs, synth),
     "judge": (JudgeArgs, judge),
     "judge-report": (JudgeReportArgs, judge_report),

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from hand_env.anatomy.judge import Judge, default_judge
-from hand_env.anatomy.novelty import Novelty, judge_novelty
+from hand_env.anatomy.novelty import Known, Novelty, judge_novelty
 from hand_env.anatomy.overlay import draw_overlay
 from hand_env.anatomy.result import Digit, Judgement
 from hand_env.anatomy.summary import Rate, Summary, summarise, wilson
@@ -17,6 +17,7 @@ __all__ = [
     "Digit",
     "Judge",
     "Judgement",
+    "Known",
     "Novelty",
     "Rate",
     "Summary",

@@ -50,13 +50,31 @@ def judge_novelty(judge: Judge, images: Tensor, training: Tensor, held_out: Tens
     Raises:
         ValueError: If one of them is no batch of pictures.
     """
-    for pictures in (images, training, held_out):
-        check_images(pictures)
-    base = judge.features(training), _thumbnails(training)
-    here, there = (_nearest(judge.features(x), _thumbnails(x), *base) for x in (images, held_out))
-    limits = [float(torch.quantile(distance, SHARE)) for distance in (there[0], there[2])]
-    new = (here[0] >= limits[0]) & (here[2] >= limits[1])
-    return Novelty(here[1], here[0], here[3], here[2], limits[0], limits[1], new)
+    check_images(images)
+    return Known(judge, training, held_out).novelty(images)
+
+
+class Known:
+    """Remember training pictures, and how near other people's come to them, for many batches of pictures."""
+
+    def __init__(self, judge: Judge, training: Tensor, held_out: Tensor) -> None:
+        """Look at both once; see `judge_novelty` for the arguments and what is refused."""
+        for pictures in (training, held_out):
+            check_images(pictures)
+        self.judge = judge
+        self.base = judge.features(training), _thumbnails(training)
+        feature, _, pixels, _ = self._nearest(held_out)
+        self.feature_limit, self.pixels_limit = (float(torch.quantile(apart, SHARE)) for apart in (feature, pixels))
+
+    def novelty(self, images: Tensor) -> Novelty:
+        """Compare pictures with the training pictures; see `judge_novelty`."""
+        check_images(images)
+        feature, nearest, pixels, nearest_by_pixels = self._nearest(images)
+        new = (feature >= self.feature_limit) & (pixels >= self.pixels_limit)
+        return Novelty(nearest, feature, nearest_by_pixels, pixels, self.feature_limit, self.pixels_limit, new)
+
+    def _nearest(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return _nearest(self.judge.features(images), _thumbnails(images), *self.base)
 
 
 def _nearest(feature: Tensor, small: Tensor, features: Tensor, smalls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,0 +1,170 @@
+"""The cells of the table: for each sampler and agent a function from latents to latents, and what it costs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from agents.baselines import RandomAction
+from agents.compare.args import CompareArgs
+from agents.compare.climb import climb_within
+from agents.compare.pieces import Pieces
+from hand_env import LogitScore, keep_better, refine
+from hand_env.refinement import Agent, Scores, score_latents
+from vae.images import to_uint8
+from vae.prior import Sampler
+
+TOGETHER = {"cpu": 32, "cuda": 512}  # pictures decoded and judged at a time
+Correct = Callable[[Tensor], Tensor]
+Score = Callable[[Tensor], Tensor]
+EVERY = "all agents"  # of a sampler that is missing
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Count the work behind one picture.
+
+    Attributes:
+        decodings: Latents decoded.
+        judgings: Pictures judged by the rewarding judge; the reporting judge's are no part of drawing a picture.
+        gradients: Passes backward through both.
+    """
+
+    decodings: int = 1
+    judgings: int = 0
+    gradients: int = 0
+
+    def __str__(self) -> str:
+        """Write it as '2 + 2', or '21 + 21 + 20' where there are gradients."""
+        return " + ".join(map(str, (self.decodings, self.judgings, *([self.gradients] if self.gradients else []))))
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One sampler with one agent.
+
+    Attributes:
+        sampler: Its name.
+        agent: Its name.
+        cost: Of one picture.
+        correct: From (n, D) latents on the CPU to (n, D) latents on the CPU; None if the cell is missing.
+        missing: Why, or "".
+    """
+
+    sampler: str
+    agent: str
+    cost: Cost
+    correct: Correct | None
+    missing: str = ""
+
+
+def make_cells(pieces: Pieces, score: Score, args: CompareArgs) -> Iterator[Cell]:
+    """Make the cells of one run, in the order of the table.
+
+    Args:
+        pieces: The run's.
+        score: The rewarding judge's, differentiable: from (n, 3, S, S) float pictures in [0, 1] to (n,) in [0, 1].
+        args: Settings.
+
+    Yields:
+        Cells, those that the run has no sampler or agent for among them.
+    """
+    for name in args.samplers:
+        if name not in pieces.samplers:
+            yield Cell(name, EVERY, Cost(), None, f"no sampler '{name}'")
+            continue
+        for agent in args.agents:
+            yield from _cells_of(agent, name, pieces, score, args)
+
+
+def _cells_of(agent: str, sampler: str, pieces: Pieces, score: Score, args: CompareArgs) -> Iterator[Cell]:
+    once = Cost(2, 2)  # the latent as drawn and as corrected, so that the worse is dropped
+    bound = bound_of(pieces, args)
+    if agent == "none":
+        yield Cell(sampler, agent, Cost(), lambda latents: latents)
+    elif agent == "random":
+        space = spaces.Box(-1.0, 1.0, (pieces.vae.latent_dim,), np.float32)
+        yield Cell(sampler, agent, once, refined(RandomAction(space, args.seed), pieces, score, bound))
+    elif agent == "gradient":
+        for steps in args.gradient_steps:
+            cost = Cost(steps + 1, steps + 1, steps)
+            yield Cell(sampler, f"gradient-{steps}", cost, climbed(pieces, score, steps, args.gradient_rate, bound))
+    elif agent == "best-of":
+        for k in args.best_of:
+            best = best_of(k, pieces.samplers[sampler], args.seed, pieces, score)
+            yield Cell(sampler, f"best-of-{k}", Cost(k, k), best)
+    elif agent in pieces.agents:
+        row_agent = pieces.agents[agent]
+        scale = min(row_agent.delta_scale, bound / row_agent.steps)
+        yield Cell(sampler, agent, once, refined(row_agent.agent, pieces, score, scale, row_agent.steps))
+    else:
+        yield Cell(sampler, agent, once, None, f"no agent '{agent}'")
+
+
+def bound_of(pieces: Pieces, args: CompareArgs) -> float:
+    """Return how far any correction may move a latent in each dimension: as far as the refining agent, or as asked."""
+    agent = pieces.agents.get("sac-refine")
+    if args.delta_scale is not None:
+        return args.delta_scale
+    return 1.0 if agent is None else agent.delta_scale * agent.steps
+
+
+def refined(agent: Agent, pieces: Pieces, score: Score, delta_scale: float, steps: int = 1) -> Correct:
+    """Let an agent correct latents; `hand_env.refine` drops each correction that does not raise the score."""
+    judge = LogitScore(score)
+
+    def correct(latents: Tensor) -> Tensor:
+        done = [
+            refine(agent, chunk, pieces.vae, judge, delta_scale=delta_scale, steps=steps).latents
+            for chunk in _chunks(latents, pieces)
+        ]
+        return torch.cat(done)
+
+    return correct
+
+
+def climbed(pieces: Pieces, score: Score, steps: int, rate: float, bound: float) -> Correct:
+    """Climb the score's gradient, as `climb_within` does."""
+
+    def correct(latents: Tensor) -> Tensor:
+        device = pieces.vae.log_variance.device
+        done = [
+            climb_within(pieces.vae.decode, score, chunk.to(device), steps=steps, rate=rate, bound=bound).cpu()
+            for chunk in _chunks(latents, pieces)
+        ]
+        return torch.cat(done)
+
+    return correct
+
+
+def best_of(k: int, sampler: Sampler, seed: int, pieces: Pieces, score: Score) -> Correct:
+    """Hold k - 1 further draws against the latents and keep the best; `hand_env.best_of` draws all k anew."""
+    judge = LogitScore(score)
+
+    def rate(latents: Tensor) -> Scores:
+        return np.concatenate([score_latents(pieces.vae, judge, chunk.numpy()) for chunk in _chunks(latents, pieces)])
+
+    def correct(latents: Tensor) -> Tensor:
+        best, reached = latents, rate(latents)
+        for further in range(1, k):
+            other = sampler.sample(len(latents), seed + further)
+            best, reached = keep_better(best, other, reached, rate(other))
+        return best
+
+    return correct
+
+
+@torch.no_grad()
+def decode_all(pieces: Pieces, latents: Tensor) -> Tensor:
+    """Decode (n, D) latents to (n, 3, S, S) uint8 pictures on the CPU."""
+    device = pieces.vae.log_variance.device
+    return torch.cat(
+        [to_uint8(pieces.vae.decode(chunk.to(device)).float()).cpu() for chunk in _chunks(latents, pieces)]
+    )
+
+
+def _chunks(latents: Tensor, pieces: Pieces) -> tuple[Tensor, ...]:
+    return torch.split(latents, TOGETHER[pieces.vae.log_variance.device.type])

@@ -1,0 +1,190 @@
+"""Compare samplers and agents over runs."""
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from agents.compare.args import CompareArgs, check_args
+from agents.compare.cells import Cell, bound_of, decode_all, make_cells
+from agents.compare.figures import Gauge, Instruments
+from agents.compare.photographs import Photographs, read_photographs
+from agents.compare.pieces import Pieces, read_pieces
+from agents.compare.store import Record, Store
+from agents.compare.table import make_rows, write_table
+from agents.run_folder import CONFIG, versions
+from hand_env import image_grid
+from hand_env.anatomy import Judge
+from hand_env.anatomy.weights import packaged_weights
+from vae.device import resolve_device
+from vae.distribution import PictureFeatures, check_extra, feature_weights
+
+SHOWN, COLUMNS = 40, 10  # pictures in a grid, and in a row of it
+PHOTOGRAPHS, NOBODY = "photographs", "-"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One run with what it is held against.
+
+    Attributes:
+        name: In the table and in file names.
+        sha256: Of its weights, of the photographs, and of kappa.
+        kappa: How far any correction may move a latent in each dimension.
+        pieces: Of the run.
+        photographs: At its size.
+    """
+
+    name: str
+    sha256: str
+    kappa: float
+    pieces: Pieces
+    photographs: Photographs
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain values, for JSON and above the table."""
+        agents = {name: agent.delta_scale * agent.steps for name, agent in self.pieces.agents.items()}
+        return {
+            "run": self.name,
+            "sha256": self.sha256,
+            "pixels": self.pieces.vae.size,
+            "kappa": self.kappa,
+            "agents_kappa": {name: min(reach, self.kappa) for name, reach in agents.items()},
+            "photographs": len(self.photographs.training),
+            "held_out_photographs": len(self.photographs.held_out),
+            "held_out_people": self.photographs.people,
+            "split_seed": self.pieces.split_seed,
+        }
+
+
+def compare(args: CompareArgs) -> str:
+    """Measure every sampler with every agent in every run.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The table, in Markdown.
+
+    Raises:
+        FileNotFoundError: If the photographs are not there.
+        ImportError: If the extra `compare` is not installed.
+        ValueError: If there is no finished run, or a setting is wrong.
+    """
+    check_args(args)
+    check_extra()
+    device = resolve_device(args.device)
+    pieces = [read_pieces(run) for run in args.runs]
+    instruments = Instruments(
+        Judge.load(args.parser, device=device),
+        Judge.load(args.reporter, make="reporter", device=device),
+        PictureFeatures(device),
+    )
+    store = Store(args.out, _settings(args))
+    for name, folder, parts in zip(run_names(args.runs), args.runs, pieces, strict=True):
+        compare_run(_subject(name, folder, parts, args), instruments, store, args)
+    rows = make_rows(store.records)
+    store.write([row.to_dict() for row in rows])
+    return write_table(rows, store.records, describe(store, args))
+
+
+def compare_run(subject: Subject, instruments: Instruments, store: Store, args: CompareArgs) -> None:
+    """Measure every cell of one run that the store does not know, and the photographs of its training people.
+
+    Args:
+        subject: The run.
+        instruments: On the device to compute on.
+        store: Takes the records.
+        args: Settings.
+    """
+    pieces, gauge = subject.pieces, Gauge(instruments, subject.photographs)
+    pieces.vae.to(instruments.features.device)
+    store.runs.append(subject.facts())
+    known = store.find(subject.sha256, PHOTOGRAPHS, NOBODY)
+    if known is None:
+        figures = gauge.measure(subject.photographs.training[: args.n], drawn=False)
+        known = Record(subject.name, subject.sha256, PHOTOGRAPHS, NOBODY, None, figures)
+    store.add(replace(known, run=subject.name))
+    for cell in make_cells(pieces, lambda images: instruments.parser.find(images).score, args):
+        known = store.find(subject.sha256, cell.sampler, cell.agent)
+        store.add(replace(known, run=subject.name) if known else _measure(cell, subject, gauge, args))
+    pieces.vae.to("cpu")
+
+
+def describe(store: Store, args: CompareArgs) -> str:
+    """Say what the table is of, a line for each run."""
+    lines = [f"{args.n:,} pictures a cell, from latents of seed {args.seed} that are the same for all agents."]
+    for run in store.runs:
+        less = [f"'{name}' by {reach:g}" for name, reach in run["agents_kappa"].items() if reach < run["kappa"]]
+        lines.append(
+            f"{run['run']}: {run['pixels']} pixels; corrections by at most {run['kappa']:g}{', '.join(['', *less])}; "
+            f"held out: {run['held_out_photographs']} photographs of {run['held_out_people']} people."
+        )
+    return "\n".join(lines)
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """Name runs by their folders' names, with as much of the path before as it takes to tell them apart.
+
+    Raises:
+        ValueError: If a folder comes twice.
+    """
+    paths = [folder.resolve() for folder in folders]
+    if len(set(paths)) < len(paths):
+        twice = next(str(folder) for folder in folders if paths.count(folder.resolve()) > 1)
+        raise ValueError(f"RUNS must differ, got {twice!r} twice.")
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    common = Path(os.path.commonpath(paths))
+    return ["-".join(path.relative_to(common).parts) for path in paths]
+
+
+def _measure(cell: Cell, subject: Subject, gauge: Gauge, args: CompareArgs) -> Record:
+    name, began = f"{subject.name}: {cell.sampler}, {cell.agent}", time.monotonic()
+    if cell.correct is None:
+        return Record(subject.name, subject.sha256, cell.sampler, cell.agent, cell.cost, {}, cell.missing)
+    latents = subject.pieces.samplers[cell.sampler].sample(args.n, args.seed)
+    pictures = decode_all(subject.pieces, cell.correct(latents))
+    figures = gauge.measure(pictures)
+    _draw(args.out, f"{subject.name}-{cell.sampler}-{cell.agent}", pictures)
+    print(f"{name}: {figures['correct'].value:.1%} correct, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return Record(subject.name, subject.sha256, cell.sampler, cell.agent, cell.cost, figures)
+
+
+def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
+    if folder is not None:
+        Image.fromarray(image_grid(pictures[:SHOWN], columns=COLUMNS)).save(folder / f"{name}.png")
+
+
+def _subject(name: str, folder: Path, pieces: Pieces, args: CompareArgs) -> Subject:
+    assert args.data is not None, "checked at the door"
+    photographs = read_photographs(args.data, pieces.vae.size, pieces.split_seed)
+    kappa = bound_of(pieces, args)
+    digest = hashlib.sha256(f"{photographs.sha256} {kappa}".encode())
+    for file in [folder / CONFIG, *sorted(folder.glob("*.safetensors"))]:
+        digest.update(file.read_bytes())
+    return Subject(name, digest.hexdigest(), kappa, pieces, photographs)
+
+
+def _settings(args: CompareArgs) -> dict[str, Any]:
+    """Return what figures depend on, but for the run and its photographs."""
+    weights = {
+        "parser": args.parser or packaged_weights("parser"),
+        "reporter": args.reporter or packaged_weights("reporter"),
+        "features": feature_weights(),
+    }
+    return {
+        "handlatent": versions()["handlatent"],
+        "n": args.n,
+        "seed": args.seed,
+        "gradient_rate": args.gradient_rate,
+        **{f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in weights.items()},
+    }

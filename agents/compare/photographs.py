@@ -1,0 +1,68 @@
+"""The photographs that a run's pictures are held against."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vae.images import load_images, split_by_group
+from vae.images.folder import is_hands11k
+
+FEWEST = 20  # held-out photographs
+
+
+@dataclass(frozen=True, eq=False)
+class Photographs:
+    """Hold the photographs of one run, at its size.
+
+    Attributes:
+        training: (n, 3, S, S) uint8, of the people that it may have been trained on, in an order that is always the
+            same and has nothing to do with who is who.
+        held_out: (m, 3, S, S) uint8, of its test people.
+        people: How many test people there are; in a plain folder each picture is its own.
+        sha256: Of all the pixels and of who is held out.
+    """
+
+    training: Tensor
+    held_out: Tensor
+    people: int
+    sha256: str
+
+
+def read_photographs(data: Path, size: int, split_seed: int) -> Photographs:
+    """Read photographs and hold the test people's out, as `handlatent train` does with this seed.
+
+    Args:
+        data: The 11k Hands download, or any folder of pictures.
+        size: Pixels a side.
+        split_seed: Of the split by person.
+
+    Raises:
+        FileNotFoundError: If there are no photographs.
+        ValueError: If too few are held out, or the download lies inside the folder.
+    """
+    if not is_hands11k(data) and (inside := next(data.glob("*/HandInfo.csv"), None)):
+        raise ValueError(
+            f"--data must be the download of 11k Hands itself, got the folder around it, {str(data)!r}, where nothing "
+            f"says who is who. Use {str(inside.parent)!r}."
+        )
+    images = load_images(data, size)
+    split = split_by_group(images.groups, images.all_groups, seed=split_seed)
+    if len(split.test) < FEWEST:
+        raise ValueError(
+            f"--data must leave at least {FEWEST} photographs of test people, got {len(split.test)} of {len(images)}. "
+            "Add photographs."
+        )
+    training, held_out = images.pixels[split.train], images.pixels[split.test]
+    digest = hashlib.sha256()
+    for pixels in (training, held_out):
+        digest.update(pixels.numpy().tobytes())
+    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))
+    return Photographs(
+        training[order],
+        held_out,
+        len({images.groups[row] for row in split.test.tolist()}),
+        digest.hexdigest(),
+    )

@@ -1,0 +1,84 @@
+"""What a comparison takes from a run: the VAE, its samplers and its agents, each by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.draw import _deltas
+from agents.pictures import SYNTHETIC
+from agents.run_folder import Run, load_run
+from hand_env.refinement import Agent
+from vae.model import VAE
+from vae.prior import Sampler, StandardNormal
+
+JUDGE_SPLIT = 0  # seed of the split by person that the judges were trained on
+
+
+@dataclass(frozen=True, eq=False)
+class RowAgent:
+    """An agent that corrects latents row by row, as `hand_env.refine` lets it.
+
+    Attributes:
+        agent: Chooses (n, D) actions in [-1, 1].
+        delta_scale: Kappa: how far a correction moves a latent in each dimension at most.
+        steps: How many corrections it makes, one after another.
+    """
+
+    agent: Agent
+    delta_scale: float
+    steps: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Hold what is compared.
+
+    Attributes:
+        vae: Decodes latents.
+        samplers: By name, of `SAMPLERS`: those that the run has.
+        agents: By name, "sac-latent" and "sac-refine": those that the run has.
+        split_seed: Of the split by person that the run was trained on.
+    """
+
+    vae: VAE
+    samplers: Mapping[str, Sampler]
+    agents: Mapping[str, RowAgent]
+    split_seed: int
+
+
+def read_pieces(folder: Path) -> Pieces:
+    """Take a finished run apart: the one place that knows where a run keeps which sampler and agent.
+
+    Args:
+        folder: The run's.
+
+    Returns:
+        Its pieces; the VAE in evaluation mode, on the CPU.
+
+    Raises:
+        ValueError: If there is no finished run.
+    """
+    run = load_run(folder)
+    samplers: dict[str, Sampler] = {"normal": StandardNormal(run.vae.latent_dim), "mixture": run.sampler}
+    agents: dict[str, RowAgent] = {}
+    if run.settings["agent"] == "sac":
+        agents["sac-latent"] = RowAgent(BatchAgent(run), run.settings["delta_scale"])
+    split_seed = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
+    return Pieces(run.vae.eval().requires_grad_(False), samplers, agents, split_seed)
+
+
+class BatchAgent:
+    """The agent of `handlatent train`, which sees a batch of latents at once, as one that is shown any number."""
+
+    def __init__(self, run: Run) -> None:
+        """Remember the run."""
+        self.run = run
+
+    def predict(self, observation: NDArray[np.float32], *, deterministic: bool) -> tuple[NDArray[np.float32], None]:
+        """Return (n, D) actions for (n, D) latents, its best ones; the last batch is filled up from the first."""
+        actions: NDArray[np.float32] = _deltas(self.run, torch.from_numpy(observation)).numpy()
+        return actions, None

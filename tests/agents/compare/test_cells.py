@@ -1,0 +1,128 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from agents.compare.cells import EVERY, Cost, decode_all, make_cells
+from vae.model import VAE
+
+
+@pytest.fixture
+def latents(make_pieces):
+    return make_pieces().samplers["normal"].sample(20, 0)
+
+
+@pytest.fixture
+def cells_of(make_pieces, make_args, score):
+    """Cells of one sampler by the agent's name."""
+
+    def make(agents=None, **settings):
+        args = make_args(**{"samplers": ["normal"], **settings})
+        return {cell.agent: cell for cell in make_cells(make_pieces(**(agents or {})), score, args)}
+
+    return make
+
+
+def brightness_of(pieces, latents, score):
+    return score(pieces.vae.decode(latents).clamp(0, 1))
+
+
+def test_every_sampler_meets_every_agent(make_pieces, make_args, score, constant, uphill):
+    pieces = make_pieces(**{"sac-latent": constant(uphill), "sac-refine": constant(uphill)})
+    cells = list(make_cells(pieces, score, make_args(gradient_steps=[1, 3], best_of=[2])))
+    agents = ["none", "random", "sac-latent", "sac-refine", "gradient-1", "gradient-3", "best-of-2"]
+    assert [(cell.sampler, cell.agent) for cell in cells] == [
+        *(("normal", agent) for agent in agents),
+        *(("mixture", agent) for agent in agents),
+        ("prior", EVERY),
+    ]
+    assert [cell.missing for cell in cells if cell.correct is None] == ["no sampler 'prior'"]
+
+
+def test_agents_that_a_run_does_not_have_are_missing(cells_of):
+    missing = {agent: cell.missing for agent, cell in cells_of().items() if cell.correct is None}
+    assert missing == {"sac-latent": "no agent 'sac-latent'", "sac-refine": "no agent 'sac-refine'"}
+
+
+def test_no_correction_lowers_the_score_or_goes_beyond_kappa(cells_of, make_pieces, latents, score, constant, uphill):
+    agents = {"sac-latent": constant(-uphill), "sac-refine": constant(uphill, delta_scale=0.25, steps=2)}
+    before = brightness_of(make_pieces(), latents, score)
+    for name, cell in cells_of(agents).items():
+        found = cell.correct(latents.clone())
+        assert (brightness_of(make_pieces(), found, score) >= before - 1e-6).all(), name
+        if "best-of" not in name:
+            assert (found - latents).abs().max() <= 0.5 + 1e-6, name
+
+
+def test_what_does_not_help_is_dropped_and_what_helps_is_kept(cells_of, latents, constant, uphill):
+    cells = cells_of({"sac-latent": constant(-uphill), "sac-refine": constant(uphill)})
+    kept = {
+        name: (cells[name].correct(latents) != latents).any(1).float().mean() for name in ("sac-latent", "sac-refine")
+    }
+    assert kept["sac-latent"] < 0.3 < 0.7 < kept["sac-refine"]
+
+
+def test_kappa_is_the_refining_agent_s_reach_unless_it_is_given(cells_of, latents, constant, uphill):
+    def reach(cell):
+        return float((cell.correct(latents) - latents).abs().max())
+
+    assert reach(cells_of(gradient_steps=[20])["gradient-20"]) == pytest.approx(1.0)
+    refine = {"sac-refine": constant(uphill, delta_scale=0.25, steps=2)}
+    assert reach(cells_of(refine, gradient_steps=[20])["gradient-20"]) == pytest.approx(0.5)
+    cells = cells_of(refine, gradient_steps=[20], delta_scale=0.1)
+    assert reach(cells["gradient-20"]) == reach(cells["sac-refine"]) == pytest.approx(0.1)
+
+
+def test_the_best_of_k_is_the_best_of_the_latents_and_k_minus_1_other_draws(cells_of, make_pieces, latents, score):
+    pieces = make_pieces()
+    draws = torch.stack([latents, *(pieces.samplers["normal"].sample(20, seed) for seed in (1, 2))])
+    scores = torch.stack([brightness_of(pieces, draw, score) for draw in draws])
+    expected = draws[scores.argmax(0), torch.arange(20)]
+    cells = cells_of(best_of=[1, 3])
+    assert torch.equal(cells["best-of-1"].correct(latents), latents)
+    assert torch.equal(cells["best-of-3"].correct(latents), expected)
+
+
+def test_cells_repeat(cells_of, latents, constant, uphill):
+    for agent in ("random", "gradient-1", "best-of-2"):
+        assert torch.equal(cells_of()[agent].correct(latents), cells_of()[agent].correct(latents))
+
+
+def test_the_cost_is_what_is_decoded_and_judged(make_pieces, make_args, score, constant, uphill, latents):
+    counts = {"decoded": 0, "judged": 0, "backward": 0}
+
+    class Counting(torch.nn.Module):
+        def __init__(self, decoder):
+            super().__init__()
+            self.decoder = decoder
+
+        def forward(self, rows):
+            counts["decoded"] += len(rows)
+            counts["backward"] += len(rows) * rows.requires_grad
+            return self.decoder(rows)
+
+    def judge(pictures):
+        counts["judged"] += len(pictures)
+        return score(pictures)
+
+    pieces = make_pieces(**{"sac-latent": constant(uphill), "sac-refine": constant(uphill, steps=2)})
+    vae = VAE(pieces.vae.encoder, Counting(pieces.vae.decoder), 32, 6)
+    for cell in make_cells(replace(pieces, vae=vae), judge, make_args(samplers=["normal"], best_of=[2, 5])):
+        counts.update(dict.fromkeys(counts, 0))
+        cell.correct(latents)
+        if cell.agent == "none":
+            assert (cell.cost, sum(counts.values())) == (Cost(1, 0, 0), 0)  # the picture itself is still to be decoded
+        else:
+            assert Cost(*(count / 20 for count in counts.values())) == cell.cost, cell.agent
+
+
+def test_a_cost_is_written_with_gradients_only_where_there_are_some():
+    assert [str(cost) for cost in (Cost(), Cost(2, 2), Cost(21, 21, 20))] == ["1 + 0", "2 + 2", "21 + 21 + 20"]
+
+
+def test_pictures_are_bytes_whatever_the_chunks(make_pieces):
+    latents = torch.randn(70, 6, generator=torch.Generator().manual_seed(0))
+    pictures = decode_all(make_pieces(), latents)
+    assert pictures.shape == (70, 3, 32, 32)
+    assert pictures.dtype == torch.uint8
+    assert (pictures[69].int() - decode_all(make_pieces(), latents[69:])[0].int()).abs().max() <= 1

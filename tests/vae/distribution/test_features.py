@@ -1,0 +1,52 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from vae.distribution import PictureFeatures, kernel_distance
+from vae.images import load_hands11k, split_by_group, to_float
+from vae.images.synthetic import generate
+
+
+@pytest.fixture(scope="module")
+def features():
+    return PictureFeatures()
+
+
+def test_a_picture_s_features_do_not_depend_on_the_others(features):
+    images = to_float(generate(3, 64, seed=0).images)
+    together = features(images)
+    assert together.shape == (3, 1280)
+    assert together.min() >= 0
+    assert torch.allclose(together[1:2], features(images[1:2]), atol=1e-4)
+
+
+def test_the_weights_know_pictures_the_network_saw_none_of(features):
+    """Wrong weights or a wrong scale of the pixels would leave drawn hands no nearer to each other than to noise."""
+    hands, others = (to_float(generate(12, 64, seed=seed).images) for seed in (0, 1))
+    near = kernel_distance(features(hands).numpy(), features(others).numpy())
+    far = kernel_distance(features(hands.flip(2)).numpy(), features(torch.rand(12, 3, 64, 64)).numpy())
+    assert near.value < 0.1 * far.value
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(ImportError, match=r'pip install "handlatent\[compare\]"'):
+        PictureFeatures()
+
+
+@pytest.mark.slow
+def test_blur_takes_photographs_far_away_and_a_mirror_does_not(features, photographs):
+    hands = load_hands11k(photographs, 64, n_images=400, progress=False)
+    split = split_by_group(hands.groups, hands.all_groups, seed=0)
+    seen, held_out = (
+        to_float(hands.pixels[rows][:100]) for rows in (split.train, torch.cat([split.test, split.train]))
+    )
+    smaller = torch.nn.functional.interpolate(seen, scale_factor=0.5, mode="bilinear", antialias=True)
+    blurred = torch.nn.functional.interpolate(smaller, scale_factor=2, mode="bilinear").clamp(0, 1)
+    base = features(held_out).numpy()
+    plain, mirrored, soft = (kernel_distance(features(x).numpy(), base).value for x in (seen, seen.flip(3), blurred))
+    assert abs(mirrored - plain) < 0.005
+    assert soft > plain + 0.02
+    assert np.isfinite([plain, mirrored, soft]).all()

@@ -1,0 +1,17 @@
+"""How far many pictures are from photographs, taken together: kernel distance, coverage, density."""
+
+from vae.distribution.coverage import coverage_and_density
+from vae.distribution.estimate import Estimate, estimate_over_halves, halves
+from vae.distribution.features import PictureFeatures, check_extra, feature_weights
+from vae.distribution.kernel import kernel_distance
+
+__all__ = [
+    "Estimate",
+    "PictureFeatures",
+    "check_extra",
+    "coverage_and_density",
+    "estimate_over_halves",
+    "feature_weights",
+    "halves",
+    "kernel_distance",
+]

@@ -1,0 +1,49 @@
+"""The kernel distance between two sets of pictures."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics.pairwise import polynomial_kernel
+
+from vae.distribution.estimate import Estimate, estimate_over_halves, halves
+
+Array = NDArray[np.floating]
+DEGREE = 3
+
+
+def kernel_distance(pictures: Array, photographs: Array) -> Estimate:
+    """Measure how far two distributions are apart: the squared maximum mean discrepancy of a cubic kernel.
+
+    The kernel is (x y / features + 1)^3. The estimate is unbiased, so that it does not depend on how many pictures
+    there are, and is below 0 about half of the time where both distributions are the same.
+
+    Args:
+        pictures: (n, feature), n >= 4.
+        photographs: (m, feature), m >= 2; taken as given.
+
+    Returns:
+        The distance, and its interval over halves of the pictures; often shown times 1,000.
+
+    Raises:
+        ValueError: If there are too few pictures or photographs, or the features differ in number.
+
+    Source: Binkowski, Sutherland, Arbel & Gretton 2018, section 4, for the kernel; Gretton et al. 2012, lemma 6, for
+    the estimate from sets of different sizes.
+    """
+    if len(photographs) < 2:
+        raise ValueError(f"photographs must be at least 2, got {len(photographs)!r}. Hold more people out.")
+    parts = halves(len(pictures))
+    pictures, photographs = (np.asarray(rows, np.float64) for rows in (pictures, photographs))
+    within, between = polynomial_kernel(pictures, degree=DEGREE), polynomial_kernel(pictures, photographs, DEGREE)
+    theirs = _mean_of_pairs(polynomial_kernel(photographs, degree=DEGREE))
+
+    def distance(within: Array, between: Array) -> float:
+        return _mean_of_pairs(within) + theirs - 2 * float(between.mean())
+
+    of_halves = [distance(within[np.ix_(half, half)], between[half]) for half in parts]
+    return estimate_over_halves(distance(within, between), of_halves)
+
+
+def _mean_of_pairs(kernel: Array) -> float:
+    """Average over pairs of different rows."""
+    n = len(kernel)
+    return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
