@@ -1,0 +1,236 @@
+"""The command `handlatent recipe`: pre-training, fine-tuning, samplers and agents, one after another, in one run folder.
+
+Each stage leaves its file, and is passed over where that is there; the long ones keep checkpoints too.
+"""
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Generator, Tensor
+
+from agents import run_folder
+from agents.hands.autoencoder import AHEAD, AutoencoderRun, AutoencoderTraining
+from agents.hands.batches import Batches, annotate, draw_right_hands
+from agents.hands.latent_agent import train_latent_agent
+from agents.hands.latents import encode_as_they_are, encode_varied, squared_error
+from agents.hands.recipe_args import RecipeArgs
+from agents.pictures import SYNTHETIC
+from agents.refine_args import RefineArgs
+from agents.refine_command import refine_run
+from agents.stopping import CtrlC, Interrupted
+from hand_env.anatomy import Judge
+from hand_env.anatomy.training.hands import CANVAS, Hands
+from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors
+from vae.device import resolve_device
+from vae.flow import fit_flow
+from vae.images import load_hands11k, split_by_group
+from vae.model import VAE, VAEConfig, build_vae
+from vae.prior import Mixture
+from vae.progress import progress_bar
+
+SPLIT_SEED = 0  # of the split by person: the judges'
+LATENT_DIM = 300  # the paper's
+LATENT_PICTURES = 2048  # most drawn hands that HandLatent-v0 shows
+LOGGED = 50  # steps between two entries of course.json
+HELD_OUT = 512  # drawn hands that stand in for other people's photographs where there are none
+COURSE = "course.json"
+_NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe goes on
+_DRAW, _VARY, _FLOW = range(10, 13)  # purposes of random numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Pictures to learn from.
+
+    Attributes:
+        photographs: Of training people; None where only drawn hands are learned from.
+        drawn: Synthetic hands.
+        others: (m, 3, 128, 128) uint8, of validation people, or drawn hands that are not learned from.
+    """
+
+    photographs: Hands | None
+    drawn: Hands
+    others: Tensor
+
+
+def recipe(args: RecipeArgs) -> Path:
+    """Carry out the recipe from where it is.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The run's folder: what `handlatent train` leaves, prior.safetensors, agents, and course.json.
+
+    Raises:
+        FileNotFoundError: If the photographs are not there.
+        ValueError: If a setting is wrong, or the folder holds another run.
+        Interrupted: After Ctrl-C, once the run is saved.
+    """
+    _check(args)
+    out, device = args.out, resolve_device(args.device)
+    _claim(args)
+    if not (out / run_folder.REPORT).is_file():
+        _draw_and_sample(args, device)
+    if args.latent_samples and not (out / run_folder.LATENT_AGENT).is_file():
+        print("The agent on HandLatent-v0", flush=True)
+        images = _images(args)
+        agent = train_latent_agent(run_folder.load_run(out).vae, images, args.latent_samples, args.seed, device)
+        agent.save(out / run_folder.LATENT_AGENT)
+    if args.refine_samples and not (out / run_folder.REFINER).is_file():
+        print("The agent on HandRefine-v0", flush=True)
+        refine_run(
+            RefineArgs(
+                out,
+                samples=args.refine_samples,
+                rows=args.refine_rows,
+                delta_scale=args.delta_scale,
+                checkpoint_seconds=args.checkpoint_seconds,
+                seed=args.seed,
+                device=args.device,
+            )
+        )
+    return out
+
+
+def _check(args: RecipeArgs) -> None:
+    """Refuse wrong settings now, not when their stage comes."""
+    for name in ("drawn", "steps", "batch", "varied", "flow_steps", "refine_rows"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
+    for name in ("workers", "latent_samples", "refine_samples"):
+        if getattr(args, name) < 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 0, got {getattr(args, name)!r}.")
+    for name in ("nats", "delta_scale"):
+        if not 0 < getattr(args, name) < np.inf:
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {getattr(args, name)!r}.")
+    if not 0 < args.temperature <= 1:
+        raise ValueError(f"--temperature must lie in (0, 1], got {args.temperature!r}.")
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {args.seed!r}.")
+
+
+def _claim(args: RecipeArgs) -> None:
+    """Begin a run in a folder, or go on with the one that was begun there with these settings."""
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
+    settings = {name: value for name, value in plain.items() if name not in _NOT_SETTINGS}
+    if not (args.out / run_folder.CONFIG).is_file():
+        run_folder.claim(args.out)
+        shared = {"size": CANVAS, "latent_dim": LATENT_DIM, "batch_size": args.batch, "agent": "none"}
+        config = {"settings": {**settings, **shared}, "versions": run_folder.versions(), "pictures_sha256": ""}
+        save_json(args.out / run_folder.CONFIG, config)
+        return
+    there = run_folder.read_config(args.out)["settings"]
+    changed = [name for name in settings if there.get(name) != settings[name]]
+    if changed:
+        listed = ", ".join(f"--{name.replace('_', '-')} {there.get(name)!r}" for name in changed)
+        raise ValueError(f"'{args.out}' was begun with {listed}. Repeat that to go on, or choose another --out.")
+
+
+def _draw_and_sample(args: RecipeArgs, device: str) -> None:
+    """Train the VAE and fit the samplers."""
+    out = args.out
+    began = time.monotonic()
+    material = _material(args, device)
+    batches = Batches(
+        None if material.photographs is None else material.photographs.to(device), material.drawn.to(device)
+    )
+    if not (out / run_folder.VAE_WEIGHTS).is_file():
+        _train_autoencoder(args, batches, device)
+    vae = _read_vae(args).to(device)
+    generator = Generator(device).manual_seed(_number(args.seed, _VARY))
+    posteriors = encode_varied(vae, batches, args.varied, generator)
+    others = encode_as_they_are(vae, material.others)
+    held_out = others.mean + torch.exp(0.5 * others.log_var) * torch.randn(
+        others.mean.shape, generator=generator, device=device
+    )
+    flow, course = fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
+    flow.temperature = args.temperature
+    flow.save(out / run_folder.SAMPLERS["prior"][0])
+    Mixture.fit(posteriors.mean, posteriors.log_var, draws=len(posteriors.mean), seed=args.seed).save(
+        out / run_folder.SAMPLER
+    )
+    mean_kl = 0.5 * (others.mean.square() + others.log_var.exp() - others.log_var - 1).sum(1).mean()
+    report = {
+        "pictures": {
+            "photographs": 0 if material.photographs is None else len(material.photographs),
+            "drawn": len(material.drawn),
+            "validation": len(material.others),
+        },
+        "validation_squared_error": squared_error(vae, material.others),
+        "validation_kl_nats": float(mean_kl),
+        "prior": course,
+        "seconds_since_last_start": time.monotonic() - began,
+        "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
+    }
+    save_json(out / run_folder.REPORT, report)
+    shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
+
+
+def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
+    settings = AutoencoderTraining(steps=args.steps, batch=args.batch, nats=args.nats, seed=args.seed)
+    run = AutoencoderRun(settings, VAEConfig(CANVAS, LATENT_DIM, args.width), batches, device)
+    checkpoints, course = args.out / run_folder.CHECKPOINTS, []
+    found = latest_checkpoint(checkpoints)
+    if found is not None:
+        state = load_checkpoint(found)
+        run.load_state_dict(state["run"])
+        course = state["course"]
+    saved = time.monotonic()
+    with CtrlC() as ctrl_c, progress_bar(total=args.steps, initial=run.steps, unit="steps") as bar:
+        while run.steps < args.steps:
+            terms = run.step()
+            bar.update()
+            if run.steps % LOGGED == 0:
+                course.append({"step": run.steps, **{name: float(term) for name, term in terms.items()}})
+            due = ctrl_c.pressed or time.monotonic() - saved > args.checkpoint_seconds
+            if due and run.steps % AHEAD == 0 and run.steps < args.steps:
+                save_checkpoint(checkpoints, run.steps, {"run": run.state_dict(), "course": course})
+                saved = time.monotonic()
+                if ctrl_c.pressed:
+                    raise Interrupted(run_folder.command("recipe", "--data", args.data, "--out", args.out))
+    vae = run.averaged
+    pictures = batches.drawn if batches.photographs is None else batches.photographs
+    vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # what sigma-VAE's would be
+    save_json(args.out / COURSE, course)
+    save_tensors(args.out / run_folder.VAE_WEIGHTS, vae.state_dict())
+
+
+def _read_vae(args: RecipeArgs) -> VAE:
+    vae = build_vae(VAEConfig(CANVAS, LATENT_DIM, args.width), seed=0)
+    vae.load_state_dict(load_file(args.out / run_folder.VAE_WEIGHTS))
+    return vae.eval().requires_grad_(False)
+
+
+def _material(args: RecipeArgs, device: str) -> Material:
+    drawn = draw_right_hands(args.drawn + HELD_OUT, _number(args.seed, _DRAW) % 2**31, args.workers)
+    rows = torch.arange(len(drawn))
+    drawn, rest = drawn.take(rows[:-HELD_OUT]), drawn.images[-HELD_OUT:]
+    if args.data == SYNTHETIC:
+        return Material(None, drawn, rest)
+    images, others = _photographs(args)
+    return Material(annotate(images, Judge.load(device=device)), drawn, others)
+
+
+def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
+    """Read the photographs of training and of validation people, those marked as irregular left out."""
+    found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude")
+    split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
+    return found.pixels[split.train], found.pixels[split.validation]
+
+
+def _images(args: RecipeArgs) -> Tensor:
+    """Return pictures for HandLatent-v0: the photographs, or some of the drawn hands."""
+    if args.data == SYNTHETIC:
+        return draw_right_hands(min(args.drawn, LATENT_PICTURES), _number(args.seed, _DRAW) % 2**31, args.workers).images
+    return _photographs(args)[0]
+
+
+def _number(seed: int, purpose: int) -> int:
+    return int(np.random.SeedSequence((seed, purpose)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,49 @@
+"""The arguments of `handlatent recipe`; the command line is generated from them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.hands.autoencoder import AutoencoderTraining
+from vae.model import Width
+
+
+@dataclass(frozen=True)
+class RecipeArgs:
+    """Train all that draws the packaged hands: VAE, samplers, agents; typed again after a stop, go on."""
+
+    data: str = "synthetic"
+    """'synthetic' for drawn hands alone, or the folder of the 11k Hands download."""
+    out: Path = Path("runs/hands")
+    """Folder for the run."""
+    width: Width = "large"
+    """The VAE's; 'small' is to try the recipe on two cores."""
+    drawn: int = 24_000
+    """Synthetic hands to pre-train on."""
+    workers: int = 14
+    """Processes that draw them; 0: this one does."""
+    steps: int = AutoencoderTraining.steps
+    """Of the VAE's training."""
+    batch: int = AutoencoderTraining.batch
+    """Pictures a step."""
+    nats: float = AutoencoderTraining.nats
+    """What the latents may tell of a picture."""
+    varied: int = 60_000
+    """Varied pictures whose latents the samplers are fitted to."""
+    flow_steps: int = 20_000
+    """Of the learned prior's training."""
+    temperature: float = 0.8
+    """Of the learned prior: the standard deviation of the noise that it carries to latents."""
+    latent_samples: int = 40_000
+    """Latents that the agent on HandLatent-v0 learns from; 0: there is none."""
+    refine_samples: int = 500_000
+    """Corrections that the agent on HandRefine-v0 learns from; 0: there is none."""
+    refine_rows: int = 2048
+    """Latents corrected side by side."""
+    delta_scale: float = 0.5
+    """Kappa of HandRefine-v0: a correction moves a latent by at most this in each dimension."""
+    checkpoint_seconds: float = 60.0
+    """At least this long between two checkpoints."""
+    seed: int = 0
+    """Of everything but the split by person, which is the judges'."""
+    device: str = "auto"
+    """'auto', 'cpu', 'cuda' or 'cuda:N'."""
