@@ -97,7 +97,7 @@ class Mixture:
         component = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.means.shape[1], generator=generator)
         latents = self.means[component]
-        for number in component.unique().tolist():  # a factor for each latent would take 360 MB for 1,000 of them
+        for number in np.unique(component.numpy()):  # a factor for each latent would take 360 MB for 1,000 of them
             rows = component == number
             latents[rows] += noise[rows] @ self.factors[number].T
         return latents
