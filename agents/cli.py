@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 from simple_parsing import ArgumentParser, DashVariant
 
 from agents.draw import GenerateArgs, generate
-from agents.job import Interrupted
 from agents.judge import JudgeArgs, judge
 from agents.judge_attack import JudgeAttackArgs, judge_attack
 from agents.judge_report import JudgeReportArgs, judge_report
 from agents.judge_train import JudgeTrainArgs, judge_train
 from agents.main_job import train
+from agents.stopping import Interrupted
 from agents.synth import SynthArgs, synth
 from agents.train_args import TrainArgs
 
