@@ -67,7 +67,7 @@ class Job:
             self.journal.load_state_dict(state["journal"])
         self.steps_at_checkpoint = -1 if state is None else self.trainer.steps_done
         self.last_checkpoint = time.monotonic()
-        self.checkpoint_due, self.ctrl_c = False, CtrlC()
+        self.checkpoint_due, self.ctrl_c, self.stopped = False, CtrlC(), False
         if args.resume is None:
             self._write_config()  # last: a setting that was refused above leaves the folder free for another try
 
@@ -82,7 +82,7 @@ class Job:
                     self.agent.learn(left, callback=_Follow(self), reset_num_timesteps=False)
                 else:
                     self._loop(self.agent, left)
-                if self.ctrl_c.pressed and self.trainer.steps_done < self.trainer.total_steps:
+                if self.stopped:
                     raise Interrupted(run_folder.command("train", "--resume", self.run))
         finally:
             self.journal.close()
@@ -175,7 +175,8 @@ class Job:
             self.observation, reward, terminated, _, info = self.env.step(action)
             self.after_step(float(reward), terminated, info)
             self.between_steps()
-            if self.ctrl_c.pressed:
+            if self.ctrl_c.pressed and self.trainer.steps_done < self.trainer.total_steps:
+                self.stopped = True
                 break
 
     def _save_checkpoint(self) -> None:
@@ -225,7 +226,8 @@ class _Follow(BaseCallback):
 
     def _on_step(self) -> bool:
         if self.job.ctrl_c.pressed and self.job.steps_at_checkpoint == self.job.trainer.steps_done - 1:
-            return False  # saved just before this step, which is thrown away
+            self.job.stopped = True  # saved just before this step, which is thrown away, even if it was the last
+            return False
         info = self.locals["infos"][0]
         terminated = bool(self.locals["dones"][0]) and not info.get("TimeLimit.truncated", False)
         self.job.after_step(float(self.locals["rewards"][0]), terminated, info)
