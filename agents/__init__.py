@@ -7,7 +7,7 @@ from agents.main_job import train
 from agents.policies import RowPolicy
 from agents.presets import PAPER_IMAGES, paper
 from agents.refine_args import RefineArgs
-from agents.refine_run import refine_run
+from agents.refine_command import refine_run
 from agents.row_agent import RowAgent
 from agents.run_folder import Run, load_run
 from agents.sac import make_sac

@@ -15,7 +15,7 @@ from agents.judge_report import JudgeReportArgs, judge_report
 from agents.judge_train import JudgeTrainArgs, judge_train
 from agents.main_job import train
 from agents.refine_args import RefineArgs
-from agents.refine_run import refine_run
+from agents.refine_command import refine_run
 from agents.stopping import Interrupted
 from agents.synth import SynthArgs, synth
 from agents.train_args import TrainArgs

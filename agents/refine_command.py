@@ -147,7 +147,7 @@ def _copy_run(run: Path, out: Path) -> None:
 
 def _finish(run: Run, job: RefineJob, out: Path, identity: dict[str, Any]) -> None:
     """Save the agent, measure it as it was saved, and write the results."""
-    args = job.args
+    args, seconds = job.args, job.seconds
     job.agent().save(out / run_folder.REFINER)
     agent, env = RowAgent.load(out / run_folder.REFINER), job.env.env
     latents = run.samplers[args.sampler].sample(args.held_out, HELD_OUT_SEED)
@@ -164,8 +164,8 @@ def _finish(run: Run, job: RefineJob, out: Path, identity: dict[str, Any]) -> No
         "device": torch.cuda.get_device_name(env.device) if args.device.startswith("cuda") else "cpu",
         "samples": job.samples,
         "updates": job.model._n_updates,
-        "seconds": job.seconds,
-        "samples_per_second": job.samples / job.seconds,
+        "seconds": seconds,
+        "samples_per_second": job.samples / seconds,
         "curve": job.curve,
         "held_out": _measured(refined, summaries),
     }
