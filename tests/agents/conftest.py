@@ -5,8 +5,6 @@ from agents import RefineArgs, refine_run
 from agents.main_job import train
 from agents.train_args import TrainArgs
 
-TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu"}
-
 
 class Brightness:
     """Stands in for the package's rewarding judge, which judges 30 pictures a second on a core."""
@@ -27,11 +25,11 @@ def plain_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def refined_run(plain_run, tmp_path_factory):
-    """A copy of it with a refiner in it, likewise."""
+    """A copy of it with a refiner in it that learned what pays, likewise."""
     out = tmp_path_factory.mktemp("refined") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hand_env.refinement.default_judge", Brightness)
-        return refine_run(RefineArgs(plain_run, **TINY, out=out))
+        return refine_run(RefineArgs(plain_run, samples=640, rows=16, width=32, held_out=100, device="cpu", out=out))
 
 
 @pytest.fixture

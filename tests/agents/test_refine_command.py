@@ -109,9 +109,8 @@ def test_the_measure_is_the_reporting_judge_s_on_latents_of_a_seed_of_their_own(
             assert 0 <= rate["low"] <= rate["share"] <= rate["high"] <= 1
 
 
-def test_a_refiner_learns_what_pays(run):
-    refine_run(RefineArgs(run, **{**TINY, "samples": 640, "width": 32, "held_out": 100}))
-    report = json.loads((run / "refine.json").read_text())
+def test_a_refiner_learns_what_pays(refined_run):
+    report = json.loads((refined_run / "refine.json").read_text())
     first, last = report["curve"][0]["reward"], report["curve"][-1]["reward"]
     assert last > first + 0.02
     assert report["held_out"]["corrections_kept"] > 90
@@ -172,11 +171,12 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(capsys, r
 
 
 def test_a_finished_training_says_so_and_other_settings_are_named(refined_run, plain_run):
-    args = RefineArgs(plain_run, **TINY, out=refined_run)
+    settings = json.loads((refined_run / "refine.json").read_text())["settings"]
+    args = RefineArgs(plain_run, **settings, device="cpu", out=refined_run)
     with pytest.raises(ValueError, match=r"is refined already, with these settings\. Draw from it with: handlatent"):
         refine_run(args)
-    with pytest.raises(ValueError, match=r"with --width 16 instead of 32, --seed 0 instead of 1\. Choose"):
-        refine_run(replace(args, seed=1, width=32))
+    with pytest.raises(ValueError, match=r"with --width 32 instead of 16, --seed 0 instead of 1\. Choose"):
+        refine_run(replace(args, seed=1, width=16))
 
 
 def test_a_training_that_was_begun_with_other_settings_is_not_gone_on_with(run, monkeypatch):
