@@ -22,6 +22,15 @@ from vae.progress import progress_bar
 ENV_ID = "HandRefine-v0"
 POINTS = 40  # of the training curve, if there are that many steps
 POOL = 100_000  # most latents drawn beforehand, 120 MB at D = 300
+CURVE: dict[str, tuple[str, str]] = {
+    # name of a number of refine.json's curve: (unit, good direction); means are over all steps since the last point
+    "samples": ("corrections learned from", "-"),
+    "reward": ("log-odds of the rewarding judge, mean: score_after - score_before", "up"),
+    "score_before": ("log-odds, mean, before a step's correction", "-"),
+    "score_after": ("log-odds, mean, after it, none dropped and with SAC's exploration", "up"),
+    "raised": ("share of corrections that raised the score", "up"),
+    "entropy_coefficient": ("SAC's temperature", "-"),
+}
 _MEANS = ("reward", "score_before", "score_after", "raised")
 
 

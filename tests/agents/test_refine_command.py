@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from agents import RefineArgs, RowAgent, load_run, refine_run, run_folder
 from agents.cli import main
 from agents.refine_command import HELD_OUT_SEED
-from agents.refine_job import RefineJob
+from agents.refine_job import CURVE, RefineJob
 from agents.stopping import Interrupted
 from hand_env import LogitScore
 from vae import StandardNormal
@@ -85,6 +85,7 @@ def test_a_refined_run_holds_the_refiner_and_what_was_measured(run):
     assert report["samples_per_second"] == pytest.approx(96 / report["seconds"])
     assert [point["samples"] for point in report["curve"]] == [16, 32, 48, 64, 80, 96]
     for point in report["curve"]:
+        assert list(point) == list(CURVE)
         assert point["reward"] == pytest.approx(point["score_after"] - point["score_before"], abs=1e-5)
     agent = load_run(run).refiner
     assert (agent.notes.sampler, agent.notes.delta_scale, agent.notes.net_arch) == ("mixture", 1.0, (16, 16))
@@ -294,10 +295,10 @@ def test_an_unfinished_run_is_not_refined(run):
 
 @pytest.mark.slow
 def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(run, tmp_path):
-    settings = ["--samples", "192", "--rows", "16", "--width", "32", "--held-out", "8", "--device", "cpu"]
+    settings = ["--samples", "128", "--rows", "16", "--width", "32", "--held-out", "8", "--device", "cpu"]
     words = [sys.executable, "-m", "agents.cli", "refine", str(run), *settings, "--checkpoint-seconds", "0", "--out"]
     subprocess.run([*words, str(tmp_path / "whole")], check=True, capture_output=True)
-    for step in (48, 128):
+    for step in (32, 80):
         process = subprocess.Popen([*words, str(tmp_path / "killed")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         wait_for_step(tmp_path / "killed" / "refining" / "checkpoints", step)
         process.send_signal(signal.SIGKILL)
