@@ -66,7 +66,9 @@ class RowAgentNotes:
 class RowAgent:
     """Map an observation of one latent, (D,) or (D + 1,), or a batch of them, to its action, (D,).
 
-    Only the actor is kept, in float16: of layers of 1,024 and D = 300 that is 3.9 MB. It computes in float32.
+    Only the actor is kept, in float16: of layers of 1,024 and D = 300 that is 3.9 MB. It computes in float32. What the
+    rounding does, measured on 300 latents of 64 numbers after 4,096 corrections: actions, of 0.39 on average, change by
+    at most 0.0003, the rewarding judge's log-odds by at most 0.0014, and the same 181 corrections are kept.
     """
 
     def __init__(self, actor: Actor, notes: RowAgentNotes) -> None:

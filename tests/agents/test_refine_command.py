@@ -157,6 +157,7 @@ def test_a_training_killed_while_it_is_measured_is_not_trained_again(run, tmp_pa
 
 @pytest.mark.parametrize("samples", [48, 80])  # 80: the step that is thrown away is the last
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(capsys, run, tmp_path, monkeypatch, samples):
+    handler = signal.getsignal(signal.SIGINT)
     refine_run(RefineArgs(run, **TINY, out=tmp_path / "whole"))
     words = ["refine", run, "--samples", 96, "--rows", 16, "--width", 16, "--held-out", 8, "--device", "cpu"]
     words = [str(word) for word in (*words, "--out", tmp_path / "stopped")]
@@ -168,7 +169,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(capsys, r
     assert names(tmp_path / "stopped" / "refining" / "checkpoints") == {f"step-{samples}"}
     assert main(words) == 0
     assert_same_results(tmp_path / "whole", tmp_path / "stopped")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_finished_training_says_so_and_other_settings_are_named(refined_run, plain_run):
