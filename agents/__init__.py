@@ -6,6 +6,9 @@ from agents.draw import GenerateArgs, generate
 from agents.main_job import train
 from agents.policies import RowPolicy
 from agents.presets import PAPER_IMAGES, paper
+from agents.refine_args import RefineArgs
+from agents.refine_command import refine_run
+from agents.row_agent import RowAgent
 from agents.run_folder import Run, load_run
 from agents.sac import make_sac
 from agents.train_args import TrainArgs
@@ -19,6 +22,8 @@ __all__ = [
     "GymnasiumVecEnv",
     "NoAction",
     "RandomAction",
+    "RefineArgs",
+    "RowAgent",
     "RowPolicy",
     "Run",
     "TrainArgs",
@@ -26,5 +31,6 @@ __all__ = [
     "load_run",
     "make_sac",
     "paper",
+    "refine_run",
     "train",
 ]

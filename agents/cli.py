@@ -10,17 +10,20 @@ from simple_parsing import ArgumentParser, DashVariant
 
 from agents.compare import CompareArgs, compare
 from agents.draw import GenerateArgs, generate
-from agents.job import Interrupted
 from agents.judge import JudgeArgs, judge
 from agents.judge_attack import JudgeAttackArgs, judge_attack
 from agents.judge_report import JudgeReportArgs, judge_report
 from agents.judge_train import JudgeTrainArgs, judge_train
 from agents.main_job import train
+from agents.refine_args import RefineArgs
+from agents.refine_command import refine_run
+from agents.stopping import Interrupted
 from agents.synth import SynthArgs, synth
 from agents.train_args import TrainArgs
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),
+    "refine": (RefineArgs, refine_run),
     "generate": (GenerateArgs, generate),
     "compare": (CompareArgs, compare),
     "synth": (SynthArgs, synth),

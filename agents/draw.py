@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,14 +11,15 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from agents.run_folder import Run, claim_for_pictures, load_run
-from hand_env import image_grid
+from hand_env import LogitScore, best_of, image_grid
+from vae.checkpoint import save_json
 from vae.images import to_float, to_uint8
-from vae.prior import Sampler, StandardNormal
+from vae.model import VAE
 
 
 @dataclass(frozen=True)
 class GenerateArgs:
-    """Draw new hands from a finished run: single PNGs and grid.png."""
+    """Draw new hands from a finished run: single PNGs, grid.png and generated.json."""
 
     # The metadata are what simple_parsing's `field` and `flag` write. They are not called: importing simple_parsing
     # changes how PyYAML writes an OrderedDict in all of the process, and rl_zoo3, which imports `RowPolicy` from here,
@@ -29,16 +30,23 @@ class GenerateArgs:
     """How many hands."""
     seed: int = 0
     """Of the latents."""
-    sampler: Literal["mixture", "normal"] = "mixture"
-    """'mixture' is fitted to the training pictures' latents, 'normal' is the paper's."""
+    sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
+    """'prior' is a learned one, 'mixture' is fitted to the training pictures' latents, 'normal' is the paper's; 'auto':
+    what the refiner was trained on or, where there is no refiner, the first of the three that the run has."""
+    best_of: int = 1
+    """Draw so many latents for each hand and keep the one that the rewarding judge scores highest; the agent and the
+    refiner act on that one. This is selection, not correction: generated.json names it."""
     agent: bool = field(default=True, metadata={"custom_args": {"negative_prefix": "--no-"}})
     """Whether the run's agent acts on the latents."""
+    refine: bool = field(default=True, metadata={"custom_args": {"negative_prefix": "--no-"}})
+    """Whether the run's refiner, if it has one, then corrects them; a correction that does not raise the rewarding
+    judge's score is dropped."""
     out: Path = Path("hands")
     """Folder for the pictures."""
 
 
 def generate(args: GenerateArgs) -> Path:
-    """Draw hands and write them as hand-000.png, hand-001.png and on, and grid.png.
+    """Draw hands and write them as hand-000.png, hand-001.png and on, grid.png, and generated.json: how they were made.
 
     Args:
         args: Settings.
@@ -49,33 +57,59 @@ def generate(args: GenerateArgs) -> Path:
     Raises:
         ValueError: If there is no finished run, or a setting is wrong.
     """
-    if args.n < 1:
-        raise ValueError(f"--n must be at least 1, got {args.n!r}.")
+    for name in ("n", "best_of"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
     run = load_run(args.run)
+    run.sampler_name(args.sampler)  # refuses before the folder is made
     claim_for_pictures(args.out)
-    sampler: Sampler = run.sampler if args.sampler == "mixture" else StandardNormal(run.vae.latent_dim)
-    pictures = draw(run, sampler.sample(args.n, args.seed), with_agent=args.agent)
+    latents, record = make_latents(run, args)
+    pictures = decode_pictures(run.vae, latents)
     for number, picture in enumerate(pictures):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")
-    Image.fromarray(image_grid(_enlarged(pictures))).save(args.out / "grid.png")
+    Image.fromarray(image_grid(enlarged(pictures))).save(args.out / "grid.png")
+    save_json(args.out / "generated.json", record)
     return args.out
 
 
-@torch.no_grad()
-def draw(run: Run, latents: Tensor, *, with_agent: bool) -> Tensor:
-    """Decode latents, after the agent has acted on them if asked to.
+def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:
+    """Draw latents, pick the best of several where that is asked for, let the agent act, let the refiner correct.
 
     Args:
         run: A finished run.
-        latents: (n, latent) float32.
-        with_agent: Whether the agent's deltas, times kappa, are added first.
+        args: Settings.
 
     Returns:
-        (n, 3, S, S) uint8.
+        (n, latent) float32, and what generated.json says of them.
     """
-    if with_agent:
-        latents = latents + run.settings["delta_scale"] * _deltas(run, latents)
-    return torch.cat([to_uint8(run.vae.decode(chunk)) for chunk in torch.split(latents, 64)])
+    name, judge = run.sampler_name(args.sampler), LogitScore()
+    if args.best_of > 1:
+        latents, _ = best_of(run.samplers[name], args.best_of, args.n, args.seed, run.vae, judge)
+    else:
+        latents = run.samplers[name].sample(args.n, args.seed)
+    agent = run.settings["agent"] if args.agent else "none"
+    if agent != "none":
+        latents = act(run, latents)
+    kept = None
+    if args.refine and run.refiner is not None:
+        refined = run.refiner.refine(latents, run.vae, judge)
+        latents, kept = refined.latents, int(refined.corrected.sum())
+    record = {"run": str(args.run), "n": args.n, "seed": args.seed, "sampler": name, "best_of": args.best_of}
+    record |= {"agent": agent, "refined": kept is not None, "corrections_kept": kept}
+    return latents, {**record, "text": _in_words(record)}
+
+
+def act(run: Run, latents: Tensor) -> Tensor:
+    """Add the deltas of the run's agent, times kappa, to (n, latent) float32 latents."""
+    moved: Tensor = latents + run.settings["delta_scale"] * _deltas(run, latents)
+    return moved
+
+
+@torch.no_grad()
+def decode_pictures(vae: VAE, latents: Tensor) -> Tensor:
+    """Decode (n, latent) float32, a few at a time, to (n, 3, S, S) uint8 pictures on the CPU."""
+    chunks = torch.split(latents.to(vae.log_variance.device), 64)
+    return torch.cat([to_uint8(vae.decode(chunk)).cpu() for chunk in chunks])
 
 
 def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
@@ -87,12 +121,12 @@ def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
         seed: Of the latents.
         path: Of the PNG.
     """
-    latents = run.sampler.sample(n, seed)
+    latents = run.samplers["mixture"].sample(n, seed)
     name = run.settings["agent"]
-    sides = {"without an agent": draw(run, latents, with_agent=False)}
+    sides = {"without an agent": decode_pictures(run.vae, latents)}
     if name != "none":
-        sides[f"the same latents, with the agent '{name}'"] = draw(run, latents, with_agent=True)
-    panels = [_captioned(image_grid(_enlarged(pictures), columns=5), caption) for caption, pictures in sides.items()]
+        sides[f"the same latents, with the agent '{name}'"] = decode_pictures(run.vae, act(run, latents))
+    panels = [captioned(image_grid(enlarged(pictures), columns=5), caption) for caption, pictures in sides.items()]
     Image.fromarray(np.concatenate(panels, axis=1)).save(path)
 
 
@@ -103,14 +137,28 @@ def _deltas(run: Run, latents: Tensor) -> Tensor:
     return torch.from_numpy(deltas).reshape(-1, latents.shape[1])[:n]
 
 
-def _enlarged(pictures: Tensor) -> Tensor:
-    """Enlarge small pictures to 128 pixels, to look at."""
+def _in_words(record: dict[str, Any]) -> str:
+    source = f"from the sampler '{record['sampler']}'"
+    if record["best_of"] > 1:
+        words = [f"{record['n']} hands, each by the rewarding judge the best of {record['best_of']} draws {source}"]
+    else:
+        words = [f"{record['n']} hands drawn {source}"]
+    if record["agent"] != "none":
+        words.append(f"moved by the agent '{record['agent']}'")
+    if record["refined"]:
+        words.append(f"corrected by the refiner, of whose corrections {record['corrections_kept']} were kept")
+    return ", then ".join(words) + "."
+
+
+def enlarged(pictures: Tensor) -> Tensor:
+    """Enlarge (n, 3, S, S) uint8 pictures to 128 pixels where they are smaller, to look at."""
     factor = max(1, 128 // pictures.shape[-1])
     larger = torch.nn.functional.interpolate(to_float(pictures), scale_factor=factor, mode="bicubic")
     return to_uint8(larger)
 
 
-def _captioned(grid: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+def captioned(grid: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    """Write a line above a grid of pictures, (height, width, 3) uint8."""
     height, width, _ = grid.shape
     picture = Image.new("RGB", (width + 12, height + 24), "white")
     picture.paste(Image.fromarray(grid), (6, 24))

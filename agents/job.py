@@ -3,13 +3,10 @@
 import hashlib
 import resource
 import shutil
-import signal
 import sys
-import threading
 import time
 from dataclasses import fields
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -24,6 +21,7 @@ from agents.draw import draw_both
 from agents.journal import Journal, metrics_csv
 from agents.pictures import Pictures
 from agents.sac import make_sac, restore_sac, sac_state
+from agents.stopping import CtrlC, Interrupted
 from agents.train_args import TrainArgs
 from hand_env import HandLatentEnv
 from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors, save_text
@@ -31,14 +29,6 @@ from vae.device import resolve_device
 from vae.evaluation import encode_all
 from vae.model import count_parameters
 from vae.prior import Mixture
-
-
-class Interrupted(Exception):
-    """Say that the user pressed Ctrl-C, that the run was saved, and how to go on."""
-
-    def __init__(self, run: Path) -> None:
-        """Name the run's folder."""
-        super().__init__(f"Stopped and saved. Continue with: {run_folder.command('train', '--resume', run)}")
 
 
 class Job:
@@ -77,7 +67,7 @@ class Job:
             self.journal.load_state_dict(state["journal"])
         self.steps_at_checkpoint = -1 if state is None else self.trainer.steps_done
         self.last_checkpoint = time.monotonic()
-        self.checkpoint_due = self.stop_requested = False
+        self.checkpoint_due, self.ctrl_c, self.stopped = False, CtrlC(), False
         if args.resume is None:
             self._write_config()  # last: a setting that was refused above leaves the folder free for another try
 
@@ -85,22 +75,16 @@ class Job:
         """Take the steps that are left; Ctrl-C saves and raises `Interrupted`."""
         left = self.trainer.total_steps - self.trainer.steps_done
         self.journal.open()
-        before = (
-            signal.signal(signal.SIGINT, self._interrupt)
-            if threading.current_thread() is threading.main_thread()
-            else None
-        )
         try:
-            self.between_steps()
-            if isinstance(self.agent, SAC):
-                self.agent.learn(left, callback=_Follow(self), reset_num_timesteps=False)
-            else:
-                self._loop(self.agent, left)
-            if self.stop_requested and self.trainer.steps_done < self.trainer.total_steps:
-                raise Interrupted(self.run)
+            with self.ctrl_c:
+                self.between_steps()
+                if isinstance(self.agent, SAC):
+                    self.agent.learn(left, callback=_Follow(self), reset_num_timesteps=False)
+                else:
+                    self._loop(self.agent, left)
+                if self.stopped:
+                    raise Interrupted(run_folder.command("train", "--resume", self.run))
         finally:
-            if before is not None:
-                signal.signal(signal.SIGINT, before)
             self.journal.close()
 
     def after_step(self, reward: float, terminated: bool, info: dict[str, Any]) -> None:
@@ -120,7 +104,7 @@ class Job:
         """Write a checkpoint where one is due: this is the moment when all parts of the run agree."""
         waited = time.monotonic() - self.last_checkpoint
         if (
-            self.stop_requested
+            self.ctrl_c.pressed
             or self.steps_at_checkpoint < 0
             or (self.checkpoint_due and waited > self.args.checkpoint_seconds)
         ):
@@ -191,7 +175,8 @@ class Job:
             self.observation, reward, terminated, _, info = self.env.step(action)
             self.after_step(float(reward), terminated, info)
             self.between_steps()
-            if self.stop_requested:
+            if self.ctrl_c.pressed and self.trainer.steps_done < self.trainer.total_steps:
+                self.stopped = True
                 break
 
     def _save_checkpoint(self) -> None:
@@ -204,11 +189,6 @@ class Job:
         save_checkpoint(self.run / run_folder.CHECKPOINTS, self.trainer.steps_done, state)
         self.steps_at_checkpoint, self.last_checkpoint = self.trainer.steps_done, time.monotonic()
         self.checkpoint_due = False
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.stop_requested:
-            raise KeyboardInterrupt
-        self.stop_requested = True
 
     def _report(self, seconds: float) -> dict[str, Any]:
         trainer, last = self.trainer, self.journal.rows[-1]
@@ -245,8 +225,9 @@ class _Follow(BaseCallback):
         self.job.between_steps()
 
     def _on_step(self) -> bool:
-        if self.job.stop_requested and self.job.steps_at_checkpoint == self.job.trainer.steps_done - 1:
-            return False  # saved just before this step, which is thrown away
+        if self.job.ctrl_c.pressed and self.job.steps_at_checkpoint == self.job.trainer.steps_done - 1:
+            self.job.stopped = True  # saved just before this step, which is thrown away, even if it was the last
+            return False
         info = self.locals["infos"][0]
         terminated = bool(self.locals["dones"][0]) and not info.get("TimeLimit.truncated", False)
         self.job.after_step(float(self.locals["rewards"][0]), terminated, info)

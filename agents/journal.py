@@ -18,6 +18,7 @@ from hand_env import image_grid
 from vae.checkpoint import save_text
 from vae.images.image_set import to_float, to_uint8
 from vae.prior import StandardNormal
+from vae.progress import progress_bar
 from vae.training import Trainer, learning_rate
 
 METRICS: dict[str, tuple[str, str]] = {
@@ -95,7 +96,7 @@ class Journal:
         """Start the clock, the progress bar and the TensorBoard file."""
         self.started = time.monotonic()
         total = self.trainer.total_steps * self.trainer.config.batch_size
-        self._bar = tqdm(total=total, initial=self.images_seen, unit="img", smoothing=0.05, dynamic_ncols=True)
+        self._bar = progress_bar(total=total, initial=self.images_seen, unit="img", smoothing=0.05, dynamic_ncols=True)
         self._writer = SummaryWriter(str(self.run), purge_step=len(self.rows) + 1)
 
     def close(self) -> None:

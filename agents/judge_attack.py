@@ -5,15 +5,13 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
 
+from agents.draw import decode_pictures
 from agents.run_folder import load_run
 from hand_env import image_grid
 from hand_env.anatomy import Judge
 from hand_env.anatomy.report import Agreement, agreement, climb
-from vae.images import to_float, to_uint8
-from vae.model import VAE
-from vae.prior import Sampler, StandardNormal
+from vae.images import to_float
 
 SHOWN = 20  # pictures in the grid
 
@@ -30,8 +28,8 @@ class JudgeAttackArgs:
     """Of Adam, without bounds on the latents."""
     rate: float = 0.05
     """Of Adam: about how far a latent moves in a step."""
-    sampler: str = "mixture"
-    """'mixture' is fitted to the training pictures' latents, 'normal' is the paper's."""
+    sampler: str = "auto"
+    """'auto', 'prior', 'mixture' or 'normal', as in generate."""
     seed: int = 0
     """Of the latents."""
     parser: Path | None = None
@@ -57,19 +55,16 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     if args.n < 1 or args.steps < 0 or args.rate <= 0:
         got = f"{args.n!r}, {args.steps!r} and {args.rate!r}"
         raise ValueError(f"--n must be at least 1, --steps at least 0 and --rate above 0, got {got}.")
-    if args.sampler not in ("mixture", "normal"):
-        raise ValueError(f"--sampler must be 'mixture' or 'normal', got {args.sampler!r}.")
     run = load_run(args.run)
     judges = Judge.load(args.parser), Judge.load(args.reporter, make="reporter")
-    sampler: Sampler = run.sampler if args.sampler == "mixture" else StandardNormal(run.vae.latent_dim)
-    latents = sampler.sample(args.n, args.seed)
+    latents = run.samplers[run.sampler_name(args.sampler)].sample(args.n, args.seed)
     climbed = climb(run.vae.decode, judges[0], latents, args.steps, args.rate)
     lines = [
         f"{'':28} {'rewarding judge: anatomical':36} {'reporting judge: anatomical':36} {'alike':36} kappa  scores"
     ]
     drawn = []
     for name, places in (("samples", latents), (f"after {args.steps} steps uphill", climbed)):
-        pictures = _decoded(run.vae, places)
+        pictures = decode_pictures(run.vae, places)
         drawn.append(pictures[:SHOWN])
         lines.append(_line(name, agreement(*(judge.judge(to_float(pictures)) for judge in judges))))
     moved = (climbed - latents).norm(dim=1).mean() / latents.norm(dim=1).mean()
@@ -81,8 +76,3 @@ def judge_attack(args: JudgeAttackArgs) -> str:
 def _line(name: str, found: Agreement) -> str:
     rates = f"{found.first!s:36} {found.second!s:36} {found.alike!s:36}"
     return f"{name:28} {rates} {found.kappa:5.2f}  {found.scores[0]:.2f} {found.scores[1]:.2f}"
-
-
-@torch.no_grad()
-def _decoded(vae: VAE, latents: Tensor) -> Tensor:
-    return torch.cat([to_uint8(vae.decode(chunk)) for chunk in torch.split(latents, 64)])

@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from agents import run_folder
-from agents.job import Interrupted, Job
+from agents.job import Job
 from agents.pictures import SYNTHETIC, Choice, gather
+from agents.stopping import Interrupted
 from agents.train_args import TrainArgs
 from vae.device import resolve_device
 from vae.model import VAEConfig
@@ -48,7 +49,7 @@ def train(args: TrainArgs) -> Path:
     try:
         job.finish(began)
     except KeyboardInterrupt:
-        raise Interrupted(args.out) from None
+        raise Interrupted(run_folder.command("train", "--resume", args.out)) from None
     return args.out
 
 

@@ -1,10 +1,12 @@
 """A run folder: what is in it, how it is claimed, and how its parts are read back."""
 
+import hashlib
 import importlib.metadata
 import json
 import platform
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from agents.baselines import NoAction, RandomAction
+from agents.row_agent import RowAgent
 from agents.sac import build_policy
 from vae.model import VAE, VAEConfig, build_vae
-from vae.prior import Mixture
+from vae.prior import Mixture, Sampler, StandardNormal
 
 CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
     "config.json",
@@ -27,6 +30,12 @@ CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
     "sampler.safetensors",
 )
 REPORT, CHECKPOINTS = "report.json", "checkpoints"
+REFINER, REFINE_REPORT, REFINE_PICTURE = "refiner.safetensors", "refine.json", "refine.png"
+SAMPLERS: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
+    # name: (file in the run's folder, how it is read); a run has those whose file is there, the best first
+    # "prior": ("prior.safetensors", LatentPrior.load),
+    "mixture": (SAMPLER, Mixture.load),
+}
 _PACKAGES = ("handlatent", "gymnasium", "numpy", "pillow", "scikit-learn", "stable-baselines3", "torch")
 
 
@@ -51,14 +60,33 @@ class Run:
     Attributes:
         settings: The arguments that it was trained with.
         vae: Averaged weights, on the CPU.
-        sampler: Mixture fitted to the aggregated posterior.
+        samplers: By name, the best first: "prior", a learned one, where the run has it; "mixture", fitted to the
+            aggregated posterior; "normal", the paper's.
         agent: "none" gives zeros, "random" uniform deltas, "sac" the trained policy.
+        refiner: Corrects latents before they are decoded; None until `handlatent refine` has trained one.
     """
 
     settings: dict[str, Any]
     vae: VAE
-    sampler: Mixture
+    samplers: dict[str, Sampler]
     agent: Agent
+    refiner: RowAgent | None
+
+    def sampler_name(self, asked: str = "auto") -> str:
+        """Choose a sampler.
+
+        Args:
+            asked: Its name, or "auto": what the refiner was trained on, or the best where there is no refiner.
+
+        Raises:
+            ValueError: If the run does not have it.
+        """
+        name = asked
+        if asked == "auto":
+            name = next(iter(self.samplers)) if self.refiner is None else self.refiner.notes.sampler
+        if name not in self.samplers:
+            raise ValueError(f"The run has no sampler {name!r}. Choose one of: {', '.join(self.samplers)}.")
+        return name
 
 
 def versions() -> dict[str, str]:
@@ -114,6 +142,24 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def read_refine_report(folder: Path) -> dict[str, Any] | None:
+    """Return a run's refine.json: settings, versions, "vae_sha256", what was measured; None before it is refined.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    path = folder / REFINE_REPORT
+    if not path.is_file():
+        return None
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"'{path}' is damaged: {error}. Remove it, and refine the run anew.") from error
+    if not isinstance(report, dict) or not {"settings", "vae_sha256"} <= set(report):
+        raise ValueError(f"'{path}' is damaged: it has no settings. Remove it, and refine the run anew.")
+    return report
+
+
 def load_run(folder: Path) -> Run:
     """Read a finished run; nothing is unpickled.
 
@@ -141,7 +187,15 @@ def read_parts(folder: Path) -> Run:
     settings = read_config(folder)["settings"]
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
     vae.load_state_dict(load_file(folder / VAE_WEIGHTS))
-    return Run(settings, vae.eval(), Mixture.load(folder / SAMPLER), _agent(folder, settings))
+    samplers = {name: load(folder / file) for name, (file, load) in SAMPLERS.items() if _has(folder, name)}
+    samplers["normal"] = StandardNormal(vae.latent_dim)
+    return Run(settings, vae.eval(), samplers, _agent(folder, settings), _refiner(folder, vae))
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def command(*words: object) -> str:
@@ -155,6 +209,22 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:  # run from a checkout, by its path
         return "not installed"
+
+
+def _has(folder: Path, sampler: str) -> bool:
+    return sampler == "mixture" or (folder / SAMPLERS[sampler][0]).is_file()  # every run has a mixture
+
+
+def _refiner(folder: Path, vae: VAE) -> RowAgent | None:
+    if not (folder / REFINER).is_file():
+        return None
+    report = read_refine_report(folder)
+    if report is not None and report["vae_sha256"] != sha256(folder / VAE_WEIGHTS):
+        raise ValueError(
+            f"'{folder / REFINER}' was trained on another VAE than '{folder / VAE_WEIGHTS}'. Remove the one that does "
+            f"not belong here, with {REFINE_REPORT}."
+        )
+    return RowAgent.load(folder / REFINER, vae.latent_dim)
 
 
 def _agent(folder: Path, settings: dict[str, Any]) -> Agent:

@@ -36,9 +36,9 @@ ROW_SETTINGS: dict[
 REFINE_ROW_SETTINGS: dict[str, Any] = {  # for HandRefine-v0's vector form; a trial had 256 rows and layers of 1,024
     "learning_starts": 100,
     "train_freq": 1,
-    "gradient_steps": 48,
     "batch_size": 1024,
 }
+REFINE_UPDATES_PER_SAMPLE = 48 / 256  # the trial's: 48 updates a step of 256 rows; of other rows, as many a latent
 REFINE_ENT_COEF = "auto_0.005"
 ENTROPY_BONUS = (
     0.1  # reward a step that full entropy is worth at the start: with B D dimensions it would drown the rest
@@ -63,7 +63,8 @@ def make_sac(
         policy: SAC's; `RowPolicy` treats the rows of the single form alike.
         settings: Any of SAC's own arguments, in place of `SETTINGS`, of `ROW_SETTINGS` for the vector form, or of
             `REFINE_ROW_SETTINGS` for HandRefine's, where larger networks pay:
-            `policy_kwargs={"net_arch": [1024, 1024]}`. HandRefine's gamma is 0 where an episode is one step.
+            `policy_kwargs={"net_arch": [1024, 1024]}`. HandRefine's gamma is 0 where an episode is one step, and its
+            vector form gets 3 updates a step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1.
 
     Returns:
         SAC with twin critics and automatic entropy, untrained.
@@ -161,7 +162,11 @@ def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> di
     if not isinstance(single, HandRefineEnv):
         return ROW_SETTINGS if rows else SETTINGS
     gamma = {"gamma": 0.0} if single.steps_per_episode == 1 else {}  # nothing follows the only step
-    return {**(REFINE_ROW_SETTINGS if rows else SETTINGS), "ent_coef": REFINE_ENT_COEF, **gamma}
+    fitting = {"ent_coef": REFINE_ENT_COEF, **gamma}
+    if not isinstance(env, gym.vector.VectorEnv):
+        return {**SETTINGS, **fitting}
+    updates = max(1, round(env.num_envs * REFINE_UPDATES_PER_SAMPLE))
+    return {**REFINE_ROW_SETTINGS, "gradient_steps": updates, **fitting}
 
 
 def _buffer(model: SAC) -> ReplayBuffer:

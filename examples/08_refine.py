@@ -44,7 +44,7 @@ def main(
     sampler = Mixture.fit(*encode_all(vae, trainer.images))
 
     env = gym.make_vec("HandRefine-v0", num_envs=64, vae=vae, sampler=sampler, judge=judge, autoreset_mode="SameStep")
-    agent = make_sac(env, seed=0, batch_size=256, learning_rate=1e-3)
+    agent = make_sac(env, seed=0, batch_size=256, learning_rate=1e-3, gradient_steps=48)  # judging takes the time
     agent.learn(64 * steps)
 
     latents = sampler.sample(200, seed=1)

@@ -88,8 +88,8 @@ class HandRefineEnv(gym.Env[Array, Array]):
     | name | default | meaning |
     | --- | --- | --- |
     | `vae` | None | a trained `vae.VAE`, or a function from a seed to one, called once, with 0. None: a placeholder with fresh weights, 32 pixels, D = 16, to try the environment with: it draws no hands, and the package's judge pays 0 for nearly all it draws |
-    | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)` |
-    | `judge` | None | as above; a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) finite scores, higher is better |
+    | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)`. It is asked for one latent at a time: wrap a slow one into a `vae.Pool` |
+    | `judge` | None | as above; a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) finite scores, higher is better; it gets at most 64 pictures at a time on the CPU, 1,024 on a GPU |
     | `delta_scale` | 1.0 | kappa, above 0 |
     | `reward_scale` | 1.0 | lambda, above 0 |
     | `steps_per_episode` | 1 | at least 1 |
@@ -232,7 +232,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         return latent
 
     def score(self, latents: Array) -> Scores:
-        """Decode (n, D) float32 latents in one batch and judge the pictures: (n,) float64, higher is better."""
+        """Decode (n, D) float32 latents side by side and judge the pictures: (n,) float64, higher is better."""
         return score_latents(self.vae, self.judge, latents)
 
     def picture(self, before: Array, after: Array) -> NDArray[np.uint8]:

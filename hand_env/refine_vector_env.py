@@ -1,4 +1,4 @@
-"""The vector form of HandRefine-v0: latents side by side, decoded and judged in one batch by one VAE and one judge."""
+"""The vector form of HandRefine-v0: latents side by side, decoded and judged together by one VAE and one judge."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     ## Description
 
     B episodes of `HandRefineEnv` with one frozen VAE and one judge behind them all: a step decodes and judges all rows
-    in one batch. Row i, seeded with s, is the single form seeded with s + i: the same latents bit for bit, and scores
+    together. Row i, seeded with s, is the single form seeded with s + i: the same latents bit for bit, and scores
     that differ by rounding at most, since a batch of another size is added up in another order.
 
     ## Spaces

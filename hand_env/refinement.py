@@ -17,6 +17,8 @@ from vae.prior import Sampler
 Array = NDArray[np.float32]
 Scores = NDArray[np.float64]
 
+CHUNK = {"cpu": 64, "cuda": 1024}  # pictures at a time: memory does not grow with how many are asked for
+
 
 class LogitScore:
     """Turn scores in [0, 1] into their log-odds, ln(s / (1 - s)), limited on both sides.
@@ -183,12 +185,21 @@ def observe(latents: Array, left: NDArray[np.int64], steps: int) -> Array:
     return np.column_stack([latents, left / steps]).astype(np.float32)
 
 
-@torch.no_grad()
 def decode(vae: VAE, latents: Array) -> Tensor:
     """Decode (n, D) float32 latents to (n, 3, S, S) float32 pictures in [0, 1] on the VAE's device."""
-    return vae.decode(torch.from_numpy(latents).to(vae.log_variance.device)).float().clamp(0, 1)
+    return torch.cat([_decode(vae, chunk) for chunk in _chunks(vae, latents)])
 
 
 def score_latents(vae: VAE, judge: Judge, latents: Array) -> Scores:
-    """Decode (n, D) float32 latents in one batch and judge the pictures: (n,) float64."""
-    return judge_pictures(judge, decode(vae, latents))
+    """Decode (n, D) float32 latents and judge the pictures, at most `CHUNK` of them at a time: (n,) float64."""
+    return np.concatenate([judge_pictures(judge, _decode(vae, chunk)) for chunk in _chunks(vae, latents)])
+
+
+def _chunks(vae: VAE, latents: Array) -> tuple[Tensor, ...]:
+    device = vae.log_variance.device
+    return torch.split(torch.from_numpy(latents).to(device), CHUNK[device.type])
+
+
+@torch.no_grad()
+def _decode(vae: VAE, latents: Tensor) -> Tensor:
+    return vae.decode(latents).float().clamp(0, 1)

@@ -48,6 +48,13 @@ def save_json(path: Path, value: Any) -> None:
     save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def copy_file(path: Path, target: Path) -> None:
+    """Copy a file atomically."""
+    partial = _partial(target)
+    shutil.copyfile(path, partial)
+    _replace(partial, target)
+
+
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write the state of one step, then drop those of earlier steps.
 

@@ -3,6 +3,6 @@
 from agents.compare.args import CompareArgs
 from agents.compare.cells import Cell, Cost
 from agents.compare.main import compare
-from agents.compare.pieces import Pieces, RowAgent, read_pieces
+from agents.compare.pieces import Corrections, Pieces, read_pieces
 
-__all__ = ["Cell", "CompareArgs", "Cost", "Pieces", "RowAgent", "compare", "read_pieces"]
+__all__ = ["Cell", "CompareArgs", "Corrections", "Cost", "Pieces", "compare", "read_pieces"]

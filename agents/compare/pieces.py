@@ -13,13 +13,13 @@ from agents.pictures import SYNTHETIC
 from agents.run_folder import Run, load_run
 from hand_env.refinement import Agent
 from vae.model import VAE
-from vae.prior import Sampler, StandardNormal
+from vae.prior import Sampler
 
 JUDGE_SPLIT = 0  # seed of the split by person that the judges were trained on
 
 
 @dataclass(frozen=True, eq=False)
-class RowAgent:
+class Corrections:
     """An agent that corrects latents row by row, as `hand_env.refine` lets it.
 
     Attributes:
@@ -46,7 +46,7 @@ class Pieces:
 
     vae: VAE
     samplers: Mapping[str, Sampler]
-    agents: Mapping[str, RowAgent]
+    agents: Mapping[str, Corrections]
     split_seed: int
 
 
@@ -63,12 +63,14 @@ def read_pieces(folder: Path) -> Pieces:
         ValueError: If there is no finished run.
     """
     run = load_run(folder)
-    samplers: dict[str, Sampler] = {"normal": StandardNormal(run.vae.latent_dim), "mixture": run.sampler}
-    agents: dict[str, RowAgent] = {}
+    agents: dict[str, Corrections] = {}
     if run.settings["agent"] == "sac":
-        agents["sac-latent"] = RowAgent(BatchAgent(run), run.settings["delta_scale"])
+        agents["sac-latent"] = Corrections(BatchAgent(run), run.settings["delta_scale"])
+    if run.refiner is not None:
+        notes = run.refiner.notes
+        agents["sac-refine"] = Corrections(run.refiner, notes.delta_scale, notes.steps_per_episode)
     split_seed = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
-    return Pieces(run.vae.eval().requires_grad_(False), samplers, agents, split_seed)
+    return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed)
 
 
 class BatchAgent:

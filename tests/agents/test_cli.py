@@ -66,6 +66,14 @@ def test_a_run_is_named_by_position_and_its_agent_can_be_left_out(monkeypatch):
     assert [(args.run, args.agent) for args in taken] == [(Path("runs/mine"), agent) for agent in (True, False, True)]
 
 
+def test_the_refiner_can_be_left_out_and_best_of_is_a_flag_of_its_own(monkeypatch):
+    taken = []
+    monkeypatch.setitem(COMMANDS, "generate", (GenerateArgs, taken.append))
+    for words in ([], ["--no-refine"], ["--best-of", "4"]):
+        assert main(["generate", "runs/mine", *words]) == 0
+    assert [(args.refine, args.best_of) for args in taken] == [(True, 1), (False, 1), (True, 4)]
+
+
 def test_importing_agents_leaves_pyyaml_as_it_is():
     code = "import sys, agents; sys.exit('simple_parsing' in sys.modules)"  # simple_parsing registers with it
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
@@ -145,7 +153,7 @@ def test_generate_writes_single_pictures_and_a_grid_that_repeat_by_seed(capsys, 
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert main(["generate", str(finished), "--n", "7", "--seed", str(seed), "--out", str(tmp_path / name)]) == 0
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["grid.png", *(f"hand-{number:03d}.png" for number in range(7))]
+    assert names == ["generated.json", "grid.png", *(f"hand-{number:03d}.png" for number in range(7))]
     a, b, c = (np.asarray(Image.open(tmp_path / name / "hand-003.png")) for name in "abc")
     assert a.shape == (32, 32, 3)
     assert np.array_equal(a, b)
@@ -181,7 +189,7 @@ def test_the_agent_s_deltas_move_latents_by_at_most_kappa(finished):
     from agents.draw import _deltas
 
     run = load_run(finished)
-    latents = run.sampler.sample(7, seed=0)
+    latents = run.samplers["mixture"].sample(7, seed=0)
     deltas = _deltas(run, latents)
     assert deltas.shape == latents.shape
     assert 0 < deltas.abs().max() <= 1

@@ -82,7 +82,7 @@ def test_sac_reaches_nine_tenths_of_the_optimum_and_refine_drops_the_rest():
         model = make_sac(
             problem.make(64), seed, learning_rate=1e-3, batch_size=256, policy_kwargs={"net_arch": [64, 64]}
         )
-        model.learn(64 * 40)
+        model.learn(64 * 160)
         reached = problem.score(lambda z, model=model: model.predict(z, deterministic=True)[0])
         assert reached > 0.9 * problem.score(problem.best)
         refined = refine(model, StandardNormal(DIM).sample(256, seed=5), problem.vae, problem.judge, delta_scale=KAPPA)
@@ -95,10 +95,7 @@ def test_make_sac_fits_the_vector_form():
     one, several = (make_sac(problem.make(4, steps_per_episode=steps), 0) for steps in (1, 3))
     assert (one.gamma, several.gamma) == (0.0, 0.99)
     assert one.ent_coef == several.ent_coef == REFINE_ENT_COEF
-    assert (one.gradient_steps, one.batch_size) == (
-        REFINE_ROW_SETTINGS["gradient_steps"],
-        REFINE_ROW_SETTINGS["batch_size"],
-    )
+    assert one.batch_size == REFINE_ROW_SETTINGS["batch_size"]
     assert (one.target_entropy, one.actor.mu.out_features) == (-DIM, DIM)
     assert several.observation_space.shape == (DIM + 1,)
     large = make_sac(problem.make(4), 0, gamma=0.5, policy_kwargs={"net_arch": [32, 32]})
@@ -117,3 +114,9 @@ def test_an_episode_s_end_is_stored_as_terminal():
     model.learn(16)
     assert model.replay_buffer.dones[:4].tolist() == [[0] * 4, [1] * 4] * 2
     assert not model.replay_buffer.timeouts[:4].any()
+
+
+@pytest.mark.parametrize(("rows", "updates"), [(256, 48), (64, 12), (16, 3), (1, 1)])
+def test_there_are_as_many_updates_for_each_sample_whatever_the_number_of_rows(rows, updates):
+    model = make_sac(Problem(0).make(rows), 0, buffer_size=rows, policy_kwargs={"net_arch": [8]})
+    assert (model.train_freq.frequency, model.gradient_steps) == (1, updates)

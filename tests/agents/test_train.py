@@ -16,9 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.job import Job
 from agents.journal import METRICS
 from agents.main_job import train
 from agents.sac import SETTINGS
+from agents.stopping import Interrupted
 from agents.train_args import TrainArgs
 
 
@@ -129,6 +131,25 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(tmp_path,
     assert "Traceback" not in errors
     subprocess.run(command("train", "--resume", stopped), check=True, capture_output=True)
     assert_same_results(tmp_path / "whole", stopped)
+
+
+def test_ctrl_c_just_before_the_last_step_is_not_taken_for_the_end(tmp_path, monkeypatch):
+    settings = {
+        **QUICK,
+        "epochs": 5,
+        "agent": "sac",
+    }  # 25 steps: the last begins a rollout of SAC's four
+    whole, between_steps = train(TrainArgs(**settings, out=tmp_path / "whole")), Job.between_steps
+
+    def press(job):
+        job.ctrl_c.pressed = job.trainer.steps_done == job.trainer.total_steps - 1
+        between_steps(job)
+
+    monkeypatch.setattr(Job, "between_steps", press)
+    with pytest.raises(Interrupted, match="Continue with: handlatent train --resume"):
+        train(TrainArgs(**settings, out=tmp_path / "stopped"))
+    monkeypatch.setattr(Job, "between_steps", between_steps)
+    assert_same_results(whole, train(TrainArgs(resume=tmp_path / "stopped")))
 
 
 def test_a_diverging_vae_ends_the_run_with_a_sentence(tmp_path, monkeypatch):

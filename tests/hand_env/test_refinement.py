@@ -6,7 +6,7 @@ import torch
 import hand_env.refinement
 from agents import NoAction, RandomAction
 from hand_env import LogitScore, best_of, keep_better, refine
-from hand_env.refinement import score_latents
+from hand_env.refinement import decode, score_latents
 from vae import StandardNormal, VAEConfig, build_vae
 
 N, D = 12, 6
@@ -128,3 +128,18 @@ def test_a_logit_score_asks_the_package_s_own_judge_where_none_is_given(monkeypa
     monkeypatch.setattr(hand_env.refinement, "default_judge", Packaged)
     assert LogitScore()(pictures(0.5)) == pytest.approx([0.0])
     assert asked == [("parser", "cpu")]
+
+
+def test_many_latents_are_decoded_and_judged_a_few_at_a_time_and_come_out_the_same(vae, monkeypatch):
+    sizes = []
+
+    def judge(pictures):
+        sizes.append(len(pictures))
+        return brightness(pictures)
+
+    latents = StandardNormal(D).sample(20, seed=0).numpy()
+    whole, pictures = score_latents(vae, judge, latents), decode(vae, latents)
+    monkeypatch.setitem(hand_env.refinement.CHUNK, "cpu", 8)
+    assert score_latents(vae, judge, latents) == pytest.approx(whole, abs=1e-6)
+    assert sizes == [20, 8, 8, 4]
+    assert torch.allclose(decode(vae, latents), pictures, atol=1e-6)

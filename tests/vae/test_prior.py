@@ -1,6 +1,6 @@
 import torch
 
-from vae.prior import Mixture, StandardNormal
+from vae.prior import Mixture, Pool, StandardNormal
 
 
 def two_clusters(n=200):
@@ -40,3 +40,25 @@ def test_mixture_repeats_by_seed_and_survives_a_file(tmp_path):
 def test_mixture_uses_fewer_components_where_pictures_are_few():
     mean, log_var = two_clusters(30)
     assert len(Mixture.fit(mean, log_var, components=32, draws=300).weights) == 1
+
+
+def test_mixture_draws_from_the_component_that_it_chose_as_its_formula_says():
+    factors = torch.tensor([[1.0, 0.0], [2.0, 3.0]]).repeat(2, 1, 1) * torch.tensor([1.0, 10.0]).view(2, 1, 1)
+    mixture = Mixture(torch.tensor([0.5, 0.5]), torch.tensor([[0.0, 0.0], [5000.0, 0.0]]), factors)
+    generator = torch.Generator().manual_seed(7)
+    component = torch.multinomial(mixture.weights, 50, replacement=True, generator=generator)
+    noise = torch.randn(50, 2, generator=generator)
+    expected = mixture.means[component] + torch.einsum("nij,nj->ni", factors[component], noise)
+    assert torch.allclose(mixture.sample(50, seed=7), expected, atol=1e-4)
+
+
+def test_a_pool_holds_what_its_sampler_drew_and_repeats_by_seed(monkeypatch):
+    monkeypatch.setattr("vae.prior.POOLED_AT_ONCE", 4)
+    pool = Pool(StandardNormal(3), size=10, seed=0)
+    assert pool.latents.shape == (10, 3)
+    assert len(pool.latents.unique(dim=0)) == 10
+    drawn = pool.sample(400, seed=5)
+    assert torch.equal(drawn.unique(dim=0), pool.latents.unique(dim=0))
+    assert torch.equal(drawn, pool.sample(400, seed=5))
+    assert torch.equal(pool.latents, Pool(StandardNormal(3), size=10, seed=0).latents)
+    assert not torch.equal(pool.latents, Pool(StandardNormal(3), size=10, seed=1).latents)

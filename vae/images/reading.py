@@ -11,11 +11,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vae.images.cache import cache_folder, load_cached, store_cached
 from vae.images.decode import UNREADABLE, PictureError, Prepare, check_file, decode_picture
 from vae.images.image_set import Problem
+from vae.progress import progress_bar
 
 MAX_THREADS = 16  # more than these wait for one another
 SMALLEST, LARGEST = 8, 1024  # pixels a side that can be asked for
@@ -128,7 +128,7 @@ def _in_parallel(work: Callable[[Item], Result], items: Sequence[Item], title: s
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
         done = threads.map(work, items)
         # disable=None: no bar where there is no terminal
-        return list(tqdm(done, title, len(items), unit="picture", disable=None if progress else True))
+        return list(progress_bar(done, title, total=len(items), unit="picture", disable=None if progress else True))
 
 
 def _digest(path: Path) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from vae.images import load_hands11k
+from vae.progress import progress_bar
 
 SIZE = 256  # pixels a side of the pictures that MediaPipe sees
 BORDER = 0.2  # of the size, added around: its palm detector wants some ground about a hand
@@ -55,7 +55,7 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
             static_image_mode=True, max_num_hands=1, min_detection_confidence=confidence
         ) as hands:
             left = np.flatnonzero(np.isnan(found).any((1, 2)))
-            for index in tqdm(left, "Landmarks", disable=None):
+            for index in progress_bar(left, "Landmarks", disable=None):
                 found[index] = _joints(hands.process(_framed(pixels[index])))
     return found
 

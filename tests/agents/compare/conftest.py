@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from agents.compare import CompareArgs, Pieces, RowAgent
+from agents.compare import CompareArgs, Corrections, Pieces
 from vae import StandardNormal, VAEConfig, build_vae
 
 
@@ -28,7 +28,7 @@ def score():
 
 @pytest.fixture
 def constant():
-    return lambda towards, delta_scale=0.5, steps=1: RowAgent(Constant(towards), delta_scale, steps)
+    return lambda towards, delta_scale=0.5, steps=1: Corrections(Constant(towards), delta_scale, steps)
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vae.images.synthetic.defects import DEFECTS
 from vae.images.synthetic.labels import joints
 from vae.images.synthetic.render import pictures_at_once, render
 from vae.images.synthetic.scene import draw_scene
+from vae.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def generate(
     _check(n, size, seed, defect, first)
     chunk = pictures_at_once(size, device)
     starts = range(first, first + n, chunk)
-    bar = tqdm(starts, desc="Drawing hands", disable=not progress)
+    bar = progress_bar(starts, "Drawing hands", disable=not progress)
     parts = [
         _generate_chunk(range(start, min(start + chunk, first + n)), size, seed, defect, rings, sleeves, device)
         for start in bar

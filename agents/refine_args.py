@@ -1,0 +1,35 @@
+"""The arguments of `handlatent refine`; the command line is generated from them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RefineArgs:
+    """Train an agent to correct a finished run's latents before they are decoded; typed again after a stop, go on."""
+
+    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see GenerateArgs
+    """The run's folder."""
+    samples: int = 82_000
+    """Corrections to learn from, rounded up to whole steps of all rows."""
+    rows: int = 256
+    """Latents corrected side by side; SAC makes 3 updates for each 16 of them, at least 1 a step."""
+    sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
+    """Where the latents come from; see generate. 'auto' is the first of the three that the run has."""
+    delta_scale: float = 1.0
+    """Kappa: a correction moves a latent by at most this in each dimension."""
+    steps_per_episode: int = 1
+    """Corrections that a latent gets, one after the other."""
+    width: int = 1024
+    """Of both hidden layers of SAC's actor and critics."""
+    held_out: int = 1000
+    """Latents that training never sees, to measure on at the end."""
+    checkpoint_seconds: float = 60.0
+    """At least this long between two checkpoints."""
+    seed: int = 0
+    """Of the latents, the agent's weights and its exploration."""
+    device: str = "auto"
+    """'auto', 'cpu', 'cuda' or 'cuda:N'."""
+    out: Path | None = None
+    """Folder for a copy of the run with this refiner in it, so that several can lie side by side; default: RUN."""

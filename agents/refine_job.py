@@ -1,0 +1,190 @@
+"""Train a refiner: Stable-Baselines3's SAC on the rows of HandRefine-v0, its curve and its checkpoints kept in step."""
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+from safetensors import SafetensorError
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents.refine_args import RefineArgs
+from agents.row_agent import RowAgent
+from agents.run_folder import Run
+from agents.sac import make_sac, restore_sac, sac_state
+from agents.stopping import CtrlC
+from hand_env import HandRefineVectorEnv, LogitScore
+from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from vae.prior import Pool
+from vae.progress import progress_bar
+
+ENV_ID = "HandRefine-v0"
+POINTS = 40  # of the training curve, if there are that many steps
+POOL = 100_000  # most latents drawn beforehand, 120 MB at D = 300
+CURVE: dict[str, tuple[str, str]] = {
+    # name of a number of refine.json's curve: (unit, good direction); means are over all steps since the last point
+    "samples": ("corrections learned from", "-"),
+    "reward": ("log-odds of the rewarding judge, mean: score_after - score_before", "up"),
+    "score_before": ("log-odds, mean, before a step's correction", "-"),
+    "score_after": ("log-odds, mean, after it, none dropped and with SAC's exploration", "up"),
+    "raised": ("share of corrections that raised the score", "up"),
+    "entropy_coefficient": ("SAC's temperature", "-"),
+}
+_MEANS = ("reward", "score_before", "score_after", "raised")
+
+
+class RefineJob:
+    """Hold one training: environment, agent, curve, checkpoints."""
+
+    def __init__(self, run: Run, args: RefineArgs, checkpoints: Path) -> None:
+        """Build everything, from the seed or from the last checkpoint.
+
+        Args:
+            run: Whose VAE decodes and whose sampler draws.
+            args: Settings, `sampler` chosen and `device` resolved.
+            checkpoints: Their folder.
+
+        Raises:
+            ValueError: If a checkpoint is damaged.
+        """
+        self.args, self.checkpoints = args, checkpoints
+        state = _load(checkpoints)
+        env = gym.make_vec(
+            ENV_ID,
+            num_envs=args.rows,
+            vae=run.vae,
+            sampler=Pool(run.samplers[args.sampler], min(args.samples, POOL), args.seed),
+            judge=LogitScore(),
+            delta_scale=args.delta_scale,
+            steps_per_episode=args.steps_per_episode,
+            device=args.device,
+            autoreset_mode="SameStep",
+        )
+        self.env = cast(HandRefineVectorEnv, env.unwrapped)
+        self.model = make_sac(env, args.seed, args.device, policy_kwargs={"net_arch": [args.width] * 2})
+        self.curve: list[dict[str, float]] = []
+        self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
+        self.started, self.seconds_before = time.monotonic(), 0.0
+        self.ctrl_c, self.stopped = CtrlC(), False
+        self.samples_at_checkpoint, self.last_checkpoint = -1, time.monotonic()
+        if state is not None:
+            self._restore(state)
+        else:
+            assert self.model.env is not None, "make_sac gave it one"
+            self.model._last_obs = self.model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+
+    @property
+    def samples(self) -> int:
+        """Corrections learned from so far, earlier parts of a resumed training included."""
+        return self.model.num_timesteps
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training so far, earlier parts of a resumed training included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def total(self) -> int:
+        """Corrections to learn from: whole steps of all rows."""
+        return -(-self.args.samples // self.args.rows) * self.args.rows
+
+    def train(self) -> bool:
+        """Take the steps that are left.
+
+        Returns:
+            Whether it came to the end; if not, Ctrl-C was pressed and a checkpoint written.
+        """
+        self.started = time.monotonic()
+        with self.ctrl_c, progress_bar(total=self.total, initial=self.samples, unit="latents") as self.bar:
+            self.between_steps()
+            self.model.learn(
+                self.total - self.samples,
+                callback=_Follow(self),
+                log_interval=self.total + 1,  # never: nobody reads that log
+                reset_num_timesteps=False,
+            )
+            if not self.stopped:
+                self._save()  # what comes next takes a while, and may be stopped too
+            return not self.stopped
+
+    def agent(self) -> RowAgent:
+        """Copy what has been learned so far."""
+        args = self.args
+        return RowAgent.of(
+            self.model,
+            env_id=ENV_ID,
+            delta_scale=args.delta_scale,
+            steps_per_episode=args.steps_per_episode,
+            sampler=args.sampler,
+            seed=args.seed,
+        )
+
+    def after_step(self, rewards: Any, infos: list[dict[str, Any]]) -> None:
+        """Add a step of all rows to the curve."""
+        before, after = (np.array([info[name] for info in infos]) for name in ("score_before", "score_after"))
+        for name, values in zip(_MEANS, (rewards, before, after, after > before), strict=True):
+            self.sums[name] += float(np.mean(values))
+        self.steps_summed += 1
+        self.bar.update(len(infos))
+        steps_a_point = -(-self.total // self.args.rows // POINTS)
+        if self.steps_summed == steps_a_point or self.samples == self.total:
+            self._close_point()
+
+    def between_steps(self) -> None:
+        """Write a checkpoint where one is due: this is the moment when all parts of the training agree."""
+        waited = time.monotonic() - self.last_checkpoint
+        if self.ctrl_c.pressed or self.samples_at_checkpoint < 0 or waited > self.args.checkpoint_seconds:
+            self._save()
+
+    def _close_point(self) -> None:
+        assert self.model.log_ent_coef is not None, "make_sac asks for an automatic one"
+        means = {name: total / self.steps_summed for name, total in self.sums.items()}
+        entropy_coefficient = float(self.model.log_ent_coef.detach().exp())
+        point = {"samples": self.samples, **means, "entropy_coefficient": entropy_coefficient}
+        self.curve.append(point)
+        self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
+        self.bar.set_postfix(score=f"{point['score_before']:+.2f} to {point['score_after']:+.2f}", refresh=False)
+
+    def _save(self) -> None:
+        state = {
+            "env": self.env.state_dict(),
+            "agent": sac_state(self.model),
+            "curve": {"points": self.curve, "sums": self.sums, "steps_summed": self.steps_summed},
+            "seconds": self.seconds,
+        }
+        save_checkpoint(self.checkpoints, self.samples, state)
+        self.samples_at_checkpoint, self.last_checkpoint = self.samples, time.monotonic()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        restore_sac(self.model, state["agent"], state["env"])
+        curve = state["curve"]
+        self.curve, self.sums, self.steps_summed = curve["points"], curve["sums"], curve["steps_summed"]
+        self.seconds_before, self.samples_at_checkpoint = state["seconds"], self.samples
+
+
+class _Follow(BaseCallback):
+    """Tell a job of Stable-Baselines3's steps."""
+
+    def __init__(self, job: RefineJob) -> None:
+        super().__init__()
+        self.job = job
+
+    def _on_rollout_start(self) -> None:
+        self.job.between_steps()
+
+    def _on_step(self) -> bool:
+        job = self.job
+        if job.ctrl_c.pressed and job.samples_at_checkpoint == job.samples - job.args.rows:
+            job.stopped = True  # saved just before this step, which is thrown away
+            return False
+        job.after_step(self.locals["rewards"], self.locals["infos"])
+        return True
+
+
+def _load(checkpoints: Path) -> dict[str, Any] | None:
+    path = latest_checkpoint(checkpoints)
+    try:
+        return None if path is None else load_checkpoint(path)
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to begin anew.") from error

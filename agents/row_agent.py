@@ -1,0 +1,189 @@
+"""An agent for single latents: the actor of a Stable-Baselines3 SAC and what must be known to use it, in one file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from stable_baselines3 import SAC
+from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.sac.policies import Actor
+from torch import Tensor, nn
+
+from hand_env import Refined, refine
+from hand_env.scoring import Judge
+from vae.checkpoint import save_tensors
+from vae.model import VAE
+
+ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")
+_NOTES = "row_agent"  # the entry in the file's header
+
+
+@dataclass(frozen=True)
+class RowAgentNotes:
+    """Say what an agent was trained for.
+
+    Attributes:
+        env_id: "HandRefine-v0", or "HandLatent-v0" for one that was trained on its vector form.
+        latent_dim: D, of the latents and of the actions.
+        net_arch: Widths of the actor's hidden layers.
+        delta_scale: Kappa, what its actions are multiplied by.
+        steps_per_episode: Corrections a latent gets; above 1, the observation holds the share that is left too.
+        sampler: Where its latents came from: "prior", "mixture" or "normal".
+        seed: Of its training.
+    """
+
+    env_id: str
+    latent_dim: int
+    net_arch: tuple[int, ...]
+    delta_scale: float
+    steps_per_episode: int
+    sampler: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no agent can have been trained for.
+
+        Raises:
+            ValueError: If a field is out of its range.
+        """
+        if self.env_id not in ENVIRONMENTS:
+            raise ValueError(f"env_id must be one of {', '.join(map(repr, ENVIRONMENTS))}, got {self.env_id!r}")
+        numbers = (self.latent_dim, self.steps_per_episode, *self.net_arch)
+        if not all(isinstance(number, int) and number >= 1 for number in numbers):
+            got = f"{self.latent_dim!r}, {self.steps_per_episode!r} and {self.net_arch!r}"
+            raise ValueError(f"latent_dim, steps_per_episode and net_arch must be integers of at least 1, got {got}")
+        if not 0 < self.delta_scale < np.inf:
+            raise ValueError(f"delta_scale must be a number above 0, got {self.delta_scale!r}")
+
+
+class RowAgent:
+    """Map an observation of one latent, (D,) or (D + 1,), or a batch of them, to its action, (D,).
+
+    Only the actor is kept, in float16: of layers of 1,024 and D = 300 that is 3.9 MB. It computes in float32. What the
+    rounding does, measured on 300 latents of 64 numbers after 4,096 corrections: actions, of 0.39 on average, change by
+    at most 0.0003, the rewarding judge's log-odds by at most 0.0014, and the same 181 corrections are kept.
+    """
+
+    def __init__(self, actor: Actor, notes: RowAgentNotes) -> None:
+        """Take both as they are; `of` and `load` make them."""
+        self.actor, self.notes = actor.eval().requires_grad_(False), notes
+
+    @classmethod
+    def of(
+        cls, model: SAC, *, env_id: str, delta_scale: float, steps_per_episode: int, sampler: str, seed: int
+    ) -> "RowAgent":
+        """Copy the actor of a trained SAC to the CPU.
+
+        Args:
+            model: Stable-Baselines3's with "MlpPolicy", trained on rows, as `make_sac` makes it for a vector form.
+            env_id: See `RowAgentNotes`, as the others.
+            delta_scale: Likewise.
+            steps_per_episode: Likewise.
+            sampler: Likewise.
+            seed: Likewise.
+
+        Raises:
+            TypeError: If it has another policy, or other observations or actions.
+            ValueError: If a note is out of its range.
+        """
+        actor, shape = model.actor, model.action_space.shape
+        if type(actor) is not Actor or actor.activation_fn is not nn.ReLU or actor.use_sde or len(shape or ()) != 1:
+            raise TypeError(
+                f"RowAgent.of needs SAC('MlpPolicy', ...) on rows, with ReLU and actions of shape (D,), got "
+                f"{type(model.policy).__name__} and actions of shape {shape}. Train one with make_sac."
+            )
+        assert shape is not None, "just looked at"
+        widths = tuple(actor.net_arch)
+        notes = RowAgentNotes(env_id, shape[0], widths, delta_scale, steps_per_episode, sampler, seed)
+        return cls(_actor(notes, {name: value.cpu().clone() for name, value in actor.state_dict().items()}), notes)
+
+    def predict(
+        self, observation: NDArray[np.float32], state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[NDArray[np.float32], Any]:
+        """Choose actions.
+
+        Args:
+            observation: (D,) or (n, D) float32; with several steps an episode D + 1 instead of D.
+            state: Handed back; for Stable-Baselines3's signature.
+            episode_start: Unused.
+            deterministic: Whether to give the best action rather than to draw one.
+
+        Returns:
+            (D,) or (n, D) float32 in [-1, 1], and the state.
+        """
+        return self.actor.predict(observation, state, episode_start, deterministic)
+
+    def refine(self, latents: Tensor, vae: VAE, judge: Judge) -> Refined:
+        """Correct latents as in training, and drop each correction that does not raise the score: `hand_env.refine`."""
+        notes = self.notes
+        return refine(self, latents, vae, judge, delta_scale=notes.delta_scale, steps=notes.steps_per_episode)
+
+    def save(self, path: Path) -> None:
+        """Write actor and notes to one safetensors file, whole or not at all."""
+        tensors = {name: tensor.half() for name, tensor in self.actor.state_dict().items()}
+        save_tensors(path, tensors, {_NOTES: json.dumps(vars(self.notes))})
+
+    @classmethod
+    def load(cls, path: Path, latent_dim: int | None = None) -> "RowAgent":
+        """Read what `save` wrote; nothing is unpickled, and no random state is touched.
+
+        Args:
+            path: The file.
+            latent_dim: D of the VAE that it is to be used with; None: whatever it was trained for.
+
+        Returns:
+            The agent on the CPU.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged, is of something else, or of latents of another length.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"'{path}' is missing. Train an agent with: handlatent refine RUN")
+        try:
+            with safe_open(path, framework="pt") as stored:
+                header = stored.metadata() or {}
+            if _NOTES not in header:
+                raise ValueError(f"its header has no {_NOTES!r}")
+            found = json.loads(header[_NOTES])
+            notes = RowAgentNotes(**{**found, "net_arch": tuple(found.get("net_arch", ()))})
+            actor = _actor(notes, {name: tensor.float() for name, tensor in load_file(path).items()})
+        except (SafetensorError, AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"'{path}' must hold a row agent, but it is damaged or holds something else: {error}. Train "
+                "one with: handlatent refine RUN"
+            ) from error
+        if latent_dim not in (None, notes.latent_dim):
+            raise ValueError(
+                f"'{path}' corrects latents of {notes.latent_dim} dimensions, but the VAE's have {latent_dim}. Train "
+                "an agent on this VAE with: handlatent refine RUN"
+            )
+        return cls(actor, notes)
+
+
+def _actor(notes: RowAgentNotes, weights: dict[str, Tensor]) -> Actor:
+    """Build an actor around weights.
+
+    Raises:
+        ValueError: If they are not those of such an actor, or not finite.
+    """
+    seen = notes.latent_dim + (notes.steps_per_episode > 1)
+    with torch.device("meta"):  # nothing is drawn, and a file with wrong notes takes no memory
+        observations = spaces.Box(-np.inf, np.inf, (seen,), np.float32)
+        actions = spaces.Box(-1.0, 1.0, (notes.latent_dim,), np.float32)
+        actor = Actor(observations, actions, list(notes.net_arch), FlattenExtractor(observations), seen)
+    wanted, got = ({name: tuple(t.shape) for name, t in state.items()} for state in (actor.state_dict(), weights))
+    if wanted != got:
+        wrong = sorted(name for name in {*wanted, *got} if wanted.get(name) != got.get(name))
+        raise ValueError(f"the shapes of {', '.join(wrong)} are not those that its notes ask for")
+    if not all(tensor.isfinite().all() for tensor in weights.values()):
+        raise ValueError("it holds numbers that are not finite")
+    actor.load_state_dict(weights, assign=True)
+    return actor

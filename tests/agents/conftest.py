@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from agents import RefineArgs, refine_run
+from agents.main_job import train
+from agents.train_args import TrainArgs
+
+
+class Brightness:
+    """Stands in for the package's rewarding judge, which judges 30 pictures a second on a core."""
+
+    def __init__(self, make="parser", device="cpu"):
+        pass
+
+    def score(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean((1, 2, 3))
+
+
+@pytest.fixture(scope="session")
+def plain_run(tmp_path_factory):
+    """A finished run without an agent, never to be written to."""
+    settings = {"images": 24, "size": 32, "epochs": 2, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
+    return train(TrainArgs(**settings, agent="none", out=tmp_path_factory.mktemp("plain") / "run"))
+
+
+@pytest.fixture(scope="session")
+def refined_run(plain_run, tmp_path_factory):
+    """A copy of it with a refiner in it that learned what pays, likewise."""
+    out = tmp_path_factory.mktemp("refined") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hand_env.refinement.default_judge", Brightness)
+        return refine_run(RefineArgs(plain_run, samples=640, rows=16, width=32, held_out=100, device="cpu", out=out))
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    """Let brightness pay, not the package's judge."""
+    monkeypatch.setattr("hand_env.refinement.default_judge", Brightness)

@@ -1,0 +1,40 @@
+"""A refiner is read back only where it belongs."""
+
+import json
+import shutil
+
+import pytest
+
+from agents import load_run
+
+
+@pytest.fixture
+def run(refined_run, tmp_path):
+    return shutil.copytree(refined_run, tmp_path / "run")
+
+
+def test_a_run_knows_its_refiner(run, plain_run):
+    assert load_run(run).refiner.notes.env_id == "HandRefine-v0"
+    assert load_run(plain_run).refiner is None
+    (run / "refine.json").unlink()
+    assert load_run(run).refiner is not None  # the agent's file is enough
+
+
+def test_a_refiner_of_another_vae_is_refused(run):
+    report = json.loads((run / "refine.json").read_text())
+    (run / "refine.json").write_text(json.dumps({**report, "vae_sha256": "0"}))
+    with pytest.raises(ValueError, match=r"refiner.safetensors' was trained on another VAE than '.*vae.safetensors'"):
+        load_run(run)
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "Expecting"), ("[]", "it has no settings")])
+def test_a_damaged_report_is_one_sentence(run, text, message):
+    (run / "refine.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"refine.json' is damaged: {message}"):
+        load_run(run)
+
+
+def test_a_damaged_refiner_is_one_sentence(run):
+    (run / "refiner.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"refiner.safetensors' must hold a row agent"):
+        load_run(run)
