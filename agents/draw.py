@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from agents.packaged import WeightSet, load_packaged
 from agents.run_folder import Run, claim_for_pictures, load_run
 from hand_env import LogitScore, best_of, image_grid
 from vae.checkpoint import save_json
@@ -19,13 +20,17 @@ from vae.model import VAE
 
 @dataclass(frozen=True)
 class GenerateArgs:
-    """Draw new hands from a finished run: single PNGs, grid.png and generated.json."""
+    """Draw new hands, from the weights that come with the package or from a finished run of your own."""
 
     # The metadata are what simple_parsing's `field` and `flag` write. They are not called: importing simple_parsing
     # changes how PyYAML writes an OrderedDict in all of the process, and rl_zoo3, which imports `RowPolicy` from here,
     # could not read its own settings back.
-    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})
-    """The run's folder."""
+    run: Path | None = field(
+        default=None, metadata={"positional": True, "custom_args": {"metavar": "RUN", "nargs": "?"}}
+    )
+    """The run's folder; without one, hands are drawn from the weights that come with the package."""
+    weights: WeightSet = "photographs"
+    """Which of those: 'photographs' learned from photographs too, 'synthetic' from drawn hands alone."""
     n: int = 20
     """How many hands."""
     seed: int = 0
@@ -60,7 +65,7 @@ def generate(args: GenerateArgs) -> Path:
     for name in ("n", "best_of"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
-    run = load_run(args.run)
+    run = load_packaged(args.weights) if args.run is None else load_run(args.run)
     run.sampler_name(args.sampler)  # refuses before the folder is made
     claim_for_pictures(args.out)
     latents, record = make_latents(run, args)
@@ -94,7 +99,14 @@ def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:
     if args.refine and run.refiner is not None:
         refined = run.refiner.refine(latents, run.vae, judge)
         latents, kept = refined.latents, int(refined.corrected.sum())
-    record = {"run": str(args.run), "n": args.n, "seed": args.seed, "sampler": name, "best_of": args.best_of}
+    record = {
+        "run": None if args.run is None else str(args.run),
+        "weights": None if args.run else args.weights,
+        "n": args.n,
+        "seed": args.seed,
+        "sampler": name,
+        "best_of": args.best_of,
+    }
     record |= {"agent": agent, "refined": kept is not None, "corrections_kept": kept}
     return latents, {**record, "text": _in_words(record)}
 

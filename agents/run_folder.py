@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from agents.baselines import NoAction, RandomAction
 from agents.row_agent import RowAgent
 from agents.sac import build_policy
+from vae.flow import FlowPrior
 from vae.model import VAE, VAEConfig, build_vae
 from vae.prior import Mixture, Sampler, StandardNormal
 
@@ -30,10 +31,11 @@ CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
     "sampler.safetensors",
 )
 REPORT, CHECKPOINTS = "report.json", "checkpoints"
+LATENT_AGENT = "latent_agent.safetensors"
 REFINER, REFINE_REPORT, REFINE_PICTURE = "refiner.safetensors", "refine.json", "refine.png"
 SAMPLERS: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
     # name: (file in the run's folder, how it is read); a run has those whose file is there, the best first
-    # "prior": ("prior.safetensors", LatentPrior.load),
+    "prior": ("prior.safetensors", FlowPrior.load),
     "mixture": (SAMPLER, Mixture.load),
 }
 _PACKAGES = ("handlatent", "gymnasium", "numpy", "pillow", "scikit-learn", "stable-baselines3", "torch")
@@ -63,6 +65,7 @@ class Run:
         samplers: By name, the best first: "prior", a learned one, where the run has it; "mixture", fitted to the
             aggregated posterior; "normal", the paper's.
         agent: "none" gives zeros, "random" uniform deltas, "sac" the trained policy.
+        latent_agent: Of `handlatent recipe`, trained on single latents in HandLatent-v0; None where there is none.
         refiner: Corrects latents before they are decoded; None until `handlatent refine` has trained one.
     """
 
@@ -70,6 +73,7 @@ class Run:
     vae: VAE
     samplers: dict[str, Sampler]
     agent: Agent
+    latent_agent: RowAgent | None
     refiner: RowAgent | None
 
     def sampler_name(self, asked: str = "auto") -> str:
@@ -174,7 +178,9 @@ def load_run(folder: Path) -> Run:
     """
     read_config(folder)
     if not (folder / REPORT).is_file():
-        advice = command("train", "--resume", folder)
+        settings = read_config(folder)["settings"]
+        recipe = ("recipe", "--data", settings.get("data"), "--out", folder)
+        advice = command(*(recipe if "flow_steps" in settings else ("train", "--resume", folder)))
         raise ValueError(f"The run '{folder}' is not finished. Continue it with: {advice}")
     try:
         return read_parts(folder)
@@ -189,7 +195,9 @@ def read_parts(folder: Path) -> Run:
     vae.load_state_dict(load_file(folder / VAE_WEIGHTS))
     samplers = {name: load(folder / file) for name, (file, load) in SAMPLERS.items() if _has(folder, name)}
     samplers["normal"] = StandardNormal(vae.latent_dim)
-    return Run(settings, vae.eval(), samplers, _agent(folder, settings), _refiner(folder, vae))
+    return Run(
+        settings, vae.eval(), samplers, _agent(folder, settings), _latent_agent(folder, vae), _refiner(folder, vae)
+    )
 
 
 def sha256(path: Path) -> str:
@@ -213,6 +221,11 @@ def _version(package: str) -> str:
 
 def _has(folder: Path, sampler: str) -> bool:
     return sampler == "mixture" or (folder / SAMPLERS[sampler][0]).is_file()  # every run has a mixture
+
+
+def _latent_agent(folder: Path, vae: VAE) -> RowAgent | None:
+    path = folder / LATENT_AGENT
+    return RowAgent.load(path, vae.latent_dim) if path.is_file() else None
 
 
 def _refiner(folder: Path, vae: VAE) -> RowAgent | None:

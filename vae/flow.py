@@ -1,5 +1,4 @@
-"""A learned prior over the latents: a flow that carries standard normal noise to where the encoder puts pictures.
-"""
+"""A learned prior over the latents: a flow that carries standard normal noise to where the encoder puts pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +32,6 @@ class Velocity(nn.Module):
                 nn.LayerNorm(width),
                 nn.Linear(width, width),
                 nn.SiLU(),
-                nn.Identity(),
                 nn.Linear(width, width),
             )
             for _ in range(blocks)
@@ -65,7 +63,7 @@ class FlowPrior:
             velocity: Of latents that were shifted by `mean` and divided by `scale`.
             mean: (D,) float32.
             scale: (D,) float32, above 0.
-            temperature: In (0, 1]: the standard deviation of the noise; below 1 samples are more usual and less diverse.
+            temperature: In (0, 1]: the standard deviation of the noise; below 1 samples are usual and less diverse.
         """
         self.velocity, self.mean, self.scale = velocity.eval().requires_grad_(False), mean, scale
         self.temperature = temperature
@@ -181,4 +179,5 @@ def fit_flow(
 def _flow_loss(velocity: Velocity, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     """Return the mean squared error of the velocity at time t, between noise at 0 and latents at 1."""
     at = t.unsqueeze(1)
-    return (velocity((1 - at) * noise + at * x, t) - (x - noise)).square().mean()
+    error: Tensor = (velocity((1 - at) * noise + at * x, t) - (x - noise)).square().mean()
+    return error

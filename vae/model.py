@@ -250,4 +250,4 @@ def _patch(config: VAEConfig) -> int:
 
 
 def _grid(config: VAEConfig) -> int:
-    return config.size // _patch(config) // 2 ** (len(_channels(config)) - 1)
+    return (config.size // _patch(config)) >> (len(_channels(config)) - 1)

@@ -66,6 +66,8 @@ def read_pieces(folder: Path) -> Pieces:
     agents: dict[str, Corrections] = {}
     if run.settings["agent"] == "sac":
         agents["sac-latent"] = Corrections(BatchAgent(run), run.settings["delta_scale"])
+    if run.latent_agent is not None:
+        agents["sac-latent"] = Corrections(run.latent_agent, run.latent_agent.notes.delta_scale)
     if run.refiner is not None:
         notes = run.refiner.notes
         agents["sac-refine"] = Corrections(run.refiner, notes.delta_scale, notes.steps_per_episode)

@@ -112,9 +112,8 @@ class AutoencoderRun:
             }
             fake = None
             if self.share >= s.critics_from:
-                half = s.batch // 2
                 between = self.vae.decode(_mixed(latents.detach(), real, generator)[::2]).float()
-                fake = torch.cat([decoded[:: s.batch // half], between])
+                fake = torch.cat([decoded[::2], between])  # half of each: critics cost as much as the rest
                 self.critic.requires_grad_(False)
                 terms["passing"] = s.passing * passing_loss(self.critic(fake))
                 self.critic.requires_grad_(True)
@@ -130,7 +129,7 @@ class AutoencoderRun:
         return {name: term.detach() for name, term in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy all that a resumed run needs; its pictures come from the seed and the step. Between two `AHEAD`s only."""
+        """Copy all that a resumed run needs; pictures come from the seed and the step."""
         return {
             "vae": self.vae.state_dict(),
             "averaged": self.averaged.state_dict(),

@@ -32,7 +32,7 @@ class Posteriors:
 
 @torch.no_grad()
 def encode_varied(vae: VAE, batches: Batches, n: int, generator: Generator) -> Posteriors:
-    """Encode n training pictures in another frame, light and pose each: photographs, or drawn hands where there are none.
+    """Encode n training pictures, each in another frame, light and pose: photographs, or drawn hands if there are none.
 
     Args:
         vae: On the generator's device.

@@ -1,4 +1,4 @@
-"""The command `handlatent recipe`: pre-training, fine-tuning, samplers and agents, one after another, in one run folder.
+"""The command `handlatent recipe`: pre-training, fine-tuning, samplers and agents, one after another, in one folder.
 
 Each stage leaves its file, and is passed over where that is there; the long ones keep checkpoints too.
 """
@@ -7,7 +7,6 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -228,7 +227,9 @@ def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
 def _images(args: RecipeArgs) -> Tensor:
     """Return pictures for HandLatent-v0: the photographs, or some of the drawn hands."""
     if args.data == SYNTHETIC:
-        return draw_right_hands(min(args.drawn, LATENT_PICTURES), _number(args.seed, _DRAW) % 2**31, args.workers).images
+        return draw_right_hands(
+            min(args.drawn, LATENT_PICTURES), _number(args.seed, _DRAW) % 2**31, args.workers
+        ).images
     return _photographs(args)[0]
 
 
