@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from agents.baselines import NoAction
+from agents.model_card import model_card
 from agents.row_agent import RowAgent
-from agents.run_folder import REFINER, SAMPLERS, Run, load_run, sha256
-from vae.checkpoint import copy_file, save_json, save_tensors
+from agents.run_folder import REFINER, REPORT, SAMPLERS, Run, load_run, read_refine_report, sha256
+from vae.checkpoint import copy_file, save_json, save_tensors, save_text
 from vae.flow import FlowPrior
 from vae.model import VAEConfig, build_vae
 from vae.prior import Sampler, StandardNormal
@@ -70,6 +71,8 @@ def package(args: PackageArgs) -> Path:
     settings = {name: run.settings[name] for name in _BUILT_FROM}
     if settings["data"] != "synthetic":
         settings["data"] = "11k-hands"  # where it lay is nobody's business
+    report = json.loads((args.run / REPORT).read_text(encoding="utf-8"))
+    save_text(out / "README.md", model_card(settings, report, read_refine_report(args.run)))
     save_json(out / MANIFEST, {"settings": settings, "sha256": {name: sha256(out / name) for name in files}})
     return out
 
@@ -88,7 +91,10 @@ def load_packaged(name: str = "photographs") -> Run:
     """
     if name not in get_args(WeightSet):
         raise ValueError(f"The sets of weights are {', '.join(map(repr, get_args(WeightSet)))}, got {name!r}.")
-    return read_package(Path(str(resources.files("agents") / "weights" / name)))
+    folder = Path(str(resources.files("agents") / "weights" / name))
+    if not (folder / MANIFEST).is_file():
+        raise ValueError(f"This version comes without the weights {name!r}. Name a RUN of your own to draw from.")
+    return read_package(folder)
 
 
 def read_package(folder: Path) -> Run:

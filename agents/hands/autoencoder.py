@@ -29,6 +29,7 @@ from vae.model import VAE, Decoder, VAEConfig, build_vae
 AHEAD = 8  # batches that are made at once: many small edits cost the more the fewer hands each has
 AVERAGING = 0.999  # decay per step of the averaged weights
 ADJUST = 10  # steps between two adjustments of the KL term's weight
+WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all
 FIRST_WEIGHT = 1e-5  # of the KL term, per nat
 _BATCH, _LATENT = range(2)  # purposes of random numbers: one stream each
 
@@ -94,7 +95,8 @@ class AutoencoderRun:
     def step(self) -> dict[str, Tensor]:
         """Take a step; return its terms, detached scalars."""
         s = self.settings
-        rate = min(1.0, (self.steps + 1) / 300) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
+        warm = min(1.0, (self.steps + 1) / min(WARMUP, s.steps // 10 + 1))
+        rate = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
         for group in (*self.painters.param_groups, *self.critics.param_groups):
             group["lr"] = s.learning_rate * rate
         hands, real = self._next()

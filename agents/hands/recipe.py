@@ -37,7 +37,7 @@ SPLIT_SEED = 0  # of the split by person: the judges'
 LATENT_DIM = 300  # the paper's
 LATENT_PICTURES = 2048  # most drawn hands that HandLatent-v0 shows
 LOGGED = 50  # steps between two entries of course.json
-HELD_OUT = 512  # drawn hands that stand in for other people's photographs where there are none
+HELD_OUT = 40  # one drawn hand of so many is not learned from; it stands in where there are no photographs
 COURSE = "course.json"
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe goes on
 _DRAW, _VARY, _FLOW = range(10, 13)  # purposes of random numbers
@@ -208,9 +208,9 @@ def _read_vae(args: RecipeArgs) -> VAE:
 
 
 def _material(args: RecipeArgs, device: str) -> Material:
-    drawn = draw_right_hands(args.drawn + HELD_OUT, _number(args.seed, _DRAW) % 2**31, args.workers)
-    rows = torch.arange(len(drawn))
-    drawn, rest = drawn.take(rows[:-HELD_OUT]), drawn.images[-HELD_OUT:]
+    held_out = max(1, args.drawn // HELD_OUT)
+    hands = draw_right_hands(args.drawn + held_out, _number(args.seed, _DRAW) % 2**31, args.workers)
+    drawn, rest = hands.take(torch.arange(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
     if args.data == SYNTHETIC:
         return Material(None, drawn, rest)
     images, others = _photographs(args)

@@ -1,0 +1,80 @@
+"""The model card of a set of weights, in the form that the Hugging Face hub reads: front matter, then text."""
+
+from typing import Any
+
+_LICENCES = {
+    "11k-hands": ("other", "The photographs, of 11k Hands (Afifi, 2019), are for research, and so are these weights."),
+    "synthetic": ("mit", "No photograph was learned from: the weights are under the project's own licence."),
+}
+
+
+def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[str, Any] | None) -> str:
+    """Write a card.
+
+    Args:
+        settings: Of the run, its data named as a data set.
+        report: The run's report.json.
+        refined: Its refine.json; None where it has no refiner.
+
+    Returns:
+        Markdown.
+    """
+    data = settings["data"]
+    licence, terms = _LICENCES[data]
+    agent = "an agent that corrects latents before they are decoded" if refined else "no agent"
+    pictures = report["pictures"]
+    learned = f"{pictures['photographs']:,} photographs and {pictures['drawn']:,} drawn hands"
+    source = "path/to/11k-hands" if data == "11k-hands" else data
+    lines = [
+        "---",
+        f"license: {licence}",
+        "library_name: handlatent",
+        "pipeline_tag: unconditional-image-generation",
+        "tags: [hands, variational-autoencoder, reinforcement-learning, stable-baselines3]",
+        f"datasets: [{data}]",
+        "---",
+        "",
+        f"# Hands, from {data}",
+        "",
+        f"A VAE of {settings['latent_dim']} latents that draws hands, {settings['size']} pixels a side, "
+        f"a learned prior, and {agent}.",
+        "",
+        "## Data and licence",
+        "",
+        f"{learned}. {terms}",
+        "",
+        "## Training",
+        "",
+        f"`handlatent recipe --data {source} --seed {settings['seed']}`, then `handlatent package`.",
+        "",
+        "## Measured",
+        "",
+        *_measured(refined),
+        "",
+        "## Limits",
+        "",
+        "One hand, fingers up, on a light ground. A judge that counts is a network too: look at the "
+        "pictures. Where photographs were learned from, their people are few: a hand may resemble one of theirs.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _measured(refined: dict[str, Any] | None) -> list[str]:
+    if refined is None:
+        return ["Nothing: there is no refiner. `handlatent compare` measures a run."]
+    held_out = refined["held_out"]
+    rows = [
+        f"By the reporting judge, which no training ever saw, on {held_out['latents']:,} latents with 95 % intervals:",
+        "",
+        "| | correct | anatomical |",
+        "| --- | --- | --- |",
+    ]
+    for name, stage in (("as drawn from the prior", "before"), ("as corrected by the agent", "after")):
+        rates = held_out[stage]["reporting_judge"]
+        rows.append(f"| {name} | {_rate(rates['correct'])} | {_rate(rates['anatomical'])} |")
+    return rows
+
+
+def _rate(rate: dict[str, Any]) -> str:
+    return f"{rate['share']:.1%} ({100 * rate['low']:.1f} to {100 * rate['high']:.1f})"

@@ -1,0 +1,127 @@
+"""The recipe from beginning to end, on a few drawn hands, and the weights that are packed from it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from agents import run_folder
+from agents.cli import main
+from agents.draw import GenerateArgs, generate
+from agents.hands import RecipeArgs, recipe
+from agents.packaged import PackageArgs, package, read_package
+
+TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 16, "batch": 4, "varied": 8, "flow_steps": 4}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("recipe") / "run"
+    args = RecipeArgs(out=out, **TINY, latent_samples=64, refine_samples=0, device="cpu")
+    return args, recipe(args)
+
+
+@pytest.fixture(scope="module")
+def packed(finished, tmp_path_factory):
+    return package(PackageArgs(finished[1], tmp_path_factory.mktemp("package") / "drawn"))
+
+
+@pytest.mark.slow
+def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
+    run = run_folder.load_run(finished[1])
+    assert list(run.samplers) == ["prior", "mixture", "normal"]
+    assert run.samplers["prior"].temperature == RecipeArgs.temperature
+    assert run.latent_agent.notes.env_id == "HandLatent-v0"
+    assert run.refiner is None
+    assert run.vae.size == 128
+    report = json.loads((finished[1] / "report.json").read_text())
+    assert report["pictures"] == {"photographs": 0, "drawn": 40, "validation": 1}
+    assert run.vae.log_variance.exp() == pytest.approx(report["validation_squared_error"], rel=0.5)
+
+
+@pytest.mark.slow
+def test_typed_again_it_does_nothing_that_is_done(finished):
+    args, out = finished
+    before = {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
+    recipe(args)
+    assert {file.name: file.stat().st_mtime_ns for file in out.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_other_settings_are_refused_in_one_sentence(finished):
+    with pytest.raises(
+        ValueError, match=r"was begun with --steps 16\. Repeat that to go on, or choose another --out\."
+    ):
+        recipe(replace(finished[0], steps=17))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "0"], "--steps must be at least 1, got 0."),
+        (["--temperature", "1.5"], "--temperature must lie in (0, 1], got 1.5."),
+        (["--nats", "-3"], "--nats must be above 0, got -3.0."),
+        (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),
+        (["--seed", "-1"], "--seed must lie in"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_made(tmp_path, capsys, words, said):
+    assert main(["recipe", "--out", str(tmp_path / "run"), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_package_draws_as_its_run_does(finished, packed):
+    run, shipped = run_folder.load_run(finished[1]), read_package(packed)
+    assert list(shipped.samplers) == ["prior", "normal"]
+    latents = run.samplers["prior"].sample(3, seed=1)
+    torch.testing.assert_close(shipped.samplers["prior"].sample(3, seed=1), latents)
+    with torch.no_grad():
+        torch.testing.assert_close(shipped.vae.decode(latents), run.vae.decode(latents), atol=0.01, rtol=0.0)
+
+
+@pytest.mark.slow
+def test_a_package_says_what_it_is_and_not_where_it_was_made(finished, packed):
+    manifest = json.loads((packed / "package.json").read_text())
+    assert manifest["settings"]["data"] == "synthetic"
+    assert str(finished[1]) not in (packed / "package.json").read_text() + (packed / "README.md").read_text()
+    assert (packed / "README.md").read_text().startswith("---\n")
+
+
+@pytest.mark.slow
+def test_a_file_that_was_changed_is_refused(packed, tmp_path):
+    for file in packed.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tensors = load_file(tmp_path / "decoder.safetensors")
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, tmp_path / "decoder.safetensors")
+    with pytest.raises(ValueError, match=r"decoder\.safetensors is not the file that was packed"):
+        read_package(tmp_path)
+
+
+@pytest.mark.slow
+def test_generate_draws_from_the_package_where_no_run_is_named(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.draw.load_packaged", lambda name: read_package(packed))
+    generate(GenerateArgs(n=3, out=tmp_path / "hands"))
+    assert len(list((tmp_path / "hands").glob("hand-*.png"))) == 3
+    record = json.loads((tmp_path / "hands" / "generated.json").read_text())
+    assert record["sampler"] == "prior"
+    assert record["weights"] == "photographs"
+
+
+def test_a_version_without_weights_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agents.packaged.resources.files", lambda package: tmp_path)
+    assert main(["generate", "--out", str(tmp_path / "hands")]) == 2
+    assert "Name a RUN of your own to draw from." in capsys.readouterr().err
+    assert not (tmp_path / "hands").exists()
+
+
+def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
+    class Run:
+        samplers = {"mixture": None, "normal": None}  # noqa: RUF012 - a stand-in
+
+    monkeypatch.setattr("agents.packaged.load_run", lambda folder: Run())
+    with pytest.raises(ValueError, match="has no learned prior"):
+        package(PackageArgs(tmp_path, tmp_path / "out"))
