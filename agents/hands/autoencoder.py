@@ -71,6 +71,9 @@ class AutoencoderRun:
     def __init__(self, settings: AutoencoderTraining, config: VAEConfig, batches: Batches, device: str) -> None:
         """Build all on a device; train nothing yet."""
         self.settings, self.batches, self.device = settings, batches, torch.device(device)
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         self.vae: VAE = build_vae(config, settings.seed)
         self.decoder = cast(Decoder, self.vae.decoder)
         with torch.random.fork_rng(devices=[]):

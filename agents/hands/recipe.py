@@ -27,6 +27,7 @@ from hand_env.anatomy import Judge
 from hand_env.anatomy.training.hands import CANVAS, Hands
 from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors
 from vae.device import resolve_device
+from vae.distribution import check_extra
 from vae.flow import fit_flow
 from vae.images import load_hands11k, split_by_group
 from vae.model import VAE, VAEConfig, build_vae
@@ -100,6 +101,7 @@ def recipe(args: RecipeArgs) -> Path:
 
 def _check(args: RecipeArgs) -> None:
     """Refuse wrong settings now, not when their stage comes."""
+    check_extra()  # the perceptual distance's network comes with it
     for name in ("drawn", "steps", "batch", "varied", "flow_steps", "refine_rows"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")

@@ -32,7 +32,7 @@ def packed(finished, tmp_path_factory):
 def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
     run = run_folder.load_run(finished[1])
     assert list(run.samplers) == ["prior", "mixture", "normal"]
-    assert run.samplers["prior"].temperature == RecipeArgs.temperature
+    assert run.samplers["prior"].temperature == pytest.approx(RecipeArgs.temperature)
     assert run.latent_agent.notes.env_id == "HandLatent-v0"
     assert run.refiner is None
     assert run.vae.size == 128
