@@ -53,10 +53,13 @@ class FlowPrior:
     """Rectified flow (Liu, Gong & Liu 2023; Lipman et al. 2023) from noise to encoded pictures.
 
     The network learns the mean of (latent - noise) at places between the two; to sample, noise follows it from time 0
-    to 1 by Heun's method.
+    to 1 by Heun's method. A sample may then settle: its own last share s is taken for noise, as though it had only come
+    to time 1 - s, and replaced by the mean that the network expects there.
     """
 
-    def __init__(self, velocity: Velocity, mean: Tensor, scale: Tensor, temperature: float = 1.0) -> None:
+    def __init__(
+        self, velocity: Velocity, mean: Tensor, scale: Tensor, temperature: float = 1.0, settle: float = 0.0
+    ) -> None:
         """Take a trained network.
 
         Args:
@@ -64,9 +67,10 @@ class FlowPrior:
             mean: (D,) float32.
             scale: (D,) float32, above 0.
             temperature: In (0, 1]: the standard deviation of the noise; below 1 samples are usual and less diverse.
+            settle: In [0, 1), the share s; 0: not at all.
         """
         self.velocity, self.mean, self.scale = velocity.eval().requires_grad_(False), mean, scale
-        self.temperature = temperature
+        self.temperature, self.settle = temperature, settle
 
     @torch.no_grad()
     def sample(self, n: int, seed: int) -> Tensor:
@@ -87,6 +91,9 @@ class FlowPrior:
             first = self.velocity(x, t)
             second = self.velocity(x + first / steps, t + 1 / steps)
             x = x + (first + second) / (2 * steps)
+        if self.settle:
+            x = (1 - self.settle) * x
+            x = x + self.settle * self.velocity(x, torch.full((n,), 1 - self.settle, device=x.device))
         return (x * self.scale + self.mean).cpu()
 
     def to(self, device: torch.device | str) -> FlowPrior:
@@ -98,19 +105,20 @@ class FlowPrior:
     def save(self, path: Path) -> None:
         """Write all to one safetensors file, the network's weights in half precision."""
         tensors = {f"velocity.{name}": tensor.half() for name, tensor in self.velocity.state_dict().items()}
-        temperature = torch.tensor(self.temperature)
-        save_tensors(path, {**tensors, "mean": self.mean, "scale": self.scale, "temperature": temperature})
+        numbers = {name: torch.tensor(getattr(self, name)) for name in ("temperature", "settle")}
+        save_tensors(path, {**tensors, "mean": self.mean, "scale": self.scale, **numbers})
 
     @classmethod
     def load(cls, path: Path) -> FlowPrior:
         """Read what `save` wrote."""
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
-        mean, scale, temperature = (tensors.pop(name) for name in ("mean", "scale", "temperature"))
+        mean, scale = tensors.pop("mean"), tensors.pop("scale")
+        temperature, settle = (float(tensors.pop(name)) for name in ("temperature", "settle"))
         weights = {name.removeprefix("velocity."): tensor for name, tensor in tensors.items()}
         width, blocks = len(weights["first.weight"]), sum(name.endswith(".1.weight") for name in weights) - 1
         velocity = Velocity(len(mean), width, blocks)
         velocity.load_state_dict(weights)
-        return cls(velocity, mean, scale, float(temperature))
+        return cls(velocity, mean, scale, temperature, settle)
 
 
 def fit_flow(

@@ -113,6 +113,8 @@ def _check(args: RecipeArgs) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {getattr(args, name)!r}.")
     if not 0 < args.temperature <= 1:
         raise ValueError(f"--temperature must lie in (0, 1], got {args.temperature!r}.")
+    if not 0 <= args.settle < 1:
+        raise ValueError(f"--settle must lie in [0, 1), got {args.settle!r}.")
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {args.seed!r}.")
 
@@ -152,7 +154,7 @@ def _draw_and_sample(args: RecipeArgs, device: str) -> None:
         others.mean.shape, generator=generator, device=device
     )
     flow, course = fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
-    flow.temperature = args.temperature
+    flow.temperature, flow.settle = args.temperature, args.settle
     flow.save(out / run_folder.SAMPLERS["prior"][0])
     Mixture.fit(posteriors.mean, posteriors.log_var, draws=len(posteriors.mean), seed=args.seed).save(
         out / run_folder.SAMPLER

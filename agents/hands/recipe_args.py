@@ -33,6 +33,8 @@ class RecipeArgs:
     """Of the learned prior's training."""
     temperature: float = 0.8
     """Of the learned prior: the standard deviation of the noise that it carries to latents."""
+    settle: float = 0.3
+    """Of the learned prior: the last share of a sample that is replaced by what is expected there; 0: none."""
     latent_samples: int = 40_000
     """Latents that the agent on HandLatent-v0 learns from; 0: there is none."""
     refine_samples: int = 500_000

@@ -54,13 +54,23 @@ def test_a_lower_temperature_is_less_diverse(fitted):
     assert cooler.sample(500, seed=0)[:, 1:].std() < 0.8 * flow.sample(500, seed=0)[:, 1:].std()
 
 
+def test_samples_that_settle_lie_closer_to_the_mean_of_their_kind(fitted):
+    flow, _ = fitted
+    settled = FlowPrior(flow.velocity, flow.mean, flow.scale, settle=0.3).sample(500, seed=0)
+    before = flow.sample(500, seed=0)
+    shrunk = settled[:, 1:].std() / before[:, 1:].std()  # of a Gaussian 0.7^2 / (0.7^2 + 0.3^2) remain
+    assert shrunk == pytest.approx(0.845, abs=0.05)
+    assert ((settled[:, 0] > 0) == (before[:, 0] > 0)).float().mean() > 0.95  # and stay on their side
+
+
 def test_a_saved_flow_comes_back(tmp_path, fitted):
     flow, _ = fitted
-    flow.temperature = 0.75
+    flow.temperature, flow.settle = 0.75, 0.25
     flow.save(tmp_path / "prior.safetensors")
     loaded = FlowPrior.load(tmp_path / "prior.safetensors")
-    flow.temperature, expected = 1.0, flow.sample(16, seed=2)
-    assert loaded.temperature == 0.75
+    expected = flow.sample(16, seed=2)
+    flow.temperature, flow.settle = 1.0, 0.0
+    assert (loaded.temperature, loaded.settle) == (0.75, 0.25)
     torch.testing.assert_close(loaded.sample(16, seed=2), expected, atol=0.02, rtol=0.0)  # weights in half precision
 
 

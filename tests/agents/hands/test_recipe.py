@@ -62,6 +62,7 @@ def test_other_settings_are_refused_in_one_sentence(finished):
     [
         (["--steps", "0"], "--steps must be at least 1, got 0."),
         (["--temperature", "1.5"], "--temperature must lie in (0, 1], got 1.5."),
+        (["--settle", "1"], "--settle must lie in [0, 1), got 1.0."),
         (["--nats", "-3"], "--nats must be above 0, got -3.0."),
         (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),
         (["--seed", "-1"], "--seed must lie in"),
