@@ -88,7 +88,7 @@ class PictureExtractor(BaseFeaturesExtractor):
         """Return (n, D + WIDTH) of (n, D) observations, one more of (n, D + 1)."""
         if torch.is_grad_enabled():
             return self._described(observations)
-        chunks = torch.split(observations, CHUNK[observations.device.type])
+        chunks = torch.split(observations, CHUNK.get(observations.device.type, CHUNK["cpu"]))
         return torch.cat([self._described(rows) for rows in chunks])
 
     def _described(self, observations: Tensor) -> Tensor:
