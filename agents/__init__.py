@@ -8,6 +8,7 @@ from agents.policies import RowPolicy
 from agents.presets import PAPER_IMAGES, paper
 from agents.refine_args import RefineArgs
 from agents.refine_command import refine_run
+from agents.refine_policy import RefinePolicy
 from agents.row_agent import RowAgent
 from agents.run_folder import Run, load_run
 from agents.sac import make_sac
@@ -23,6 +24,7 @@ __all__ = [
     "NoAction",
     "RandomAction",
     "RefineArgs",
+    "RefinePolicy",
     "RowAgent",
     "RowPolicy",
     "Run",

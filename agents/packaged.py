@@ -119,6 +119,6 @@ def _read(folder: Path, manifest: dict[str, Any]) -> Run:
     state = {name: t for half in HALVES for name, t in load_file(folder / f"{half}.safetensors").items()}
     vae.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     samplers: dict[str, Sampler] = {"prior": FlowPrior.load(folder / PRIOR), "normal": StandardNormal(vae.latent_dim)}
-    refiner = RowAgent.load(folder / REFINER, vae.latent_dim) if REFINER in manifest["sha256"] else None
+    refiner = RowAgent.load(folder / REFINER, vae) if REFINER in manifest["sha256"] else None
     action_space = spaces.Box(-1.0, 1.0, (settings["batch_size"], settings["latent_dim"]), np.float32)
     return Run(settings, vae.eval(), samplers, NoAction(action_space), None, refiner)

@@ -11,10 +11,12 @@ class RefineArgs:
 
     run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see GenerateArgs
     """The run's folder."""
-    samples: int = 82_000
+    samples: int = 120_000
     """Corrections to learn from, rounded up to whole steps of all rows."""
-    rows: int = 256
-    """Latents corrected side by side; SAC makes 3 updates for each 16 of them, at least 1 a step."""
+    rows: int = 512
+    """Latents corrected side by side; SAC makes 3 updates for each 64 of them ('latents': 16), at least 1 a step."""
+    policy: Literal["pictures", "latents"] = "pictures"
+    """What SAC's networks look at: the pictures that latents are decoded to, or, as its stock ones, bare latents."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
     """Where the latents come from; see generate. 'auto' is the first of the three that the run has."""
     delta_scale: float = 1.0
@@ -22,7 +24,7 @@ class RefineArgs:
     steps_per_episode: int = 1
     """Corrections that a latent gets, one after the other."""
     width: int = 1024
-    """Of both hidden layers of SAC's actor and critics."""
+    """Of both hidden layers of SAC's actor ('latents': and of its critics)."""
     held_out: int = 1000
     """Latents that training never sees, to measure on at the end."""
     checkpoint_seconds: float = 60.0

@@ -149,7 +149,8 @@ def _finish(run: Run, job: RefineJob, out: Path, identity: dict[str, Any]) -> No
     """Save the agent, measure it as it was saved, and write the results."""
     args, seconds = job.args, job.seconds
     job.agent().save(out / run_folder.REFINER)
-    agent, env = RowAgent.load(out / run_folder.REFINER), job.env.env
+    env = job.env.env
+    agent = RowAgent.load(out / run_folder.REFINER, env.vae)
     latents = run.samplers[args.sampler].sample(args.held_out, HELD_OUT_SEED)
     refined = agent.refine(latents, env.vae, env.judge)
     before, after = (decode_pictures(env.vae, rows) for rows in (latents, refined.latents))

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.refine_args import RefineArgs
+from agents.refine_policy import RefinePolicy
 from agents.row_agent import RowAgent
 from agents.run_folder import Run
 from agents.sac import make_sac, restore_sac, sac_state
@@ -62,7 +63,8 @@ class RefineJob:
             autoreset_mode="SameStep",
         )
         self.env = cast(HandRefineVectorEnv, env.unwrapped)
-        self.model = make_sac(env, args.seed, args.device, policy_kwargs={"net_arch": [args.width] * 2})
+        policy: Any = RefinePolicy if args.policy == "pictures" else "MlpPolicy"
+        self.model = make_sac(env, args.seed, args.device, policy, policy_kwargs={"net_arch": [args.width] * 2})
         self.curve: list[dict[str, float]] = []
         self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
         self.started, self.seconds_before = time.monotonic(), 0.0

@@ -5,6 +5,7 @@ samples a small convolutional network foretells a third of the variance of the l
 judge stays what it was, something that is asked for a score and never differentiated.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor, nn
 
+from hand_env.refinement import CHUNK
 from vae.model import VAE
 
-SEEN = 64  # pixels a side of the pictures that are looked at
+SEEN = 64  # pixels a side of the pictures that are looked at, at most
 CHANNELS = (32, 64, 96, 128)  # after each halving
 WIDTH = 256  # numbers that are found in a picture
 
@@ -29,28 +31,38 @@ class Look(nn.Module):
         """Build the convolutions.
 
         Args:
-            size: Pixels a side of the pictures.
+            size: Pixels a side of the VAE's pictures.
         """
         super().__init__()
-        self.size = min(size, SEEN)
         layers: list[nn.Module] = []
+        side = size // _shrinkage(size)
         for before, after in zip((3, *CHANNELS), CHANNELS, strict=False):
             layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
-        side = self.size // 2 ** len(CHANNELS)
+            side = -(-side // 2)
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(CHANNELS[-1] * side**2, WIDTH), nn.SiLU())
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return (n, WIDTH) of (n, 3, size, size) pictures, as `shrunk` gives them."""
+        """Return (n, WIDTH) of (n, 3, s, s) pictures, as `shrunk` gives them."""
         found: Tensor = self.body(pictures * 2 - 1)
         return found
 
 
 def shrunk(vae: VAE, latents: Tensor) -> Tensor:
-    """Decode (n, D) latents to (n, 3, s, s) pictures in [0, 1] of at most `SEEN` pixels; differentiable."""
-    with torch.autocast(latents.device.type, torch.bfloat16, enabled=latents.device.type == "cuda"):
-        pictures = vae.decode(latents)
-    pictures = pictures.float().clamp(0, 1)
-    return F.avg_pool2d(pictures, vae.size // SEEN) if vae.size > SEEN else pictures
+    """Decode latents to pictures small enough to look at; differentiable with respect to the latents.
+
+    Args:
+        vae: Decodes, where it is; on a GPU in bfloat16.
+        latents: (n, D) float32 on any device. Where they carry no gradient, at most `CHUNK` are decoded at a time.
+
+    Returns:
+        (n, 3, s, s) float32 in [0, 1], s at most `SEEN`, on the latents' device.
+    """
+    device = vae.log_variance.device
+    moved = latents.to(device)
+    if moved.requires_grad and torch.is_grad_enabled():
+        return _pictures(vae, moved).to(latents.device)
+    with torch.no_grad():
+        return torch.cat([_pictures(vae, rows) for rows in torch.split(moved, CHUNK[device.type])]).to(latents.device)
 
 
 class PictureExtractor(BaseFeaturesExtractor):
@@ -61,24 +73,34 @@ class PictureExtractor(BaseFeaturesExtractor):
 
         Args:
             observation_space: HandRefine-v0's.
-            vae: The environment's; it is not trained, saved or copied.
+            vae: The environment's; it is not trained, and no part of the state dict.
         """
         super().__init__(observation_space, observation_space.shape[0] + WIDTH)
         self._frozen = (vae,)  # in a tuple, PyTorch does not take it for a part
         self.look = Look(vae.size)
 
+    @property
+    def vae(self) -> VAE:
+        """What it looks through."""
+        return self._frozen[0]
+
     def forward(self, observations: Tensor) -> Tensor:
         """Return (n, D + WIDTH) of (n, D) observations, one more of (n, D + 1)."""
-        (vae,) = self._frozen
-        with torch.no_grad():
-            pictures = shrunk(vae, observations[:, : vae.latent_dim])
+        if torch.is_grad_enabled():
+            return self._described(observations)
+        chunks = torch.split(observations, CHUNK.get(observations.device.type, CHUNK["cpu"]))
+        return torch.cat([self._described(rows) for rows in chunks])
+
+    def _described(self, observations: Tensor) -> Tensor:
+        pictures = shrunk(self.vae, observations[:, : self.vae.latent_dim])
         return torch.cat([observations, self.look(pictures)], 1)
 
 
 class PictureCritic(ContinuousCritic):
-    """Critics that judge a correction by the pictures before and after: Q(z, a) = f(decode(z + kappa a)) - g(decode(z)).
+    """Critics that judge a correction by the pictures before and after it.
 
-    f and g are two results of one network. With one step an episode the reward is of this form itself.
+    Q(z, a) = f(decode(z + kappa a)) - g(decode(z)); f and g are two results of one network. With one step an episode
+    the reward is of this form itself; with several, the share of steps that is left is added to both, weighted.
     """
 
     def __init__(self, *args: Any, vae: VAE, delta_scale: float, **kwargs: Any) -> None:
@@ -94,34 +116,54 @@ class PictureCritic(ContinuousCritic):
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """Return (n, 1) values of each critic for (n, D), or (n, D + 1), observations and (n, D) actions."""
-        (vae,) = self._frozen
-        latents, rest = obs[:, : vae.latent_dim], obs[:, vae.latent_dim :]
-        with torch.no_grad():
-            before = shrunk(vae, latents)
-        pictures = torch.cat([shrunk(vae, latents + self.delta_scale * actions), before])
-        return tuple(_value(network, pictures, rest.repeat(2, 1)) for network in self.q_networks)
+        return tuple(self._values(self.q_networks, obs, actions))
 
     def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """Return the first critic's values."""
-        return self(obs, actions)[0]
+        (value,) = self._values(self.q_networks[:1], obs, actions)
+        return value
+
+    def _values(self, networks: Iterable[nn.Module], obs: Tensor, actions: Tensor) -> list[Tensor]:
+        (vae,) = self._frozen
+        latents, rest = obs[:, : vae.latent_dim], obs[:, vae.latent_dim :]
+        pictures = torch.cat([shrunk(vae, latents + self.delta_scale * actions), shrunk(vae, latents)])
+        return [_value(network, pictures, rest) for network in networks]
 
 
 class RefinePolicy(SACPolicy):
-    """Stable-Baselines3's SAC policy with `PictureExtractor` for its actor and `PictureCritic`.
+    """Stable-Baselines3's SAC policy with `PictureExtractor` for its actor and `PictureCritic` for its critics.
 
-    `SAC(RefinePolicy, env, policy_kwargs={"vae": vae, "delta_scale": kappa})`, both the environment's: `make_refiner`
-    in `agents.sac` takes them from there.
+    `make_sac(env, seed, policy=RefinePolicy)` takes the VAE and kappa from the environment. By hand:
+    `SAC(RefinePolicy, env, policy_kwargs={"vae": env.unwrapped.vae, "delta_scale": env.unwrapped.delta_scale})`.
+    `net_arch` is the actor's hidden layers, behind what it sees; the critics have their convolutions alone. The VAE may
+    lie on another device, and is in neither parameters nor state dict; `SAC.save`, which pickles all that a policy was
+    built with, does write it.
     """
 
     def __init__(self, *args: Any, vae: VAE, delta_scale: float, **kwargs: Any) -> None:
-        """Take SACPolicy's arguments, the environment's VAE, on the policy's device, and kappa."""
+        """Take SACPolicy's arguments, but for the features' extractor, and what the environment corrects with.
+
+        Args:
+            args: SACPolicy's.
+            vae: The environment's: frozen, on any device.
+            delta_scale: Kappa.
+            kwargs: SACPolicy's.
+
+        Raises:
+            ValueError: If the VAE's weights ask for gradients.
+        """
+        if any(parameter.requires_grad for parameter in vae.parameters()):
+            raise ValueError(
+                "RefinePolicy's vae must be frozen, but its weights ask for gradients. Take the environment's own: "
+                "env.unwrapped.vae."
+            )
         self._frozen, self.delta_scale = (vae,), delta_scale
         extractor = {"features_extractor_class": PictureExtractor, "features_extractor_kwargs": {"vae": vae}}
         super().__init__(*args, **{**kwargs, **extractor})
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
-        """Build twin critics."""
-        kwargs = {**self.critic_kwargs, "features_extractor": nn.Identity(), "features_dim": 1}
+        """Build twin critics; the parent calls it, twice."""
+        kwargs = {**self.critic_kwargs, "net_arch": [], "features_extractor": nn.Identity(), "features_dim": 1}
         (vae,) = self._frozen
         return PictureCritic(**kwargs, vae=vae, delta_scale=self.delta_scale).to(self.device)
 
@@ -130,8 +172,19 @@ class RefinePolicy(SACPolicy):
         return {**super()._get_constructor_parameters(), "vae": vae, "delta_scale": self.delta_scale}
 
 
-def _value(network: nn.ModuleDict, pictures: Tensor, rest: Tensor) -> Tensor:
-    results = network["value"](torch.cat([network["look"](pictures), rest], 1))  # (2 n, 2)
-    n = len(results) // 2
-    value: Tensor = results[:n, :1] - results[n:, 1:]
+def _pictures(vae: VAE, latents: Tensor) -> Tensor:
+    kind = latents.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
+        pictures = vae.decode(latents)
+    return F.avg_pool2d(pictures.float().clamp(0, 1), _shrinkage(vae.size))  # as the judge gets them, if smaller
+
+
+def _shrinkage(size: int) -> int:
+    return -(-size // SEEN)
+
+
+def _value(network: Any, pictures: Tensor, rest: Tensor) -> Tensor:
+    seen = torch.cat([network["look"](pictures), rest.repeat(2, 1)], 1)  # (2 n, WIDTH) after and before; + 1
+    after, before = network["value"](seen).chunk(2)  # ......................(n, 2) each
+    value: Tensor = after[:, :1] - before[:, 1:]  # .........................(n, 1)
     return value

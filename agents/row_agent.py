@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from stable_baselines3 import SAC
-from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
 from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 
+from agents.refine_policy import PictureExtractor
 from hand_env import Refined, refine
 from hand_env.scoring import Judge
 from vae.checkpoint import save_tensors
@@ -37,6 +38,7 @@ class RowAgentNotes:
         steps_per_episode: Corrections a latent gets; above 1, the observation holds the share that is left too.
         sampler: Where its latents came from: "prior", "mixture" or "normal".
         seed: Of its training.
+        sees_pictures: Whether it looks at the pictures that latents are decoded to, as `RefinePolicy` does.
     """
 
     env_id: str
@@ -46,6 +48,7 @@ class RowAgentNotes:
     steps_per_episode: int
     sampler: str
     seed: int
+    sees_pictures: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no agent can have been trained for.
@@ -61,12 +64,15 @@ class RowAgentNotes:
             raise ValueError(f"latent_dim, steps_per_episode and net_arch must be integers of at least 1, got {got}")
         if not 0 < self.delta_scale < np.inf:
             raise ValueError(f"delta_scale must be a number above 0, got {self.delta_scale!r}")
+        if not isinstance(self.sees_pictures, bool):
+            raise ValueError(f"sees_pictures must be true or false, got {self.sees_pictures!r}")
 
 
 class RowAgent:
     """Map an observation of one latent, (D,) or (D + 1,), or a batch of them, to its action, (D,).
 
-    Only the actor is kept, in float16: of layers of 1,024 and D = 300 that is 3.9 MB. It computes in float32. What the
+    Only the actor is kept, in float16: of layers of 1,024 and D = 300 that is 3.9 MB, and 1.9 MB more of one that looks
+    at pictures; the VAE that it looks through is not written beside it. It computes in float32. What the
     rounding does, measured on 300 latents of 64 numbers after 4,096 corrections: actions, of 0.39 on average, change by
     at most 0.0003, the rewarding judge's log-odds by at most 0.0014, and the same 181 corrections are kept.
     """
@@ -82,7 +88,8 @@ class RowAgent:
         """Copy the actor of a trained SAC to the CPU.
 
         Args:
-            model: Stable-Baselines3's with "MlpPolicy", trained on rows, as `make_sac` makes it for a vector form.
+            model: Stable-Baselines3's with "MlpPolicy" or `RefinePolicy`, trained on rows, as `make_sac` makes it for a
+                vector form. Of the latter the copy looks through the same VAE object, wherever that is.
             env_id: See `RowAgentNotes`, as the others.
             delta_scale: Likewise.
             steps_per_episode: Likewise.
@@ -93,16 +100,18 @@ class RowAgent:
             TypeError: If it has another policy, or other observations or actions.
             ValueError: If a note is out of its range.
         """
-        actor, shape = model.actor, model.action_space.shape
-        if type(actor) is not Actor or actor.activation_fn is not nn.ReLU or actor.use_sde or len(shape or ()) != 1:
+        actor, shape, extractor = model.actor, model.action_space.shape, model.actor.features_extractor
+        known = type(actor) is Actor and type(extractor) in (FlattenExtractor, PictureExtractor)
+        if not known or actor.activation_fn is not nn.ReLU or actor.use_sde or len(shape or ()) != 1:
             raise TypeError(
-                f"RowAgent.of needs SAC('MlpPolicy', ...) on rows, with ReLU and actions of shape (D,), got "
-                f"{type(model.policy).__name__} and actions of shape {shape}. Train one with make_sac."
+                f"RowAgent.of needs SAC('MlpPolicy', ...) on rows, or SAC(RefinePolicy, ...), with ReLU and actions of "
+                f"shape (D,), got {type(model.policy).__name__} and actions of shape {shape}. Train one with make_sac."
             )
         assert shape is not None, "just looked at"
-        widths = tuple(actor.net_arch)
-        notes = RowAgentNotes(env_id, shape[0], widths, delta_scale, steps_per_episode, sampler, seed)
-        return cls(_actor(notes, {name: value.cpu().clone() for name, value in actor.state_dict().items()}), notes)
+        vae = extractor.vae if isinstance(extractor, PictureExtractor) else None
+        widths, sees = tuple(actor.net_arch), vae is not None
+        notes = RowAgentNotes(env_id, shape[0], widths, delta_scale, steps_per_episode, sampler, seed, sees)
+        return cls(_actor(notes, {name: value.cpu().clone() for name, value in actor.state_dict().items()}, vae), notes)
 
     def predict(
         self, observation: NDArray[np.float32], state: Any = None, episode_start: Any = None, deterministic: bool = True
@@ -131,19 +140,20 @@ class RowAgent:
         save_tensors(path, tensors, {_NOTES: json.dumps(vars(self.notes))})
 
     @classmethod
-    def load(cls, path: Path, latent_dim: int | None = None) -> "RowAgent":
+    def load(cls, path: Path, vae: VAE | None = None) -> "RowAgent":
         """Read what `save` wrote; nothing is unpickled, and no random state is touched.
 
         Args:
             path: The file.
-            latent_dim: D of the VAE that it is to be used with; None: whatever it was trained for.
+            vae: What it is to be used with, and looks through if it sees pictures: kept, not copied, and decoding where
+                it is. None: whatever it was trained for, which must not see pictures.
 
         Returns:
             The agent on the CPU.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is damaged, is of something else, or of latents of another length.
+            ValueError: If it is damaged, is of something else, of latents of another length, or lacks a VAE.
         """
         if not path.is_file():
             raise FileNotFoundError(f"'{path}' is missing. Train an agent with: handlatent refine RUN")
@@ -154,21 +164,32 @@ class RowAgent:
                 raise ValueError(f"its header has no {_NOTES!r}")
             found = json.loads(header[_NOTES])
             notes = RowAgentNotes(**{**found, "net_arch": tuple(found.get("net_arch", ()))})
-            actor = _actor(notes, {name: tensor.float() for name, tensor in load_file(path).items()})
+            misfit = _misfit(notes, vae)
+            weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+            actor = None if misfit else _actor(notes, weights, vae)
         except (SafetensorError, AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"'{path}' must hold a row agent, but it is damaged or holds something else: {error}. Train "
                 "one with: handlatent refine RUN"
             ) from error
-        if latent_dim not in (None, notes.latent_dim):
-            raise ValueError(
-                f"'{path}' corrects latents of {notes.latent_dim} dimensions, but the VAE's have {latent_dim}. Train "
-                "an agent on this VAE with: handlatent refine RUN"
-            )
+        if actor is None:
+            raise ValueError(f"'{path}' {misfit}")
         return cls(actor, notes)
 
 
-def _actor(notes: RowAgentNotes, weights: dict[str, Tensor]) -> Actor:
+def _misfit(notes: RowAgentNotes, vae: VAE | None) -> str:
+    """Say why an agent cannot be used with a VAE; an empty string if it can."""
+    if vae is None and notes.sees_pictures:
+        return "looks at pictures, and needs the VAE that decodes them. Give it: RowAgent.load(path, vae)."
+    if vae is not None and vae.latent_dim != notes.latent_dim:
+        return (
+            f"corrects latents of {notes.latent_dim} dimensions, but the VAE's have {vae.latent_dim}. Train an "
+            "agent on this VAE with: handlatent refine RUN"
+        )
+    return ""
+
+
+def _actor(notes: RowAgentNotes, weights: dict[str, Tensor], vae: VAE | None) -> Actor:
     """Build an actor around weights.
 
     Raises:
@@ -178,11 +199,16 @@ def _actor(notes: RowAgentNotes, weights: dict[str, Tensor]) -> Actor:
     with torch.device("meta"):  # nothing is drawn, and a file with wrong notes takes no memory
         observations = spaces.Box(-np.inf, np.inf, (seen,), np.float32)
         actions = spaces.Box(-1.0, 1.0, (notes.latent_dim,), np.float32)
-        actor = Actor(observations, actions, list(notes.net_arch), FlattenExtractor(observations), seen)
+        extractor: BaseFeaturesExtractor = FlattenExtractor(observations)
+        if notes.sees_pictures:
+            assert vae is not None, "who calls this has looked"
+            extractor = PictureExtractor(observations, vae)
+        actor = Actor(observations, actions, list(notes.net_arch), extractor, extractor.features_dim)
     wanted, got = ({name: tuple(t.shape) for name, t in state.items()} for state in (actor.state_dict(), weights))
     if wanted != got:
         wrong = sorted(name for name in {*wanted, *got} if wanted.get(name) != got.get(name))
-        raise ValueError(f"the shapes of {', '.join(wrong)} are not those that its notes ask for")
+        source = "its notes and the VAE's pictures" if notes.sees_pictures else "its notes"
+        raise ValueError(f"the shapes of {', '.join(wrong)} are not those that {source} ask for")
     if not all(tensor.isfinite().all() for tensor in weights.values()):
         raise ValueError("it holds numbers that are not finite")
     actor.load_state_dict(weights, assign=True)

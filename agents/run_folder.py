@@ -225,7 +225,7 @@ def _has(folder: Path, sampler: str) -> bool:
 
 def _latent_agent(folder: Path, vae: VAE) -> RowAgent | None:
     path = folder / LATENT_AGENT
-    return RowAgent.load(path, vae.latent_dim) if path.is_file() else None
+    return RowAgent.load(path, vae) if path.is_file() else None
 
 
 def _refiner(folder: Path, vae: VAE) -> RowAgent | None:
@@ -237,7 +237,7 @@ def _refiner(folder: Path, vae: VAE) -> RowAgent | None:
             f"'{folder / REFINER}' was trained on another VAE than '{folder / VAE_WEIGHTS}'. Remove the one that does "
             f"not belong here, with {REFINE_REPORT}."
         )
-    return RowAgent.load(folder / REFINER, vae.latent_dim)
+    return RowAgent.load(folder / REFINER, vae)
 
 
 def _agent(folder: Path, settings: dict[str, Any]) -> Agent:

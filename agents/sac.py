@@ -12,6 +12,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
+from agents.refine_policy import RefinePolicy
 from agents.vec_env import GymnasiumVecEnv
 from hand_env import HandRefineEnv, HandRefineVectorEnv
 
@@ -39,6 +40,12 @@ REFINE_ROW_SETTINGS: dict[str, Any] = {  # for HandRefine-v0's vector form; a tr
     "batch_size": 1024,
 }
 REFINE_UPDATES_PER_SAMPLE = 48 / 256  # the trial's: 48 updates a step of 256 rows; of other rows, as many a latent
+REFINE_PICTURE_SETTINGS: dict[str, Any] = {  # the same with RefinePolicy, whose updates decode: fewer, smaller, bolder
+    **REFINE_ROW_SETTINGS,
+    "learning_rate": 5e-4,
+    "batch_size": 512,
+}
+REFINE_PICTURE_UPDATES_PER_SAMPLE = 3 / 64  # 24 updates a step of 512 rows
 REFINE_ENT_COEF = "auto_0.005"
 ENTROPY_BONUS = (
     0.1  # reward a step that full entropy is worth at the start: with B D dimensions it would drown the rest
@@ -60,15 +67,23 @@ def make_sac(
             step, but at the same: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
         seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
         device: Of the agent's networks.
-        policy: SAC's; `RowPolicy` treats the rows of the single form alike.
+        policy: SAC's; `RowPolicy` treats the rows of HandLatent's single form alike, `RefinePolicy` looks at the
+            pictures of HandRefine's latents, through the environment's own VAE.
         settings: Any of SAC's own arguments, in place of `SETTINGS`, of `ROW_SETTINGS` for the vector form, or of
             `REFINE_ROW_SETTINGS` for HandRefine's, where larger networks pay:
             `policy_kwargs={"net_arch": [1024, 1024]}`. HandRefine's gamma is 0 where an episode is one step, and its
-            vector form gets 3 updates a step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1.
+            vector form gets 3 updates a step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1. With
+            `RefinePolicy` it is `REFINE_PICTURE_SETTINGS` and 3 for each 64 rows.
 
     Returns:
         SAC with twin critics and automatic entropy, untrained.
+
+    Raises:
+        TypeError: If `RefinePolicy` is asked for on another environment than HandRefine's.
     """
+    looks = isinstance(policy, type) and issubclass(policy, RefinePolicy)
+    if looks:
+        settings["policy_kwargs"] = {**_seen_through(env), **(settings.get("policy_kwargs") or {})}
     wrapped = VecMonitor(GymnasiumVecEnv(env)) if isinstance(env, gym.vector.VectorEnv) else env
     shape = wrapped.action_space.shape  # a row's, in the vector form
     assert shape is not None, "a Box has a shape"
@@ -76,7 +91,7 @@ def make_sac(
     fitted = {
         "buffer_size": min(max(REPLAY_BYTES // (3 * 4 * dimensions), 100), 1_000_000),
         "ent_coef": f"auto_{ENTROPY_BONUS / dimensions}",
-        **_fitting(env),
+        **_fitting(env, looks),
         **settings,
     }
     return SAC(policy, wrapped, seed=seed, device=device, **fitted)
@@ -156,17 +171,34 @@ def build_policy(
     return policy
 
 
-def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> dict[str, Any]:
-    rows, base = isinstance(env, gym.vector.VectorEnv), env.unwrapped
-    single = base.env if isinstance(base, HandRefineVectorEnv) else base
-    if not isinstance(single, HandRefineEnv):
-        return ROW_SETTINGS if rows else SETTINGS
+def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], looks: bool) -> dict[str, Any]:
+    single = _refine_env(env)
+    if single is None:
+        return ROW_SETTINGS if isinstance(env, gym.vector.VectorEnv) else SETTINGS
     gamma = {"gamma": 0.0} if single.steps_per_episode == 1 else {}  # nothing follows the only step
     fitting = {"ent_coef": REFINE_ENT_COEF, **gamma}
     if not isinstance(env, gym.vector.VectorEnv):
         return {**SETTINGS, **fitting}
-    updates = max(1, round(env.num_envs * REFINE_UPDATES_PER_SAMPLE))
-    return {**REFINE_ROW_SETTINGS, "gradient_steps": updates, **fitting}
+    per_sample = REFINE_PICTURE_UPDATES_PER_SAMPLE if looks else REFINE_UPDATES_PER_SAMPLE
+    updates = max(1, round(env.num_envs * per_sample))
+    return {**(REFINE_PICTURE_SETTINGS if looks else REFINE_ROW_SETTINGS), "gradient_steps": updates, **fitting}
+
+
+def _seen_through(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> dict[str, Any]:
+    single = _refine_env(env)
+    if single is None:
+        raise TypeError(
+            f"RefinePolicy needs HandRefine-v0, single or vector form, got {type(env.unwrapped).__name__}. Use "
+            "'MlpPolicy' for other environments."
+        )
+    return {"vae": single.vae, "delta_scale": single.delta_scale}
+
+
+def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> HandRefineEnv | None:
+    """Return the single form of HandRefine-v0 that an environment is, or has inside; None of another environment."""
+    base = env.unwrapped
+    single = base.env if isinstance(base, HandRefineVectorEnv) else base
+    return single if isinstance(single, HandRefineEnv) else None
 
 
 def _buffer(model: SAC) -> ReplayBuffer:

@@ -37,9 +37,9 @@ class RecipeArgs:
     """Of the learned prior: the last share of a sample that is replaced by what is expected there; 0: none."""
     latent_samples: int = 40_000
     """Latents that the agent on HandLatent-v0 learns from; 0: there is none."""
-    refine_samples: int = 500_000
+    refine_samples: int = 120_000
     """Corrections that the agent on HandRefine-v0 learns from; 0: there is none."""
-    refine_rows: int = 2048
+    refine_rows: int = 512
     """Latents corrected side by side."""
     delta_scale: float = 0.5
     """Kappa of HandRefine-v0: a correction moves a latent by at most this in each dimension."""

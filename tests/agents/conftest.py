@@ -29,7 +29,8 @@ def refined_run(plain_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("refined") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hand_env.refinement.default_judge", Brightness)
-        return refine_run(RefineArgs(plain_run, samples=640, rows=16, width=32, held_out=100, device="cpu", out=out))
+        settings = {"samples": 640, "rows": 16, "width": 32, "held_out": 100, "policy": "latents", "device": "cpu"}
+        return refine_run(RefineArgs(plain_run, **settings, out=out))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from agents.stopping import Interrupted
 from hand_env import LogitScore
 from vae import StandardNormal
 
-TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu"}
+TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu", "policy": "latents"}  # quick
 OWN = {"refiner.safetensors", "refine.json", "refine.png"}
 
 pytestmark = pytest.mark.usefixtures("bright")
@@ -70,13 +70,14 @@ def assert_same_results(first, second):
     assert (first / "refine.png").read_bytes() == (second / "refine.png").read_bytes()
 
 
-def test_a_refined_run_holds_the_refiner_and_what_was_measured(run):
+@pytest.mark.parametrize("policy", ["pictures", "latents"])
+def test_a_refined_run_holds_the_refiner_and_what_was_measured(run, policy):
     before = names(run)
-    assert refine_run(RefineArgs(run, **TINY)) == run
+    assert refine_run(RefineArgs(run, **{**TINY, "policy": policy})) == run
     assert names(run) == before | OWN
     report = json.loads((run / "refine.json").read_text())
     assert report["settings"] == {
-        **{"samples": 96, "rows": 16, "width": 16, "held_out": 8, "sampler": "mixture"},
+        **{"samples": 96, "rows": 16, "width": 16, "held_out": 8, "sampler": "mixture", "policy": policy},
         **{"delta_scale": 1.0, "steps_per_episode": 1, "seed": 0},
     }
     assert {"python", "torch", "stable-baselines3"} <= set(report["versions"])
@@ -88,6 +89,7 @@ def test_a_refined_run_holds_the_refiner_and_what_was_measured(run):
         assert list(point) == list(CURVE)
         assert point["reward"] == pytest.approx(point["score_after"] - point["score_before"], abs=1e-5)
     agent = load_run(run).refiner
+    assert agent.notes.sees_pictures == (policy == "pictures")
     assert (agent.notes.sampler, agent.notes.delta_scale, agent.notes.net_arch) == ("mixture", 1.0, (16, 16))
     with Image.open(run / "refine.png") as picture:
         assert picture.size == (8 * 130 + 2 + 12, 2 * 130 + 2 + 24)
@@ -118,13 +120,19 @@ def test_a_refiner_learns_what_pays(refined_run):
     assert len(report["curve"]) == 40
 
 
-@pytest.mark.parametrize("steps", [1, 2])
-def test_a_killed_training_goes_on_and_ends_bit_for_bit_as_if_it_had_not_been_killed(run, tmp_path, monkeypatch, steps):
-    args = RefineArgs(run, **{**TINY, "samples": 192}, steps_per_episode=steps, checkpoint_seconds=0)
+@pytest.mark.parametrize(
+    ("policy", "steps", "samples", "kills"),
+    [("latents", 1, 192, (48, 160)), ("latents", 2, 192, (48, 160)), ("pictures", 2, 128, (48, 112))],
+)
+def test_a_killed_training_goes_on_and_ends_bit_for_bit_as_if_it_had_not_been_killed(
+    run, tmp_path, monkeypatch, policy, steps, samples, kills
+):
+    settings = {**TINY, "policy": policy, "samples": samples}
+    args = RefineArgs(run, **settings, steps_per_episode=steps, checkpoint_seconds=0)
     whole, killed = replace(args, out=tmp_path / "whole"), replace(args, out=tmp_path / "killed")
     refine_run(whole)
-    for samples in (48, 160):  # amid an episode of two steps; twice, since what went on must go on too
-        stop(monkeypatch, samples, kill)
+    for at in kills:  # amid an episode of two steps; twice, since what went on must go on too
+        stop(monkeypatch, at, kill)
         with pytest.raises(Killed):
             refine_run(killed)
         assert not (tmp_path / "killed" / "refine.json").exists()
@@ -159,8 +167,8 @@ def test_a_training_killed_while_it_is_measured_is_not_trained_again(run, tmp_pa
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(capsys, run, tmp_path, monkeypatch, samples):
     handler = signal.getsignal(signal.SIGINT)
     refine_run(RefineArgs(run, **TINY, out=tmp_path / "whole"))
-    words = ["refine", run, "--samples", 96, "--rows", 16, "--width", 16, "--held-out", 8, "--device", "cpu"]
-    words = [str(word) for word in (*words, "--out", tmp_path / "stopped")]
+    words = ["refine", run, "--samples", 96, "--rows", 16, "--policy", "latents", "--width", 16, "--held-out", 8]
+    words = [str(word) for word in (*words, "--device", "cpu", "--out", tmp_path / "stopped")]
     stop(monkeypatch, samples - 16, lambda job: signal.raise_signal(signal.SIGINT))
     capsys.readouterr()
     assert main(words) == 130
@@ -250,7 +258,7 @@ class StandIn(StandardNormal):
 
 
 def test_a_learned_prior_is_preferred_where_the_run_has_one(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder, "SAMPLERS", {"prior": ("prior.safetensors", StandIn.load), **run_folder.SAMPLERS})
+    monkeypatch.setattr(run_folder, "SAMPLERS", {**run_folder.SAMPLERS, "prior": ("prior.safetensors", StandIn.load)})
     assert list(load_run(run).samplers) == ["mixture", "normal"]
     save_file({"size": torch.tensor(5)}, run / "prior.safetensors")
     assert list(load_run(run).samplers) == ["prior", "mixture", "normal"]
@@ -297,6 +305,7 @@ def test_an_unfinished_run_is_not_refined(run):
 @pytest.mark.slow
 def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(run, tmp_path):
     settings = ["--samples", "128", "--rows", "16", "--width", "32", "--held-out", "8", "--device", "cpu"]
+    settings += ["--policy", "latents"]
     words = [sys.executable, "-m", "agents.cli", "refine", str(run), *settings, "--checkpoint-seconds", "0", "--out"]
     subprocess.run([*words, str(tmp_path / "whole")], check=True, capture_output=True)
     for step in (32, 80):
