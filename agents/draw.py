@@ -99,14 +99,8 @@ def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:
     if args.refine and run.refiner is not None:
         refined = run.refiner.refine(latents, run.vae, judge)
         latents, kept = refined.latents, int(refined.corrected.sum())
-    record = {
-        "run": None if args.run is None else str(args.run),
-        "weights": None if args.run else args.weights,
-        "n": args.n,
-        "seed": args.seed,
-        "sampler": name,
-        "best_of": args.best_of,
-    }
+    source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
+    record = {**source, "n": args.n, "seed": args.seed, "sampler": name, "best_of": args.best_of}
     record |= {"agent": agent, "refined": kept is not None, "corrections_kept": kept}
     return latents, {**record, "text": _in_words(record)}
 

@@ -16,7 +16,7 @@ class RefineArgs:
     rows: int = 512
     """Latents corrected side by side; SAC makes 3 updates for each 64 of them ('latents': 16), at least 1 a step."""
     policy: Literal["pictures", "latents"] = "pictures"
-    """What SAC's networks look at: the pictures that latents are decoded to, or, as its stock ones, bare latents."""
+    """What SAC's networks look at: the pictures that latents are decoded to, which takes a GPU, or bare latents."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
     """Where the latents come from; see generate. 'auto' is the first of the three that the run has."""
     delta_scale: float = 1.0

@@ -1,4 +1,4 @@
-"""Does stock SAC learn to correct latents? Where the best correction is known in closed form."""
+"""Does SAC learn to correct latents? Where the best correction is known, and where pictures tell more than latents."""
 
 import gymnasium as gym
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents import make_sac
+from agents import RefinePolicy, make_sac
 from agents.sac import REFINE_ENT_COEF, REFINE_ROW_SETTINGS, SETTINGS
 from hand_env import refine
 from vae import VAE, StandardNormal
@@ -17,8 +17,8 @@ SIZE, DIM, KAPPA, SCALE = 8, 8, 1.0, 0.3
 class LinearEncoder(nn.Linear):
     """There because a VAE has one."""
 
-    def __init__(self):
-        super().__init__(3 * SIZE**2, 2 * DIM)
+    def __init__(self, size=SIZE, dim=DIM):
+        super().__init__(3 * size**2, 2 * dim)
 
     def forward(self, images):
         return super().forward(images.flatten(1)).chunk(2, dim=1)
@@ -120,3 +120,53 @@ def test_an_episode_s_end_is_stored_as_terminal():
 def test_there_are_as_many_updates_for_each_sample_whatever_the_number_of_rows(rows, updates):
     model = make_sac(Problem(0).make(rows), 0, buffer_size=rows, policy_kwargs={"net_arch": [8]})
     assert (model.train_freq.frequency, model.gradient_steps) == (1, updates)
+
+
+class LocalProblem:
+    """A decoder with convolutions, drawn at random, and a judge that looks for eight patterns of 5 x 5 pixels.
+
+    Four are wanted and four are not; each counts where it is seen most plainly, wherever that is.
+    """
+
+    def __init__(self, seed, dim=128, size=16):
+        generator = torch.Generator().manual_seed(seed)
+        decoder = nn.Sequential(
+            *(nn.Linear(dim, 512), nn.Unflatten(1, (32, 4, 4)), nn.SiLU()),
+            *(nn.Upsample(scale_factor=2), nn.Conv2d(32, 16, 3, padding=1), nn.SiLU()),
+            *(nn.Upsample(scale_factor=2), nn.Conv2d(16, 3, 3, padding=1)),
+        )
+        with torch.no_grad():
+            for layer in (decoder[0], decoder[4], decoder[7]):
+                scale = (2 / layer.weight[0].numel()) ** 0.5
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
+                layer.bias.zero_()
+            decoder[7].weight.mul_(0.25 / decoder(torch.randn(500, dim, generator=generator)).std())
+            decoder[7].bias.fill_(0.5)
+        self.vae = VAE(LinearEncoder(size, dim), decoder, size, dim)
+        patterns = torch.randn(8, 3, 5, 5, generator=generator)
+        patterns -= patterns.mean((1, 2, 3), keepdim=True)
+        self.patterns = patterns / patterns.flatten(1).norm(dim=1)[:, None, None, None]
+        self.wanted = torch.tensor([1.0, -1.0] * 4)
+
+    def judge(self, pictures):
+        found = torch.conv2d(pictures, self.patterns).relu().flatten(2).amax(2)
+        return 10 * (found * self.wanted).mean(1)
+
+    def reached(self, policy, seed):
+        """Mean reward, on latents that it was not trained on, after 1,920 corrections and 174 updates."""
+        make = {"vae": self.vae, "judge": self.judge, "autoreset_mode": "SameStep"}
+        env, test = (gym.make_vec("HandRefine-v0", num_envs=rows, **make) for rows in (64, 512))
+        settings = {"learning_rate": 5e-4, "batch_size": 128, "gradient_steps": 6}
+        model = make_sac(env, seed, policy=policy, policy_kwargs={"net_arch": [64, 64]}, **settings)
+        model.learn(64 * 30)
+        latents, _ = test.reset(seed=10_000)
+        return float(test.step(model.predict(latents, deterministic=True)[0])[1].mean())
+
+
+@pytest.mark.slow
+def test_with_as_many_samples_and_updates_sac_learns_far_more_from_pictures_than_from_latents():
+    for seed in range(2):
+        problem = LocalProblem(seed)
+        pictures, latents = (problem.reached(policy, seed) for policy in (RefinePolicy, "MlpPolicy"))
+        assert pictures > 0.5
+        assert pictures > 1.5 * latents  # when this was written: 0.89 and 0.33, 0.76 and 0.38
