@@ -60,10 +60,8 @@ def package(args: PackageArgs) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
     for half in HALVES:
-        save_tensors(
-            out / f"{half}.safetensors",
-            {n: t for n, t in state.items() if (half == "decoder") ^ n.startswith("encoder.")},
-        )
+        mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}
+        save_tensors(out / f"{half}.safetensors", mine)
     copied = [PRIOR, *([REFINER] if run.refiner is not None else [])]
     for name in copied:
         copy_file(args.run / name, out / name)

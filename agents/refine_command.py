@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def refine_run(args: RefineArgs) -> Path:
         Interrupted: After Ctrl-C, once the training is saved.
     """
     _check(args)
-    typed, out = _typed(args), args.run if args.out is None else args.out
+    typed, out = run_folder.typed("refine", args), args.run if args.out is None else args.out
     run = run_folder.load_run(args.run)
     sampler: Any = run.sampler_name(next(iter(run.samplers)) if args.sampler == "auto" else args.sampler)
     args = replace(args, sampler=sampler, device=resolve_device(args.device))
@@ -73,14 +73,6 @@ def _check(args: RefineArgs) -> None:
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {args.seed!r}.")
     resolve_device(args.device)
-
-
-def _typed(args: RefineArgs) -> str:
-    """Spell the command that these settings came from."""
-    given = {item.name: getattr(args, item.name) for item in fields(args) if getattr(args, item.name) != item.default}
-    run = given.pop("run")
-    flags = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
-    return run_folder.command("refine", run, *flags)
 
 
 def _identity(args: RefineArgs) -> dict[str, Any]:

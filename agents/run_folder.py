@@ -7,7 +7,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -210,6 +210,14 @@ def command(*words: object) -> str:
     """Spell a `handlatent` command as the user can type it, by the path that this one was started with."""
     program = sys.argv[0] if Path(sys.argv[0]).name == "handlatent" else "handlatent"
     return shlex.join([program, *map(str, words)])
+
+
+def typed(name: str, args: Any) -> str:
+    """Spell the command that settings, a dataclass, came from: its run, if it has one, and the flags given."""
+    given = {item.name: getattr(args, item.name) for item in fields(args) if getattr(args, item.name) != item.default}
+    run = [given.pop("run")] if "run" in given else []
+    flags = [word for flag, value in given.items() for word in (f"--{flag.replace('_', '-')}", value)]
+    return command(name, *run, *flags)
 
 
 def _version(package: str) -> str:

@@ -34,7 +34,7 @@ class CompareArgs:
     best_of: list[int] = field(default_factory=lambda: [2])
     """The k of 'best-of', a row each; 2 decodes and judges as often as an agent."""
     delta_scale: float | None = None
-    """Kappa: how far 'random' and 'gradient' may move a latent in each dimension; default: as far as the run's refining agent, or 1."""  # noqa: E501
+    """Kappa: how far 'random' and 'gradient' may move a latent in each dimension; default: as far as the run's refining agent, or 1."""  # noqa: E501 - likewise
     parser: Path | None = None
     """The rewarding judge's weights, in place of the package's."""
     reporter: Path | None = None

@@ -75,12 +75,13 @@ def recipe(args: RecipeArgs) -> Path:
     """
     _check(args)
     out, device = args.out, resolve_device(args.device)
+    photographs = None if args.data == SYNTHETIC else _photographs(args)  # before the folder is claimed
     _claim(args)
     if not (out / run_folder.REPORT).is_file():
-        _draw_and_sample(args, device)
+        _draw_and_sample(args, photographs, device)
     if args.latent_samples and not (out / run_folder.LATENT_AGENT).is_file():
         print("The agent on HandLatent-v0", flush=True)
-        images = _images(args)
+        images = _synthetic_images(args) if photographs is None else photographs[0]
         agent = train_latent_agent(run_folder.load_run(out).vae, images, args.latent_samples, args.seed, device)
         agent.save(out / run_folder.LATENT_AGENT)
     if args.refine_samples and not (out / run_folder.REFINER).is_file():
@@ -136,11 +137,11 @@ def _claim(args: RecipeArgs) -> None:
         raise ValueError(f"'{args.out}' was begun with {listed}. Repeat that to go on, or choose another --out.")
 
 
-def _draw_and_sample(args: RecipeArgs, device: str) -> None:
+def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> None:
     """Train the VAE and fit the samplers."""
     out = args.out
     began = time.monotonic()
-    material = _material(args, device)
+    material = _material(args, photographs, device)
     batches = Batches(
         None if material.photographs is None else material.photographs.to(device), material.drawn.to(device)
     )
@@ -197,7 +198,7 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
                 save_checkpoint(checkpoints, run.steps, {"run": run.state_dict(), "course": course})
                 saved = time.monotonic()
                 if ctrl_c.pressed:
-                    raise Interrupted(run_folder.command("recipe", "--data", args.data, "--out", args.out))
+                    raise Interrupted(run_folder.typed("recipe", args))
     vae = run.averaged
     pictures = batches.drawn if batches.photographs is None else batches.photographs
     vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # what sigma-VAE's would be
@@ -211,13 +212,13 @@ def _read_vae(args: RecipeArgs) -> VAE:
     return vae.eval().requires_grad_(False)
 
 
-def _material(args: RecipeArgs, device: str) -> Material:
+def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Material:
     held_out = max(1, args.drawn // HELD_OUT)
     hands = draw_right_hands(args.drawn + held_out, _number(args.seed, _DRAW) % 2**31, args.workers)
     drawn, rest = hands.take(torch.arange(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
-    if args.data == SYNTHETIC:
+    if photographs is None:
         return Material(None, drawn, rest)
-    images, others = _photographs(args)
+    images, others = photographs
     return Material(annotate(images, Judge.load(device=device)), drawn, others)
 
 
@@ -228,13 +229,10 @@ def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
     return found.pixels[split.train], found.pixels[split.validation]
 
 
-def _images(args: RecipeArgs) -> Tensor:
-    """Return pictures for HandLatent-v0: the photographs, or some of the drawn hands."""
-    if args.data == SYNTHETIC:
-        return draw_right_hands(
-            min(args.drawn, LATENT_PICTURES), _number(args.seed, _DRAW) % 2**31, args.workers
-        ).images
-    return _photographs(args)[0]
+def _synthetic_images(args: RecipeArgs) -> Tensor:
+    """Return some of the drawn hands, for HandLatent-v0."""
+    n = min(args.drawn, LATENT_PICTURES)
+    return draw_right_hands(n, _number(args.seed, _DRAW) % 2**31, args.workers).images
 
 
 def _number(seed: int, purpose: int) -> int:

@@ -155,7 +155,7 @@ def test_a_training_killed_between_checkpoints_goes_on_from_the_last_one(run, tm
 def test_a_training_killed_while_it_is_measured_is_not_trained_again(run, tmp_path, monkeypatch):
     whole, killed = (RefineArgs(run, **TINY, out=tmp_path / name) for name in ("whole", "killed"))
     refine_run(whole)
-    with monkeypatch.context() as patch, pytest.raises(Killed):  # noqa: PT012
+    with monkeypatch.context() as patch, pytest.raises(Killed):  # noqa: PT012 - the patch must end with it
         patch.setattr("agents.refine_command.summarise", kill)
         refine_run(killed)
     assert names(tmp_path / "killed" / "refining" / "checkpoints") == {"step-96"}

@@ -74,6 +74,13 @@ def test_wrong_settings_are_refused_before_anything_is_made(tmp_path, capsys, wo
     assert not (tmp_path / "run").exists()
 
 
+def test_a_wrong_folder_of_photographs_leaves_the_run_free_for_another_try(tmp_path, capsys):
+    words = ["recipe", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert main(words) == 2
+    assert "HandInfo.csv' is missing" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_package_draws_as_its_run_does(finished, packed):
     run, shipped = run_folder.load_run(finished[1]), read_package(packed)
