@@ -23,11 +23,12 @@ from vae.checkpoint import copy_file, save_json, save_tensors, save_text
 from vae.flow import FlowPrior
 from vae.model import VAEConfig, build_vae
 from vae.prior import Sampler, StandardNormal
+from vae.reencoded import Reencoded
 
 WeightSet = Literal["photographs", "synthetic"]
 MANIFEST, PRIOR = "package.json", SAMPLERS["prior"][0]
 HALVES = ("encoder", "decoder")
-_BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data")
+_BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "passes")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def _read(folder: Path, manifest: dict[str, Any]) -> Run:
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
     state = {name: t for half in HALVES for name, t in load_file(folder / f"{half}.safetensors").items()}
     vae.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    samplers: dict[str, Sampler] = {"prior": FlowPrior.load(folder / PRIOR), "normal": StandardNormal(vae.latent_dim)}
+    prior = Reencoded(FlowPrior.load(folder / PRIOR), vae, settings["passes"])
+    samplers: dict[str, Sampler] = {"prior": prior, "normal": StandardNormal(vae.latent_dim)}
     refiner = RowAgent.load(folder / REFINER, vae) if REFINER in manifest["sha256"] else None
     action_space = spaces.Box(-1.0, 1.0, (settings["batch_size"], settings["latent_dim"]), np.float32)
     return Run(settings, vae.eval(), samplers, NoAction(action_space), None, refiner)

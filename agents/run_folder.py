@@ -23,6 +23,7 @@ from agents.sac import build_policy
 from vae.flow import FlowPrior
 from vae.model import VAE, VAEConfig, build_vae
 from vae.prior import Mixture, Sampler, StandardNormal
+from vae.reencoded import Reencoded
 
 CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
     "config.json",
@@ -75,6 +76,13 @@ class Run:
     agent: Agent
     latent_agent: RowAgent | None
     refiner: RowAgent | None
+
+    def to(self, device: str) -> None:
+        """Move the VAE, and what draws latents through it."""
+        self.vae.to(device)
+        for sampler in self.samplers.values():
+            if isinstance(sampler, Reencoded):
+                sampler.to(device)
 
     def sampler_name(self, asked: str = "auto") -> str:
         """Choose a sampler.
@@ -195,6 +203,8 @@ def read_parts(folder: Path) -> Run:
     vae.load_state_dict(load_file(folder / VAE_WEIGHTS))
     samplers = {name: load(folder / file) for name, (file, load) in SAMPLERS.items() if _has(folder, name)}
     samplers["normal"] = StandardNormal(vae.latent_dim)
+    if "prior" in samplers:
+        samplers["prior"] = Reencoded(samplers["prior"], vae, settings.get("passes", 0))
     return Run(
         settings, vae.eval(), samplers, _agent(folder, settings), _latent_agent(folder, vae), _refiner(folder, vae)
     )

@@ -71,7 +71,8 @@ def read_pieces(folder: Path) -> Pieces:
     if run.refiner is not None:
         notes = run.refiner.notes
         agents["sac-refine"] = Corrections(run.refiner, notes.delta_scale, notes.steps_per_episode)
-    split_seed = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
+    own = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
+    split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` keeps to the judges' split
     return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed)
 
 

@@ -31,10 +31,12 @@ class RecipeArgs:
     """Varied pictures whose latents the samplers are fitted to."""
     flow_steps: int = 20_000
     """Of the learned prior's training."""
-    temperature: float = 0.8
+    temperature: float = 0.9
     """Of the learned prior: the standard deviation of the noise that it carries to latents."""
-    settle: float = 0.3
+    settle: float = 0.4
     """Of the learned prior: the last share of a sample that is replaced by what is expected there; 0: none."""
+    passes: int = 3
+    """How often a sample of the learned prior is decoded and encoded again."""
     latent_samples: int = 40_000
     """Latents that the agent on HandLatent-v0 learns from; 0: there is none."""
     refine_samples: int = 120_000
