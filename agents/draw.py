@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from agents.packaged import WeightSet, load_packaged
+from agents.row_agent import ROUNDS
 from agents.run_folder import Run, claim_for_pictures, load_run
 from hand_env import LogitScore, best_of, image_grid
 from vae.checkpoint import save_json
@@ -46,6 +47,8 @@ class GenerateArgs:
     refine: bool = field(default=True, metadata={"custom_args": {"negative_prefix": "--no-"}})
     """Whether the run's refiner, if it has one, then corrects them; a correction that does not raise the rewarding
     judge's score is dropped."""
+    rounds: int = ROUNDS
+    """How often the refiner corrects a latent, each time from what was kept before."""
     out: Path = Path("hands")
     """Folder for the pictures."""
 
@@ -62,7 +65,7 @@ def generate(args: GenerateArgs) -> Path:
     Raises:
         ValueError: If there is no finished run, or a setting is wrong.
     """
-    for name in ("n", "best_of"):
+    for name in ("n", "best_of", "rounds"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
     run = load_packaged(args.weights) if args.run is None else load_run(args.run)
@@ -97,11 +100,12 @@ def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:
         latents = act(run, latents)
     kept = None
     if args.refine and run.refiner is not None:
-        refined = run.refiner.refine(latents, run.vae, judge)
+        refined = run.refiner.refine(latents, run.vae, judge, args.rounds)
         latents, kept = refined.latents, int(refined.corrected.sum())
     source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
     record = {**source, "n": args.n, "seed": args.seed, "sampler": name, "best_of": args.best_of}
-    record |= {"agent": agent, "refined": kept is not None, "corrections_kept": kept}
+    rounds = None if kept is None else args.rounds
+    record |= {"agent": agent, "refined": kept is not None, "rounds": rounds, "corrected": kept}
     return latents, {**record, "text": _in_words(record)}
 
 
@@ -152,7 +156,7 @@ def _in_words(record: dict[str, Any]) -> str:
     if record["agent"] != "none":
         words.append(f"moved by the agent '{record['agent']}'")
     if record["refined"]:
-        words.append(f"corrected by the refiner, of whose corrections {record['corrections_kept']} were kept")
+        words.append(f"corrected by the refiner, {record['corrected']} of them, in up to {record['rounds']} rounds")
     return ", then ".join(words) + "."
 
 

@@ -16,13 +16,14 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 
-from agents.refine_policy import PictureExtractor
+from agents.refine_policy import PictureExtractor, Sight
 from hand_env import Refined, refine
 from hand_env.scoring import Judge
 from vae.checkpoint import save_tensors
 from vae.model import VAE
 
 ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")
+ROUNDS = 3  # episodes that a latent goes through when hands are drawn
 _NOTES = "row_agent"  # the entry in the file's header
 
 
@@ -108,7 +109,7 @@ class RowAgent:
                 f"shape (D,), got {type(model.policy).__name__} and actions of shape {shape}. Train one with make_sac."
             )
         assert shape is not None, "just looked at"
-        vae = extractor.vae if isinstance(extractor, PictureExtractor) else None
+        vae = extractor.sight.vae if isinstance(extractor, PictureExtractor) else None
         widths, sees = tuple(actor.net_arch), vae is not None
         notes = RowAgentNotes(env_id, shape[0], widths, delta_scale, steps_per_episode, sampler, seed, sees)
         return cls(_actor(notes, {name: value.cpu().clone() for name, value in actor.state_dict().items()}, vae), notes)
@@ -129,10 +130,13 @@ class RowAgent:
         """
         return self.actor.predict(observation, state, episode_start, deterministic)
 
-    def refine(self, latents: Tensor, vae: VAE, judge: Judge) -> Refined:
-        """Correct latents as in training, and drop each correction that does not raise the score: `hand_env.refine`."""
-        notes = self.notes
-        return refine(self, latents, vae, judge, delta_scale=notes.delta_scale, steps=notes.steps_per_episode)
+    def refine(self, latents: Tensor, vae: VAE, judge: Judge, rounds: int = ROUNDS) -> Refined:
+        """Correct latents as in training, `rounds` times over, and drop what does not raise the score.
+
+        See `hand_env.refine`.
+        """
+        kappa, steps = self.notes.delta_scale, self.notes.steps_per_episode
+        return refine(self, latents, vae, judge, delta_scale=kappa, steps=steps, rounds=rounds)
 
     def save(self, path: Path) -> None:
         """Write actor and notes to one safetensors file, whole or not at all."""
@@ -202,7 +206,7 @@ def _actor(notes: RowAgentNotes, weights: dict[str, Tensor], vae: VAE | None) ->
         extractor: BaseFeaturesExtractor = FlattenExtractor(observations)
         if notes.sees_pictures:
             assert vae is not None, "who calls this has looked"
-            extractor = PictureExtractor(observations, vae)
+            extractor = PictureExtractor(observations, Sight(vae))
         actor = Actor(observations, actions, list(notes.net_arch), extractor, extractor.features_dim)
     wanted, got = ({name: tuple(t.shape) for name, t in state.items()} for state in (actor.state_dict(), weights))
     if wanted != got:

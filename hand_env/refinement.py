@@ -90,7 +90,14 @@ class Refined:
 
 
 def refine(
-    agent: Agent, latents: Tensor, vae: VAE, judge: Judge, *, delta_scale: float = 1.0, steps: int = 1
+    agent: Agent,
+    latents: Tensor,
+    vae: VAE,
+    judge: Judge,
+    *,
+    delta_scale: float = 1.0,
+    steps: int = 1,
+    rounds: int = 1,
 ) -> Refined:
     """Let an agent correct latents, and drop each correction that does not raise the score.
 
@@ -101,21 +108,26 @@ def refine(
         judge: Decides which corrections are kept; see `HandRefineEnv`. Let another one report the result.
         delta_scale: Kappa, the environment's.
         steps: The environment's `steps_per_episode`.
+        rounds: Episodes, at least 1, each beginning with what the one before has left; each one's corrections are kept
+            or dropped by themselves. A row decodes and judges once for each round, and once before.
 
     Returns:
         The latents to use, and their scores: by this judge never worse than without the agent.
 
     Raises:
-        ValueError: If the agent's action, or a score, is refused.
+        ValueError: If `rounds` is below 1, or the agent's action, or a score, is refused.
     """
-    before = latents.detach().float().cpu().numpy()
-    after = before
-    for left in range(steps, 0, -1):
-        action, _ = agent.predict(observe(after, np.full(len(after), left), steps), deterministic=True)
-        after = correct(after, check_action(action, after.shape), delta_scale)
-    score_before, score_after = (score_latents(vae, judge, rows) for rows in (before, after))
-    kept, score = keep_better(torch.from_numpy(before), torch.from_numpy(after), score_before, score_after)
-    return Refined(kept, score_before, score, score_after > score_before)
+    if rounds < 1:
+        raise ValueError(f"rounds must be at least 1, got {rounds!r}.")
+    kept = latents.detach().float().cpu()
+    score_before = score = score_latents(vae, judge, kept.numpy())
+    for _ in range(rounds):
+        after = kept.numpy()
+        for left in range(steps, 0, -1):
+            action, _ = agent.predict(observe(after, np.full(len(after), left), steps), deterministic=True)
+            after = correct(after, check_action(action, after.shape), delta_scale)
+        kept, score = keep_better(kept, torch.from_numpy(after), score, score_latents(vae, judge, after))
+    return Refined(kept, score_before, score, score > score_before)
 
 
 def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: Judge) -> tuple[Tensor, Scores]:

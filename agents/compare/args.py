@@ -6,6 +6,8 @@ from pathlib import Path
 
 from simple_parsing import field
 
+from agents.row_agent import ROUNDS
+
 SAMPLERS = ("normal", "mixture", "prior")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
 BATCH = 20  # the paper's; fewer pictures make no batch
@@ -27,14 +29,16 @@ class CompareArgs:
     """Any of 'normal' (the standard normal), 'mixture' and 'prior' (the learned one)."""
     agents: list[str] = field(default_factory=lambda: [*AGENTS])
     """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (in HandRefine-v0), 'gradient' and 'best-of'."""  # noqa: E501 - help is one line
-    gradient_steps: list[int] = field(default_factory=lambda: [1, 20])
-    """Steps of 'gradient', a row each; with 1 step it decodes and judges as often as an agent."""
+    rounds: list[int] = field(default_factory=lambda: [1, ROUNDS])
+    """How often 'random' and both SAC agents correct a latent, each time from what was kept before; a row each."""
+    gradient_steps: list[int] = field(default_factory=lambda: [1, 3, 20])
+    """Steps of 'gradient', a row each; with as many steps it decodes and judges as often as an agent with so many rounds."""  # noqa: E501 - help is one line
     gradient_rate: float = 0.1
-    """Of its Adam, in units of kappa: about how far a step moves a latent in each dimension."""
-    best_of: list[int] = field(default_factory=lambda: [2])
-    """The k of 'best-of', a row each; 2 decodes and judges as often as an agent."""
+    """Of its Adam: about how far a step moves a latent in each dimension, as a share of how far it may go in all."""
+    best_of: list[int] = field(default_factory=lambda: [2, 4])
+    """The k of 'best-of', a row each; it decodes and judges as often as an agent with k - 1 rounds."""
     delta_scale: float | None = None
-    """Kappa: how far 'random' and 'gradient' may move a latent in each dimension; default: as far as the run's refining agent, or 1."""  # noqa: E501 - likewise
+    """Kappa: how far 'random' may move a latent in each dimension in a round, and 'gradient' in as many as --rounds has at most; default: as far as the run's refining agent, or 1."""  # noqa: E501 - likewise
     parser: Path | None = None
     """The rewarding judge's weights, in place of the package's."""
     reporter: Path | None = None
@@ -61,7 +65,7 @@ def check_args(args: CompareArgs) -> None:
         _check_list(name, chosen)
         if wrong := [word for word in chosen if word not in known]:
             raise ValueError(f"--{name} must be of {', '.join(map(repr, known))}, got {wrong[0]!r}.")
-    for name, numbers in (("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
+    for name, numbers in (("rounds", args.rounds), ("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
         _check_list(name, numbers)
         if min(numbers) < 1:
             raise ValueError(f"--{name} must be at least 1, got {min(numbers)!r}.")

@@ -1,7 +1,7 @@
 """The cells of the table: for each sampler and agent a function from latents to latents, and what it costs."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 from agents.baselines import RandomAction
 from agents.compare.args import CompareArgs
 from agents.compare.climb import climb_within
-from agents.compare.pieces import Pieces
+from agents.compare.pieces import Corrections, Pieces
 from hand_env import LogitScore, keep_better, refine
-from hand_env.refinement import Agent, Scores, score_latents
+from hand_env.refinement import Scores, score_latents
 from vae.images import to_uint8
 from vae.prior import Sampler
 
@@ -81,44 +81,53 @@ def make_cells(pieces: Pieces, score: Score, args: CompareArgs) -> Iterator[Cell
 
 
 def _cells_of(agent: str, sampler: str, pieces: Pieces, score: Score, args: CompareArgs) -> Iterator[Cell]:
-    once = Cost(2, 2)  # the latent as drawn and as corrected, so that the worse is dropped
-    bound = bound_of(pieces, args)
+    kappa = bound_of(pieces, args)
     if agent == "none":
         yield Cell(sampler, agent, Cost(), lambda latents: latents)
-    elif agent == "random":
-        space = spaces.Box(-1.0, 1.0, (pieces.vae.latent_dim,), np.float32)
-        yield Cell(sampler, agent, once, refined(RandomAction(space, args.seed), pieces, score, bound))
     elif agent == "gradient":
+        reach = kappa * max(args.rounds)
         for steps in args.gradient_steps:
             cost = Cost(steps + 1, steps + 1, steps)
-            yield Cell(sampler, f"gradient-{steps}", cost, climbed(pieces, score, steps, args.gradient_rate, bound))
+            yield Cell(sampler, f"gradient-{steps}", cost, climbed(pieces, score, steps, args.gradient_rate, reach))
     elif agent == "best-of":
         for k in args.best_of:
             best = best_of(k, pieces.samplers[sampler], args.seed, pieces, score)
             yield Cell(sampler, f"best-of-{k}", Cost(k, k), best)
-    elif agent in pieces.agents:
-        row_agent = pieces.agents[agent]
-        scale = min(row_agent.delta_scale, bound / row_agent.steps)
-        yield Cell(sampler, agent, once, refined(row_agent.agent, pieces, score, scale, row_agent.steps))
     else:
-        yield Cell(sampler, agent, once, None, f"no agent '{agent}'")
+        for rounds in args.rounds:
+            cost = Cost(rounds + 1, rounds + 1)  # as drawn, and after each round, so that the worse is dropped
+            acting = _acting(agent, pieces, args)
+            missing = "" if acting else f"no agent '{agent}'"
+            yield Cell(
+                sampler, f"{agent}-{rounds}", cost, refined(acting, pieces, score, rounds) if acting else None, missing
+            )
+
+
+def _acting(agent: str, pieces: Pieces, args: CompareArgs) -> Corrections | None:
+    """Return an agent of its name with a kappa that is not above the table's; None if the run has none."""
+    kappa = bound_of(pieces, args)
+    if agent == "random":
+        space = spaces.Box(-1.0, 1.0, (pieces.vae.latent_dim,), np.float32)
+        return Corrections(RandomAction(space, args.seed), kappa)
+    found = pieces.agents.get(agent)
+    return None if found is None else replace(found, delta_scale=min(found.delta_scale, kappa / found.steps))
 
 
 def bound_of(pieces: Pieces, args: CompareArgs) -> float:
-    """Return how far any correction may move a latent in each dimension: as far as the refining agent, or as asked."""
+    """Return how far a round may move a latent in each dimension: as far as the refining agent's, or as asked."""
     agent = pieces.agents.get("sac-refine")
     if args.delta_scale is not None:
         return args.delta_scale
     return 1.0 if agent is None else agent.delta_scale * agent.steps
 
 
-def refined(agent: Agent, pieces: Pieces, score: Score, delta_scale: float, steps: int = 1) -> Correct:
+def refined(acting: Corrections, pieces: Pieces, score: Score, rounds: int) -> Correct:
     """Let an agent correct latents; `hand_env.refine` drops each correction that does not raise the score."""
-    judge = LogitScore(score)
+    judge, scale, steps = LogitScore(score), acting.delta_scale, acting.steps
 
     def correct(latents: Tensor) -> Tensor:
         done = [
-            refine(agent, chunk, pieces.vae, judge, delta_scale=delta_scale, steps=steps).latents
+            refine(acting.agent, chunk, pieces.vae, judge, delta_scale=scale, steps=steps, rounds=rounds).latents
             for chunk in _chunks(latents, pieces)
         ]
         return torch.cat(done)

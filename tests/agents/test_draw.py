@@ -35,12 +35,12 @@ def test_a_refiner_corrects_what_is_drawn_unless_told_not_to(refined_run, tmp_pa
     assert kept > 0
     assert record(folders[0]) == {
         **{"run": str(refined_run), "n": 12, "seed": 0, "sampler": "mixture", "best_of": 1, "agent": "none"},
-        **{"refined": True, "corrections_kept": kept},
-        "text": "12 hands drawn from the sampler 'mixture', then corrected by the refiner, of whose corrections "
-        f"{kept} were kept.",
+        **{"refined": True, "rounds": 3, "corrected": kept},
+        "text": f"12 hands drawn from the sampler 'mixture', then corrected by the refiner, {kept} of them, "
+        "in up to 3 rounds.",
     }
     assert record(folders[1])["refined"] is False
-    assert record(folders[1])["corrections_kept"] is None
+    assert record(folders[1])["corrected"] is None
     assert record(folders[1])["text"] == "12 hands drawn from the sampler 'mixture'."
 
 
@@ -50,7 +50,7 @@ def test_no_correction_makes_a_latent_worse(refined_run):
     after, said = make_latents(run, GenerateArgs(refined_run, n=30, seed=4))
     scores = [score_latents(run.vae, LogitScore(), latents.numpy()) for latents in (before, after)]
     assert (scores[1] >= scores[0]).all()
-    assert (scores[1] > scores[0]).sum() == said["corrections_kept"]
+    assert (scores[1] > scores[0]).sum() == said["corrected"]
 
 
 def test_a_run_without_a_refiner_is_drawn_from_as_it_is(plain_run, tmp_path):
@@ -72,7 +72,7 @@ def test_best_of_picks_the_latents_before_the_correction_and_is_named(refined_ru
     assert (said["best_of"], both["best_of"], both["refined"]) == (3, 3, True)
     words = "8 hands, each by the rewarding judge the best of 3 draws from the sampler 'mixture'"
     assert said["text"] == f"{words}."
-    assert both["text"].startswith(f"{words}, then corrected by the refiner, of whose corrections ")
+    assert both["text"].startswith(f"{words}, then corrected by the refiner, ")
 
 
 def test_the_sampler_is_what_the_refiner_was_trained_on_or_what_is_asked_for(refined_run):

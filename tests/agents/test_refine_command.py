@@ -103,7 +103,7 @@ def test_the_measure_is_the_reporting_judge_s_on_latents_of_a_seed_of_their_own(
     loaded = load_run(run)
     latents = loaded.samplers["mixture"].sample(8, HELD_OUT_SEED)
     refined = loaded.refiner.refine(latents, loaded.vae, LogitScore())
-    assert measured["corrections_kept"] == refined.corrected.sum()
+    assert measured["corrected"] == refined.corrected.sum()
     assert measured["before"]["rewarding_judge_score"] == pytest.approx(refined.score_before.mean())
     assert measured["after"]["rewarding_judge_score"] == pytest.approx(refined.score.mean())
     for when in ("before", "after"):
@@ -116,7 +116,7 @@ def test_a_refiner_learns_what_pays(refined_run):
     report = json.loads((refined_run / "refine.json").read_text())
     first, last = report["curve"][0]["reward"], report["curve"][-1]["reward"]
     assert last > first + 0.02
-    assert report["held_out"]["corrections_kept"] > 90
+    assert report["held_out"]["corrected"] > 90
     assert len(report["curve"]) == 40
 
 

@@ -8,6 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from agents import RefinePolicy, RowAgent, RowPolicy, make_sac
+from agents.row_agent import ROUNDS
 from hand_env import refine
 from vae import StandardNormal, VAEConfig, build_vae
 
@@ -99,9 +100,12 @@ def test_loading_unpickles_nothing_and_touches_no_random_state(saved, monkeypatc
 def test_refine_takes_kappa_and_steps_from_the_notes(model_and_agent):
     _, agent = model_and_agent
     vae, latents = make_vae(), StandardNormal(D).sample(20, seed=5)
-    by_hand = refine(agent, latents, vae, brightness, delta_scale=0.5, steps=agent.notes.steps_per_episode)
-    assert by_hand.corrected.any()
-    assert torch.equal(agent.refine(latents, vae, brightness).latents, by_hand.latents)
+    for rounds in (1, ROUNDS):
+        kappa_and_steps = {"delta_scale": 0.5, "steps": agent.notes.steps_per_episode}
+        by_hand = refine(agent, latents, vae, brightness, rounds=rounds, **kappa_and_steps)
+        assert by_hand.corrected.any()
+        given = {} if rounds == ROUNDS else {"rounds": rounds}
+        assert torch.equal(agent.refine(latents, vae, brightness, **given).latents, by_hand.latents)
 
 
 def test_an_agent_of_hand_latent_s_rows_is_kept_the_same_way(tiny_images, tmp_path):
@@ -195,7 +199,7 @@ def test_a_loaded_agent_looks_through_the_vae_that_it_was_given(tmp_path):
     model = trained(1, RefinePolicy)
     RowAgent.of(model, steps_per_episode=1, **NOTES).save(path)
     vae, other = make_vae(), build_vae(VAEConfig(32, D), seed=2)
-    assert RowAgent.load(path, vae).actor.features_extractor.vae is vae
+    assert RowAgent.load(path, vae).actor.features_extractor.sight.vae is vae
     seen = observations(model)
     assert not np.array_equal(*(RowAgent.load(path, each).predict(seen)[0] for each in (vae, other)))
     assert not any("vae" in name or "decoder" in name for name in load_file(path))

@@ -69,6 +69,20 @@ def test_an_agent_sees_what_it_saw_in_training(vae, latents):
     assert (np.abs(several.seen[1] - several.seen[0])[:, :-1] <= 0.5).all()
 
 
+def test_each_round_begins_with_what_the_one_before_has_kept(vae, latents):
+    agent = RandomAgent()
+    refined = refine(agent, latents, vae, brightness, delta_scale=0.5, rounds=3)
+    first = refine(RandomAgent(), latents, vae, brightness, delta_scale=0.5)
+    assert np.array_equal(agent.seen[0], latents.numpy())
+    assert np.array_equal(agent.seen[1], first.latents.numpy())
+    assert refined.score_before == pytest.approx(first.score_before)
+    assert (refined.score >= first.score - 1e-6).all()
+    assert (refined.score > first.score + 1e-6).any()
+    assert ((refined.latents - latents).abs() <= 3 * 0.5).all()
+    with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
+        refine(agent, latents, vae, brightness, rounds=0)
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_the_agents_that_learn_nothing_will_do(vae, latents, steps):
     space = gym.spaces.Box(-1.0, 1.0, (D,), np.float32)

@@ -29,8 +29,9 @@ def brightness_of(pieces, latents, score):
 
 def test_every_sampler_meets_every_agent(make_pieces, make_args, score, constant, uphill):
     pieces = make_pieces(**{"sac-latent": constant(uphill), "sac-refine": constant(uphill)})
-    cells = list(make_cells(pieces, score, make_args(gradient_steps=[1, 3], best_of=[2])))
-    agents = ["none", "random", "sac-latent", "sac-refine", "gradient-1", "gradient-3", "best-of-2"]
+    cells = list(make_cells(pieces, score, make_args(rounds=[1, 2], gradient_steps=[1, 3], best_of=[2])))
+    acting = [f"{agent}-{rounds}" for agent in ("random", "sac-latent", "sac-refine") for rounds in (1, 2)]
+    agents = ["none", *acting, "gradient-1", "gradient-3", "best-of-2"]
     assert [(cell.sampler, cell.agent) for cell in cells] == [
         *(("normal", agent) for agent in agents),
         *(("mixture", agent) for agent in agents),
@@ -40,37 +41,38 @@ def test_every_sampler_meets_every_agent(make_pieces, make_args, score, constant
 
 
 def test_agents_that_a_run_does_not_have_are_missing(cells_of):
-    missing = {agent: cell.missing for agent, cell in cells_of().items() if cell.correct is None}
-    assert missing == {"sac-latent": "no agent 'sac-latent'", "sac-refine": "no agent 'sac-refine'"}
+    missing = {agent: cell.missing for agent, cell in cells_of(rounds=[1]).items() if cell.correct is None}
+    assert missing == {"sac-latent-1": "no agent 'sac-latent'", "sac-refine-1": "no agent 'sac-refine'"}
 
 
 def test_no_correction_lowers_the_score_or_goes_beyond_kappa(cells_of, make_pieces, latents, score, constant, uphill):
     agents = {"sac-latent": constant(-uphill), "sac-refine": constant(uphill, delta_scale=0.25, steps=2)}
     before = brightness_of(make_pieces(), latents, score)
-    for name, cell in cells_of(agents).items():
+    for name, cell in cells_of(agents, rounds=[1, 3], gradient_steps=[3]).items():
         found = cell.correct(latents.clone())
         assert (brightness_of(make_pieces(), found, score) >= before - 1e-6).all(), name
         if "best-of" not in name:
-            assert (found - latents).abs().max() <= 0.5 + 1e-6, name
+            rounds = 3 if name.endswith("-3") else 1
+            assert (found - latents).abs().max() <= 0.5 * rounds + 1e-6, name
 
 
 def test_what_does_not_help_is_dropped_and_what_helps_is_kept(cells_of, latents, constant, uphill):
     cells = cells_of({"sac-latent": constant(-uphill), "sac-refine": constant(uphill)})
-    kept = {
-        name: (cells[name].correct(latents) != latents).any(1).float().mean() for name in ("sac-latent", "sac-refine")
-    }
-    assert kept["sac-latent"] < 0.3 < 0.7 < kept["sac-refine"]
+    names = ("sac-latent-1", "sac-refine-1")
+    down, up = ((cells[name].correct(latents) != latents).any(1).float().mean() for name in names)
+    assert down < 0.3 < 0.7 < up
 
 
 def test_kappa_is_the_refining_agent_s_reach_unless_it_is_given(cells_of, latents, constant, uphill):
     def reach(cell):
         return float((cell.correct(latents) - latents).abs().max())
 
-    assert reach(cells_of(gradient_steps=[20])["gradient-20"]) == pytest.approx(1.0)
+    assert reach(cells_of(rounds=[1], gradient_steps=[20])["gradient-20"]) == pytest.approx(1.0)
     refine = {"sac-refine": constant(uphill, delta_scale=0.25, steps=2)}
-    assert reach(cells_of(refine, gradient_steps=[20])["gradient-20"]) == pytest.approx(0.5)
-    cells = cells_of(refine, gradient_steps=[20], delta_scale=0.1)
-    assert reach(cells["gradient-20"]) == reach(cells["sac-refine"]) == pytest.approx(0.1)
+    assert reach(cells_of(refine, rounds=[1], gradient_steps=[20])["gradient-20"]) == pytest.approx(0.5)
+    assert reach(cells_of(refine, rounds=[1, 3], gradient_steps=[20])["gradient-20"]) == pytest.approx(1.5)
+    cells = cells_of(refine, rounds=[1], gradient_steps=[20], delta_scale=0.1)
+    assert reach(cells["gradient-20"]) == reach(cells["sac-refine-1"]) == pytest.approx(0.1)
 
 
 def test_the_best_of_k_is_the_best_of_the_latents_and_k_minus_1_other_draws(cells_of, make_pieces, latents, score):
@@ -84,7 +86,7 @@ def test_the_best_of_k_is_the_best_of_the_latents_and_k_minus_1_other_draws(cell
 
 
 def test_cells_repeat(cells_of, latents, constant, uphill):
-    for agent in ("random", "gradient-1", "best-of-2"):
+    for agent in ("random-1", "gradient-1", "best-of-2"):
         assert torch.equal(cells_of()[agent].correct(latents), cells_of()[agent].correct(latents))
 
 

@@ -18,7 +18,8 @@ from hand_env.anatomy.weights import Calibration, save_network
 from vae.images.synthetic import generate
 
 LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
-QUICK = ["--samplers", "mixture", "prior", "--agents", "none", "sac-refine", "best-of", "--n", "20", "--device", "cpu"]
+AGENTS = ["--agents", "none", "sac-refine", "best-of", "--rounds", "1", "--best-of", "2"]
+QUICK = ["--samplers", "mixture", "prior", *AGENTS, "--n", "20", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_a_table_over_two_runs_goes_on_where_it_was_stopped(capsys, monkeypatch,
     assert main(words) == 0
     assert len(measured) == 6  # in each run the photographs and two cells, none of them twice
     table = capsys.readouterr().out
-    assert "| mixture     | best-of-2  | 2    |" in table
+    assert "| mixture     | best-of-2    | 2    |" in table
     assert "Left out: no sampler 'prior' in seed0, seed1." in table
     assert "held out: 20 photographs of 20 people" in table
 
