@@ -15,6 +15,7 @@ from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from hand_env.refinement import CHUNK
 from vae.model import VAE
@@ -65,24 +66,46 @@ def shrunk(vae: VAE, latents: Tensor) -> Tensor:
         return torch.cat([_pictures(vae, rows) for rows in torch.split(moved, CHUNK[device.type])]).to(latents.device)
 
 
+class Sight:
+    """Show what latents are decoded to; what observations showed is remembered as long as they live.
+
+    An update of SAC looks at the same observations up to four times, and decoding them is most of its work.
+    """
+
+    def __init__(self, vae: VAE) -> None:
+        """Take the VAE; it is not trained."""
+        self.vae = vae
+        self._seen = WeakTensorKeyDictionary()
+
+    def of(self, observations: Tensor) -> Tensor:
+        """Return `shrunk` pictures of (n, D) observations, or (n, D + 1), without a gradient."""
+        pictures: Tensor | None = self._seen.get(observations)  # type: ignore[no-untyped-call]  # torch does not annotate it
+        if pictures is None:
+            pictures = shrunk(self.vae, observations[:, : self.vae.latent_dim].detach())
+            self._seen[observations] = pictures
+        return pictures
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is remembered."""
+        return {"vae": self.vae}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin with nothing remembered."""
+        self.vae, self._seen = state["vae"], WeakTensorKeyDictionary()
+
+
 class PictureExtractor(BaseFeaturesExtractor):
     """For the actor: an observation, and beside it what is seen in its picture."""
 
-    def __init__(self, observation_space: spaces.Box, vae: VAE) -> None:
+    def __init__(self, observation_space: spaces.Box, sight: Sight) -> None:
         """Build it.
 
         Args:
             observation_space: HandRefine-v0's.
-            vae: The environment's; it is not trained, and no part of the state dict.
+            sight: Through the environment's VAE, which is no part of the state dict.
         """
         super().__init__(observation_space, observation_space.shape[0] + WIDTH)
-        self._frozen = (vae,)  # in a tuple, PyTorch does not take it for a part
-        self.look = Look(vae.size)
-
-    @property
-    def vae(self) -> VAE:
-        """What it looks through."""
-        return self._frozen[0]
+        self.sight, self.look = sight, Look(sight.vae.size)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return (n, D + WIDTH) of (n, D) observations, one more of (n, D + 1)."""
@@ -92,8 +115,7 @@ class PictureExtractor(BaseFeaturesExtractor):
         return torch.cat([self._described(rows) for rows in chunks])
 
     def _described(self, observations: Tensor) -> Tensor:
-        pictures = shrunk(self.vae, observations[:, : self.vae.latent_dim])
-        return torch.cat([observations, self.look(pictures)], 1)
+        return torch.cat([observations, self.look(self.sight.of(observations))], 1)
 
 
 class PictureCritic(ContinuousCritic):
@@ -103,11 +125,12 @@ class PictureCritic(ContinuousCritic):
     the reward is of this form itself; with several, the share of steps that is left is added to both, weighted.
     """
 
-    def __init__(self, *args: Any, vae: VAE, delta_scale: float, **kwargs: Any) -> None:
-        """Take ContinuousCritic's arguments, the environment's VAE, and kappa."""
+    def __init__(self, *args: Any, sight: Sight, delta_scale: float, **kwargs: Any) -> None:
+        """Take ContinuousCritic's arguments, what latents are seen through, and kappa."""
         super().__init__(*args, **kwargs)
-        self._frozen, self.delta_scale = (vae,), delta_scale
+        self.sight, self.delta_scale = sight, delta_scale
         assert isinstance(self.observation_space, spaces.Box), "HandRefine-v0's"
+        vae = sight.vae
         rest = self.observation_space.shape[0] - vae.latent_dim
         for number in range(self.n_critics):  # in place of Stable-Baselines3's, which see latents
             looks = nn.ModuleDict({"look": Look(vae.size), "value": nn.Linear(WIDTH + rest, 2)})
@@ -124,9 +147,9 @@ class PictureCritic(ContinuousCritic):
         return value
 
     def _values(self, networks: Iterable[nn.Module], obs: Tensor, actions: Tensor) -> list[Tensor]:
-        (vae,) = self._frozen
+        vae = self.sight.vae
         latents, rest = obs[:, : vae.latent_dim], obs[:, vae.latent_dim :]
-        pictures = torch.cat([shrunk(vae, latents + self.delta_scale * actions), shrunk(vae, latents)])
+        pictures = torch.cat([shrunk(vae, latents + self.delta_scale * actions), self.sight.of(obs)])
         return [_value(network, pictures, rest) for network in networks]
 
 
@@ -157,19 +180,17 @@ class RefinePolicy(SACPolicy):
                 "RefinePolicy's vae must be frozen, but its weights ask for gradients. Take the environment's own: "
                 "env.unwrapped.vae."
             )
-        self._frozen, self.delta_scale = (vae,), delta_scale
-        extractor = {"features_extractor_class": PictureExtractor, "features_extractor_kwargs": {"vae": vae}}
+        self.sight, self.delta_scale = Sight(vae), delta_scale
+        extractor = {"features_extractor_class": PictureExtractor, "features_extractor_kwargs": {"sight": self.sight}}
         super().__init__(*args, **{**kwargs, **extractor})
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
         """Build twin critics; the parent calls it, twice."""
         kwargs = {**self.critic_kwargs, "net_arch": [], "features_extractor": nn.Identity(), "features_dim": 1}
-        (vae,) = self._frozen
-        return PictureCritic(**kwargs, vae=vae, delta_scale=self.delta_scale).to(self.device)
+        return PictureCritic(**kwargs, sight=self.sight, delta_scale=self.delta_scale).to(self.device)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        (vae,) = self._frozen
-        return {**super()._get_constructor_parameters(), "vae": vae, "delta_scale": self.delta_scale}
+        return {**super()._get_constructor_parameters(), "vae": self.sight.vae, "delta_scale": self.delta_scale}
 
 
 def _pictures(vae: VAE, latents: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def test_the_actor_sees_the_observation_and_the_picture_of_its_latent(model):
     features = extractor(seen)
     assert features.shape == (5, seen.shape[1] + 256)
     assert torch.equal(features[:, : seen.shape[1]], seen)
-    assert torch.equal(features[:, seen.shape[1] :], extractor.look(shrunk(extractor.vae, seen[:, :D])))
+    assert torch.equal(features[:, seen.shape[1] :], extractor.look(shrunk(extractor.sight.vae, seen[:, :D])))
 
 
 def test_an_action_gets_a_gradient_from_the_critics_and_the_vae_none(model):
@@ -109,7 +109,7 @@ def test_an_action_gets_a_gradient_from_the_critics_and_the_vae_none(model):
 
 def test_a_critic_s_value_is_of_the_pictures_before_and_after(model):
     seen, actions = batch(model)
-    vae, network = model.actor.features_extractor.vae, model.critic.qf0
+    vae, network = model.actor.features_extractor.sight.vae, model.critic.qf0
     rest = seen[:, D:]
     after, before = (
         network["value"](torch.cat([network["look"](shrunk(vae, z)), rest], 1))
@@ -127,7 +127,7 @@ def test_steps_left_matter_where_an_episode_has_several(model):
 
 
 def test_learning_changes_all_networks_but_the_vae_and_the_state_dict_is_free_of_it(model):
-    vae = model.actor.features_extractor.vae
+    vae = model.actor.features_extractor.sight.vae
     assert vae is model.env.venv.env.unwrapped.env.vae  # not a copy
     before = [{name: tensor.clone() for name, tensor in part.state_dict().items()} for part in (model.policy, vae)]
     model.learn(40)
@@ -151,7 +151,7 @@ def test_make_sac_takes_vae_and_kappa_from_the_single_form_too(make_refine):
     env = make_refine(delta_scale=0.25)
     model = make_sac(gym.wrappers.TimeLimit(env, 10), 0, policy=RefinePolicy, **SMALL)
     assert model.policy.delta_scale == model.critic.delta_scale == model.critic_target.delta_scale == 0.25
-    assert model.actor.features_extractor.vae is env.vae
+    assert model.actor.features_extractor.sight.vae is env.vae
     assert (model.train_freq.frequency, model.gradient_steps) == (SETTINGS["train_freq"], SETTINGS["gradient_steps"])
     assert model.actor.net_arch == [16]
     model.learn(8)
