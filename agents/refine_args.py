@@ -11,7 +11,7 @@ class RefineArgs:
 
     run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see GenerateArgs
     """The run's folder."""
-    samples: int = 120_000
+    samples: int = 60_000
     """Corrections to learn from, rounded up to whole steps of all rows."""
     rows: int = 512
     """Latents corrected side by side; SAC makes 3 updates for each 64 of them ('latents': 16), at least 1 a step."""

@@ -43,7 +43,7 @@ REFINE_UPDATES_PER_SAMPLE = 48 / 256  # the trial's: 48 updates a step of 256 ro
 REFINE_PICTURE_SETTINGS: dict[str, Any] = {  # the same with RefinePolicy, whose updates decode: fewer, smaller, bolder
     **REFINE_ROW_SETTINGS,
     "learning_rate": 5e-4,
-    "batch_size": 512,
+    "batch_size": 256,
 }
 REFINE_PICTURE_UPDATES_PER_SAMPLE = 3 / 64  # 24 updates a step of 512 rows
 REFINE_ENT_COEF = "auto_0.005"

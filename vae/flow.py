@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from vae.checkpoint import save_tensors
 
-WIDTH, BLOCKS = 640, 4
+WIDTH, BLOCKS = 576, 4
 FREQUENCIES = 32  # of the time, as sines and cosines
 EVALUATIONS = 50  # of the velocity, for a sample
 AVERAGING = 0.999  # decay per step of the averaged weights
@@ -125,7 +125,7 @@ def fit_flow(
     latents: Callable[[int, Generator], Tensor],
     held_out: Tensor,
     *,
-    steps: int = 20_000,
+    steps: int = 12_000,
     batch: int = 2048,
     learning_rate: float = 1e-3,
     width: int = WIDTH,

@@ -93,6 +93,7 @@ def recipe(args: RecipeArgs) -> Path:
                 out,
                 samples=args.refine_samples,
                 rows=args.refine_rows,
+                width=args.refine_width,
                 delta_scale=args.delta_scale,
                 checkpoint_seconds=args.checkpoint_seconds,
                 seed=args.seed,
@@ -105,7 +106,7 @@ def recipe(args: RecipeArgs) -> Path:
 def _check(args: RecipeArgs) -> None:
     """Refuse wrong settings now, not when their stage comes."""
     check_extra()  # the perceptual distance's network comes with it
-    for name in ("drawn", "steps", "batch", "varied", "flow_steps", "refine_rows"):
+    for name in ("drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
     for name in ("workers", "passes", "latent_samples", "refine_samples"):

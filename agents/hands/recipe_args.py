@@ -17,7 +17,7 @@ class RecipeArgs:
     """Folder for the run."""
     width: Width = "large"
     """The VAE's; 'small' is to try the recipe on two cores."""
-    drawn: int = 24_000
+    drawn: int = 12_000
     """Synthetic hands to pre-train on."""
     workers: int = 14
     """Processes that draw them; 0: this one does."""
@@ -29,7 +29,7 @@ class RecipeArgs:
     """What the latents may tell of a picture."""
     varied: int = 60_000
     """Varied pictures whose latents the samplers are fitted to."""
-    flow_steps: int = 20_000
+    flow_steps: int = 12_000
     """Of the learned prior's training."""
     temperature: float = 0.9
     """Of the learned prior: the standard deviation of the noise that it carries to latents."""
@@ -39,10 +39,12 @@ class RecipeArgs:
     """How often a sample of the learned prior is decoded and encoded again."""
     latent_samples: int = 40_000
     """Latents that the agent on HandLatent-v0 learns from; 0: there is none."""
-    refine_samples: int = 120_000
+    refine_samples: int = 60_000
     """Corrections that the agent on HandRefine-v0 learns from; 0: there is none."""
     refine_rows: int = 512
     """Latents corrected side by side."""
+    refine_width: int = 512
+    """Of both hidden layers of its actor."""
     delta_scale: float = 0.5
     """Kappa of HandRefine-v0: a correction moves a latent by at most this in each dimension."""
     checkpoint_seconds: float = 60.0

@@ -161,7 +161,7 @@ def test_make_sac_takes_vae_and_kappa_from_the_single_form_too(make_refine):
 def test_make_sac_fits_the_vector_form(make_refine_rows, rows, updates):
     env = make_refine_rows(rows, autoreset_mode="SameStep")
     model = make_sac(env, 0, policy=RefinePolicy, buffer_size=rows)
-    assert (model.learning_rate, model.batch_size) == (5e-4, 512)
+    assert (model.learning_rate, model.batch_size) == (5e-4, 256)
     assert (model.learning_rate, model.batch_size) == tuple(
         REFINE_PICTURE_SETTINGS[name] for name in ("learning_rate", "batch_size")
     )

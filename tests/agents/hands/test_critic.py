@@ -2,13 +2,35 @@
 
 import torch
 
-from agents.hands.critic import Critic, critic_loss, passing_loss
+from agents.hands.critic import Critic, critic_loss, disguise, passing_loss
 from agents.hands.perceptual import Perceptual
 
 
-def test_critics_look_at_two_resolutions():
+def test_critics_look_at_two_resolutions_and_at_features_of_four_depths():
     maps = Critic()(torch.rand(2, 3, 128, 128))
-    assert [m.shape for m in maps] == [(2, 1, 16, 16), (2, 1, 4, 4)]
+    assert [m.shape for m in maps] == [(2, 1, 16, 16), (2, 1, 4, 4), *[(2, 1, 4, 4)] * 4]
+
+
+def test_while_critics_do_not_learn_their_verdict_still_has_a_gradient_in_the_picture(drawn):
+    critic, pictures = Critic(), (drawn.images[:2].float() / 255).requires_grad_()
+    critic.learn(False)
+    passing_loss(critic(pictures)).backward()
+    assert pictures.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in critic.parameters())
+    critic.learn(True)
+    passing_loss(critic(pictures)).backward()
+    learned = {name for name, parameter in critic.named_parameters() if parameter.grad is not None}
+    assert learned == {name for name, _ in critic.named_parameters() if not name.startswith("stages.")}
+
+
+def test_a_disguise_leaves_the_outline_of_what_it_does_not_black_out(drawn):
+    pictures = drawn.images[:16].float() / 255
+    changed = disguise(pictures, torch.Generator().manual_seed(0))
+    assert torch.equal(changed, disguise(pictures, torch.Generator().manual_seed(0)))
+    black = (changed == 0).all(1)
+    assert 0 < black.flatten(1).any(1).sum() < 16  # some of the pictures
+    for before, after, out in zip(pictures.mean(1), changed.mean(1), black, strict=True):
+        assert torch.corrcoef(torch.stack([before[~out], after[~out]]))[0, 1] > 0.99
 
 
 def test_the_hinge_loss_is_zero_where_both_sides_are_told_apart_by_far():

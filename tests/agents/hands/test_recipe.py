@@ -3,15 +3,20 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from safetensors.torch import load_file, save_file
 
-from agents import run_folder
+from agents import RefinePolicy, run_folder
 from agents.cli import main
 from agents.draw import GenerateArgs, generate
 from agents.hands import RecipeArgs, recipe
+from agents.hands.recipe import LATENT_DIM
 from agents.packaged import PackageArgs, package, read_package
+from vae.flow import Velocity
+from vae.model import VAEConfig, build_vae
 
 TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 16, "batch": 4, "varied": 8, "flow_steps": 4}
 
@@ -136,3 +141,21 @@ def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
     monkeypatch.setattr("agents.packaged.load_run", lambda folder: Run())
     with pytest.raises(ValueError, match="has no learned prior"):
         package(PackageArgs(tmp_path, tmp_path / "out"))
+
+
+def test_a_set_of_weights_ships_in_40_megabytes_and_no_file_of_16_mebibytes():
+    args = RecipeArgs()
+    vae = build_vae(VAEConfig(128, LATENT_DIM, args.width), seed=0)
+    space = spaces.Box(-np.inf, np.inf, (LATENT_DIM,), np.float32)
+    actor = RefinePolicy(
+        space,
+        spaces.Box(-1.0, 1.0, (LATENT_DIM,), np.float32),
+        lambda _: 0.0,
+        [args.refine_width] * 2,
+        vae=vae.requires_grad_(False),
+        delta_scale=args.delta_scale,
+    ).actor
+    parts = {"encoder": vae.encoder, "decoder": vae.decoder, "prior": Velocity(LATENT_DIM), "refiner": actor}
+    sizes = {name: 2 * sum(tensor.numel() for tensor in part.state_dict().values()) for name, part in parts.items()}
+    assert sum(sizes.values()) < 39_900_000, sizes  # half precision; the rest is for headers
+    assert max(sizes.values()) < 16 * 2**20 - 100_000, sizes
