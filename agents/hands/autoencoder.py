@@ -2,8 +2,10 @@
 
 Beside the colours the decoder learns where palm and digits lie, so that latents carry a hand's structure (Annotated
 Hands, Yang et al. 2024, do so for a GAN and a diffusion model). What a decoding loses is measured in pixels and in an
-ImageNet network's features; critics ask for sharpness, of decoded pictures and of what lies between two of them. The
-KL term's weight follows a number of nats that the latents may tell of a picture.
+ImageNet network's features. Critics ask for sharpness: of patches, in decoded pictures and in what lies between two of
+them, and later of features, in decoded pictures alone, since a decoder that pleases these with what lies beside its
+latents draws another picture than they tell of. The KL term's weight follows a number of nats that the latents may tell
+of a picture.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from agents.hands.batches import Batches
-from agents.hands.critic import Critic, critic_loss, passing_loss
+from agents.hands.critic import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from agents.hands.perceptual import Perceptual
 from hand_env.anatomy.terms import REGIONS
 from hand_env.anatomy.training.hands import IGNORE, Hands
@@ -30,6 +32,7 @@ AHEAD = 8  # batches that are made at once: many small edits cost the more the f
 AVERAGING = 0.999  # decay per step of the averaged weights
 ADJUST = 10  # steps between two adjustments of the KL term's weight
 WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all
+CRITICS = 0.5  # their learning rate, the VAE's being 1
 FIRST_WEIGHT = 1e-5  # of the KL term, per nat
 _BATCH, _LATENT = range(2)  # purposes of random numbers: one stream each
 
@@ -47,8 +50,9 @@ class AutoencoderTraining:
         pretraining: Share of the steps over which the first goes over into the last.
         look: Weight of the distance in features, the mean absolute difference of pixels having 1.
         regions: Weight of the regions' cross-entropy.
-        passing: Weight of the critics' verdict.
-        critics_from: Share of the steps after which there are critics.
+        passing: Weight of the verdict of the critics of patches, and of that of the critics of features.
+        patches_from: Share of the steps after which there are the first.
+        features_from: Likewise of the second.
         seed: >= 0.
     """
 
@@ -61,7 +65,8 @@ class AutoencoderTraining:
     look: float = 0.4
     regions: float = 0.05
     passing: float = 0.05
-    critics_from: float = 0.2
+    patches_from: float = 0.2
+    features_from: float = 0.6
     seed: int = 0
 
 
@@ -78,15 +83,17 @@ class AutoencoderRun:
         self.decoder = cast(Decoder, self.vae.decoder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.regions, self.critic = nn.Conv2d(self.decoder.width, len(REGIONS), 1), Critic()
+            self.regions = nn.Conv2d(self.decoder.width, len(REGIONS), 1)
+            self.patches, self.features = PatchCritic(), FeatureCritic()
         self.look = Perceptual()
-        for module in (self.vae, self.regions, self.critic, self.look):
+        for module in (self.vae, self.regions, self.patches, self.features, self.look):
             module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
         self.averaged: VAE = copy.deepcopy(self.vae).eval().requires_grad_(False)
         painters = [*self.vae.parameters(), *self.regions.parameters()]
         rate = settings.learning_rate
         self.painters = torch.optim.AdamW(painters, rate, (0.9, 0.99), weight_decay=0.01, fused=True)
-        self.critics = torch.optim.AdamW(self.critic.parameters(), rate, (0.5, 0.99), weight_decay=0.01, fused=True)
+        learned = [*self.patches.parameters(), *self.features.heads.parameters()]
+        self.critics = torch.optim.AdamW(learned, CRITICS * rate, (0.0, 0.99), weight_decay=0.01, fused=True)
         self.log_weight, self.steps = math.log(FIRST_WEIGHT), 0
         self._ready: list[Hands] = []
 
@@ -100,8 +107,8 @@ class AutoencoderRun:
         s = self.settings
         warm = min(1.0, (self.steps + 1) / min(WARMUP, s.steps // 10 + 1))
         rate = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
-        for group in (*self.painters.param_groups, *self.critics.param_groups):
-            group["lr"] = s.learning_rate * rate
+        self.painters.param_groups[0]["lr"] = s.learning_rate * rate
+        self.critics.param_groups[0]["lr"] = CRITICS * s.learning_rate * rate
         hands, real = self._next()
         images = hands.images.contiguous(memory_format=torch.channels_last)
         generator = self._generator(_LATENT)
@@ -115,17 +122,22 @@ class AutoencoderRun:
                 "look": s.look * self.look(decoded, images),
                 "regions": s.regions * self._region_loss(features, hands),
             }
-            fake = None
-            if self.share >= s.critics_from:
+            fakes: list[
+                tuple[PatchCritic | FeatureCritic, Tensor]
+            ] = []  # half a batch: critics cost as much as the rest
+            if self.share >= s.patches_from:
                 between = self.vae.decode(_mixed(latents.detach(), real, generator)[::2]).float()
-                fake = torch.cat([decoded[::2], between])  # half of each: critics cost as much as the rest
-                self.critic.requires_grad_(False)
-                terms["passing"] = s.passing * passing_loss(self.critic(fake))
-                self.critic.requires_grad_(True)
+                fakes.append((self.patches, torch.cat([decoded[::2], between])))
+            if self.share >= s.features_from:
+                fakes.append((self.features, decoded[::2]))
+            for critic, fake in fakes:
+                critic.learn(False)
+                terms[critic.name] = s.passing * passing_loss(critic(disguise(fake, generator)))
+                critic.learn(True)
         terms["kl"] = math.exp(self.log_weight) * kl_to_standard_normal(mean, log_var).mean()
         self._descend(torch.stack(list(terms.values())).sum())
-        if fake is not None:
-            terms["critics"] = self._criticise(images[::2], fake.detach())
+        if fakes:
+            terms["critics"] = self._criticise(images[::2], fakes, generator)
         self._average()
         if self.steps % ADJUST == 0:  # one wait for the device in so many steps
             nats = float(terms["kl"].detach()) / math.exp(self.log_weight)
@@ -139,7 +151,8 @@ class AutoencoderRun:
             "vae": self.vae.state_dict(),
             "averaged": self.averaged.state_dict(),
             "regions": self.regions.state_dict(),
-            "critic": self.critic.state_dict(),
+            "patches": self.patches.state_dict(),
+            "features": self.features.heads.state_dict(),
             "painters": self.painters.state_dict(),
             "critics": self.critics.state_dict(),
             "log_weight": self.log_weight,
@@ -148,8 +161,9 @@ class AutoencoderRun:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
-        for name in ("vae", "averaged", "regions", "critic"):
+        for name in ("vae", "averaged", "regions", "patches"):
             getattr(self, name).load_state_dict(state[name])
+        self.features.heads.load_state_dict(state["features"])
         for name in ("painters", "critics"):
             optimizer = getattr(self, name)
             optimizer.load_state_dict(copy.deepcopy(state[name]))  # it would keep the tensors
@@ -185,12 +199,16 @@ class AutoencoderRun:
         nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
         self.painters.step()
 
-    def _criticise(self, images: Tensor, fake: Tensor) -> Tensor:
+    def _criticise(
+        self, images: Tensor, fakes: list[tuple[PatchCritic | FeatureCritic, Tensor]], generator: Generator
+    ) -> Tensor:
+        n, losses = len(images), []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            maps = self.critic(torch.cat([images, fake]))
-        n = len(images)
-        loss = critic_loss([m[:n] for m in maps], [m[n:] for m in maps])
+            for critic, fake in fakes:
+                maps = critic(disguise(torch.cat([images, fake.detach()]), generator))
+                losses.append(critic_loss([m[:n] for m in maps], [m[n:] for m in maps]))
         self.critics.zero_grad(set_to_none=True)
+        loss = torch.stack(losses).sum()
         loss.backward()  # type: ignore[no-untyped-call]  # likewise
         self.critics.step()
         return loss

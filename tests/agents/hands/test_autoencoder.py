@@ -8,7 +8,7 @@ import torch
 from agents.hands.autoencoder import AHEAD, AutoencoderRun, AutoencoderTraining
 from vae.model import VAEConfig
 
-SETTINGS = AutoencoderTraining(steps=2 * AHEAD, batch=4, critics_from=0.5)
+SETTINGS = AutoencoderTraining(steps=2 * AHEAD, batch=4, patches_from=0.25, features_from=0.5)
 CONFIG = VAEConfig(128, 24, "small")
 
 
@@ -39,7 +39,8 @@ def test_it_learns(finished):
 
 def test_the_critics_begin_when_they_should(finished):
     _, _, terms = finished
-    assert ["critics" in step for step in terms] == [False] * AHEAD + [True] * AHEAD
+    for name, first in (("patches", AHEAD // 2), ("critics", AHEAD // 2), ("features", AHEAD)):
+        assert [name in step for step in terms] == [False] * first + [True] * (2 * AHEAD - first)
 
 
 def test_a_resumed_run_ends_as_one_that_was_not_stopped(batches, finished):
@@ -48,7 +49,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(batches, finished):
     resumed.load_state_dict(state)
     for _ in range(AHEAD):
         resumed.step()
-    for name in ("vae", "averaged", "regions", "critic"):
+    for name in ("vae", "averaged", "regions", "patches", "features"):
         expected, got = (getattr(a, name).state_dict() for a in (run, resumed))
         assert all(torch.equal(expected[key], got[key]) for key in expected)
     assert resumed.log_weight == run.log_weight
@@ -57,7 +58,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(batches, finished):
 def test_the_weight_of_the_kl_term_rises_while_latents_tell_too_much(batches):
     weights = {}
     for nats in (0.1, 1e6):
-        run = AutoencoderRun(replace(SETTINGS, nats=nats, critics_from=2.0), CONFIG, batches, "cpu")
+        run = AutoencoderRun(replace(SETTINGS, nats=nats, patches_from=2.0, features_from=2.0), CONFIG, batches, "cpu")
         for _ in range(11):
             run.step()
         weights[nats] = run.log_weight

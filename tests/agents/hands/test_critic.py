@@ -1,18 +1,21 @@
 """The critics and the perceptual distance."""
 
+import pytest
 import torch
 
-from agents.hands.critic import Critic, critic_loss, disguise, passing_loss
+from agents.hands.critic import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from agents.hands.perceptual import Perceptual
 
 
 def test_critics_look_at_two_resolutions_and_at_features_of_four_depths():
-    maps = Critic()(torch.rand(2, 3, 128, 128))
-    assert [m.shape for m in maps] == [(2, 1, 16, 16), (2, 1, 4, 4), *[(2, 1, 4, 4)] * 4]
+    images = torch.rand(2, 3, 128, 128)
+    assert [m.shape for m in PatchCritic()(images)] == [(2, 1, 16, 16), (2, 1, 4, 4)]
+    assert [m.shape for m in FeatureCritic()(images)] == [(2, 1, 4, 4)] * 4
 
 
-def test_while_critics_do_not_learn_their_verdict_still_has_a_gradient_in_the_picture(drawn):
-    critic, pictures = Critic(), (drawn.images[:2].float() / 255).requires_grad_()
+@pytest.mark.parametrize("make", [PatchCritic, FeatureCritic])
+def test_while_critics_do_not_learn_their_verdict_still_has_a_gradient_in_the_picture(drawn, make):
+    critic, pictures = make(), (drawn.images[:2].float() / 255).requires_grad_()
     critic.learn(False)
     passing_loss(critic(pictures)).backward()
     assert pictures.grad.abs().sum() > 0
