@@ -32,8 +32,9 @@ AHEAD = 8  # batches that are made at once: many small edits cost the more the f
 AVERAGING = 0.999  # decay per step of the averaged weights
 ADJUST = 10  # steps between two adjustments of the KL term's weight
 WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all
-CRITICS = 0.5  # their learning rate, the VAE's being 1
+CRITICS_RATE = 2e-4  # their learning rate, which does not fall
 FIRST_WEIGHT = 1e-5  # of the KL term, per nat
+Fakes = list[tuple[PatchCritic | FeatureCritic, Tensor]]  # pictures that each critic is to take for real
 _BATCH, _LATENT = range(2)  # purposes of random numbers: one stream each
 
 
@@ -93,7 +94,7 @@ class AutoencoderRun:
         rate = settings.learning_rate
         self.painters = torch.optim.AdamW(painters, rate, (0.9, 0.99), weight_decay=0.01, fused=True)
         learned = [*self.patches.parameters(), *self.features.heads.parameters()]
-        self.critics = torch.optim.AdamW(learned, CRITICS * rate, (0.0, 0.99), weight_decay=0.01, fused=True)
+        self.critics = torch.optim.AdamW(learned, CRITICS_RATE, (0.0, 0.99), weight_decay=0.01, fused=True)
         self.log_weight, self.steps = math.log(FIRST_WEIGHT), 0
         self._ready: list[Hands] = []
 
@@ -108,7 +109,6 @@ class AutoencoderRun:
         warm = min(1.0, (self.steps + 1) / min(WARMUP, s.steps // 10 + 1))
         rate = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
         self.painters.param_groups[0]["lr"] = s.learning_rate * rate
-        self.critics.param_groups[0]["lr"] = CRITICS * s.learning_rate * rate
         hands, real = self._next()
         images = hands.images.contiguous(memory_format=torch.channels_last)
         generator = self._generator(_LATENT)
@@ -122,9 +122,7 @@ class AutoencoderRun:
                 "look": s.look * self.look(decoded, images),
                 "regions": s.regions * self._region_loss(features, hands),
             }
-            fakes: list[
-                tuple[PatchCritic | FeatureCritic, Tensor]
-            ] = []  # half a batch: critics cost as much as the rest
+            fakes: Fakes = []  # of half a batch: critics cost as much as the rest
             if self.share >= s.patches_from:
                 between = self.vae.decode(_mixed(latents.detach(), real, generator)[::2]).float()
                 fakes.append((self.patches, torch.cat([decoded[::2], between])))
@@ -199,9 +197,7 @@ class AutoencoderRun:
         nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
         self.painters.step()
 
-    def _criticise(
-        self, images: Tensor, fakes: list[tuple[PatchCritic | FeatureCritic, Tensor]], generator: Generator
-    ) -> Tensor:
+    def _criticise(self, images: Tensor, fakes: Fakes, generator: Generator) -> Tensor:
         n, losses = len(images), []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             for critic, fake in fakes:
