@@ -70,7 +70,10 @@ def _measured(refined: dict[str, Any] | None) -> list[str]:
         "| | correct | anatomical |",
         "| --- | --- | --- |",
     ]
-    for name, stage in (("as drawn from the prior", "before"), ("as corrected by the agent", "after")):
+    for name, stage in (
+        ("as drawn from the prior", "before"),
+        (f"as corrected by the agent in {held_out['rounds']} rounds", "after"),
+    ):
         rates = held_out[stage]["reporting_judge"]
         rows.append(f"| {name} | {_rate(rates['correct'])} | {_rate(rates['anatomical'])} |")
     return rows

@@ -1,0 +1,33 @@
+"""The model card."""
+
+from agents.model_card import model_card
+
+SETTINGS = {"data": "11k-hands", "seed": 3, "size": 128, "latent_dim": 300}
+REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
+
+
+def rates(correct, anatomical):
+    pairs = {"correct": correct, "anatomical": anatomical}
+    return {
+        "reporting_judge": {
+            name: {"share": share, "low": share - 0.02, "high": share + 0.01} for name, share in pairs.items()
+        }
+    }
+
+
+def test_it_says_what_was_learned_from_how_and_what_was_measured():
+    held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
+    card = model_card(SETTINGS, REPORT, {"held_out": held_out})
+    assert "license: other" in card
+    assert "1,396 photographs and 12,000 drawn hands" in card
+    assert "`handlatent recipe --data path/to/11k-hands --seed 3`" in card
+    assert "on 1,000 latents" in card
+    assert "| as drawn from the prior | 50.0% (48.0 to 51.0) | 62.5% (60.5 to 63.5) |" in card
+    assert "| as corrected by the agent in 2 rounds | 75.0% (73.0 to 76.0) | 87.5% (85.5 to 88.5) |" in card
+
+
+def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_free():
+    card = model_card({**SETTINGS, "data": "synthetic"}, REPORT, None)
+    assert "license: mit" in card
+    assert "no agent" in card
+    assert "Nothing: there is no refiner." in card
