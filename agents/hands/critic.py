@@ -31,8 +31,8 @@ class PatchCritic(nn.Module):
         ]
 
     def learn(self, whether: bool) -> None:
-        """Say whether gradients reach the weights."""
-        self.requires_grad_(whether)
+        """Say whether gradients reach the weights, and whether their spectral norms are followed."""
+        self.requires_grad_(whether).train(whether)
 
 
 class FeatureCritic(nn.Module):
@@ -55,8 +55,8 @@ class FeatureCritic(nn.Module):
         return [head(x).float() for head, x in zip(self.heads, self.stages(images), strict=True)]
 
     def learn(self, whether: bool) -> None:
-        """Say whether gradients reach the heads' weights; the network's are frozen either way."""
-        self.heads.requires_grad_(whether)
+        """Say the same of the heads; the network is frozen either way."""
+        self.heads.requires_grad_(whether).train(whether)
 
 
 def critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

@@ -2,14 +2,16 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vae.distribution import PictureFeatures
 
+NORMALISED = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
 TAKEN = (0, 2, 4, 7)  # blocks whose results are compared: at a half, a quarter, an eighth, a sixteenth
 
 
 class Stages(nn.Module):
-    """EfficientNet-Lite0 (Tan & Le 2019) up to a block, frozen."""
+    """EfficientNet-Lite0 (Tan & Le 2019) up to a block, frozen, its normalisations folded into its convolutions."""
 
     def __init__(self, taken: tuple[int, ...]) -> None:
         """Load the weights.
@@ -22,14 +24,16 @@ class Stages(nn.Module):
         """
         super().__init__()
         network = PictureFeatures().network
-        self.stem = nn.Sequential(network._conv_stem, network._bn0, network._swish)
+        self.stem = nn.Sequential(fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.ReLU6())
         self.blocks = nn.ModuleList(list(network._blocks)[: taken[-1] + 1])
         self.taken = taken
-        self.requires_grad_(False).train(False)
-
-    def train(self, mode: bool = True) -> "Stages":
-        """Stay in evaluation mode: what the network has learned to expect of features is kept."""
-        return super().train(False)
+        for block in self.blocks:
+            for convolution, normalisation in NORMALISED:
+                if hasattr(block, convolution):  # the first block has nothing to expand
+                    pair = (getattr(block, convolution), getattr(block, normalisation))
+                    setattr(block, convolution, fuse_conv_bn_eval(*pair))
+                    setattr(block, normalisation, nn.Identity())
+        self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the blocks' results, (n, channels, height, width) each, of (n, 3, S, S) pictures in [0, 1]."""
