@@ -40,6 +40,7 @@ class TrainingConfig:
         gradient_norm: > 0, the gradient of the loss, in nats per colour value, is clipped to this norm.
         averaging: in [0, 1), decay per step of the averaged weights that samples are drawn from.
         augment: Whether to flip, turn, shift and scale the pictures a little.
+        compiled: Whether to have torch.compile write a GPU's kernels, which takes a minute or more, for faster steps.
     """
 
     epochs: int = 40
@@ -49,6 +50,7 @@ class TrainingConfig:
     gradient_norm: float = 1.0
     averaging: float = 0.998
     augment: bool = True
+    compiled: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
@@ -86,7 +88,7 @@ class Trainer:
             images: (image, 3, S, S) uint8, the training pictures; kept on the device.
             config: Settings.
             seed: >= 0, of data order, augmentation and latent noise.
-            device: "cpu", "cuda" or "cuda:N". On CUDA the steps run in bfloat16, compiled.
+            device: "cpu", "cuda" or "cuda:N". On CUDA the steps run in bfloat16.
 
         Raises:
             ValueError: If the pictures' shape or type is wrong, or they are fewer than a minibatch.
@@ -238,9 +240,9 @@ class Trainer:
         return measure(self.averaged_vae if averaged else self.vae, images, generator)
 
     def _compile(self) -> None:
-        on_gpu = self.device.type == "cuda"
-        self._encode_images = torch.compile(self._encode_eagerly) if on_gpu else self._encode_eagerly
-        self._decode_and_score = torch.compile(self._score_eagerly) if on_gpu else self._score_eagerly
+        compiled = self.config.compiled and self.device.type == "cuda"
+        self._encode_images = torch.compile(self._encode_eagerly) if compiled else self._encode_eagerly
+        self._decode_and_score = torch.compile(self._score_eagerly) if compiled else self._score_eagerly
 
     def _encode_next(self) -> _Minibatch:
         index = self._order(self.steps_done)

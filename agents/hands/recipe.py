@@ -209,7 +209,8 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
     pictures = batches.drawn if batches.photographs is None else batches.photographs
     vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # what sigma-VAE's would be
     save_json(args.out / COURSE, course)
-    save_tensors(args.out / run_folder.VAE_WEIGHTS, vae.state_dict())
+    half = {name: tensor.half() for name, tensor in vae.state_dict().items()}  # as it ships: samplers and agents fit it
+    save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
 
 
 def _read_vae(args: RecipeArgs) -> VAE:
