@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from agents.packaged import WeightSet, load_packaged
-from agents.row_agent import ROUNDS
+from agents.row_agent import ENOUGH, ROUNDS
 from agents.run_folder import Run, claim_for_pictures, load_run
 from hand_env import LogitScore, best_of, image_grid
 from vae.checkpoint import save_json
@@ -49,6 +49,8 @@ class GenerateArgs:
     judge's score is dropped."""
     rounds: int = ROUNDS
     """How often the refiner corrects a latent, each time from what was kept before."""
+    enough: float = ENOUGH
+    """Log-odds of the rewarding judge at which a hand is left as it is; 'inf': none is."""
     out: Path = Path("hands")
     """Folder for the pictures."""
 
@@ -68,6 +70,8 @@ def generate(args: GenerateArgs) -> Path:
     for name in ("n", "best_of", "rounds"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
+    if np.isnan(args.enough):
+        raise ValueError(f"--enough must be a number, or 'inf', got {args.enough!r}.")
     run = load_packaged(args.weights) if args.run is None else load_run(args.run)
     run.sampler_name(args.sampler)  # refuses before the folder is made
     claim_for_pictures(args.out)
@@ -100,7 +104,7 @@ def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:
         latents = act(run, latents)
     kept = None
     if args.refine and run.refiner is not None:
-        refined = run.refiner.refine(latents, run.vae, judge, args.rounds)
+        refined = run.refiner.refine(latents, run.vae, judge, args.rounds, args.enough)
         latents, kept = refined.latents, int(refined.corrected.sum())
     source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
     record = {**source, "n": args.n, "seed": args.seed, "sampler": name, "best_of": args.best_of}

@@ -24,6 +24,7 @@ from vae.model import VAE
 
 ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")
 ROUNDS = 3  # episodes that a latent goes through when hands are drawn
+ENOUGH = 0.0  # log-odds of the rewarding judge at which a hand is left as it is: even
 _NOTES = "row_agent"  # the entry in the file's header
 
 
@@ -130,13 +131,13 @@ class RowAgent:
         """
         return self.actor.predict(observation, state, episode_start, deterministic)
 
-    def refine(self, latents: Tensor, vae: VAE, judge: Judge, rounds: int = ROUNDS) -> Refined:
-        """Correct latents as in training, `rounds` times over, and drop what does not raise the score.
+    def refine(self, latents: Tensor, vae: VAE, judge: Judge, rounds: int = ROUNDS, enough: float = ENOUGH) -> Refined:
+        """Correct what is not right as in training, `rounds` times over, and drop what does not raise the score.
 
         See `hand_env.refine`.
         """
         kappa, steps = self.notes.delta_scale, self.notes.steps_per_episode
-        return refine(self, latents, vae, judge, delta_scale=kappa, steps=steps, rounds=rounds)
+        return refine(self, latents, vae, judge, delta_scale=kappa, steps=steps, rounds=rounds, enough=enough)
 
     def save(self, path: Path) -> None:
         """Write actor and notes to one safetensors file, whole or not at all."""

@@ -1,5 +1,6 @@
 """Correct latents of a frozen VAE, keep a correction only where it helps, and, by another name, pick the best of k."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,6 +99,7 @@ def refine(
     delta_scale: float = 1.0,
     steps: int = 1,
     rounds: int = 1,
+    enough: float = math.inf,
 ) -> Refined:
     """Let an agent correct latents, and drop each correction that does not raise the score.
 
@@ -110,6 +112,8 @@ def refine(
         steps: The environment's `steps_per_episode`.
         rounds: Episodes, at least 1, each beginning with what the one before has left; each one's corrections are kept
             or dropped by themselves. A row decodes and judges once for each round, and once before.
+        enough: A row whose score is at least this is left as it is. A judge can always be pleased more; beyond what is
+            right, pictures are made to please it rather than better.
 
     Returns:
         The latents to use, and their scores: by this judge never worse than without the agent.
@@ -122,11 +126,17 @@ def refine(
     kept = latents.detach().float().cpu()
     score_before = score = score_latents(vae, judge, kept.numpy())
     for _ in range(rounds):
-        after = kept.numpy()
+        rows = np.flatnonzero(score < enough)
+        if not len(rows):
+            break
+        after = kept.numpy()[rows]
         for left in range(steps, 0, -1):
             action, _ = agent.predict(observe(after, np.full(len(after), left), steps), deterministic=True)
             after = correct(after, check_action(action, after.shape), delta_scale)
-        kept, score = keep_better(kept, torch.from_numpy(after), score, score_latents(vae, judge, after))
+        kept, score = kept.clone(), score.copy()
+        kept[rows], score[rows] = keep_better(
+            kept[rows], torch.from_numpy(after), score[rows], score_latents(vae, judge, after)
+        )
     return Refined(kept, score_before, score, score > score_before)
 
 

@@ -1,12 +1,13 @@
 """The arguments of the comparison; the command line is generated from them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from simple_parsing import field
 
-from agents.row_agent import ROUNDS
+from agents.row_agent import ENOUGH, ROUNDS
 
 SAMPLERS = ("normal", "mixture", "prior")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
@@ -31,6 +32,8 @@ class CompareArgs:
     """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (in HandRefine-v0), 'gradient' and 'best-of'."""  # noqa: E501 - help is one line
     rounds: list[int] = field(default_factory=lambda: [1, ROUNDS])
     """How often 'random' and both SAC agents correct a latent, each time from what was kept before; a row each."""
+    enough: float = ENOUGH
+    """Log-odds of the rewarding judge at which 'random', both SAC agents and 'gradient' leave a latent as it is; 'inf': none is."""  # noqa: E501 - help is one line
     gradient_steps: list[int] = field(default_factory=lambda: [1, 3, 20])
     """Steps of 'gradient', a row each; with as many steps it decodes and judges as often as an agent with so many rounds."""  # noqa: E501 - help is one line
     gradient_rate: float = 0.1
@@ -69,6 +72,12 @@ def check_args(args: CompareArgs) -> None:
         _check_list(name, numbers)
         if min(numbers) < 1:
             raise ValueError(f"--{name} must be at least 1, got {min(numbers)!r}.")
+    _check_numbers(args)
+
+
+def _check_numbers(args: CompareArgs) -> None:
+    if math.isnan(args.enough):
+        raise ValueError(f"--enough must be a number, or 'inf', got {args.enough!r}.")
     for name, value in (("gradient-rate", args.gradient_rate), ("delta-scale", args.delta_scale)):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name} must be a number above 0, got {value!r}.")

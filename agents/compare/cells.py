@@ -88,7 +88,8 @@ def _cells_of(agent: str, sampler: str, pieces: Pieces, score: Score, args: Comp
         reach = kappa * max(args.rounds)
         for steps in args.gradient_steps:
             cost = Cost(steps + 1, steps + 1, steps)
-            yield Cell(sampler, f"gradient-{steps}", cost, climbed(pieces, score, steps, args.gradient_rate, reach))
+            climb = climbed(pieces, score, steps, args.gradient_rate, reach)
+            yield Cell(sampler, f"gradient-{steps}", cost, where_wrong(climb, pieces, score, args.enough))
     elif agent == "best-of":
         for k in args.best_of:
             best = best_of(k, pieces.samplers[sampler], args.seed, pieces, score)
@@ -98,9 +99,8 @@ def _cells_of(agent: str, sampler: str, pieces: Pieces, score: Score, args: Comp
             cost = Cost(rounds + 1, rounds + 1)  # as drawn, and after each round, so that the worse is dropped
             acting = _acting(agent, pieces, args)
             missing = "" if acting else f"no agent '{agent}'"
-            yield Cell(
-                sampler, f"{agent}-{rounds}", cost, refined(acting, pieces, score, rounds) if acting else None, missing
-            )
+            correct = refined(acting, pieces, score, rounds, args.enough) if acting else None
+            yield Cell(sampler, f"{agent}-{rounds}", cost, correct, missing)
 
 
 def _acting(agent: str, pieces: Pieces, args: CompareArgs) -> Corrections | None:
@@ -121,13 +121,41 @@ def bound_of(pieces: Pieces, args: CompareArgs) -> float:
     return 1.0 if agent is None else agent.delta_scale * agent.steps
 
 
-def refined(acting: Corrections, pieces: Pieces, score: Score, rounds: int) -> Correct:
+def where_wrong(correct: Correct, pieces: Pieces, score: Score, enough: float) -> Correct:
+    """Leave alone what scores at least `enough`, as `hand_env.refine` does."""
+
+    def correct_some(latents: Tensor) -> Tensor:
+        rows = torch.from_numpy(rated(latents, pieces, score) < enough)
+        done = latents.clone()
+        if rows.any():
+            done[rows] = correct(latents[rows])
+        return done
+
+    return correct_some if enough < np.inf else correct
+
+
+def rated(latents: Tensor, pieces: Pieces, score: Score) -> Scores:
+    """Return the (n,) log-odds of (n, D) latents by the rewarding judge."""
+    judge = LogitScore(score)
+    return np.concatenate([score_latents(pieces.vae, judge, chunk.numpy()) for chunk in _chunks(latents, pieces)])
+
+
+def refined(acting: Corrections, pieces: Pieces, score: Score, rounds: int, enough: float) -> Correct:
     """Let an agent correct latents; `hand_env.refine` drops each correction that does not raise the score."""
-    judge, scale, steps = LogitScore(score), acting.delta_scale, acting.steps
+    judge = LogitScore(score)
 
     def correct(latents: Tensor) -> Tensor:
         done = [
-            refine(acting.agent, chunk, pieces.vae, judge, delta_scale=scale, steps=steps, rounds=rounds).latents
+            refine(
+                acting.agent,
+                chunk,
+                pieces.vae,
+                judge,
+                delta_scale=acting.delta_scale,
+                steps=acting.steps,
+                rounds=rounds,
+                enough=enough,
+            ).latents
             for chunk in _chunks(latents, pieces)
         ]
         return torch.cat(done)
@@ -151,16 +179,12 @@ def climbed(pieces: Pieces, score: Score, steps: int, rate: float, bound: float)
 
 def best_of(k: int, sampler: Sampler, seed: int, pieces: Pieces, score: Score) -> Correct:
     """Hold k - 1 further draws against the latents and keep the best; `hand_env.best_of` draws all k anew."""
-    judge = LogitScore(score)
-
-    def rate(latents: Tensor) -> Scores:
-        return np.concatenate([score_latents(pieces.vae, judge, chunk.numpy()) for chunk in _chunks(latents, pieces)])
 
     def correct(latents: Tensor) -> Tensor:
-        best, reached = latents, rate(latents)
+        best, reached = latents, rated(latents, pieces, score)
         for further in range(1, k):
             other = sampler.sample(len(latents), seed + further)
-            best, reached = keep_better(best, other, reached, rate(other))
+            best, reached = keep_better(best, other, reached, rated(other, pieces, score))
         return best
 
     return correct

@@ -1,6 +1,7 @@
 """Compare samplers and agents over runs."""
 
 import hashlib
+import math
 import os
 import sys
 import time
@@ -121,6 +122,8 @@ def compare_run(subject: Subject, instruments: Instruments, store: Store, args: 
 def describe(store: Store, args: CompareArgs) -> str:
     """Say what the table is of, a line for each run."""
     lines = [f"{args.n:,} pictures a cell, from latents of seed {args.seed} that are the same for all agents."]
+    if args.enough < math.inf:
+        lines.append(f"Corrected are latents whose log-odds by the rewarding judge are below {args.enough:g}.")
     for run in store.runs:
         less = [f"'{name}' by {reach:g}" for name, reach in run["agents_kappa"].items() if reach < run["kappa"]]
         lines.append(
@@ -186,5 +189,7 @@ def _settings(args: CompareArgs) -> dict[str, Any]:
         "n": args.n,
         "seed": args.seed,
         "gradient_rate": args.gradient_rate,
+        "most_rounds": max(args.rounds),
+        "enough": str(args.enough),  # JSON has no infinity
         **{f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in weights.items()},
     }

@@ -13,7 +13,7 @@ class Brightness:
         pass
 
     def score(self, pictures: torch.Tensor) -> torch.Tensor:
-        return pictures.mean((1, 2, 3))
+        return 0.5 * pictures.mean((1, 2, 3))  # never enough to be left alone
 
 
 @pytest.fixture(scope="session")

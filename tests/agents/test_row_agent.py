@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from agents import RefinePolicy, RowAgent, RowPolicy, make_sac
-from agents.row_agent import ROUNDS
+from agents.row_agent import ENOUGH, ROUNDS
 from hand_env import refine
 from vae import StandardNormal, VAEConfig, build_vae
 
@@ -100,11 +100,10 @@ def test_loading_unpickles_nothing_and_touches_no_random_state(saved, monkeypatc
 def test_refine_takes_kappa_and_steps_from_the_notes(model_and_agent):
     _, agent = model_and_agent
     vae, latents = make_vae(), StandardNormal(D).sample(20, seed=5)
-    for rounds in (1, ROUNDS):
+    for rounds, enough in ((1, 0.6), (ROUNDS, ENOUGH)):
         kappa_and_steps = {"delta_scale": 0.5, "steps": agent.notes.steps_per_episode}
-        by_hand = refine(agent, latents, vae, brightness, rounds=rounds, **kappa_and_steps)
-        assert by_hand.corrected.any()
-        given = {} if rounds == ROUNDS else {"rounds": rounds}
+        by_hand = refine(agent, latents, vae, brightness, rounds=rounds, enough=enough, **kappa_and_steps)
+        given = {} if rounds == ROUNDS else {"rounds": rounds, "enough": enough}
         assert torch.equal(agent.refine(latents, vae, brightness, **given).latents, by_hand.latents)
 
 

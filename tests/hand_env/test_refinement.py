@@ -83,6 +83,19 @@ def test_each_round_begins_with_what_the_one_before_has_kept(vae, latents):
         refine(agent, latents, vae, brightness, rounds=0)
 
 
+def test_what_scores_enough_is_left_as_it_is(vae, latents):
+    space = gym.spaces.Box(-1.0, 1.0, (D,), np.float32)
+    before = score_latents(vae, brightness, latents.numpy())
+    enough = float(np.median(before))
+    refined = refine(RandomAction(space), latents, vae, brightness, rounds=4, enough=enough)
+    right = before >= enough
+    assert torch.equal(refined.latents[right], latents[right])
+    assert refined.corrected[~right].any()
+    assert score_latents(vae, brightness, refined.latents.numpy()) == pytest.approx(refined.score, abs=1e-6)
+    everything = refine(RandomAction(space), latents, vae, brightness, enough=-1.0)
+    assert torch.equal(everything.latents, latents)
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_the_agents_that_learn_nothing_will_do(vae, latents, steps):
     space = gym.spaces.Box(-1.0, 1.0, (D,), np.float32)

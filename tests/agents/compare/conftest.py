@@ -56,6 +56,6 @@ def make_pieces(vae):
 @pytest.fixture
 def make_args():
     def make(**settings):
-        return CompareArgs(**{"runs": [], "n": 20, **settings})
+        return CompareArgs(**{"runs": [], "n": 20, "enough": float("inf"), **settings})
 
     return make

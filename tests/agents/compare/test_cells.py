@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,6 +62,18 @@ def test_what_does_not_help_is_dropped_and_what_helps_is_kept(cells_of, latents,
     names = ("sac-latent-1", "sac-refine-1")
     down, up = ((cells[name].correct(latents) != latents).any(1).float().mean() for name in names)
     assert down < 0.3 < 0.7 < up
+
+
+def test_what_scores_enough_is_left_as_it_is(cells_of, make_pieces, latents, score, constant, uphill):
+    before = brightness_of(make_pieces(), latents, score)
+    enough = float(before.median())
+    right = before >= enough
+    odds = np.log(enough / (1 - enough)) - 1e-6
+    for name, cell in cells_of({"sac-refine": constant(uphill)}, enough=odds).items():
+        if cell.correct is not None and name != "none" and "best-of" not in name:
+            found = cell.correct(latents)
+            assert torch.equal(found[right], latents[right]), name
+            assert (found[~right] != latents[~right]).any(), name
 
 
 def test_kappa_is_the_refining_agent_s_reach_unless_it_is_given(cells_of, latents, constant, uphill):
