@@ -108,8 +108,8 @@ def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:
         latents, kept = refined.latents, int(refined.corrected.sum())
     source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
     record = {**source, "n": args.n, "seed": args.seed, "sampler": name, "best_of": args.best_of}
-    rounds = None if kept is None else args.rounds
-    record |= {"agent": agent, "refined": kept is not None, "rounds": rounds, "corrected": kept}
+    rounds, enough = (None, None) if kept is None else (args.rounds, str(args.enough))  # JSON has no infinity
+    record |= {"agent": agent, "refined": kept is not None, "rounds": rounds, "enough": enough, "corrected": kept}
     return latents, {**record, "text": _in_words(record)}
 
 

@@ -15,7 +15,7 @@ from agents import run_folder
 from agents.draw import captioned, decode_pictures, enlarged
 from agents.refine_args import RefineArgs
 from agents.refine_job import RefineJob
-from agents.row_agent import ROUNDS, RowAgent
+from agents.row_agent import ENOUGH, ROUNDS, RowAgent
 from agents.run_folder import Run
 from agents.stopping import Interrupted
 from hand_env import Refined, image_grid
@@ -172,7 +172,7 @@ def _finish(run: Run, job: RefineJob, out: Path, identity: dict[str, Any]) -> No
 def _measured(refined: Refined, summaries: dict[str, Summary]) -> dict[str, Any]:
     """Gather what refine.json says of the held-out latents."""
     measured: dict[str, Any] = {"latents": len(refined.latents), "seed": HELD_OUT_SEED}
-    measured |= {"rounds": ROUNDS, "corrected": int(refined.corrected.sum())}
+    measured |= {"rounds": ROUNDS, "enough": ENOUGH, "corrected": int(refined.corrected.sum())}
     scores = {"before": refined.score_before, "after": refined.score}
     for name, summary in summaries.items():
         measured[name] = {

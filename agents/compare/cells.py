@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class Cost:
     """Count the work behind one picture.
 
     Attributes:
-        decodings: Latents decoded.
+        decodings: Latents decoded, at most: an agent's rounds end where a latent scores enough.
         judgings: Pictures judged by the rewarding judge; the reporting judge's are no part of drawing a picture.
         gradients: Passes backward through both.
     """
@@ -81,24 +82,21 @@ def make_cells(pieces: Pieces, score: Score, args: CompareArgs) -> Iterator[Cell
 
 
 def _cells_of(agent: str, sampler: str, pieces: Pieces, score: Score, args: CompareArgs) -> Iterator[Cell]:
-    kappa = bound_of(pieces, args)
     if agent == "none":
         yield Cell(sampler, agent, Cost(), lambda latents: latents)
     elif agent == "gradient":
-        reach = kappa * max(args.rounds)
         for steps in args.gradient_steps:
             cost = Cost(steps + 1, steps + 1, steps)
-            climb = climbed(pieces, score, steps, args.gradient_rate, reach)
-            yield Cell(sampler, f"gradient-{steps}", cost, where_wrong(climb, pieces, score, args.enough))
+            yield Cell(sampler, f"gradient-{steps}", cost, climbed(pieces, score, steps, args))
     elif agent == "best-of":
         for k in args.best_of:
             best = best_of(k, pieces.samplers[sampler], args.seed, pieces, score)
             yield Cell(sampler, f"best-of-{k}", Cost(k, k), best)
     else:
+        acting = _acting(agent, pieces, args)
+        missing = "" if acting else f"no agent '{agent}'"
         for rounds in args.rounds:
             cost = Cost(rounds + 1, rounds + 1)  # as drawn, and after each round, so that the worse is dropped
-            acting = _acting(agent, pieces, args)
-            missing = "" if acting else f"no agent '{agent}'"
             correct = refined(acting, pieces, score, rounds, args.enough) if acting else None
             yield Cell(sampler, f"{agent}-{rounds}", cost, correct, missing)
 
@@ -119,25 +117,6 @@ def bound_of(pieces: Pieces, args: CompareArgs) -> float:
     if args.delta_scale is not None:
         return args.delta_scale
     return 1.0 if agent is None else agent.delta_scale * agent.steps
-
-
-def where_wrong(correct: Correct, pieces: Pieces, score: Score, enough: float) -> Correct:
-    """Leave alone what scores at least `enough`, as `hand_env.refine` does."""
-
-    def correct_some(latents: Tensor) -> Tensor:
-        rows = torch.from_numpy(rated(latents, pieces, score) < enough)
-        done = latents.clone()
-        if rows.any():
-            done[rows] = correct(latents[rows])
-        return done
-
-    return correct_some if enough < np.inf else correct
-
-
-def rated(latents: Tensor, pieces: Pieces, score: Score) -> Scores:
-    """Return the (n,) log-odds of (n, D) latents by the rewarding judge."""
-    judge = LogitScore(score)
-    return np.concatenate([score_latents(pieces.vae, judge, chunk.numpy()) for chunk in _chunks(latents, pieces)])
 
 
 def refined(acting: Corrections, pieces: Pieces, score: Score, rounds: int, enough: float) -> Correct:
@@ -163,16 +142,15 @@ def refined(acting: Corrections, pieces: Pieces, score: Score, rounds: int, enou
     return correct
 
 
-def climbed(pieces: Pieces, score: Score, steps: int, rate: float, bound: float) -> Correct:
-    """Climb the score's gradient, as `climb_within` does."""
+def climbed(pieces: Pieces, score: Score, steps: int, args: CompareArgs) -> Correct:
+    """Climb the score's gradient, as `climb_within` does, no further than an agent gets in its most rounds."""
+    reach = bound_of(pieces, args) * max(args.rounds)
+    how: dict[str, Any] = {"steps": steps, "rate": args.gradient_rate, "bound": reach, "enough": args.enough}
 
     def correct(latents: Tensor) -> Tensor:
         device = pieces.vae.log_variance.device
-        done = [
-            climb_within(pieces.vae.decode, score, chunk.to(device), steps=steps, rate=rate, bound=bound).cpu()
-            for chunk in _chunks(latents, pieces)
-        ]
-        return torch.cat(done)
+        chunks = _chunks(latents, pieces)
+        return torch.cat([climb_within(pieces.vae.decode, score, chunk.to(device), **how).cpu() for chunk in chunks])
 
     return correct
 
@@ -188,6 +166,12 @@ def best_of(k: int, sampler: Sampler, seed: int, pieces: Pieces, score: Score) -
         return best
 
     return correct
+
+
+def rated(latents: Tensor, pieces: Pieces, score: Score) -> Scores:
+    """Return the (n,) log-odds of (n, D) latents by the rewarding judge."""
+    judge = LogitScore(score)
+    return np.concatenate([score_latents(pieces.vae, judge, chunk.numpy()) for chunk in _chunks(latents, pieces)])
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Gradient steps on the rewarding judge's score, within the bound that an agent has."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,6 +17,7 @@ def climb_within(
     steps: int,
     rate: float,
     bound: float,
+    enough: float = math.inf,
 ) -> Tensor:
     """Move latents uphill on the log-odds of a score by projected Adam.
 
@@ -28,6 +30,7 @@ def climb_within(
         steps: >= 0.
         rate: Adam's, in units of the bound.
         bound: Kappa: no latent ends further away than this in any dimension.
+        enough: Log-odds at which a latent is left where it is, as in `hand_env.refine`.
 
     Returns:
         (n, latent) float32: the best of each latent's steps by the score, its start included, which wins a tie.
@@ -40,7 +43,7 @@ def climb_within(
         with torch.set_grad_enabled(step < steps):
             moved = start + bound * delta
             odds = log_odds(score(decode(moved).float().clamp(0, 1)).float())
-        better = odds.detach() > reached
+        better = (odds.detach() > reached) & (reached < enough)
         best[better], reached[better] = moved.detach()[better], odds.detach()[better]
         if step < steps:
             (delta.grad,) = torch.autograd.grad(-odds.sum(), delta)

@@ -35,7 +35,7 @@ def test_a_refiner_corrects_what_is_drawn_unless_told_not_to(refined_run, tmp_pa
     assert kept > 0
     assert record(folders[0]) == {
         **{"run": str(refined_run), "n": 12, "seed": 0, "sampler": "mixture", "best_of": 1, "agent": "none"},
-        **{"refined": True, "rounds": 3, "corrected": kept},
+        **{"refined": True, "rounds": 3, "enough": "0.0", "corrected": kept},
         "text": f"12 hands drawn from the sampler 'mixture', then corrected by the refiner, {kept} of them, "
         "in up to 3 rounds.",
     }
@@ -86,7 +86,9 @@ def test_the_sampler_is_what_the_refiner_was_trained_on_or_what_is_asked_for(ref
 
 
 def test_a_wrong_number_is_one_sentence_and_makes_no_folder(plain_run, tmp_path):
-    for name in ("n", "best_of"):
+    for name in ("n", "best_of", "rounds"):
         with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} must be at least 1, got 0"):
             generate(GenerateArgs(plain_run, **{name: 0}, out=tmp_path / "hands"))
+    with pytest.raises(ValueError, match="--enough must be a number, or 'inf', got nan"):
+        generate(GenerateArgs(plain_run, enough=float("nan"), out=tmp_path / "hands"))
     assert not (tmp_path / "hands").exists()
