@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from agents.hands.critic import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
-from agents.hands.perceptual import Perceptual
+from agents.hands.perceptual import Perceptual, Stages
+from vae.distribution import PictureFeatures
 
 
 def test_critics_look_at_two_resolutions_and_at_features_of_four_depths():
@@ -57,3 +58,16 @@ def test_the_distance_has_a_gradient_in_the_picture_and_none_in_the_network(draw
     look(moved, pictures).backward()
     assert moved.grad.abs().sum() > 0
     assert not any(p.requires_grad for p in look.parameters())
+
+
+def test_the_folded_network_sees_what_the_network_sees(drawn):
+    pictures, network, taken, expected = drawn.images[:2].float() / 255, PictureFeatures().network, (0, 4, 10, 15), []
+    with torch.no_grad():
+        x = network._swish(network._bn0(network._conv_stem(pictures * 2 - 1)))
+        for number, block in enumerate(network._blocks):
+            x = block(x)
+            if number in taken:
+                expected.append(x)
+        results = Stages(taken)(pictures)
+    for found, aim in zip(results, expected, strict=True):
+        torch.testing.assert_close(found, aim, rtol=1e-4, atol=1e-4 * float(aim.abs().max()))
