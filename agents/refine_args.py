@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from agents.row_agent import ENOUGH
+
 
 @dataclass(frozen=True)
 class RefineArgs:
@@ -19,6 +21,8 @@ class RefineArgs:
     """What SAC's networks look at: the pictures that latents are decoded to, which takes a GPU, or bare latents."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
     """Where the latents come from; see generate. 'auto' is the first of the three that the run has."""
+    enough: float = ENOUGH
+    """Log-odds of the rewarding judge: latents of pictures that score less are learned from; 'inf': all are."""
     delta_scale: float = 1.0
     """Kappa: a correction moves a latent by at most this in each dimension."""
     steps_per_episode: int = 1

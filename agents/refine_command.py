@@ -71,6 +71,8 @@ def _check(args: RefineArgs) -> None:
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
     check_above_zero(**{"--delta-scale": args.delta_scale})
+    if np.isnan(args.enough):
+        raise ValueError(f"--enough must be a number, or 'inf', got {args.enough!r}.")
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {args.seed!r}.")
     resolve_device(args.device)
@@ -79,6 +81,7 @@ def _check(args: RefineArgs) -> None:
 def _identity(args: RefineArgs) -> dict[str, Any]:
     """Say what must not change between two parts of a training."""
     settings = {name: value for name, value in asdict(args).items() if name not in _NOT_SETTINGS}
+    settings["enough"] = str(args.enough)  # JSON has no infinity
     files = {"vae_sha256": run_folder.VAE_WEIGHTS}
     if args.sampler in run_folder.SAMPLERS:
         files["sampler_sha256"] = run_folder.SAMPLERS[args.sampler][0]

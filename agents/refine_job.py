@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -16,6 +17,7 @@ from agents.run_folder import Run
 from agents.sac import make_sac, restore_sac, sac_state
 from agents.stopping import CtrlC
 from hand_env import HandRefineVectorEnv, LogitScore
+from hand_env.refinement import score_latents
 from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from vae.prior import Pool
 from vae.progress import progress_bar
@@ -23,6 +25,7 @@ from vae.progress import progress_bar
 ENV_ID = "HandRefine-v0"
 POINTS = 40  # of the training curve, if there are that many steps
 POOL = 100_000  # most latents drawn beforehand, 120 MB at D = 300
+DRAWN = 2  # latents drawn beforehand for each correction to learn from, if those are not more
 CURVE: dict[str, tuple[str, str]] = {
     # name of a number of refine.json's curve: (unit, good direction); means are over all steps since the last point
     "samples": ("corrections learned from", "-"),
@@ -50,13 +53,13 @@ class RefineJob:
             ValueError: If a checkpoint is damaged.
         """
         self.args, self.checkpoints = args, checkpoints
-        state = _load(checkpoints)
+        state, judge = _load(checkpoints), LogitScore()
         env = gym.make_vec(
             ENV_ID,
             num_envs=args.rows,
             vae=run.vae,
-            sampler=Pool(run.samplers[args.sampler], min(args.samples, POOL), args.seed),
-            judge=LogitScore(),
+            sampler=_pool(run, args, judge),
+            judge=judge,
             delta_scale=args.delta_scale,
             steps_per_episode=args.steps_per_episode,
             device=args.device,
@@ -182,6 +185,26 @@ class _Follow(BaseCallback):
             return False
         job.after_step(self.locals["rewards"], self.locals["infos"])
         return True
+
+
+def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
+    """Draw latents and keep those that `generate` would have corrected.
+
+    Where most hands are right already, an agent that learned from all would learn to please the judge with right ones.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
+    if args.enough < np.inf:
+        wrong = score_latents(run.vae, judge, pool.latents.numpy()) < args.enough
+        if not wrong.any():
+            raise ValueError(
+                f"None of {len(wrong):,} latents of the sampler {args.sampler!r} scores below --enough {args.enough!r}:"
+                " there is nothing to correct. Give a higher one; 'inf' takes all."
+            )
+        pool.latents = pool.latents[torch.from_numpy(wrong)]
+    return pool
 
 
 def _load(checkpoints: Path) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ from vae.model import VAE
 
 ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")
 ROUNDS = 3  # episodes that a latent goes through when hands are drawn
-ENOUGH = 0.0  # log-odds of the rewarding judge at which a hand is left as it is: even
+ENOUGH = 2.5  # log-odds of the rewarding judge, twelve to one, at which a hand is left as it is
 _NOTES = "row_agent"  # the entry in the file's header
 
 

@@ -35,7 +35,7 @@ def test_a_refiner_corrects_what_is_drawn_unless_told_not_to(refined_run, tmp_pa
     assert kept > 0
     assert record(folders[0]) == {
         **{"run": str(refined_run), "n": 12, "seed": 0, "sampler": "mixture", "best_of": 1, "agent": "none"},
-        **{"refined": True, "rounds": 3, "enough": "0.0", "corrected": kept},
+        **{"refined": True, "rounds": 3, "enough": "2.5", "corrected": kept},
         "text": f"12 hands drawn from the sampler 'mixture', then corrected by the refiner, {kept} of them, "
         "in up to 3 rounds.",
     }

@@ -78,7 +78,7 @@ def test_a_refined_run_holds_the_refiner_and_what_was_measured(run, policy):
     report = json.loads((run / "refine.json").read_text())
     assert report["settings"] == {
         **{"samples": 96, "rows": 16, "width": 16, "held_out": 8, "sampler": "mixture", "policy": policy},
-        **{"delta_scale": 1.0, "steps_per_episode": 1, "seed": 0},
+        **{"delta_scale": 1.0, "steps_per_episode": 1, "seed": 0, "enough": "2.5"},
     }
     assert {"python", "torch", "stable-baselines3"} <= set(report["versions"])
     assert report["vae_sha256"] == run_folder.sha256(run / "vae.safetensors")
@@ -182,6 +182,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(capsys, r
 
 def test_a_finished_training_says_so_and_other_settings_are_named(refined_run, plain_run):
     settings = json.loads((refined_run / "refine.json").read_text())["settings"]
+    settings["enough"] = float(settings["enough"])
     args = RefineArgs(plain_run, **settings, device="cpu", out=refined_run)
     with pytest.raises(ValueError, match=r"is refined already, with these settings\. Draw from it with: handlatent"):
         refine_run(args)
@@ -328,8 +329,24 @@ def wait_for_step(path, step, seconds=120):
 def test_the_pool_that_training_draws_from_is_large_enough_to_be_new_at_nearly_every_step(run):
     job = RefineJob(load_run(run), RefineArgs(run, **TINY, sampler="mixture"), run / "none")
     pool = job.env.env.sampler
-    assert len(pool.latents) == 96
+    assert len(pool.latents) == 2 * 96
     assert np.array_equal(pool.sample(4, 1), pool.sample(4, 1))
+
+
+def test_only_latents_that_are_not_right_enough_are_learned_from(run):
+    def pool(enough):
+        job = RefineJob(load_run(run), RefineArgs(run, **TINY, sampler="mixture", enough=enough), run / "none")
+        return job.env.env, job.env.env.sampler.latents
+
+    env, everything = pool(float("inf"))
+    scores = env.score(everything.numpy())
+    middle = float(np.median(scores))
+    _, wrong = pool(middle)
+    assert torch.equal(wrong, everything[torch.from_numpy(scores < middle)])
+    with pytest.raises(ValueError, match=r"None of 192 latents of the sampler 'mixture' scores below --enough -30\.0"):
+        pool(-30.0)
+    with pytest.raises(ValueError, match="--enough must be a number, or 'inf', got nan"):
+        refine_run(RefineArgs(run, **TINY, enough=float("nan")))
 
 
 def test_interrupted_is_what_a_second_ctrl_c_while_measuring_gives(run, monkeypatch):
