@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from vae.model import LOG_VAR_RANGE, VAEConfig, build_vae, count_parameters
+from vae.model import LOG_VAR_RANGE, NoCheckerboard, VAEConfig, build_vae, count_parameters
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
@@ -41,6 +42,32 @@ def test_weights_come_from_the_seed_and_leave_the_global_random_state_alone():
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), same.parameters(), strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
     assert all(p.isfinite().all() for p in first.parameters())
+
+
+def test_a_wave_loses_the_share_that_the_filter_s_docstring_gives():
+    places = torch.arange(64.0)
+    picture = torch.rand(1, 3, 1, 1).expand(1, 3, 64, 64)
+    for u, v in ((0.0, 0.0), (0.0, torch.pi), (torch.pi, 0.0), (torch.pi, torch.pi), (2.1, 0.7), (0.3, 0.4)):
+        wave = torch.cos(v * places)[:, None] * torch.cos(u * places)
+        lost = np.sin(u / 2) ** 2 * np.sin(v / 2) ** 2
+        filtered = NoCheckerboard()(picture + wave)
+        inside = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # beyond the border no wave goes on
+        torch.testing.assert_close(filtered[inside], (picture + (1 - lost) * wave)[inside], rtol=0, atol=1e-5)
+
+
+def test_only_the_large_decoder_of_128_pixels_draws_through_the_filter_and_stores_nothing_of_it():
+    for size, width in ((64, "large"), (128, "small"), (128, "large")):
+        vae = build_vae(VAEConfig(size, 4, width), seed=0)
+        assert isinstance(vae.decoder.finish, NoCheckerboard) == ((size, width) == (128, "large"))
+        assert not any("kernel" in name for name in vae.state_dict())
+    vae.decoder.body[-2].bias.data += torch.randn(12, generator=torch.Generator().manual_seed(0))
+    picture = vae.decode(torch.zeros(1, 4)).detach()
+    board = (-1.0) ** (torch.arange(128)[:, None] + torch.arange(128))
+    inside = (slice(None), slice(None), slice(2, -2), slice(2, -2))
+    assert picture.std() > 0.1
+    assert (picture * board)[inside].mean((2, 3)).abs().max() < 1e-3
+    bare = vae.decoder.body[-2:](vae.decoder.features(torch.zeros(1, 4))).detach()
+    assert (bare * board)[inside].mean((2, 3)).abs().max() > 0.1
 
 
 @pytest.mark.parametrize(("width", "parameters"), [("small", 3_882_660), ("large", 13_958_436)])
