@@ -14,6 +14,7 @@ from agents.packaged import WeightSet, load_packaged
 from agents.row_agent import ENOUGH, ROUNDS
 from agents.run_folder import Run, claim_for_pictures, load_run
 from hand_env import LogitScore, best_of, image_grid
+from hand_env.checks import check_not_nan
 from vae.checkpoint import save_json
 from vae.images import to_float, to_uint8
 from vae.model import VAE
@@ -70,8 +71,7 @@ def generate(args: GenerateArgs) -> Path:
     for name in ("n", "best_of", "rounds"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
-    if np.isnan(args.enough):
-        raise ValueError(f"--enough must be a number, or 'inf', got {args.enough!r}.")
+    check_not_nan(**{"--enough": args.enough})
     run = load_packaged(args.weights) if args.run is None else load_run(args.run)
     run.sampler_name(args.sampler)  # refuses before the folder is made
     claim_for_pictures(args.out)

@@ -20,7 +20,7 @@ from agents.run_folder import Run
 from agents.stopping import Interrupted
 from hand_env import Refined, image_grid
 from hand_env.anatomy import Judge, Summary, summarise
-from hand_env.checks import check_above_zero
+from hand_env.checks import check_above_zero, check_not_nan
 from vae.checkpoint import copy_file, save_json
 from vae.device import resolve_device
 from vae.images import to_float
@@ -71,8 +71,7 @@ def _check(args: RefineArgs) -> None:
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
     check_above_zero(**{"--delta-scale": args.delta_scale})
-    if np.isnan(args.enough):
-        raise ValueError(f"--enough must be a number, or 'inf', got {args.enough!r}.")
+    check_not_nan(**{"--enough": args.enough})
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {args.seed!r}.")
     resolve_device(args.device)

@@ -22,6 +22,17 @@ def check_above_zero(**values: float) -> None:
             raise ValueError(f"{name} must be a number above 0, got {value!r}.")
 
 
+def check_not_nan(**values: float) -> None:
+    """Refuse NaN, than which nothing is larger and nothing smaller.
+
+    Raises:
+        ValueError: If a value is NaN.
+    """
+    for name, value in values.items():
+        if math.isnan(value):
+            raise ValueError(f"{name} must be a number, or 'inf', got {value!r}.")
+
+
 def check_render_mode(render_mode: str | None) -> None:
     """Refuse all render modes but None and "rgb_array".
 

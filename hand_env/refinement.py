@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hand_env.anatomy.judge import default_judge
-from hand_env.checks import check_above_zero, check_action
+from hand_env.checks import check_above_zero, check_action, check_not_nan
 from hand_env.scoring import Judge, judge_pictures
 from vae.model import VAE
 from vae.prior import Sampler
@@ -119,8 +119,9 @@ def refine(
         The latents to use, and their scores: by this judge never worse than without the agent.
 
     Raises:
-        ValueError: If `rounds` is below 1, or the agent's action, or a score, is refused.
+        ValueError: If `rounds` is below 1, `enough` is NaN, or the agent's action, or a score, is refused.
     """
+    check_not_nan(enough=enough)
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds!r}.")
     kept = latents.detach().float().cpu()

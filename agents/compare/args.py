@@ -1,6 +1,5 @@
 """The arguments of the comparison; the command line is generated from them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from simple_parsing import field
 
 from agents.row_agent import ENOUGH, ROUNDS
+from hand_env.checks import check_not_nan
 
 SAMPLERS = ("normal", "mixture", "prior")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
@@ -72,12 +72,7 @@ def check_args(args: CompareArgs) -> None:
         _check_list(name, numbers)
         if min(numbers) < 1:
             raise ValueError(f"--{name} must be at least 1, got {min(numbers)!r}.")
-    _check_numbers(args)
-
-
-def _check_numbers(args: CompareArgs) -> None:
-    if math.isnan(args.enough):
-        raise ValueError(f"--enough must be a number, or 'inf', got {args.enough!r}.")
+    check_not_nan(**{"--enough": args.enough})
     for name, value in (("gradient-rate", args.gradient_rate), ("delta-scale", args.delta_scale)):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name} must be a number above 0, got {value!r}.")

@@ -157,21 +157,19 @@ def climbed(pieces: Pieces, score: Score, steps: int, args: CompareArgs) -> Corr
 
 def best_of(k: int, sampler: Sampler, seed: int, pieces: Pieces, score: Score) -> Correct:
     """Hold k - 1 further draws against the latents and keep the best; `hand_env.best_of` draws all k anew."""
+    judge = LogitScore(score)
+
+    def rate(latents: Tensor) -> Scores:
+        return np.concatenate([score_latents(pieces.vae, judge, chunk.numpy()) for chunk in _chunks(latents, pieces)])
 
     def correct(latents: Tensor) -> Tensor:
-        best, reached = latents, rated(latents, pieces, score)
+        best, reached = latents, rate(latents)
         for further in range(1, k):
             other = sampler.sample(len(latents), seed + further)
-            best, reached = keep_better(best, other, reached, rated(other, pieces, score))
+            best, reached = keep_better(best, other, reached, rate(other))
         return best
 
     return correct
-
-
-def rated(latents: Tensor, pieces: Pieces, score: Score) -> Scores:
-    """Return the (n,) log-odds of (n, D) latents by the rewarding judge."""
-    judge = LogitScore(score)
-    return np.concatenate([score_latents(pieces.vae, judge, chunk.numpy()) for chunk in _chunks(latents, pieces)])
 
 
 @torch.no_grad()

@@ -81,6 +81,8 @@ def test_each_round_begins_with_what_the_one_before_has_kept(vae, latents):
     assert ((refined.latents - latents).abs() <= 3 * 0.5).all()
     with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
         refine(agent, latents, vae, brightness, rounds=0)
+    with pytest.raises(ValueError, match="enough must be a number, or 'inf', got nan"):
+        refine(agent, latents, vae, brightness, enough=float("nan"))
 
 
 def test_what_scores_enough_is_left_as_it_is(vae, latents):
