@@ -19,17 +19,18 @@ from vae.checkpoint import save_json
 from vae.images import to_float, to_uint8
 from vae.model import VAE
 
+# What simple_parsing's `field` and `flag` write. They are not called: importing simple_parsing changes how PyYAML
+# writes an OrderedDict in all of the process, and rl_zoo3, which imports `RowPolicy` from here, could not read its own
+# settings back. simple_parsing takes a field's help from below its line, which must be one line, no comment above it.
+_POSITIONAL = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
+_SWITCH = {"custom_args": {"negative_prefix": "--no-"}}
+
 
 @dataclass(frozen=True)
 class GenerateArgs:
     """Draw new hands, from the weights that come with the package or from a finished run of your own."""
 
-    # The metadata are what simple_parsing's `field` and `flag` write. They are not called: importing simple_parsing
-    # changes how PyYAML writes an OrderedDict in all of the process, and rl_zoo3, which imports `RowPolicy` from here,
-    # could not read its own settings back.
-    run: Path | None = field(
-        default=None, metadata={"positional": True, "custom_args": {"metavar": "RUN", "nargs": "?"}}
-    )
+    run: Path | None = field(default=None, metadata=_POSITIONAL)
     """The run's folder; without one, hands are drawn from the weights that come with the package."""
     weights: WeightSet = "photographs"
     """Which of those: 'photographs' learned from photographs too, 'synthetic' from drawn hands alone."""
@@ -43,9 +44,9 @@ class GenerateArgs:
     best_of: int = 1
     """Draw so many latents for each hand and keep the one that the rewarding judge scores highest; the agent and the
     refiner act on that one. This is selection, not correction: generated.json names it."""
-    agent: bool = field(default=True, metadata={"custom_args": {"negative_prefix": "--no-"}})
+    agent: bool = field(default=True, metadata=_SWITCH)
     """Whether the run's agent acts on the latents."""
-    refine: bool = field(default=True, metadata={"custom_args": {"negative_prefix": "--no-"}})
+    refine: bool = field(default=True, metadata=_SWITCH)
     """Whether the run's refiner, if it has one, then corrects them; a correction that does not raise the rewarding
     judge's score is dropped."""
     rounds: int = ROUNDS

@@ -11,6 +11,19 @@ from simple_parsing import flag
 from agents.run_folder import claim_for_pictures
 from vae.images.synthetic import generate
 
+Defect = Literal[
+    "none",
+    "any",
+    "missing_digit",
+    "extra_digit",
+    "fused_digits",
+    "missing_segment",
+    "extra_segment",
+    "length_out_of_range",
+    "second_thumb",
+    "ghost_digit",
+]
+
 
 @dataclass(frozen=True)
 class SynthArgs:
@@ -20,18 +33,7 @@ class SynthArgs:
     """How many."""
     size: int = 128
     """Pixels a side."""
-    defect: Literal[
-        "none",
-        "any",
-        "missing_digit",
-        "extra_digit",
-        "fused_digits",
-        "missing_segment",
-        "extra_segment",
-        "length_out_of_range",
-        "second_thumb",
-        "ghost_digit",
-    ] = "none"
+    defect: Defect = "none"
     """What is wrong with them; 'any' mixes all kinds."""
     rings: bool = flag(False, negative_prefix="--no-")
     """Whether some wear rings."""

@@ -1,4 +1,6 @@
+import ast
 import csv
+import inspect
 import json
 import re
 import shutil
@@ -40,14 +42,20 @@ def fails(capsys, *words):
     return lines[0]
 
 
-def test_help_names_every_flag_of_every_dataclass(capsys):
+def test_help_names_every_flag_of_every_dataclass_and_says_of_each_what_stands_below_it(capsys):
     for name, (settings, _) in COMMANDS.items():
         with pytest.raises(SystemExit) as stop:
             main([name, "--help"])
         assert stop.value.code == 0
         text = capsys.readouterr().out
-        for field in settings.__dataclass_fields__:
-            assert f"--{field.replace('_', '-')}" in text or f"  {field.upper()} " in text
+        words = " ".join(text.split())
+        (definition,) = ast.parse(inspect.getsource(settings)).body
+        fields = [at for at, line in enumerate(definition.body) if isinstance(line, ast.AnnAssign)]
+        assert len(fields) == len(settings.__dataclass_fields__)
+        for at in fields:
+            field, said = definition.body[at].target.id, definition.body[at + 1].value.value
+            assert f"--{field.replace('_', '-')}" in text or f"{field.upper()}" in text
+            assert " ".join(said.split()) in words
 
 
 def test_an_unknown_flag_and_a_wrong_choice_are_one_sentence(capsys):
