@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.refine_args import RefineArgs
 from agents.refine_policy import RefinePolicy
+from agents.refine_starts import Starts
 from agents.row_agent import RowAgent
 from agents.run_folder import Run
 from agents.sac import make_sac, restore_sac, sac_state
@@ -33,9 +34,10 @@ CURVE: dict[str, tuple[str, str]] = {
     "score_before": ("log-odds, mean, before a step's correction", "-"),
     "score_after": ("log-odds, mean, after it, none dropped and with SAC's exploration", "up"),
     "raised": ("share of corrections that raised the score", "up"),
+    "later": ("share of corrections of what an earlier one has raised, but not enough", "-"),
     "entropy_coefficient": ("SAC's temperature", "-"),
 }
-_MEANS = ("reward", "score_before", "score_after", "raised")
+_MEANS = ("reward", "score_before", "score_after", "raised", "later")
 
 
 class RefineJob:
@@ -54,11 +56,12 @@ class RefineJob:
         """
         self.args, self.checkpoints = args, checkpoints
         state, judge = _load(checkpoints), LogitScore()
+        self.starts = Starts(_pool(run, args, judge), args.rows, args.enough)
         env = gym.make_vec(
             ENV_ID,
             num_envs=args.rows,
             vae=run.vae,
-            sampler=_pool(run, args, judge),
+            sampler=self.starts,
             judge=judge,
             delta_scale=args.delta_scale,
             steps_per_episode=args.steps_per_episode,
@@ -128,9 +131,13 @@ class RefineJob:
     def after_step(self, rewards: Any, infos: list[dict[str, Any]]) -> None:
         """Add a step of all rows to the curve."""
         before, after = (np.array([info[name] for info in infos]) for name in ("score_before", "score_after"))
-        for name, values in zip(_MEANS, (rewards, before, after, after > before), strict=True):
+        for name, values in zip(_MEANS, (rewards, before, after, after > before, self.starts.later), strict=True):
             self.sums[name] += float(np.mean(values))
         self.steps_summed += 1
+        ends = None
+        if "terminal_observation" in infos[0]:  # all rows end together
+            ends = np.stack([info["terminal_observation"] for info in infos])[:, : self.env.env.latent_dim]
+        self.starts.after_step(rewards, after, ends)
         self.bar.update(len(infos))
         steps_a_point = -(-self.total // self.args.rows // POINTS)
         if self.steps_summed == steps_a_point or self.samples == self.total:
@@ -154,6 +161,7 @@ class RefineJob:
     def _save(self) -> None:
         state = {
             "env": self.env.state_dict(),
+            "starts": self.starts.state_dict(),
             "agent": sac_state(self.model),
             "curve": {"points": self.curve, "sums": self.sums, "steps_summed": self.steps_summed},
             "seconds": self.seconds,
@@ -163,6 +171,7 @@ class RefineJob:
 
     def _restore(self, state: dict[str, Any]) -> None:
         restore_sac(self.model, state["agent"], state["env"])
+        self.starts.load_state_dict(state["starts"])
         curve = state["curve"]
         self.curve, self.sums, self.steps_summed = curve["points"], curve["sums"], curve["steps_summed"]
         self.seconds_before, self.samples_at_checkpoint = state["seconds"], self.samples
