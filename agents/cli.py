@@ -10,13 +10,12 @@ from simple_parsing import ArgumentParser, DashVariant
 
 from agents.compare import CompareArgs, compare
 from agents.draw import GenerateArgs, generate
-from agents.hands import RecipeArgs, recipe
+from agents.hands import PackageArgs, RecipeArgs, package, recipe
 from agents.judge import JudgeArgs, judge
 from agents.judge_attack import JudgeAttackArgs, judge_attack
 from agents.judge_report import JudgeReportArgs, judge_report
 from agents.judge_train import JudgeTrainArgs, judge_train
 from agents.main_job import train
-from agents.packaged import PackageArgs, package
 from agents.refine_args import RefineArgs
 from agents.refine_command import refine_run
 from agents.stopping import Interrupted

@@ -1,11 +1,10 @@
 """Weights that come with the package: a run's VAE, learned prior and refiner, small enough to ship.
 
-A folder for each set. `handlatent package RUN --out DIR` makes one: weights in half precision, the VAE's halves in two
-files, and package.json, which says how to build them and has each file's SHA-256.
+A folder for each set, as `handlatent package` makes it: weights in half precision, the VAE's halves in two files, and
+package.json, which says how to build them and has each file's SHA-256.
 """
 
 import json
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,10 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from agents.baselines import NoAction
-from agents.model_card import model_card
 from agents.row_agent import RowAgent
-from agents.run_folder import REFINER, REPORT, SAMPLERS, Run, load_run, read_refine_report, sha256
-from vae.checkpoint import copy_file, save_json, save_tensors, save_text
+from agents.run_folder import REFINER, SAMPLERS, Run, sha256
 from vae.flow import FlowPrior
 from vae.model import VAEConfig, build_vae
 from vae.prior import Sampler, StandardNormal
@@ -28,52 +25,6 @@ from vae.reencoded import Reencoded
 WeightSet = Literal["photographs", "synthetic"]
 MANIFEST, PRIOR = "package.json", SAMPLERS["prior"][0]
 HALVES = ("encoder", "decoder")
-_BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "passes")
-
-
-@dataclass(frozen=True)
-class PackageArgs:
-    """Pack a run's VAE, learned prior and refiner into a folder as it ships with the package."""
-
-    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see GenerateArgs
-    """The run's folder, of `handlatent recipe`."""
-    out: Path = Path("package")
-    """Folder for the files."""
-
-
-def package(args: PackageArgs) -> Path:
-    """Write a set of weights.
-
-    Args:
-        args: Settings.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: If there is no finished run, it has no learned prior, or the folder has a set already.
-    """
-    run, out = load_run(args.run), args.out
-    if "prior" not in run.samplers:
-        raise ValueError(f"'{args.run}' has no learned prior. Make a run that has with: handlatent recipe")
-    if (out / MANIFEST).exists():
-        raise ValueError(f"--out '{out}' already holds a set of weights. Choose another --out, or remove it.")
-    out.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
-    for half in HALVES:
-        mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}
-        save_tensors(out / f"{half}.safetensors", mine)
-    copied = [PRIOR, *([REFINER] if run.refiner is not None else [])]
-    for name in copied:
-        copy_file(args.run / name, out / name)
-    files = [*(f"{half}.safetensors" for half in HALVES), *copied]
-    settings = {name: run.settings[name] for name in _BUILT_FROM}
-    if settings["data"] != "synthetic":
-        settings["data"] = "11k-hands"  # where it lay is nobody's business
-    report = json.loads((args.run / REPORT).read_text(encoding="utf-8"))
-    save_text(out / "README.md", model_card(settings, report, read_refine_report(args.run)))
-    save_json(out / MANIFEST, {"settings": settings, "sha256": {name: sha256(out / name) for name in files}})
-    return out
 
 
 def load_packaged(name: str = "photographs") -> Run:
@@ -97,7 +48,7 @@ def load_packaged(name: str = "photographs") -> Run:
 
 
 def read_package(folder: Path) -> Run:
-    """Read what `package` wrote.
+    """Read a set of weights, as `handlatent package` writes it.
 
     Raises:
         ValueError: If a file is missing, damaged, or not the one that was packed.

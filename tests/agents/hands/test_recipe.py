@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from agents import RefinePolicy, run_folder
 from agents.cli import main
 from agents.draw import GenerateArgs, generate
-from agents.hands import RecipeArgs, recipe
+from agents.hands import PackageArgs, RecipeArgs, package, recipe
 from agents.hands.recipe import LATENT_DIM
-from agents.packaged import PackageArgs, package, read_package
+from agents.packaged import read_package
 from vae.flow import Velocity
 from vae.model import VAEConfig, build_vae
 
@@ -138,7 +138,7 @@ def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
     class Run:
         samplers = {"mixture": None, "normal": None}  # noqa: RUF012 - a stand-in
 
-    monkeypatch.setattr("agents.packaged.load_run", lambda folder: Run())
+    monkeypatch.setattr("agents.hands.packing.load_run", lambda folder: Run())
     with pytest.raises(ValueError, match="has no learned prior"):
         package(PackageArgs(tmp_path, tmp_path / "out"))
 

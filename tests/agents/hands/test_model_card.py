@@ -1,8 +1,8 @@
 """The model card."""
 
-from agents.model_card import model_card
+from agents.hands.model_card import model_card
 
-SETTINGS = {"data": "11k-hands", "seed": 3, "size": 128, "latent_dim": 300}
+SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160}
 REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
 
 
@@ -20,14 +20,16 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured():
     card = model_card(SETTINGS, REPORT, {"held_out": held_out})
     assert "license: other" in card
     assert "1,396 photographs and 12,000 drawn hands" in card
-    assert "`handlatent recipe --data path/to/11k-hands --seed 3`" in card
+    assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then" in card
+    assert "`handlatent generate --weights photographs --n 20" in card
     assert "on 1,000 latents" in card
     assert "| as drawn from the prior | 50.0% (48.0 to 51.0) | 62.5% (60.5 to 63.5) |" in card
     assert "| as corrected by the agent in 2 rounds | 75.0% (73.0 to 76.0) | 87.5% (85.5 to 88.5) |" in card
 
 
 def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_free():
-    card = model_card({**SETTINGS, "data": "synthetic"}, REPORT, None)
+    card = model_card({**SETTINGS, "data": "synthetic", "seed": 0, "steps": 9000}, REPORT, None)
+    assert "`handlatent recipe`, then" in card
     assert "license: mit" in card
     assert "no agent" in card
     assert "Nothing: there is no refiner." in card

@@ -1,11 +1,17 @@
 """The model card of a set of weights, in the form that the Hugging Face hub reads: front matter, then text."""
 
+from dataclasses import fields
 from typing import Any
+
+from agents.hands.recipe_args import RecipeArgs
+from agents.run_folder import typed
 
 _LICENCES = {
     "11k-hands": ("other", "The photographs, of 11k Hands (Afifi, 2019), are for research, and so are these weights."),
     "synthetic": ("mit", "No photograph was learned from: the weights are under the project's own licence."),
 }
+_SETS = {"11k-hands": "photographs", "synthetic": "synthetic"}
+_OF_NO_MATTER = ("out", "workers", "device", "checkpoint_seconds")  # to what comes of the recipe
 
 
 def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[str, Any] | None) -> str:
@@ -24,7 +30,6 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
     agent = "an agent that corrects latents before they are decoded" if refined else "no agent"
     pictures = report["pictures"]
     learned = f"{pictures['photographs']:,} photographs and {pictures['drawn']:,} drawn hands"
-    source = "path/to/11k-hands" if data == "11k-hands" else data
     lines = [
         "---",
         f"license: {licence}",
@@ -39,13 +44,18 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         f"A VAE of {settings['latent_dim']} latents that draws hands, {settings['size']} pixels a side, "
         f"a learned prior, and {agent}.",
         "",
+        "## Use",
+        "",
+        f"`handlatent generate --weights {_SETS[data]} --n 20 --out hands`; in Python, "
+        f'`agents.packaged.load_packaged("{_SETS[data]}")`.',
+        "",
         "## Data and licence",
         "",
         f"{learned}. {terms}",
         "",
         "## Training",
         "",
-        f"`handlatent recipe --data {source} --seed {settings['seed']}`, then `handlatent package`.",
+        f"`{_command(settings)}`, then `handlatent package`.",
         "",
         "## Measured",
         "",
@@ -53,11 +63,19 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
         "## Limits",
         "",
-        "One hand, fingers up, on a light ground. A judge that counts is a network too: look at the "
-        "pictures. Where photographs were learned from, their people are few: a hand may resemble one of theirs.",
+        "One hand, fingers up, on a light ground. A judge that counts is a network too: look at the pictures. Where "
+        "photographs were learned from, their people are few: a hand may resemble one of theirs. What share of hands "
+        "is new, how sharp they are and how far from photographs: `handlatent compare`.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _command(settings: dict[str, Any]) -> str:
+    """Spell the command that a run came from, the photographs' folder left open."""
+    known = {item.name for item in fields(RecipeArgs)} - {*_OF_NO_MATTER, "data"}
+    data = "path/to/11k-hands" if settings["data"] == "11k-hands" else settings["data"]
+    return typed("recipe", RecipeArgs(data, **{name: value for name, value in settings.items() if name in known}))
 
 
 def _measured(refined: dict[str, Any] | None) -> list[str]:
