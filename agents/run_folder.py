@@ -223,11 +223,16 @@ def command(*words: object) -> str:
 
 
 def typed(name: str, args: Any) -> str:
-    """Spell the command that settings, a dataclass, came from: its run, if it has one, and the flags given."""
-    given = {item.name: getattr(args, item.name) for item in fields(args) if getattr(args, item.name) != item.default}
-    run = [given.pop("run")] if "run" in given else []
-    flags = [word for flag, value in given.items() for word in (f"--{flag.replace('_', '-')}", value)]
-    return command(name, *run, *flags)
+    """Spell the command that settings, a dataclass, came from, as `command` does."""
+    return command(name, *given(args))
+
+
+def given(args: Any) -> list[str]:
+    """List the words that settings, a dataclass, are typed as: their run, if they have one, and the flags given."""
+    values = {item.name: getattr(args, item.name) for item in fields(args) if getattr(args, item.name) != item.default}
+    run = [values.pop("run")] if "run" in values else []
+    flags = [word for flag, value in values.items() for word in (f"--{flag.replace('_', '-')}", value)]
+    return [str(word) for word in (*run, *flags)]
 
 
 def _version(package: str) -> str:

@@ -1,10 +1,11 @@
 """The model card of a set of weights, in the form that the Hugging Face hub reads: front matter, then text."""
 
+import shlex
 from dataclasses import fields
 from typing import Any
 
 from agents.hands.recipe_args import RecipeArgs
-from agents.run_folder import typed
+from agents.run_folder import given
 
 _LICENCES = {
     "11k-hands": ("other", "The photographs, of 11k Hands (Afifi, 2019), are for research, and so are these weights."),
@@ -75,7 +76,8 @@ def _command(settings: dict[str, Any]) -> str:
     """Spell the command that a run came from, the photographs' folder left open."""
     known = {item.name for item in fields(RecipeArgs)} - {*_OF_NO_MATTER, "data"}
     data = "path/to/11k-hands" if settings["data"] == "11k-hands" else settings["data"]
-    return typed("recipe", RecipeArgs(data, **{name: value for name, value in settings.items() if name in known}))
+    args = RecipeArgs(data, **{name: value for name, value in settings.items() if name in known})
+    return shlex.join(["handlatent", "recipe", *given(args)])
 
 
 def _measured(refined: dict[str, Any] | None) -> list[str]:
