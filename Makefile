@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Both make .venv the same way, from the versions in constraints.txt.
+# `make hands`, `make demo` and `make test` make .venv the same way, from the versions in constraints.txt.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,12 @@ OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
 DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13,--epochs 50)
 
-.PHONY: demo test check format clean
+.PHONY: hands demo test check format clean
+
+hands: .venv/installed
+	@rm -rf runs/drawn
+	$(BIN)/handlatent generate --n 20 --out runs/drawn
+	@echo "Look at runs/drawn/grid.png."
 
 # A demo that was stopped goes on; a finished one, or one on other pictures, is begun anew (only runs/demo is removed).
 demo: .venv/installed

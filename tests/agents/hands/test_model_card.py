@@ -15,7 +15,8 @@ def rates(correct, anatomical):
     }
 
 
-def test_it_says_what_was_learned_from_how_and_what_was_measured():
+def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/handlatent"])  # nobody else's path
     held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
     card = model_card(SETTINGS, REPORT, {"held_out": held_out})
     assert "license: other" in card
