@@ -1,0 +1,49 @@
+"""The weights that come with the package."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents import GenerateArgs, generate
+from agents.judge import read_picture
+from agents.packaged import load_packaged
+from hand_env.anatomy import Judge, summarise
+
+SETS = ["photographs"]
+FILES = {"README.md", "package.json", *(f"{part}.safetensors" for part in ("encoder", "decoder", "prior", "refiner"))}
+
+
+def folder(name):
+    return Path(str(resources.files("agents") / "weights" / name))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_takes_at_most_40_megabytes_no_file_of_16_mebibytes_and_has_a_card(name):
+    sizes = {path.name: path.stat().st_size for path in folder(name).iterdir()}
+    assert sizes.keys() == FILES
+    assert sum(sizes.values()) <= 40_000_000
+    assert max(sizes.values()) < 16 * 2**20
+    card = (folder(name) / "README.md").read_text(encoding="utf-8")
+    for section in ("## Use", "## Data and licence", "## Training", "## Measured", "## Limits"):
+        assert f"\n{section}\n" in card
+    assert f"--weights {name} " in card
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_it_has_the_paper_s_latents_a_learned_prior_and_an_agent(name):
+    run = load_packaged(name)
+    assert (run.vae.size, run.vae.latent_dim) == (128, 300)
+    assert list(run.samplers) == ["prior", "normal"]
+    assert run.refiner is not None
+    assert run.refiner.notes.env_id == "HandRefine-v0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETS)
+def test_forty_hands_of_it_are_right_by_the_judge_that_no_training_saw(name, tmp_path):
+    generate(GenerateArgs(weights=name, n=40, out=tmp_path / "hands"))
+    drawn = torch.stack([read_picture(file) for file in sorted((tmp_path / "hands").glob("hand-*.png"))])
+    assert drawn.shape == (40, 3, 128, 128)
+    assert summarise(Judge.load(make="reporter").judge(drawn)).correct.count >= 36
