@@ -41,6 +41,7 @@ class Subject:
         kappa: How far any correction may move a latent in each dimension.
         pieces: Of the run.
         photographs: At its size.
+        common: SHA-256 of what all its cells depend on: photographs, kappa, settings, VAE.
     """
 
     name: str
@@ -48,6 +49,13 @@ class Subject:
     kappa: float
     pieces: Pieces
     photographs: Photographs
+    common: str
+
+    def cell_sha256(self, sampler: str, agent: str) -> str:
+        """Return the SHA-256 of what a cell's figures depend on; runs that share these files share the cell."""
+        parts = (sampler, agent.rpartition("-")[0])  # the rounds behind an agent's name are no file's
+        words = [self.common, *(self.pieces.sha256.get(part, "") for part in parts)]
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
     def facts(self) -> dict[str, Any]:
         """Return plain values, for JSON and above the table."""
@@ -108,14 +116,16 @@ def compare_run(subject: Subject, instruments: Instruments, store: Store, args: 
     pieces, gauge = subject.pieces, Gauge(instruments, subject.photographs)
     pieces.vae.to(instruments.features.device)
     store.runs.append(subject.facts())
-    known = store.find(subject.sha256, PHOTOGRAPHS, NOBODY)
+    name, whole = subject.name, subject.sha256
+    known = store.find(subject.common, PHOTOGRAPHS, NOBODY)
     if known is None:
         figures = gauge.measure(subject.photographs.training[: args.n], drawn=False)
-        known = Record(subject.name, subject.sha256, PHOTOGRAPHS, NOBODY, None, figures)
-    store.add(replace(known, run=subject.name))
+        known = Record(name, whole, subject.common, PHOTOGRAPHS, NOBODY, None, figures)
+    store.add(replace(known, run=name, run_sha256=whole))
     for cell in make_cells(pieces, lambda images: instruments.parser.find(images).score, args):
-        known = store.find(subject.sha256, cell.sampler, cell.agent)
-        store.add(replace(known, run=subject.name) if known else _measure(cell, subject, gauge, args))
+        known = store.find(subject.cell_sha256(cell.sampler, cell.agent), cell.sampler, cell.agent)
+        record = replace(known, run=name, run_sha256=whole) if known else _measure(cell, subject, gauge, args)
+        store.add(record)
     pieces.vae.to("cpu")
 
 
@@ -152,14 +162,16 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 def _measure(cell: Cell, subject: Subject, gauge: Gauge, args: CompareArgs) -> Record:
     name, began = f"{subject.name}: {cell.sampler}, {cell.agent}", time.monotonic()
+    sha256 = subject.cell_sha256(cell.sampler, cell.agent)
+    record = Record(subject.name, subject.sha256, sha256, cell.sampler, cell.agent, cell.cost, {}, cell.missing)
     if cell.correct is None:
-        return Record(subject.name, subject.sha256, cell.sampler, cell.agent, cell.cost, {}, cell.missing)
+        return record
     latents = subject.pieces.samplers[cell.sampler].sample(args.n, args.seed)
     pictures = decode_all(subject.pieces, cell.correct(latents))
     figures = gauge.measure(pictures)
     _draw(args.out, f"{subject.name}-{cell.sampler}-{cell.agent}", pictures)
     print(f"{name}: {figures['correct'].value:.1%} correct, {time.monotonic() - began:.0f} s", file=sys.stderr)
-    return Record(subject.name, subject.sha256, cell.sampler, cell.agent, cell.cost, figures)
+    return replace(record, figures=figures)
 
 
 def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
@@ -171,10 +183,10 @@ def _subject(name: str, folder: Path, pieces: Pieces, args: CompareArgs) -> Subj
     assert args.data is not None, "checked at the door"
     photographs = read_photographs(args.data, pieces.vae.size, pieces.split_seed)
     kappa = bound_of(pieces, args)
-    digest = hashlib.sha256(f"{photographs.sha256} {kappa}".encode())
-    for file in [folder / CONFIG, *sorted(folder.glob("*.safetensors"))]:
-        digest.update(file.read_bytes())
-    return Subject(name, digest.hexdigest(), kappa, pieces, photographs)
+    config = (folder / CONFIG).read_text(encoding="utf-8")
+    common = hashlib.sha256(f"{photographs.sha256} {kappa} {config} {pieces.sha256['vae']}".encode()).hexdigest()
+    whole = hashlib.sha256(" ".join([common, *pieces.sha256.values()]).encode()).hexdigest()
+    return Subject(name, whole, kappa, pieces, photographs, common)
 
 
 def _settings(args: CompareArgs) -> dict[str, Any]:

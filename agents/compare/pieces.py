@@ -1,7 +1,7 @@
 """What a comparison takes from a run: the VAE, its samplers and its agents, each by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.draw import _deltas
 from agents.pictures import SYNTHETIC
-from agents.run_folder import Run, load_run
+from agents.run_folder import AGENT_WEIGHTS, LATENT_AGENT, REFINER, SAMPLERS, VAE_WEIGHTS, Run, load_run, sha256
 from hand_env.refinement import Agent
 from vae.model import VAE
 from vae.prior import Sampler
@@ -42,12 +42,14 @@ class Pieces:
         samplers: By name, of `SAMPLERS`: those that the run has.
         agents: By name, "sac-latent" and "sac-refine": those that the run has.
         split_seed: Of the split by person that the run was trained on.
+        sha256: Of the files that "vae", samplers and agents were read from, by these names.
     """
 
     vae: VAE
     samplers: Mapping[str, Sampler]
     agents: Mapping[str, Corrections]
     split_seed: int
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_pieces(folder: Path) -> Pieces:
@@ -64,16 +66,21 @@ def read_pieces(folder: Path) -> Pieces:
     """
     run = load_run(folder)
     agents: dict[str, Corrections] = {}
+    files = {"vae": VAE_WEIGHTS, **{name: SAMPLERS[name][0] for name in run.samplers if name in SAMPLERS}}
     if run.settings["agent"] == "sac":
         agents["sac-latent"] = Corrections(BatchAgent(run), run.settings["delta_scale"])
+        files["sac-latent"] = AGENT_WEIGHTS
     if run.latent_agent is not None:
         agents["sac-latent"] = Corrections(run.latent_agent, run.latent_agent.notes.delta_scale)
+        files["sac-latent"] = LATENT_AGENT
     if run.refiner is not None:
         notes = run.refiner.notes
         agents["sac-refine"] = Corrections(run.refiner, notes.delta_scale, notes.steps_per_episode)
+        files["sac-refine"] = REFINER
     own = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
     split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` keeps to the judges' split
-    return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed)
+    digests = {name: sha256(folder / file) for name, file in files.items()}
+    return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed, digests)
 
 
 class BatchAgent:

@@ -23,6 +23,7 @@ class Record:
     Attributes:
         run: Its name in the table.
         run_sha256: Of its weights and of the photographs it is held against.
+        sha256: Of those of them that the figures depend on: another run may share them.
         sampler: Of the cell.
         agent: Of the cell.
         cost: Of a picture; None for photographs.
@@ -32,6 +33,7 @@ class Record:
 
     run: str
     run_sha256: str
+    sha256: str
     sampler: str
     agent: str
     cost: Cost | None
@@ -64,14 +66,15 @@ class Store:
             self._found = {_key(record): record for record in self._read(folder / FILE)}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def find(self, run_sha256: str, sampler: str, agent: str) -> Record | None:
-        """Return an earlier comparison's record of a cell that it measured, or None."""
-        record = self._found.get((run_sha256, sampler, agent))
+    def find(self, sha256: str, sampler: str, agent: str) -> Record | None:
+        """Return a record of a cell that this comparison or an earlier one measured, of whichever run, or None."""
+        record = self._found.get((sha256, sampler, agent))
         return None if record is None or record.missing else record
 
     def add(self, record: Record) -> None:
         """Take a record, and write all that there are."""
         self.records.append(record)
+        self._found[_key(record)] = record
         self.write([])
 
     def write(self, table: list[dict[str, Any]]) -> None:
@@ -106,7 +109,7 @@ class Store:
 
 
 def _key(record: Record) -> tuple[str, str, str]:
-    return record.run_sha256, record.sampler, record.agent
+    return record.sha256, record.sampler, record.agent
 
 
 def _record(cell: dict[str, Any]) -> Record:

@@ -89,6 +89,19 @@ def test_a_table_over_two_runs_goes_on_where_it_was_stopped(capsys, monkeypatch,
     assert "with n 20, not 21" in fails(capsys, *words[1:], "--n", 21)
 
 
+def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_else(
+    capsys, monkeypatch, plain_run, refined_run, judges, photographs
+):
+    words = ["compare", str(plain_run), str(refined_run), "--data", str(photographs), *QUICK, *judges]
+    measured, measure = [], Gauge.measure
+    monkeypatch.setattr(Gauge, "measure", lambda *a, **k: measured.append(a) or measure(*a, **k))
+    assert main(words) == 0
+    assert len(measured) == 4  # photographs, mixture by none and by best-of, and what the refiner of one run makes
+    table = capsys.readouterr().out
+    assert "| mixture     | none         | 2    |" in table
+    assert "| mixture     | sac-refine-1 | 1    |" in table
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -7,8 +7,8 @@ from agents.compare.store import Record, Store
 from vae.distribution import Estimate
 
 SETTINGS = {"n": 20, "seed": 0}
-DONE = Record("run", "abc", "mixture", "none", Cost(), {"correct": Estimate(0.5, 0.4, 0.6)})
-LACKING = Record("run", "abc", "prior", "all agents", Cost(), {}, "no sampler 'prior'")
+DONE = Record("run", "whole", "abc", "mixture", "none", Cost(), {"correct": Estimate(0.5, 0.4, 0.6)})
+LACKING = Record("run", "whole", "abc", "prior", "all agents", Cost(), {}, "no sampler 'prior'")
 
 
 def test_a_finished_cell_is_found_again_and_a_missing_one_is_looked_for_anew(tmp_path):
@@ -23,7 +23,7 @@ def test_a_finished_cell_is_found_again_and_a_missing_one_is_looked_for_anew(tmp
 
 def test_cells_that_are_not_asked_for_stay_apart(tmp_path):
     Store(tmp_path, SETTINGS).add(DONE)
-    other = Record("run", "abc", "normal", "none", Cost(), {})
+    other = Record("run", "whole", "abc", "normal", "none", Cost(), {})
     Store(tmp_path, SETTINGS).add(other)
     content = json.loads((tmp_path / "compare.json").read_text())
     assert [cell["sampler"] for cell in content["cells"]] == ["normal"]
