@@ -14,7 +14,7 @@ hands: .venv/installed
 	$(BIN)/handlatent generate --n 20 --out runs/drawn
 	@echo "Look at runs/drawn/grid.png."
 
-# A demo that was stopped goes on; a finished one, or one on other pictures, is begun anew (only runs/demo is removed).
+# A demo that was stopped goes on; a finished one, or one on other pictures, is begun anew (of runs only its own is removed).
 demo: .venv/installed
 	@if [ -f $(OUT)/config.json ] && [ ! -f $(OUT)/report.json ] && grep -qF '"data": "$(PICTURES)"' $(OUT)/config.json; \
 	then $(BIN)/handlatent train --resume $(OUT); \

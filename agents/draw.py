@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from agents.packaged import WeightSet, load_packaged
+from agents.packaged import MANIFEST, WeightSet, load_packaged, read_package
 from agents.row_agent import ENOUGH, ROUNDS
 from agents.run_folder import Run, claim_for_pictures, load_run
 from hand_env import LogitScore, best_of, image_grid
@@ -31,7 +31,7 @@ class GenerateArgs:
     """Draw new hands, from the weights that come with the package or from a finished run of your own."""
 
     run: Path | None = field(default=None, metadata=_POSITIONAL)
-    """The run's folder; without one, hands are drawn from the weights that come with the package."""
+    """The run's folder, or that of a set of weights; without one, the weights that come with the package draw."""
     weights: WeightSet = "photographs"
     """Which of those: 'photographs' learned from photographs too, 'synthetic' from drawn hands alone."""
     n: int = 20
@@ -73,7 +73,7 @@ def generate(args: GenerateArgs) -> Path:
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
     check_not_nan(**{"--enough": args.enough})
-    run = load_packaged(args.weights) if args.run is None else load_run(args.run)
+    run = _source(args)
     run.sampler_name(args.sampler)  # refuses before the folder is made
     claim_for_pictures(args.out)
     latents, record = make_latents(run, args)
@@ -83,6 +83,12 @@ def generate(args: GenerateArgs) -> Path:
     Image.fromarray(image_grid(enlarged(pictures))).save(args.out / "grid.png")
     save_json(args.out / "generated.json", record)
     return args.out
+
+
+def _source(args: GenerateArgs) -> Run:
+    if args.run is None:
+        return load_packaged(args.weights)
+    return read_package(args.run) if (args.run / MANIFEST).is_file() else load_run(args.run)
 
 
 def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:

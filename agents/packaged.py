@@ -60,7 +60,9 @@ def read_package(folder: Path) -> Run:
                 raise ValueError(f"{name} is not the file that was packed")
         return _read(folder, manifest)
     except (KeyError, TypeError, OSError, RuntimeError, SafetensorError, ValueError) as error:
-        raise ValueError(f"The weights in '{folder}' are damaged: {error}. Install the package anew.") from error
+        raise ValueError(
+            f"The weights in '{folder}' are damaged: {error}. Install handlatent anew, or pack the run again."
+        ) from error
 
 
 def _read(folder: Path, manifest: dict[str, Any]) -> Run:

@@ -11,7 +11,7 @@ from agents.row_agent import ENOUGH
 class RefineArgs:
     """Train an agent to correct a finished run's latents before they are decoded; typed again after a stop, go on."""
 
-    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see GenerateArgs
+    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see agents/draw.py
     """The run's folder."""
     samples: int = 60_000
     """Corrections to learn from, rounded up to whole steps of all rows."""

@@ -219,6 +219,9 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
 def _load(checkpoints: Path) -> dict[str, Any] | None:
     path = latest_checkpoint(checkpoints)
     try:
-        return None if path is None else load_checkpoint(path)
+        state = None if path is None else load_checkpoint(path)
+        if state is not None and "starts" not in state:
+            raise ValueError("it is of an earlier version, and does not say where episodes begin")
+        return state
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to begin anew.") from error

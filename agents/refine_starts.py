@@ -19,7 +19,8 @@ class Starts:
     saw that in training was of little use from the second round on. A correction that did not help is dropped
     there, so what comes of it is not seen again here.
 
-    It is the sampler of a vector environment whose rows all begin and end together.
+    It is the sampler of a vector environment whose rows all begin and end together, and of that alone: unlike others
+    it does not draw the same for the same seed while there is something to be tried again.
     """
 
     def __init__(self, sampler: Sampler, rows: int, enough: float, rounds: int = ROUNDS) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 _TENSORS, _REST = "tensors.safetensors", "state.json"
@@ -32,7 +32,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     partial = _partial(path)
-    partial.write_bytes(save(plain, dict(metadata) if metadata else None))  # save_file lets nobody else read it
+    partial.touch()
+    usual = partial.stat().st_mode
+    save_file(plain, partial, dict(metadata) if metadata else None)
+    partial.chmod(usual)  # save_file lets nobody else read it
     _replace(partial, path)
 
 

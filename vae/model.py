@@ -35,7 +35,7 @@ class VAEConfig:
         size: 32, 64 or 128 pixels, the side S of a picture.
         latent_dim: D >= 1, how many numbers describe a picture.
         width: "small" trains on two cores, "large" is for a GPU. The large decoder of 128 pixels ends with
-            `NoCheckerboard`.
+            `NoCheckerboard`, and so draws otherwise in training mode than in evaluation mode.
     """
 
     size: int = 64

@@ -97,7 +97,8 @@ class Trainer:
         self.config, self.seed, self.device = config, seed, torch.device(device)
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
-        self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average)
+        self.vae.train(config.learning_rate > 0)  # held still, it draws as it does in use
+        self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average).eval()
         self._parameters = list(self.vae.parameters())  # once: to walk the modules for them takes a millisecond
         # fused: one pass over the weights; on two cores it takes a third of the time of torch's loop over them
         self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), fused=True)

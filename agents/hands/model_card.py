@@ -2,17 +2,22 @@
 
 import shlex
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from agents.hands.recipe_args import RecipeArgs
+from agents.refine_args import RefineArgs
 from agents.run_folder import given
 
 _LICENCES = {
     "11k-hands": ("other", "The photographs, of 11k Hands (Afifi, 2019), are for research, and so are these weights."),
     "synthetic": ("mit", "No photograph was learned from: the weights are under the project's own licence."),
 }
-_SETS = {"11k-hands": "photographs", "synthetic": "synthetic"}
-_OF_NO_MATTER = ("out", "workers", "device", "checkpoint_seconds")  # to what comes of the recipe
+_REFINES = {
+    "samples": "refine_samples",
+    "rows": "refine_rows",
+    "width": "refine_width",
+}  # refine: recipe
 
 
 def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[str, Any] | None) -> str:
@@ -47,8 +52,9 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
         "## Use",
         "",
-        f"`handlatent generate --weights {_SETS[data]} --n 20 --out hands`; in Python, "
-        f'`agents.packaged.load_packaged("{_SETS[data]}")`.',
+        "`handlatent generate path/to/this/folder --n 20 --out hands`; in Python, "
+        '`agents.packaged.read_package(Path("path/to/this/folder"))`. Sets that come with handlatent go by name too: '
+        "`handlatent generate --weights photographs`.",
         "",
         "## Data and licence",
         "",
@@ -56,7 +62,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
         "## Training",
         "",
-        f"`{_command(settings)}`, then `handlatent package`.",
+        ", then ".join(f"`{command}`" for command in _commands(settings, refined)) + ".",
         "",
         "## Measured",
         "",
@@ -72,12 +78,18 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
     return "\n".join(lines)
 
 
-def _command(settings: dict[str, Any]) -> str:
-    """Spell the command that a run came from, the photographs' folder left open."""
-    known = {item.name for item in fields(RecipeArgs)} - {*_OF_NO_MATTER, "data"}
+def _commands(settings: dict[str, Any], refined: dict[str, Any] | None) -> list[str]:
+    """Spell the commands that a set came from, the photographs' folder left open."""
+    known = {item.name for item in fields(RecipeArgs)} - {"data"}
     data = "path/to/11k-hands" if settings["data"] == "11k-hands" else settings["data"]
-    args = RecipeArgs(data, **{name: value for name, value in settings.items() if name in known})
-    return shlex.join(["handlatent", "recipe", *given(args)])
+    recipe = RecipeArgs(data, **{name: value for name, value in settings.items() if name in known})
+    commands = [["recipe", *given(recipe)]]
+    if refined is not None:
+        learned = refined["settings"]
+        if any(value != getattr(recipe, _REFINES.get(name, name), value) for name, value in learned.items()):
+            own = RefineArgs(Path("RUN"), **{**learned, "enough": float(learned["enough"])})
+            commands.append(["refine", *given(own)])
+    return [shlex.join(["handlatent", *words]) for words in [*commands, ["package", "RUN"]]]
 
 
 def _measured(refined: dict[str, Any] | None) -> list[str]:

@@ -17,7 +17,7 @@ _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "da
 class PackageArgs:
     """Pack a run's VAE, learned prior and refiner into a folder as it ships with the package."""
 
-    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see GenerateArgs
+    run: Path = field(metadata={"positional": True, "custom_args": {"metavar": "RUN"}})  # see agents/draw.py
     """The run's folder, of `handlatent recipe`."""
     out: Path = Path("package")
     """Folder for the files."""

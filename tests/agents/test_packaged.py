@@ -28,7 +28,6 @@ def test_a_set_takes_at_most_40_megabytes_no_file_of_16_mebibytes_and_has_a_card
     card = (folder(name) / "README.md").read_text(encoding="utf-8")
     for section in ("## Use", "## Data and licence", "## Training", "## Measured", "## Limits"):
         assert f"\n{section}\n" in card
-    assert f"--weights {name} " in card
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -22,6 +22,7 @@ from agents.refine_job import CURVE, RefineJob
 from agents.stopping import Interrupted
 from hand_env import LogitScore
 from vae import StandardNormal
+from vae.checkpoint import load_checkpoint, save_checkpoint
 
 TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu", "policy": "latents"}  # quick
 OWN = {"refiner.safetensors", "refine.json", "refine.png"}
@@ -133,11 +134,15 @@ def test_a_killed_training_goes_on_and_ends_bit_for_bit_as_if_it_had_not_been_ki
     args = RefineArgs(run, **settings, steps_per_episode=steps, checkpoint_seconds=0)
     whole, killed = replace(args, out=tmp_path / "whole"), replace(args, out=tmp_path / "killed")
     refine_run(whole)
+    waiting = []
     for at in kills:  # amid an episode of two steps; twice, since what went on must go on too
         stop(monkeypatch, at, kill)
         with pytest.raises(Killed):
             refine_run(killed)
+        state = load_checkpoint(tmp_path / "killed" / "refining" / "checkpoints" / f"step-{at}")
+        waiting.append(len(state["starts"]["again"]))
         assert not (tmp_path / "killed" / "refine.json").exists()
+    assert max(waiting) > 0  # what was raised, but not enough, outlived a kill
     refine_run(killed)
     assert_same_results(tmp_path / "whole", tmp_path / "killed")
     assert not (tmp_path / "killed" / "refining").exists()
@@ -205,11 +210,17 @@ def test_a_training_that_was_begun_with_other_settings_is_not_gone_on_with(run, 
     (run / "refining" / "config.json").write_text("[]")
     with pytest.raises(ValueError, match=r"config.json' is damaged: .*Remove '.*refining' to begin anew"):
         refine_run(RefineArgs(run, **TINY))
-    (checkpoint,) = (run / "refining" / "checkpoints").iterdir()
-    (checkpoint / "state.json").write_text("{")
-    shutil.copy(run / "config.json", run / "refining")
     (run / "refining" / "config.json").unlink()
-    with pytest.raises(ValueError, match=r"The checkpoint '.*step-0' is damaged: .* Remove it to begin anew"):
+    checkpoints = run / "refining" / "checkpoints"
+    (checkpoint,) = checkpoints.iterdir()
+    state = load_checkpoint(checkpoint)
+    del state["starts"]
+    save_checkpoint(checkpoints, 16, state)
+    with pytest.raises(ValueError, match=r"step-16' is damaged: it is of an earlier version.* Remove it to begin anew"):
+        refine_run(RefineArgs(run, **TINY))
+    save_checkpoint(checkpoints, 32, state)
+    (checkpoints / "step-32" / "state.json").write_text("{")
+    with pytest.raises(ValueError, match=r"The checkpoint '.*step-32' is damaged: .* Remove it to begin anew"):
         refine_run(RefineArgs(run, **TINY))
 
 

@@ -175,6 +175,13 @@ def test_a_learning_rate_of_zero_freezes_the_model_and_its_variance(tiny_images)
     assert trainer.steps_done == 8
 
 
+@pytest.mark.parametrize("rate", [1e-3, 0.0])
+def test_a_model_that_learns_is_in_training_mode_and_what_is_drawn_from_is_not(tiny_images, rate):
+    trainer = make_trainer(tiny_images, learning_rate=rate)
+    assert trainer.vae.training == (rate > 0)
+    assert not trainer.averaged_vae.training
+
+
 def test_the_loss_s_gradient_by_a_shift_is_that_of_finite_differences(tiny_images):
     trainer = make_trainer(tiny_images)
     shift = torch.full((4, 6), 0.3)

@@ -3,6 +3,7 @@
 from agents.hands.model_card import model_card
 
 SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160}
+LEARNED = {"samples": 60_000, "rows": 512, "width": 512, "delta_scale": 0.5, "enough": "2.5", "seed": 3}
 REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
 
 
@@ -18,11 +19,11 @@ def rates(correct, anatomical):
 def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
     monkeypatch.setattr("sys.argv", ["/somewhere/bin/handlatent"])  # nobody else's path
     held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
-    card = model_card(SETTINGS, REPORT, {"held_out": held_out})
+    card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED})
     assert "license: other" in card
     assert "1,396 photographs and 12,000 drawn hands" in card
-    assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then" in card
-    assert "`handlatent generate --weights photographs --n 20" in card
+    assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent package RUN`." in card
+    assert "`handlatent generate path/to/this/folder --n 20" in card
     assert "on 1,000 latents" in card
     assert "| as drawn from the prior | 50.0% (48.0 to 51.0) | 62.5% (60.5 to 63.5) |" in card
     assert "| as corrected by the agent in 2 rounds | 75.0% (73.0 to 76.0) | 87.5% (85.5 to 88.5) |" in card
@@ -34,3 +35,10 @@ def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_fre
     assert "license: mit" in card
     assert "no agent" in card
     assert "Nothing: there is no refiner." in card
+
+
+def test_a_refiner_that_is_not_the_recipe_s_own_is_named():
+    held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
+    card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": {**LEARNED, "seed": 4, "enough": "inf"}})
+    assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent refine RUN" in card
+    assert " --enough inf --delta-scale 0.5 --width 512 --seed 4`, then `handlatent package RUN`." in card

@@ -121,6 +121,9 @@ def test_a_file_that_was_changed_is_refused(packed, tmp_path):
 def test_generate_draws_from_the_package_where_no_run_is_named(packed, tmp_path, monkeypatch):
     monkeypatch.setattr("agents.draw.load_packaged", lambda name: read_package(packed))
     generate(GenerateArgs(n=3, out=tmp_path / "hands"))
+    generate(GenerateArgs(packed, n=3, out=tmp_path / "named"))
+    grids = [(tmp_path / name / "grid.png").read_bytes() for name in ("hands", "named")]
+    assert grids[0] == grids[1]
     assert len(list((tmp_path / "hands").glob("hand-*.png"))) == 3
     record = json.loads((tmp_path / "hands" / "generated.json").read_text())
     assert record["sampler"] == "prior"
