@@ -13,11 +13,8 @@ _LICENCES = {
     "11k-hands": ("other", "The photographs, of 11k Hands (Afifi, 2019), are for research, and so are these weights."),
     "synthetic": ("mit", "No photograph was learned from: the weights are under the project's own licence."),
 }
-_REFINES = {
-    "samples": "refine_samples",
-    "rows": "refine_rows",
-    "width": "refine_width",
-}  # refine: recipe
+# what `handlatent refine` and `handlatent recipe` call the same
+_REFINES = {"samples": "refine_samples", "rows": "refine_rows", "width": "refine_width"}
 
 
 def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[str, Any] | None) -> str:

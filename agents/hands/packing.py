@@ -49,12 +49,10 @@ def package(args: PackageArgs) -> Path:
     for name in copied:
         copy_file(args.run / name, out / name)
     files = [*(f"{half}.safetensors" for half in HALVES), *copied]
-    data = (
-        run.settings["data"] if run.settings["data"] == SYNTHETIC else "11k-hands"
-    )  # where it lay is nobody's business
-    settings = {**run.settings, "data": data}
+    # where the photographs lay is nobody's business
+    settings = {**run.settings, "data": SYNTHETIC if run.settings["data"] == SYNTHETIC else "11k-hands"}
     report = json.loads((args.run / REPORT).read_text(encoding="utf-8"))
     save_text(out / "README.md", model_card(settings, report, read_refine_report(args.run)))
-    settings = {name: settings[name] for name in _BUILT_FROM}
-    save_json(out / MANIFEST, {"settings": settings, "sha256": {name: sha256(out / name) for name in files}})
+    built_from = {name: settings[name] for name in _BUILT_FROM}
+    save_json(out / MANIFEST, {"settings": built_from, "sha256": {name: sha256(out / name) for name in files}})
     return out
