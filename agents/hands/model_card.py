@@ -1,7 +1,7 @@
 """The model card of a set of weights, in the form that the Hugging Face hub reads: front matter, then text."""
 
 import shlex
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,35 @@ from agents.hands.recipe_args import RecipeArgs
 from agents.refine_args import RefineArgs
 from agents.run_folder import given
 
-_LICENCES = {
-    "11k-hands": ("other", "The photographs, of 11k Hands (Afifi, 2019), are for research, and so are these weights."),
-    "synthetic": ("mit", "No photograph was learned from: the weights are under the project's own licence."),
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a card says of the data."""
+
+    licence: str
+    front_matter: list[str]
+    title: str
+    terms: str
+    limits: str
+
+
+_KINDS = {
+    "11k-hands": _Kind(
+        "other",
+        ["datasets: [11k-hands]"],
+        "Hands, from photographs",
+        "The photographs, of 11k Hands (Afifi, 2019), are for research, and so are these weights.",
+        "The people photographed are few: a hand may resemble one of theirs.",
+    ),
+    "synthetic": _Kind(
+        "mit",
+        [],
+        "Hands, from drawn hands alone",
+        "Neither VAE nor prior learned from a photograph of a hand: the weights are under the project's own licence. "
+        "The agent was paid by the package's rewarding judge, which did learn from photographs, and which is asked "
+        "again whenever the agent's corrections are.",
+        "Hands look drawn, as those that were learned from do.",
+    ),
 }
 # what `handlatent refine` and `handlatent recipe` call the same
 _REFINES = {"samples": "refine_samples", "rows": "refine_rows", "width": "refine_width"}
@@ -29,20 +55,21 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         Markdown.
     """
     data = settings["data"]
-    licence, terms = _LICENCES[data]
+    kind = _KINDS[data]
     agent = "an agent that corrects latents before they are decoded" if refined else "no agent"
     pictures = report["pictures"]
-    learned = f"{pictures['photographs']:,} photographs and {pictures['drawn']:,} drawn hands"
+    photographs = f"{pictures['photographs']:,} photographs and " if pictures["photographs"] else ""
+    learned = f"{photographs}{pictures['drawn']:,} drawn hands"
     lines = [
         "---",
-        f"license: {licence}",
+        f"license: {kind.licence}",
         "library_name: handlatent",
         "pipeline_tag: unconditional-image-generation",
         "tags: [hands, variational-autoencoder, reinforcement-learning, stable-baselines3]",
-        f"datasets: [{data}]",
+        *kind.front_matter,
         "---",
         "",
-        f"# Hands, from {data}",
+        f"# {kind.title}",
         "",
         f"A VAE of {settings['latent_dim']} latents that draws hands, {settings['size']} pixels a side, "
         f"a learned prior, and {agent}.",
@@ -50,12 +77,12 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "## Use",
         "",
         "`handlatent generate path/to/this/folder --n 20 --out hands`; in Python, "
-        '`agents.packaged.read_package(Path("path/to/this/folder"))`. Sets that come with handlatent go by name too: '
-        "`handlatent generate --weights photographs`.",
+        '`agents.packaged.read_package(Path("path/to/this/folder"))`. The sets that come with handlatent go by name '
+        "too: `handlatent generate --weights photographs`, `--weights synthetic`.",
         "",
         "## Data and licence",
         "",
-        f"{learned}. {terms}",
+        f"{learned}. {kind.terms}",
         "",
         "## Training",
         "",
@@ -67,9 +94,8 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
         "## Limits",
         "",
-        "One hand, fingers up, on a light ground. A judge that counts is a network too: look at the pictures. Where "
-        "photographs were learned from, their people are few: a hand may resemble one of theirs. What share of hands "
-        "is new, how sharp they are and how far from photographs: `handlatent compare`.",
+        f"One hand, fingers up, on a light ground. {kind.limits} A judge that counts is a network too: look at the "
+        "pictures. What share of hands is new, how sharp they are and how far from photographs: `handlatent compare`.",
         "",
     ]
     return "\n".join(lines)

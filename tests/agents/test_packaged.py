@@ -11,7 +11,7 @@ from agents.judge import read_picture
 from agents.packaged import load_packaged
 from hand_env.anatomy import Judge, summarise
 
-SETS = ["photographs"]
+SETS = ["photographs", "synthetic"]
 FILES = {"README.md", "package.json", *(f"{part}.safetensors" for part in ("encoder", "decoder", "prior", "refiner"))}
 
 

@@ -5,6 +5,7 @@ from agents.hands.model_card import model_card
 SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160}
 LEARNED = {"samples": 60_000, "rows": 512, "width": 512, "delta_scale": 0.5, "enough": "2.5", "seed": 3}
 REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
+DRAWN = {"pictures": {"photographs": 0, "drawn": 12000}}
 
 
 def rates(correct, anatomical):
@@ -21,6 +22,7 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
     held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
     card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED})
     assert "license: other" in card
+    assert "datasets: [11k-hands]" in card
     assert "1,396 photographs and 12,000 drawn hands" in card
     assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent package RUN`." in card
     assert "`handlatent generate path/to/this/folder --n 20" in card
@@ -30,9 +32,11 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
 
 
 def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_free():
-    card = model_card({**SETTINGS, "data": "synthetic", "seed": 0, "steps": 9000}, REPORT, None)
+    card = model_card({**SETTINGS, "data": "synthetic", "seed": 0, "steps": 9000}, DRAWN, None)
     assert "`handlatent recipe`, then" in card
     assert "license: mit" in card
+    assert "datasets:" not in card
+    assert "12,000 drawn hands. Neither VAE nor prior learned from a photograph" in card
     assert "no agent" in card
     assert "Nothing: there is no refiner." in card
 
