@@ -19,6 +19,8 @@ from vae.checkpoint import save_json
 from vae.images import to_float, to_uint8
 from vae.model import VAE
 
+GRID, HOW_MADE = "grid.png", "generated.json"  # beside the pictures
+
 # What simple_parsing's `field` and `flag` write. They are not called: importing simple_parsing changes how PyYAML
 # writes an OrderedDict in all of the process, and rl_zoo3, which imports `RowPolicy` from here, could not read its own
 # settings back. simple_parsing takes a field's help from below its line, which must be one line, no comment above it.
@@ -80,8 +82,8 @@ def generate(args: GenerateArgs) -> Path:
     pictures = decode_pictures(run.vae, latents)
     for number, picture in enumerate(pictures):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")
-    Image.fromarray(image_grid(enlarged(pictures))).save(args.out / "grid.png")
-    save_json(args.out / "generated.json", record)
+    Image.fromarray(image_grid(enlarged(pictures))).save(args.out / GRID)
+    save_json(args.out / HOW_MADE, record)
     return args.out
 
 

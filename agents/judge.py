@@ -10,6 +10,7 @@ from PIL import Image
 from simple_parsing import field, flag
 from torch import Tensor
 
+from agents.draw import GRID, HOW_MADE
 from agents.judge_novelty import find_novelty
 from hand_env.anatomy import Judge, Judgement, draw_overlay, summarise, wilson
 from vae.device import resolve_device
@@ -95,7 +96,7 @@ def judge_each(judge: Judge, pictures: Sequence[Tensor]) -> list[Judgement]:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """List pictures, those in folders and below by name.
+    """List pictures, those in folders and below by name, but for the grid of them all that `generate` leaves there.
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
@@ -104,6 +105,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            inside = [file for file in inside if not _is_overview(file)]
             if not inside:
                 raise FileNotFoundError(f"No pictures under {str(path)!r} (looked for *{', *'.join(SUFFIXES)}).")
             found += inside
@@ -112,6 +114,10 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
         else:
             raise FileNotFoundError(f"{str(path)!r} must be a picture or a folder of pictures, and there is none.")
     return found
+
+
+def _is_overview(file: Path) -> bool:
+    return file.name == GRID and (file.parent / HOW_MADE).is_file()
 
 
 def read_picture(file: Path) -> Tensor:

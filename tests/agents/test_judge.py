@@ -42,6 +42,15 @@ def test_judge_prints_one_json_object_a_line_and_draws_overlays(pictures, weight
     assert len(list((tmp_path / "seen").glob("*.png"))) == 3
 
 
+def test_of_a_folder_that_generate_made_the_hands_are_judged_and_the_grid_of_them_is_not(pictures, weights, capsys):
+    Image.open(pictures / "hand-0.png").save(pictures / "grid.png")
+    assert main(["judge", str(pictures), "--weights", str(weights)]) == 0
+    assert "of 4;" in capsys.readouterr().out  # nobody says that it is a grid
+    (pictures / "generated.json").write_text("{}")
+    assert main(["judge", str(pictures), "--weights", str(weights)]) == 0
+    assert "of 3;" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["nothing-here", "empty"])
 def test_judge_says_in_one_sentence_that_there_are_no_pictures(name, tmp_path, weights, capsys):
     (tmp_path / "empty").mkdir()
