@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from agents.packaged import MANIFEST, WeightSet, load_packaged, read_package
+from agents.packaged import WeightSet, load_packaged, read_run
 from agents.row_agent import ENOUGH, ROUNDS
-from agents.run_folder import Run, claim_for_pictures, load_run
+from agents.run_folder import Run, claim_for_pictures
 from hand_env import LogitScore, best_of, image_grid
 from hand_env.checks import check_not_nan
 from vae.checkpoint import save_json
@@ -75,7 +75,7 @@ def generate(args: GenerateArgs) -> Path:
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)!r}.")
     check_not_nan(**{"--enough": args.enough})
-    run = _source(args)
+    run = load_packaged(args.weights) if args.run is None else read_run(args.run)
     run.sampler_name(args.sampler)  # refuses before the folder is made
     claim_for_pictures(args.out)
     latents, record = make_latents(run, args)
@@ -85,12 +85,6 @@ def generate(args: GenerateArgs) -> Path:
     Image.fromarray(image_grid(enlarged(pictures))).save(args.out / GRID)
     save_json(args.out / HOW_MADE, record)
     return args.out
-
-
-def _source(args: GenerateArgs) -> Run:
-    if args.run is None:
-        return load_packaged(args.weights)
-    return read_package(args.run) if (args.run / MANIFEST).is_file() else load_run(args.run)
 
 
 def make_latents(run: Run, args: GenerateArgs) -> tuple[Tensor, dict[str, Any]]:

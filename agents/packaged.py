@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from agents.baselines import NoAction
 from agents.row_agent import RowAgent
-from agents.run_folder import REFINER, SAMPLERS, Run, sha256
+from agents.run_folder import REFINER, SAMPLERS, Run, load_run, sha256
 from vae.flow import FlowPrior
 from vae.model import VAEConfig, build_vae
 from vae.prior import Sampler, StandardNormal
@@ -45,6 +45,16 @@ def load_packaged(name: str = "photographs") -> Run:
     if not (folder / MANIFEST).is_file():
         raise ValueError(f"This version comes without the weights {name!r}. Name a RUN of your own to draw from.")
     return read_package(folder)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished run, or a set of weights: see `load_run` and `read_package`."""
+    return read_package(folder) if is_package(folder) else load_run(folder)
+
+
+def is_package(folder: Path) -> bool:
+    """Say whether a folder is a set of weights and not a run."""
+    return (folder / MANIFEST).is_file()
 
 
 def read_package(folder: Path) -> Run:

@@ -19,7 +19,7 @@ class CompareArgs:
     """Compare samplers and agents on the same latents, over runs that differ in their seed: one table."""
 
     runs: list[Path] = field(positional=True, metavar="RUNS", nargs="+")
-    """The runs' folders: several are several training seeds."""
+    """The folders of runs, or of weights that 'package' wrote: several are several training seeds."""
     data: Path | None = None
     """The photographs, as in the runs' training: the 11k Hands download, or any folder of pictures."""
     n: int = 1000

@@ -20,7 +20,7 @@ from agents.compare.photographs import Photographs, read_photographs
 from agents.compare.pieces import Pieces, read_pieces
 from agents.compare.store import Record, Store
 from agents.compare.table import make_rows, write_table
-from agents.run_folder import CONFIG, versions
+from agents.run_folder import versions
 from hand_env import image_grid
 from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
@@ -97,8 +97,8 @@ def compare(args: CompareArgs) -> str:
         PictureFeatures(device),
     )
     store = Store(args.out, _settings(args))
-    for name, folder, parts in zip(run_names(args.runs), args.runs, pieces, strict=True):
-        compare_run(_subject(name, folder, parts, args), instruments, store, args)
+    for name, parts in zip(run_names(args.runs), pieces, strict=True):
+        compare_run(_subject(name, parts, args), instruments, store, args)
     rows = make_rows(store.records)
     store.write([row.to_dict() for row in rows])
     return write_table(rows, store.records, describe(store, args))
@@ -179,12 +179,12 @@ def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
         Image.fromarray(image_grid(pictures[:SHOWN], columns=COLUMNS)).save(folder / f"{name}.png")
 
 
-def _subject(name: str, folder: Path, pieces: Pieces, args: CompareArgs) -> Subject:
+def _subject(name: str, pieces: Pieces, args: CompareArgs) -> Subject:
     assert args.data is not None, "checked at the door"
     photographs = read_photographs(args.data, pieces.vae.size, pieces.split_seed)
     kappa = bound_of(pieces, args)
-    config = (folder / CONFIG).read_text(encoding="utf-8")
-    common = hashlib.sha256(f"{photographs.sha256} {kappa} {config} {pieces.sha256['vae']}".encode()).hexdigest()
+    depends = f"{photographs.sha256} {kappa} {pieces.settings} {pieces.sha256['vae']}"
+    common = hashlib.sha256(depends.encode()).hexdigest()
     whole = hashlib.sha256(" ".join([common, *pieces.sha256.values()]).encode()).hexdigest()
     return Subject(name, whole, kappa, pieces, photographs, common)
 

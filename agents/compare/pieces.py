@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from agents.draw import _deltas
+from agents.packaged import HALVES, MANIFEST, is_package, read_run
 from agents.pictures import SYNTHETIC
-from agents.run_folder import AGENT_WEIGHTS, LATENT_AGENT, REFINER, SAMPLERS, VAE_WEIGHTS, Run, load_run, sha256
+from agents.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, SAMPLERS, VAE_WEIGHTS, Run, sha256
 from hand_env.refinement import Agent
 from vae.model import VAE
 from vae.prior import Sampler
@@ -42,6 +43,7 @@ class Pieces:
         samplers: By name, of `SAMPLERS`: those that the run has.
         agents: By name, "sac-latent" and "sac-refine": those that the run has.
         split_seed: Of the split by person that the run was trained on.
+        settings: Of the run, as its file has them.
         sha256: Of the files that "vae", samplers and agents were read from, by these names.
     """
 
@@ -49,6 +51,7 @@ class Pieces:
     samplers: Mapping[str, Sampler]
     agents: Mapping[str, Corrections]
     split_seed: int
+    settings: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -56,7 +59,7 @@ def read_pieces(folder: Path) -> Pieces:
     """Take a finished run apart: the one place that knows where a run keeps which sampler and agent.
 
     Args:
-        folder: The run's.
+        folder: The run's, or that of a set of weights, as `handlatent package` makes it.
 
     Returns:
         Its pieces; the VAE in evaluation mode, on the CPU.
@@ -64,9 +67,9 @@ def read_pieces(folder: Path) -> Pieces:
     Raises:
         ValueError: If there is no finished run.
     """
-    run = load_run(folder)
+    run, packed = read_run(folder), is_package(folder)
     agents: dict[str, Corrections] = {}
-    files = {"vae": VAE_WEIGHTS, **{name: SAMPLERS[name][0] for name in run.samplers if name in SAMPLERS}}
+    files = {name: SAMPLERS[name][0] for name in run.samplers if name in SAMPLERS}
     if run.settings["agent"] == "sac":
         agents["sac-latent"] = Corrections(BatchAgent(run), run.settings["delta_scale"])
         files["sac-latent"] = AGENT_WEIGHTS
@@ -79,8 +82,11 @@ def read_pieces(folder: Path) -> Pieces:
         files["sac-refine"] = REFINER
     own = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
     split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` keeps to the judges' split
-    digests = {name: sha256(folder / file) for name, file in files.items()}
-    return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed, digests)
+    vae = [f"{half}.safetensors" for half in HALVES] if packed else [VAE_WEIGHTS]
+    digests = {"vae": " ".join(sha256(folder / file) for file in vae)}
+    digests |= {name: sha256(folder / file) for name, file in files.items()}
+    settings = (folder / (MANIFEST if packed else CONFIG)).read_text(encoding="utf-8")
+    return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed, settings, digests)
 
 
 class BatchAgent:

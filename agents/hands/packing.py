@@ -10,7 +10,7 @@ from agents.pictures import SYNTHETIC
 from agents.run_folder import REFINER, REPORT, load_run, read_refine_report, sha256
 from vae.checkpoint import copy_file, save_json, save_tensors, save_text
 
-_BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "passes")
+_BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "passes", "split_seed")
 
 
 @dataclass(frozen=True)

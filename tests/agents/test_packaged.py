@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from agents import GenerateArgs, generate
+from agents.compare import read_pieces
 from agents.judge import read_picture
 from agents.packaged import load_packaged
 from hand_env.anatomy import Judge, summarise
@@ -37,6 +38,16 @@ def test_it_has_the_paper_s_latents_a_learned_prior_and_an_agent(name):
     assert list(run.samplers) == ["prior", "normal"]
     assert run.refiner is not None
     assert run.refiner.notes.env_id == "HandRefine-v0"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_compare_takes_it_apart_as_it_does_a_run(name):
+    pieces = read_pieces(folder(name))
+    assert list(pieces.samplers) == ["prior", "normal"]
+    assert list(pieces.agents) == ["sac-refine"]
+    assert pieces.split_seed == 0  # the judges' people, not those of some seed
+    assert pieces.sha256.keys() == {"vae", "prior", "sac-refine"}
+    assert '"split_seed": 0' in pieces.settings
 
 
 @pytest.mark.slow
