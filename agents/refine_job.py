@@ -14,7 +14,7 @@ from agents.refine_args import RefineArgs
 from agents.refine_policy import RefinePolicy
 from agents.refine_starts import Starts
 from agents.row_agent import RowAgent
-from agents.run_folder import Run
+from agents.run_folder import Run, command
 from agents.sac import make_sac, restore_sac, sac_state
 from agents.stopping import CtrlC
 from hand_env import HandRefineVectorEnv, LogitScore
@@ -210,7 +210,7 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
         if not wrong.any():
             raise ValueError(
                 f"None of {len(wrong):,} latents of the sampler {args.sampler!r} scores below --enough {args.enough!r}:"
-                " there is nothing to correct. Give a higher one; 'inf' takes all."
+                f" there is nothing to correct. Take all: {command('refine', args.run, '--enough', 'inf')}"
             )
         pool.latents = pool.latents[torch.from_numpy(wrong)]
     return pool
