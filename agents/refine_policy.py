@@ -6,13 +6,17 @@ judge stays what it was, something that is asked for a score and never different
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import ReplayBufferSamples, Schedule
+from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -94,6 +98,18 @@ class Sight:
         self.vae, self._seen = state["vae"], WeakTensorKeyDictionary()
 
 
+class OneStepReplay(ReplayBuffer):
+    """A replay buffer of episodes of one step, in which nothing follows an observation.
+
+    Stable-Baselines3's SAC looks at the next observations all the same, and multiplies what comes of it by 0. It is
+    given the observations themselves, which have been decoded already.
+    """
+
+    def _get_samples(self, batch_inds: NDArray[Any], env: VecNormalize | None = None) -> ReplayBufferSamples:
+        samples = super()._get_samples(batch_inds, env)
+        return samples._replace(next_observations=samples.observations)
+
+
 class PictureExtractor(BaseFeaturesExtractor):
     """For the actor: an observation, and beside it what is seen in its picture."""
 
@@ -123,12 +139,15 @@ class PictureCritic(ContinuousCritic):
 
     Q(z, a) = f(decode(z + kappa a)) - g(decode(z)); f and g are two results of one network. With one step an episode
     the reward is of this form itself; with several, the share of steps that is left is added to both, weighted.
+
+    Attributes:
+        asked: Whether what it says is used; if not, it says 0 without a look.
     """
 
     def __init__(self, *args: Any, sight: Sight, delta_scale: float, **kwargs: Any) -> None:
         """Take ContinuousCritic's arguments, what latents are seen through, and kappa."""
         super().__init__(*args, **kwargs)
-        self.sight, self.delta_scale = sight, delta_scale
+        self.sight, self.delta_scale, self.asked = sight, delta_scale, True
         assert isinstance(self.observation_space, spaces.Box), "HandRefine-v0's"
         vae = sight.vae
         rest = self.observation_space.shape[0] - vae.latent_dim
@@ -139,6 +158,8 @@ class PictureCritic(ContinuousCritic):
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """Return (n, 1) values of each critic for (n, D), or (n, D + 1), observations and (n, D) actions."""
+        if not self.asked:
+            return (obs.new_zeros(len(obs), 1),) * self.n_critics
         return tuple(self._values(self.q_networks, obs, actions))
 
     def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
@@ -183,6 +204,12 @@ class RefinePolicy(SACPolicy):
         self.sight, self.delta_scale = Sight(vae), delta_scale
         extractor = {"features_extractor_class": PictureExtractor, "features_extractor_kwargs": {"sight": self.sight}}
         super().__init__(*args, **{**kwargs, **extractor})
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        assert self.observation_space.shape is not None, "a Box has a shape"
+        # where an episode is one step, what the target critic says is multiplied by 0
+        cast(PictureCritic, self.critic_target).asked = self.observation_space.shape[0] > self.sight.vae.latent_dim
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
         """Build twin critics; the parent calls it, twice."""

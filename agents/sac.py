@@ -12,7 +12,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
-from agents.refine_policy import RefinePolicy
+from agents.refine_policy import OneStepReplay, RefinePolicy
 from agents.vec_env import GymnasiumVecEnv
 from hand_env import HandRefineEnv, HandRefineVectorEnv
 
@@ -175,8 +175,9 @@ def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], looks
     single = _refine_env(env)
     if single is None:
         return ROW_SETTINGS if isinstance(env, gym.vector.VectorEnv) else SETTINGS
-    gamma = {"gamma": 0.0} if single.steps_per_episode == 1 else {}  # nothing follows the only step
-    fitting = {"ent_coef": REFINE_ENT_COEF, **gamma}
+    fitting: dict[str, Any] = {"ent_coef": REFINE_ENT_COEF}
+    if single.steps_per_episode == 1:  # nothing follows the only step
+        fitting |= {"gamma": 0.0, **({"replay_buffer_class": OneStepReplay} if looks else {})}
     if not isinstance(env, gym.vector.VectorEnv):
         return {**SETTINGS, **fitting}
     per_sample = REFINE_PICTURE_UPDATES_PER_SAMPLE if looks else REFINE_UPDATES_PER_SAMPLE

@@ -4,8 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.buffers import ReplayBuffer
 
-from agents import RefinePolicy, make_sac
+from agents import RefinePolicy, make_sac, refine_policy
 from agents.refine_policy import SEEN, Look, PictureExtractor, shrunk
 from agents.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
@@ -136,6 +137,30 @@ def test_learning_changes_all_networks_but_the_vae_and_the_state_dict_is_free_of
     assert len(list(model.policy.parameters())) == len(state)
     assert not any(torch.equal(before[0][name], state[name]) for name in state)
     assert all(torch.equal(before[1][name], tensor) for name, tensor in vae.state_dict().items())
+
+
+def test_of_episodes_of_one_step_nothing_that_follows_is_decoded_and_nothing_is_learned_otherwise(
+    make_refine_rows, monkeypatch
+):
+    def learned(**settings):
+        rows = make_refine_rows(delta_scale=0.5, autoreset_mode="SameStep")
+        model = make_sac(rows, seed=0, policy=RefinePolicy, **SMALL, **settings)
+        asked = model.critic_target.asked
+        model.critic_target.asked |= bool(settings)
+        decoded.clear()
+        model.learn(40)
+        return asked, sum(decoded), model
+
+    decoded, pictures = [], refine_policy._pictures
+    monkeypatch.setattr(
+        refine_policy, "_pictures", lambda vae, latents: decoded.append(len(latents)) or pictures(vae, latents)
+    )
+    asked, fewer, model = learned()
+    assert not asked
+    _, more, other = learned(replay_buffer_class=ReplayBuffer)
+    assert more - fewer == 2 * model.batch_size * model._n_updates > 0
+    state = model.policy.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in other.policy.state_dict().items())
 
 
 def test_a_policy_that_was_saved_acts_the_same(model, tmp_path):

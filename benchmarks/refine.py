@@ -1,0 +1,77 @@
+"""Measure SAC's updates/s with `RefinePolicy`, and what it gains by not decoding what follows an episode's only step.
+
+Run `python benchmarks/refine.py`, on a GPU with `--device cuda --batch 256 --updates 48`. Fresh weights serve as well
+as trained ones, and the judge's work, which is no part of an update, is left out. "as stock" is Stable-Baselines3's
+replay buffer and a target critic that is asked. Both take turns, so that a noisy machine slows both alike: printed are
+updates/s (the median turn) and the median over turns of the ratio, with its quartiles.
+"""
+
+import argparse
+import time
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import Logger
+
+import hand_env  # noqa: F401 - registers the environment
+from agents import RefinePolicy, make_sac
+from vae import VAEConfig, build_vae
+
+
+def filled_sac(rows: int, size: int, batch: int, device: str, **settings: Any) -> SAC:
+    """Build SAC for 'rows' latents of the large VAE side by side, its replay buffer filled by two steps."""
+    env = gym.make_vec(
+        "HandRefine-v0",
+        num_envs=rows,
+        vae=build_vae(VAEConfig(size, 300, "large"), seed=0),
+        judge=lambda pictures: pictures.mean((1, 2, 3)),
+        delta_scale=0.5,
+        device=device,
+        autoreset_mode="SameStep",
+    )
+    model = make_sac(env, 0, device, RefinePolicy, batch_size=batch, learning_starts=10 * rows, **settings)
+    model.learn(2 * rows)
+    model.set_logger(Logger(None, []))
+    return model
+
+
+def seconds(model: SAC, updates: int) -> float:
+    """Time updates."""
+    start = time.perf_counter()
+    model.train(updates, model.batch_size)
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=128, choices=(64, 128))
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--updates", type=int, default=2, help="a turn")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    models = {
+        "as stock": filled_sac(args.batch, args.size, args.batch, args.device, replay_buffer_class=ReplayBuffer),
+        "RefinePolicy": filled_sac(args.batch, args.size, args.batch, args.device),
+    }
+    models["as stock"].critic_target.asked = True  # type: ignore[assignment]  # a PictureCritic's
+    for model in models.values():
+        seconds(model, args.updates)  # warms up
+    turns = [{name: seconds(model, args.updates) for name, model in models.items()} for _ in range(args.turns)]
+    device = torch.cuda.get_device_name(0) if args.device != "cpu" else f"{torch.get_num_threads()} CPU threads"
+    print(f"{device}: {args.size} pixels, batches of {args.batch}, median of {args.turns} turns")
+    for name in models:
+        low, middle, high = np.quantile([turn["as stock"] / turn[name] for turn in turns], [0.25, 0.5, 0.75])
+        rate = args.updates / np.median([turn[name] for turn in turns])
+        print(f"{name:>12}: {rate:6.2f} updates/s, {middle:.2f} times as stock ({low:.2f} to {high:.2f})", flush=True)
+
+
+if __name__ == "__main__":
+    main()
