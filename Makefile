@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 DATA ?= synthetic
 OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
@@ -22,13 +23,13 @@ demo: .venv/installed
 	@echo "Look at $(OUT)/grid.png and $(OUT)/report.json."
 
 test: .venv/installed .venv/zoo
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 format: .venv/installed
 	$(BIN)/ruff format .
