@@ -31,7 +31,7 @@ def load_packaged(name: str = "photographs") -> Run:
     """Read a set of weights that comes with the package; nothing is unpickled.
 
     Args:
-        name: "photographs", or "synthetic" for weights that have seen drawn hands only.
+        name: "photographs", or "synthetic", whose VAE and prior learned from drawn hands only.
 
     Returns:
         Its parts, as of a finished run.

@@ -1,6 +1,7 @@
 """Train a refiner: Stable-Baselines3's SAC on the rows of HandRefine-v0, its curve and its checkpoints kept in step."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from agents.refine_args import RefineArgs
 from agents.refine_policy import RefinePolicy
 from agents.refine_starts import Starts
 from agents.row_agent import RowAgent
-from agents.run_folder import Run, command
+from agents.run_folder import Run, typed
 from agents.sac import make_sac, restore_sac, sac_state
 from agents.stopping import CtrlC
 from hand_env import HandRefineVectorEnv, LogitScore
@@ -210,7 +211,7 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
         if not wrong.any():
             raise ValueError(
                 f"None of {len(wrong):,} latents of the sampler {args.sampler!r} scores below --enough {args.enough!r}:"
-                f" there is nothing to correct. Take all: {command('refine', args.run, '--enough', 'inf')}"
+                f" there is nothing to correct. Take all: {typed('refine', replace(args, enough=np.inf))}"
             )
         pool.latents = pool.latents[torch.from_numpy(wrong)]
     return pool

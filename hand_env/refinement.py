@@ -111,7 +111,8 @@ def refine(
         delta_scale: Kappa, the environment's.
         steps: The environment's `steps_per_episode`.
         rounds: Episodes, at least 1, each beginning with what the one before has left; each one's corrections are kept
-            or dropped by themselves. A row decodes and judges once for each round, and once before.
+            or dropped by themselves. A row decodes and judges once for each round, and once before; what the agent
+            decodes to look at comes on top.
         enough: A row whose score is at least this is left as it is. A judge can always be pleased more; beyond what is
             right, pictures are made to please it rather than better.
 

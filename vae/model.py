@@ -218,8 +218,8 @@ def build_vae(config: VAEConfig, seed: int) -> VAE:
         seed: >= 0.
 
     Returns:
-        A `VAE` on the CPU, float32, its convolutions in the channels-last format, in which both CPUs and GPUs are
-        faster (`benchmarks/layout.py`). The global random state is neither read nor touched.
+        A `VAE` on the CPU, float32, its convolutions in the channels-last format, in which CPUs are faster
+        (`benchmarks/layout.py`). The global random state is neither read nor touched.
     """
     with torch.device("meta"):
         vae = VAE(Encoder(config), Decoder(config), config.size, config.latent_dim)

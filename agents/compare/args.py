@@ -35,11 +35,11 @@ class CompareArgs:
     enough: float = ENOUGH
     """Log-odds of the rewarding judge at which 'random', both SAC agents and 'gradient' leave a latent as it is; 'inf': none is."""  # noqa: E501 - help is one line
     gradient_steps: list[int] = field(default_factory=lambda: [1, 3, 20])
-    """Steps of 'gradient', a row each; with as many steps it decodes and judges as often as an agent with so many rounds."""  # noqa: E501 - help is one line
+    """Steps of 'gradient', a row each; with as many steps it judges as often as an agent with so many rounds."""
     gradient_rate: float = 0.1
     """Of its Adam: about how far a step moves a latent in each dimension, as a share of how far it may go in all."""
     best_of: list[int] = field(default_factory=lambda: [2, 4])
-    """The k of 'best-of', a row each; it decodes and judges as often as an agent with k - 1 rounds."""
+    """The k of 'best-of', a row each; it judges as often as an agent with k - 1 rounds."""
     delta_scale: float | None = None
     """Kappa: how far 'random' may move a latent in each dimension in a round, and 'gradient' in as many as --rounds has at most; default: as far as the run's refining agent, or 1."""  # noqa: E501 - likewise
     parser: Path | None = None

@@ -96,7 +96,8 @@ def _cells_of(agent: str, sampler: str, pieces: Pieces, score: Score, args: Comp
         acting = _acting(agent, pieces, args)
         missing = "" if acting else f"no agent '{agent}'"
         for rounds in args.rounds:
-            cost = Cost(rounds + 1, rounds + 1)  # as drawn, and after each round, so that the worse is dropped
+            looks = acting.looks if acting else 0
+            cost = Cost(rounds * (1 + looks) + 1, rounds + 1)  # as drawn, and after each round: the worse is dropped
             correct = refined(acting, pieces, score, rounds, args.enough) if acting else None
             yield Cell(sampler, f"{agent}-{rounds}", cost, correct, missing)
 

@@ -1,5 +1,6 @@
 """What a comparison takes from a run: the VAE, its samplers and its agents, each by name."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.draw import _deltas
-from agents.packaged import HALVES, MANIFEST, is_package, read_run
+from agents.packaged import HALVES, is_package, read_run
 from agents.pictures import SYNTHETIC
 from agents.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, SAMPLERS, VAE_WEIGHTS, Run, sha256
 from hand_env.refinement import Agent
@@ -27,11 +28,13 @@ class Corrections:
         agent: Chooses (n, D) actions in [-1, 1].
         delta_scale: Kappa: how far a correction moves a latent in each dimension at most.
         steps: How many corrections it makes, one after another.
+        looks: How many pictures of a latent it decodes for itself to make them.
     """
 
     agent: Agent
     delta_scale: float
     steps: int = 1
+    looks: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ class Pieces:
         samplers: By name, of `SAMPLERS`: those that the run has.
         agents: By name, "sac-latent" and "sac-refine": those that the run has.
         split_seed: Of the split by person that the run was trained on.
-        settings: Of the run, as its file has them.
+        settings: Of the run, as text.
         sha256: Of the files that "vae", samplers and agents were read from, by these names.
     """
 
@@ -78,14 +81,16 @@ def read_pieces(folder: Path) -> Pieces:
         files["sac-latent"] = LATENT_AGENT
     if run.refiner is not None:
         notes = run.refiner.notes
-        agents["sac-refine"] = Corrections(run.refiner, notes.delta_scale, notes.steps_per_episode)
+        agents["sac-refine"] = Corrections(
+            run.refiner, notes.delta_scale, notes.steps_per_episode, notes.sees_pictures * notes.steps_per_episode
+        )
         files["sac-refine"] = REFINER
     own = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
     split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` keeps to the judges' split
     vae = [f"{half}.safetensors" for half in HALVES] if packed else [VAE_WEIGHTS]
     digests = {"vae": " ".join(sha256(folder / file) for file in vae)}
     digests |= {name: sha256(folder / file) for name, file in files.items()}
-    settings = (folder / (MANIFEST if packed else CONFIG)).read_text(encoding="utf-8")
+    settings = json.dumps(run.settings) if packed else (folder / CONFIG).read_text(encoding="utf-8")
     return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed, settings, digests)
 
 

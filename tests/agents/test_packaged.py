@@ -3,10 +3,11 @@
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from agents import GenerateArgs, generate
+from agents import GenerateArgs, generate, refine_policy
 from agents.compare import read_pieces
 from agents.judge import read_picture
 from agents.packaged import load_packaged
@@ -48,6 +49,16 @@ def test_compare_takes_it_apart_as_it_does_a_run(name):
     assert pieces.split_seed == 0  # the judges' people, not those of some seed
     assert pieces.sha256.keys() == {"vae", "prior", "sac-refine"}
     assert '"split_seed": 0' in pieces.settings
+    assert "sha256" not in pieces.settings  # two refiners on one VAE share cells
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_its_agent_decodes_for_itself_is_counted(name, monkeypatch):
+    decoded, pictures = [], refine_policy._pictures
+    monkeypatch.setattr(refine_policy, "_pictures", lambda vae, z: decoded.append(len(z)) or pictures(vae, z))
+    acting = read_pieces(folder(name)).agents["sac-refine"]
+    acting.agent.predict(np.zeros((3, 300), np.float32), deterministic=True)
+    assert sum(decoded) == 3 * acting.looks == 3
 
 
 @pytest.mark.slow

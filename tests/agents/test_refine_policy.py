@@ -7,7 +7,7 @@ import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 
 from agents import RefinePolicy, make_sac, refine_policy
-from agents.refine_policy import SEEN, Look, PictureExtractor, shrunk
+from agents.refine_policy import SEEN, Look, OneStepReplay, PictureExtractor, shrunk
 from agents.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
 from vae import VAE, VAEConfig, build_vae
@@ -137,6 +137,15 @@ def test_learning_changes_all_networks_but_the_vae_and_the_state_dict_is_free_of
     assert len(list(model.policy.parameters())) == len(state)
     assert not any(torch.equal(before[0][name], state[name]) for name in state)
     assert all(torch.equal(before[1][name], tensor) for name, tensor in vae.state_dict().items())
+
+
+def test_what_follows_a_step_is_looked_at_where_another_step_follows(model):
+    several = model.observation_space.shape == (D + 1,)
+    assert model.critic_target.asked == several
+    assert type(model.replay_buffer) is (ReplayBuffer if several else OneStepReplay)
+    assert model.critic.asked
+    seen, actions = batch(model)
+    assert any(value.any() for value in model.critic_target(seen, actions)) == several
 
 
 def test_of_episodes_of_one_step_nothing_that_follows_is_decoded_and_nothing_is_learned_otherwise(

@@ -44,6 +44,14 @@ def test_weights_come_from_the_seed_and_leave_the_global_random_state_alone():
     assert all(p.isfinite().all() for p in first.parameters())
 
 
+def test_convolutions_are_laid_out_as_cpus_like_them():
+    weights = [
+        layer.weight for layer in build_vae(VAEConfig(64), seed=0).modules() if isinstance(layer, torch.nn.Conv2d)
+    ]
+    assert len(weights) > 10
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+
+
 def test_a_wave_loses_the_share_that_the_filter_s_docstring_gives():
     places = torch.arange(64.0)
     picture = torch.rand(1, 3, 1, 1).expand(1, 3, 64, 64)

@@ -131,6 +131,12 @@ def test_the_cost_is_what_is_decoded_and_judged(make_pieces, make_args, score, c
             assert Cost(*(count / 20 for count in counts.values())) == cell.cost, cell.agent
 
 
+def test_what_an_agent_decodes_to_look_at_counts_once_a_round(make_pieces, make_args, score, constant, uphill):
+    pieces = make_pieces(**{"sac-refine": replace(constant(uphill, steps=2), looks=2)})
+    args = make_args(samplers=["normal"], agents=["sac-refine"], rounds=[1, 3])
+    assert [cell.cost for cell in make_cells(pieces, score, args)] == [Cost(4, 2), Cost(10, 4)]
+
+
 def test_a_cost_is_written_with_gradients_only_where_there_are_some():
     assert [str(cost) for cost in (Cost(), Cost(2, 2), Cost(21, 21, 20))] == ["1 + 0", "2 + 2", "21 + 21 + 20"]
 
