@@ -17,7 +17,6 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 
-import hand_env  # noqa: F401 - registers the environment
 from agents import RefinePolicy, make_sac
 from vae import VAEConfig, build_vae
 
