@@ -40,11 +40,14 @@ def climb_within(
     optimizer = torch.optim.Adam([delta], rate)
     best, reached = start.clone(), torch.full_like(start[:, 0], -torch.inf)
     for step in range(steps + 1):
+        rows = torch.nonzero(reached < enough)[:, 0]  # the others are neither decoded nor judged again
+        if not len(rows):
+            break
         with torch.set_grad_enabled(step < steps):
-            moved = start + bound * delta
+            moved = start[rows] + bound * delta[rows]
             odds = log_odds(score(decode(moved).float().clamp(0, 1)).float())
-        better = (odds.detach() > reached) & (reached < enough)
-        best[better], reached[better] = moved.detach()[better], odds.detach()[better]
+        better = odds.detach() > reached[rows]
+        best[rows[better]], reached[rows[better]] = moved.detach()[better], odds.detach()[better]
         if step < steps:
             (delta.grad,) = torch.autograd.grad(-odds.sum(), delta)
             optimizer.step()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from agents.draw import _deltas
 from agents.packaged import HALVES, is_package, read_run
@@ -91,7 +92,22 @@ def read_pieces(folder: Path) -> Pieces:
     digests = {"vae": " ".join(sha256(folder / file) for file in vae)}
     digests |= {name: sha256(folder / file) for name, file in files.items()}
     settings = json.dumps(run.settings) if packed else (folder / CONFIG).read_text(encoding="utf-8")
-    return Pieces(run.vae.eval().requires_grad_(False), run.samplers, agents, split_seed, settings, digests)
+    samplers = {name: Remembered(sampler) for name, sampler in run.samplers.items()}
+    return Pieces(run.vae.eval().requires_grad_(False), samplers, agents, split_seed, settings, digests)
+
+
+class Remembered:
+    """A sampler that draws the same latents once: every agent begins with them, and the best sampler is the slowest."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        """Remember nothing yet."""
+        self.sampler, self._drawn = sampler, dict[tuple[int, int], Tensor]()
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """Draw (n, D) float32 on the CPU, a copy."""
+        if (n, seed) not in self._drawn:
+            self._drawn[n, seed] = self.sampler.sample(n, seed)
+        return self._drawn[n, seed].clone()
 
 
 class BatchAgent:

@@ -35,7 +35,8 @@ class PictureFeatures:
         self.device = torch.device(device)
         network = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(torch.load(feature_weights(), map_location="cpu", weights_only=True))
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        network = network.eval().requires_grad_(False)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # in which CPUs are faster
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

@@ -33,6 +33,19 @@ def test_the_best_step_is_kept_not_the_last():
     assert torch.equal(found, start)
 
 
+def test_what_has_enough_is_not_decoded_again():
+    decoded = []
+
+    def counting(latents):
+        decoded.append(len(latents))
+        return decode(latents)
+
+    start = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.9, 0.0]])  # their log-odds are the first numbers
+    found = climb_within(counting, score, start, steps=4, rate=0.2, bound=1.0, enough=1.0)
+    assert decoded == [3, 2, 1, 1, 1]  # the second has enough from the start, the third after a step
+    assert torch.allclose(found[:, 0], torch.tensor([0.8, 3.0, 1.1]))
+
+
 def test_where_the_score_is_flat_the_start_stays():
     start = torch.randn(4, 2)
     found = climb_within(decode, lambda x: 0 * score(x) + 0.5, start, steps=3, rate=0.2, bound=1.0)

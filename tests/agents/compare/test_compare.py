@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from agents import load_run
@@ -12,10 +13,11 @@ from agents.cli import main
 from agents.compare import read_pieces
 from agents.compare.figures import Gauge
 from agents.compare.main import run_names
-from agents.compare.pieces import BatchAgent
+from agents.compare.pieces import BatchAgent, Remembered
 from hand_env.anatomy.network import build_network
 from hand_env.anatomy.weights import Calibration, save_network
 from vae.images.synthetic import generate
+from vae.prior import StandardNormal
 
 LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
 AGENTS = ["--agents", "none", "sac-refine", "best-of", "--rounds", "1", "--best-of", "2"]
@@ -161,6 +163,23 @@ def test_a_run_s_pieces_are_found_by_name(runs):
     assert pieces.samplers["mixture"].sample(3, 0).shape == (3, 5)
     assert pieces.agents == {}
     assert not any(weight.requires_grad for weight in pieces.vae.parameters())
+
+
+def test_the_same_latents_are_drawn_once():
+    class Counting(StandardNormal):
+        calls = 0
+
+        def sample(self, n, seed):
+            self.calls += 1
+            return super().sample(n, seed)
+
+    counting = Counting(5)
+    remembered = Remembered(counting)
+    remembered.sample(3, 0).zero_()  # what one agent does to its latents is not the next one's affair
+    asked = [(3, 0), (4, 0), (3, 1), (4, 0)]
+    for n, seed in asked:
+        assert torch.equal(remembered.sample(n, seed), StandardNormal(5).sample(n, seed))
+    assert counting.calls == 3
 
 
 def test_an_agent_of_batches_is_shown_any_number_of_latents(runs):

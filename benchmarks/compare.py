@@ -1,0 +1,82 @@
+"""Measure what `handlatent compare` gains on the CPU by drawing latents once, and by its features' memory format.
+
+Run `python benchmarks/compare.py`; it takes some minutes. Cells are of the packaged weights' learned prior: as drawn
+and corrected by each of three agents, judged and described, 20 pictures each, once with latents drawn anew for each
+cell and once with latents that are remembered. Three gradient steps are taken from those latents, once by all and once
+by those whose hands are doubted. Features are of 16 pictures, in the contiguous format and in the channels-last format
+that `PictureFeatures` chooses. Both sides of a ratio take turns, after one to warm up; printed is the median over turns
+of the ratio of their times, with the smallest and the largest.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import torch
+
+from agents.compare import read_pieces
+from agents.compare.args import CompareArgs
+from agents.compare.cells import climbed, decode_all, make_cells
+from agents.compare.pieces import Pieces, Remembered
+from hand_env.anatomy import Judge
+from vae.distribution import PictureFeatures
+from vae.images import to_float
+
+TURNS, PICTURES = 5, 20
+AGENTS = ["none", "random", "sac-refine", "gradient"]
+
+
+def measured_cells(pieces: Pieces, parser: Judge, reporter: Judge, features: PictureFeatures) -> None:
+    """Draw, correct, judge and describe."""
+    args = CompareArgs([], n=PICTURES, samplers=["prior"], agents=AGENTS, rounds=[1], gradient_steps=[1])
+    for cell in make_cells(pieces, lambda images: parser.find(images).score, args):
+        assert cell.correct is not None, "weights have a prior and a refiner"
+        images = to_float(decode_all(pieces, cell.correct(pieces.samplers[cell.sampler].sample(PICTURES, 0))))
+        for judge in (parser, reporter):
+            judge.judge(images)
+        features(images)
+
+
+def ratio(before: Callable[[], object], after: Callable[[], object]) -> str:
+    """Let two take turns, and say how many times as fast the second is."""
+    ratios = [_seconds(before) / _seconds(after) for _ in range(TURNS + 1)][1:]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) times as fast"
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print a line for each."""
+    print(f"{torch.get_num_threads()} CPU threads, median of {TURNS} turns", flush=True)
+    pieces = read_pieces(Path(str(resources.files("agents") / "weights" / "photographs")))
+    prior = pieces.samplers["prior"]
+    assert isinstance(prior, Remembered), "as read_pieces gives them"
+    parser, reporter, features = Judge.load(), Judge.load(make="reporter"), PictureFeatures()
+    anew = replace(pieces, samplers={"prior": prior.sampler})
+
+    def remembered() -> None:
+        fresh = replace(pieces, samplers={"prior": Remembered(prior.sampler)})
+        measured_cells(fresh, parser, reporter, features)
+
+    print(f"cells: {ratio(lambda: measured_cells(anew, parser, reporter, features), remembered)}", flush=True)
+    latents = prior.sample(PICTURES, 0)
+    all_of_them, doubted = (
+        climbed(pieces, lambda images: parser.find(images).score, 3, args)
+        for args in (CompareArgs([], enough=math.inf), CompareArgs([]))
+    )
+    print(f"gradient: {ratio(lambda: all_of_them(latents), lambda: doubted(latents))}", flush=True)
+    plain, images = PictureFeatures(), torch.rand(16, 3, 128, 128)
+    plain.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch has no overload
+    print(f"features: {ratio(lambda: plain(images), lambda: features(images))}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
