@@ -60,6 +60,15 @@ def test_the_tables_of_the_study_are_those_of_its_records():
         assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/learning/{path.name}"
 
 
+def test_the_recipe_s_tables_are_those_of_its_records():
+    tables, text = load(DOCS / "make_tables.py"), (DOCS / "recipe.md").read_text()
+    files = sorted((DOCS / "recipe").glob("*.json"))
+    assert "shipped" in {path.stem for path in files}
+    for path in files:
+        table = tables.table(json.loads(path.read_text()))
+        assert table in text, f"Run python docs/make_tables.py docs/recipe/{path.name}"
+
+
 def test_the_study_s_records_hold_what_was_asked_of_it():
     records = json.loads((DOCS / "learning" / "study.json").read_text())
     for n, regime in itertools.product((80, 800), ("frozen", "training")):
