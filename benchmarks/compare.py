@@ -74,7 +74,7 @@ def main() -> None:
     )
     print(f"gradient: {ratio(lambda: all_of_them(latents), lambda: doubted(latents))}", flush=True)
     plain, images = PictureFeatures(), torch.rand(16, 3, 128, 128)
-    plain.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch has no overload
+    plain.network.to(memory_format=torch.contiguous_format)
     print(f"features: {ratio(lambda: plain(images), lambda: features(images))}", flush=True)
 
 
