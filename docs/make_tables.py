@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agents.compare import Cost
+
 HEADS = (
     "sampler",
     "agent",
     "correct %",
     "more than none, points",
+    "anatomical %",
     "batches with >= 15, >= 19 of 20 right, %",
     "decoded + judged (+ gradients)",
     "new %",
@@ -17,11 +20,12 @@ HEADS = (
     "density",
     "kernel distance",
     "sharpness",
+    "fails by criterion, the three most frequent, %",
 )
 
 
 def table(content: dict[str, Any]) -> str:
-    """Return a compare.json's table as Markdown, intervals for rates of right hands alone."""
+    """Return a compare.json's table as Markdown, intervals for shares of right hands alone."""
     rows = [row for row in content["table"] if row["figures"]]
     alone = {row["sampler"]: row["figures"]["correct"] for row in rows if row["agent"] == "none"}
     lines = [HEADS, ["---"] * len(HEADS), *(_cells(row, alone.get(row["sampler"])) for row in rows)]
@@ -39,13 +43,15 @@ def _cells(row: dict[str, Any], alone: dict[str, float] | None) -> list[str]:
         row["agent"],
         _with_interval(figures["correct"]),
         _gain(row, alone),
+        _with_interval(figures["anatomical"]),
         f"{show('batches_15', 100, 0)}, {show('batches_19', 100, 0)}",
-        _cost(row["cost"]),
+        str(Cost(**row["cost"])) if row["cost"] else "",
         show("new", 100, 1),
         show("coverage"),
         show("density"),
         show("kernel_distance", 1000, 1),
         show("sharpness"),
+        _failures(figures),
     ]
 
 
@@ -63,9 +69,13 @@ def _gain(row: dict[str, Any], alone: dict[str, float] | None) -> str:
     return f"{100 * (row['figures']['correct']['value'] - alone['value']):.1f}"
 
 
-def _cost(cost: dict[str, int] | None) -> str:
-    counts = [] if cost is None else [count for count in cost.values() if count]
-    return " + ".join(map(str, counts))
+def _failures(figures: dict[str, dict[str, float]]) -> str:
+    """Name the criteria that most pictures fail, but none that fewer than one in 1,000 do."""
+    shares = {
+        name.removeprefix("fails_"): 100 * figures[name]["value"] for name in figures if name.startswith("fails_")
+    }
+    most = sorted(shares, key=lambda name: -shares[name])[:3]
+    return ", ".join(f"{name} {shares[name]:.1f}" for name in most if shares[name] >= 0.1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from agents.compare.figures import student
 from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -63,10 +64,25 @@ def test_the_tables_of_the_study_are_those_of_its_records():
 def test_the_recipe_s_tables_are_those_of_its_records():
     tables, text = load(DOCS / "make_tables.py"), (DOCS / "recipe.md").read_text()
     files = sorted((DOCS / "recipe").glob("*.json"))
-    assert "shipped" in {path.stem for path in files}
+    assert {"seeds", "shipped"} <= {path.stem for path in files}
     for path in files:
         table = tables.table(json.loads(path.read_text()))
         assert table in text, f"Run python docs/make_tables.py docs/recipe/{path.name}"
+
+
+def test_the_agent_is_as_far_behind_gradient_steps_as_the_recipe_s_page_says():
+    content = json.loads((DOCS / "recipe" / "seeds.json").read_text())
+    right = {
+        (cell["run"], cell["agent"]): cell["figures"]["correct"]["value"]
+        for cell in content["cells"]
+        if cell["sampler"] == "prior"
+    }
+    runs = [run["run"] for run in content["runs"]]
+    assert len(runs) == 3
+    ahead = student([right[run, "sac-refine-3"] - right[run, "gradient-3"] for run in runs])
+    value, low, high = (f"{100 * share:.1f}" for share in (-ahead.value, -ahead.low, ahead.high))
+    said = f"{value} points behind three steps ({low} behind to {high} ahead)"
+    assert said in (DOCS / "recipe.md").read_text()
 
 
 def test_the_study_s_records_hold_what_was_asked_of_it():
