@@ -21,7 +21,7 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
     monkeypatch.setattr("sys.argv", ["/somewhere/bin/handlatent"])  # nobody else's path
     held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
     card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED})
-    assert "license: other" in card
+    assert "license: other\nlicense_name: 11k-hands-academic-use\nlicense_link: https://" in card
     assert "datasets: [11k-hands]" in card
     assert "1,396 photographs and 12,000 drawn hands" in card
     assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent package RUN`." in card
