@@ -60,7 +60,7 @@ def main() -> None:
         "as stock": filled_sac(args.batch, args.size, args.batch, args.device, replay_buffer_class=ReplayBuffer),
         "RefinePolicy": filled_sac(args.batch, args.size, args.batch, args.device),
     }
-    models["as stock"].critic_target.asked = True  # type: ignore[assignment]  # a PictureCritic's
+    models["as stock"].critic_target.asked = True
     for model in models.values():
         seconds(model, args.updates)  # warms up
     turns = [{name: seconds(model, args.updates) for name, model in models.items()} for _ in range(args.turns)]

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.compare import Cost
+from agents.compare.figures import COLUMNS
 
+Figures = dict[str, dict[str, float]]  # value, low and high of each
 HEADS = (
     "sampler",
     "agent",
@@ -27,55 +29,50 @@ HEADS = (
 def table(content: dict[str, Any]) -> str:
     """Return a compare.json's table as Markdown, intervals for shares of right hands alone."""
     rows = [row for row in content["table"] if row["figures"]]
-    alone = {row["sampler"]: row["figures"]["correct"] for row in rows if row["agent"] == "none"}
+    alone = {row["sampler"]: row["figures"] for row in rows if row["agent"] == "none"}
     lines = [HEADS, ["---"] * len(HEADS), *(_cells(row, alone.get(row["sampler"])) for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _cells(row: dict[str, Any], alone: dict[str, float] | None) -> list[str]:
+def _cells(row: dict[str, Any], alone: Figures | None) -> list[str]:
     figures = row["figures"]
-
-    def show(name: str, times: float = 1, digits: int = 2) -> str:
-        return f"{times * figures[name]['value']:.{digits}f}" if name in figures else ""
 
     return [
         row["sampler"],
         row["agent"],
-        _with_interval(figures["correct"]),
-        _gain(row, alone),
-        _with_interval(figures["anatomical"]),
-        f"{show('batches_15', 100, 0)}, {show('batches_19', 100, 0)}",
+        _with_interval(figures, "correct"),
+        _gain(figures, alone, row["agent"]),
+        _with_interval(figures, "anatomical"),
+        f"{_value(figures, 'batches_15')}, {_value(figures, 'batches_19')}",
         str(Cost(**row["cost"])) if row["cost"] else "",
-        show("new", 100, 1),
-        show("coverage"),
-        show("density"),
-        show("kernel_distance", 1000, 1),
-        show("sharpness"),
+        *(_value(figures, name) for name in ("new", "coverage", "density", "kernel_distance", "sharpness")),
         _failures(figures),
     ]
 
 
-def _with_interval(share: dict[str, float]) -> str:
-    value, low, high = (f"{100 * share[name]:.1f}" for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+def _value(figures: Figures, name: str, of: str = "value") -> str:
+    column = COLUMNS[name]
+    return f"{column.times * figures[name][of]:.{column.digits}f}" if name in figures else ""
 
 
-def _gain(row: dict[str, Any], alone: dict[str, float] | None) -> str:
+def _with_interval(figures: Figures, name: str) -> str:
+    return f"{_value(figures, name)} ({_value(figures, name, 'low')} to {_value(figures, name, 'high')})"
+
+
+def _gain(figures: Figures, alone: Figures | None, agent: str) -> str:
     """Say how much more is right than as drawn: over several runs with its interval."""
-    if alone is None or row["agent"] == "none":
+    if alone is None or agent == "none":
         return ""
-    if "gain" in row["figures"]:
-        return _with_interval(row["figures"]["gain"])
-    return f"{100 * (row['figures']['correct']['value'] - alone['value']):.1f}"
+    if "gain" in figures:
+        return _with_interval(figures, "gain")
+    return _value({"gain": {"value": figures["correct"]["value"] - alone["correct"]["value"]}}, "gain")
 
 
-def _failures(figures: dict[str, dict[str, float]]) -> str:
+def _failures(figures: Figures) -> str:
     """Name the criteria that most pictures fail, but none that fewer than one in 1,000 do."""
-    shares = {
-        name.removeprefix("fails_"): 100 * figures[name]["value"] for name in figures if name.startswith("fails_")
-    }
+    shares = {name: found["value"] for name, found in figures.items() if name.startswith("fails_")}
     most = sorted(shares, key=lambda name: -shares[name])[:3]
-    return ", ".join(f"{name} {shares[name]:.1f}" for name in most if shares[name] >= 0.1)
+    return ", ".join(f"{name.removeprefix('fails_')} {_value(figures, name)}" for name in most if shares[name] >= 0.001)
 
 
 if __name__ == "__main__":
