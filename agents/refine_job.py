@@ -115,7 +115,7 @@ class RefineJob:
             )
             if not self.stopped:
                 self._save()  # what comes next takes a while, and may be stopped too
-            return not self.stopped
+            return not self.ctrl_c.pressed  # in the last step too
 
     def agent(self) -> RowAgent:
         """Copy what has been learned so far."""

@@ -211,6 +211,8 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
     save_json(args.out / COURSE, course)
     half = {name: tensor.half() for name, tensor in vae.state_dict().items()}  # as it ships: samplers and agents fit it
     save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
+    if ctrl_c.pressed:  # after the last moment that a checkpoint could be written
+        raise Interrupted(run_folder.typed("recipe", args))
 
 
 def _read_vae(args: RecipeArgs) -> VAE:

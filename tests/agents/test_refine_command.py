@@ -170,7 +170,7 @@ def test_a_training_killed_while_it_is_measured_is_not_trained_again(run, tmp_pa
     assert_same_results(tmp_path / "whole", tmp_path / "killed")
 
 
-@pytest.mark.parametrize("samples", [48, 80])  # 80: the step that is thrown away is the last
+@pytest.mark.parametrize("samples", [48, 80, 96])  # 80: the step that is thrown away is the last; 96: none is left
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(capsys, run, tmp_path, monkeypatch, samples):
     handler = signal.getsignal(signal.SIGINT)
     refine_run(RefineArgs(run, **TINY, out=tmp_path / "whole"))

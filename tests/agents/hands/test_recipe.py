@@ -1,6 +1,7 @@
 """The recipe from beginning to end, on a few drawn hands, and the weights that are packed from it."""
 
 import json
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,10 @@ from agents import RefinePolicy, run_folder
 from agents.cli import main
 from agents.draw import GenerateArgs, generate
 from agents.hands import PackageArgs, RecipeArgs, package, recipe
+from agents.hands.autoencoder import AutoencoderRun
 from agents.hands.recipe import LATENT_DIM
 from agents.packaged import read_package
+from agents.stopping import Interrupted
 from vae.flow import Velocity
 from vae.model import VAEConfig, build_vae
 
@@ -87,6 +90,25 @@ def test_a_wrong_folder_of_photographs_leaves_the_run_free_for_another_try(tmp_p
     assert main(words) == 2
     assert "HandInfo.csv' is missing" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_vae_s_last_step_is_heard_and_going_on_ends_the_same(finished, tmp_path, monkeypatch):
+    args, step = replace(finished[0], out=tmp_path / "stopped"), AutoencoderRun.step
+
+    def step_and_press(run):
+        terms = step(run)
+        if run.steps == args.steps:
+            signal.raise_signal(signal.SIGINT)
+        return terms
+
+    monkeypatch.setattr(AutoencoderRun, "step", step_and_press)
+    with pytest.raises(Interrupted, match="Continue with: handlatent recipe"):
+        recipe(args)
+    recipe(args)
+    for name in ("vae", "prior", "sampler", "latent_agent"):
+        file = f"{name}.safetensors"
+        assert (args.out / file).read_bytes() == (finished[1] / file).read_bytes()
 
 
 @pytest.mark.slow
