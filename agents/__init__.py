@@ -1,19 +1,19 @@
 """Agents for the environments: Stable-Baselines3 SAC, baselines, the main job and the command line."""
 
-from agents.baselines import GradientSteps, NoAction, RandomAction
-from agents.callbacks import ClipTemperature
-from agents.draw import GenerateArgs, generate
-from agents.main_job import train
-from agents.policies import RowPolicy
-from agents.presets import PAPER_IMAGES, paper
-from agents.refine_args import RefineArgs
-from agents.refine_command import refine_run
-from agents.refine_policy import RefinePolicy
-from agents.row_agent import RowAgent
-from agents.run_folder import Run, load_run
-from agents.sac import make_sac
-from agents.train_args import TrainArgs
-from agents.vec_env import GymnasiumVecEnv
+from agents.commands.generate import GenerateArgs, generate
+from agents.commands.refine.args import RefineArgs
+from agents.commands.refine.command import refine_run
+from agents.commands.train.args import TrainArgs
+from agents.commands.train.command import train
+from agents.rl.baselines import GradientSteps, NoAction, RandomAction
+from agents.rl.callbacks import ClipTemperature
+from agents.rl.paper import PAPER_IMAGES, paper
+from agents.rl.picture_policy import RefinePolicy
+from agents.rl.row_agent import RowAgent
+from agents.rl.row_policy import RowPolicy
+from agents.rl.sac import make_sac
+from agents.rl.vec_env import GymnasiumVecEnv
+from agents.runs.run import Run, load_run
 
 __all__ = [
     "PAPER_IMAGES",

@@ -8,19 +8,20 @@ from typing import Any, NoReturn
 
 from simple_parsing import ArgumentParser, DashVariant
 
-from agents.compare import CompareArgs, compare
-from agents.draw import GenerateArgs, generate
-from agents.hands import PackageArgs, RecipeArgs, package, recipe
-from agents.judge import JudgeArgs, judge
-from agents.judge_attack import JudgeAttackArgs, judge_attack
-from agents.judge_report import JudgeReportArgs, judge_report
-from agents.judge_train import JudgeTrainArgs, judge_train
-from agents.main_job import train
-from agents.refine_args import RefineArgs
-from agents.refine_command import refine_run
-from agents.stopping import Interrupted
-from agents.synth import SynthArgs, synth
-from agents.train_args import TrainArgs
+from agents.commands.compare import CompareArgs, compare
+from agents.commands.generate import GenerateArgs, generate
+from agents.commands.judge import JudgeArgs, judge
+from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
+from agents.commands.judge_report import JudgeReportArgs, judge_report
+from agents.commands.judge_train import JudgeTrainArgs, judge_train
+from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
+from agents.commands.refine.args import RefineArgs
+from agents.commands.refine.command import refine_run
+from agents.commands.synth import SynthArgs, synth
+from agents.commands.train.args import TrainArgs
+from agents.commands.train.command import train
+from agents.runs.ctrl_c import Interrupted
+from agents.runs.renamed import with_new_flags
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),
@@ -58,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         summary = (settings.__doc__ or "").strip()
         command = commands.add_parser(name, help=summary, add_option_string_dash_variants=DashVariant.DASH)
         command.add_arguments(settings, dest="settings")
-    words = parser.parse_args(argv)
     with warnings.catch_warnings():
+        warnings.simplefilter("default", FutureWarning)
         warnings.showwarning = _say_warning
+        words = parser.parse_args(with_new_flags(sys.argv[1:] if argv is None else argv))
         return _run(words.command, words.settings)
 
 

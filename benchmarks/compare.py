@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
-from agents.compare import read_pieces
-from agents.compare.args import CompareArgs
-from agents.compare.cells import climbed, decode_all, make_cells
-from agents.compare.pieces import Pieces, Remembered
+from agents.commands.compare import load_compared_run
+from agents.commands.compare.args import CompareArgs
+from agents.commands.compare.loaded_run import LoadedRun, Remembered
+from agents.commands.compare.methods import ascended, decoded, make_methods
 from hand_env.anatomy import Judge
 from vae.distribution import PictureFeatures
 from vae.images import to_float
@@ -30,12 +30,12 @@ TURNS, PICTURES = 5, 20
 AGENTS = ["none", "random", "sac-refine", "gradient"]
 
 
-def measured_cells(pieces: Pieces, parser: Judge, reporter: Judge, features: PictureFeatures) -> None:
+def measured_cells(loaded: LoadedRun, parser: Judge, reporter: Judge, features: PictureFeatures) -> None:
     """Draw, correct, judge and describe."""
     args = CompareArgs([], n=PICTURES, samplers=["prior"], agents=AGENTS, rounds=[1], gradient_steps=[1])
-    for cell in make_cells(pieces, lambda images: parser.find(images).score, args):
+    for cell in make_methods(loaded, lambda images: parser.find(images).score, args):
         assert cell.correct is not None, "weights have a prior and a refiner"
-        images = to_float(decode_all(pieces, cell.correct(pieces.samplers[cell.sampler].sample(PICTURES, 0))))
+        images = to_float(decoded(loaded, cell.correct(loaded.samplers[cell.sampler].sample(PICTURES, 0))))
         for judge in (parser, reporter):
             judge.judge(images)
         features(images)
@@ -56,21 +56,21 @@ def _seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Print a line for each."""
     print(f"{torch.get_num_threads()} CPU threads, median of {TURNS} turns", flush=True)
-    pieces = read_pieces(Path(str(resources.files("agents") / "weights" / "photographs")))
-    prior = pieces.samplers["prior"]
+    loaded = load_compared_run(Path(str(resources.files("agents") / "weights" / "photographs")))
+    prior = loaded.samplers["prior"]
     assert isinstance(prior, Remembered), "as read_pieces gives them"
-    parser, reporter, features = Judge.load(), Judge.load(make="reporter"), PictureFeatures()
-    anew = replace(pieces, samplers={"prior": prior.sampler})
+    parser, reporter, features = Judge.load(), Judge.load(architecture="reporter"), PictureFeatures()
+    anew = replace(loaded, samplers={"prior": prior.sampler})
 
     def remembered() -> None:
-        fresh = replace(pieces, samplers={"prior": Remembered(prior.sampler)})
+        fresh = replace(loaded, samplers={"prior": Remembered(prior.sampler)})
         measured_cells(fresh, parser, reporter, features)
 
     print(f"cells: {ratio(lambda: measured_cells(anew, parser, reporter, features), remembered)}", flush=True)
     latents = prior.sample(PICTURES, 0)
     all_of_them, doubted = (
-        climbed(pieces, lambda images: parser.find(images).score, 3, args)
-        for args in (CompareArgs([], enough=math.inf), CompareArgs([]))
+        ascended(loaded, lambda images: parser.find(images).score, 3, args)
+        for args in (CompareArgs([], refine_below=math.inf), CompareArgs([]))
     )
     print(f"gradient: {ratio(lambda: all_of_them(latents), lambda: doubted(latents))}", flush=True)
     plain, images = PictureFeatures(), torch.rand(16, 3, 128, 128)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from agents.draw import GenerateArgs, generate
+from agents.commands.generate import GenerateArgs, generate
 
 HANDS, TURNS = 20, 5
 

@@ -9,7 +9,7 @@ import time
 import torch
 
 from hand_env.anatomy.judge import Judge
-from hand_env.anatomy.network import MAKES, build_network
+from hand_env.anatomy.network import ARCHITECTURES, build_network
 from hand_env.anatomy.weights import Calibration
 
 LIMITS = {"whole": 0.0, "hand": 0.0, "states": 0.0, "extra": 0.0}
@@ -28,11 +28,11 @@ def main() -> None:
     """Print a line for each device, make and size."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for make in MAKES:
-            judge = Judge(build_network(make), Calibration(make, LIMITS), device)
+        for architecture in ARCHITECTURES:
+            judge = Judge(build_network(architecture), Calibration(architecture, LIMITS), device)
             for size in (64, 128):
                 rate = pictures_per_second(judge, size, 256 if device == "cpu" else 8192)
-                print(f"{device:4} {make:8} {size:3} pixels: {rate:6.0f} pictures/s")
+                print(f"{device:4} {architecture:8} {size:3} pixels: {rate:6.0f} pictures/s")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 
 from hand_env import HandLatentEnv
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 from vae.model import LOG_VAR_RANGE
 from vae.training import VARIANCE_DECAY, TrainingConfig
 
@@ -279,7 +279,7 @@ def main() -> None:
 
 def make_ways() -> dict[str, Any]:
     """Build every way to train on the same pictures, the one to compare with first."""
-    pictures = generate(N, SIZE, seed=0).images
+    pictures = generate_hands(N, SIZE, seed=0).images
     images = pictures.permute(0, 2, 3, 1).numpy().astype(np.float32) / 255
     check_shift_counts(images)
     return {

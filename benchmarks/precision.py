@@ -10,7 +10,7 @@ import argparse
 import numpy as np
 
 from hand_env import HandLatentEnv
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 IMAGES, BATCH, EPOCHS = 256, 32, 25
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     args = parser.parse_args()
-    images = generate(IMAGES, args.size, seed=0).images
+    images = generate_hands(IMAGES, args.size, seed=0).images
     for name, strength in (("no action", 0.0), ("random corners", 1.0)):
         env = HandLatentEnv(
             images=images,

@@ -21,7 +21,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.sac.policies import SACPolicy
 
-from agents.policies import RowPolicy
+from agents.rl.row_policy import RowPolicy
 
 CAPACITY = 512  # batches of B latents in the buffer: beyond any cache, within a laptop's memory
 

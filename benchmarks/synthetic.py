@@ -9,14 +9,14 @@ import time
 
 import torch
 
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 
 def pictures_per_second(size: int, device: str, n: int) -> float:
     """Time the drawing of n pictures of size x size pixels, after a warm-up."""
-    generate(n // 4, size, seed=1, device=device)
+    generate_hands(n // 4, size, seed=1, device=device)
     start = time.perf_counter()
-    generate(n, size, seed=0, device=device)
+    generate_hands(n, size, seed=0, device=device)
     return n / (time.perf_counter() - start)
 
 

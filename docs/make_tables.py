@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agents.compare import Cost
-from agents.compare.figures import COLUMNS
+from agents.commands.compare import Cost
+from agents.commands.compare.figures import COLUMNS
 
 Figures = dict[str, dict[str, float]]  # value, low and high of each
 HEADS = (

@@ -13,7 +13,7 @@ from PIL import Image
 from hand_env import image_grid
 from vae import Mixture, Trainer, TrainingConfig, VAEConfig, build_vae, encode_all
 from vae.images import to_uint8
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 
 def main(n_images: int = 600, epochs: int = 20, path: Path = Path("hands.png")) -> Path:
@@ -27,7 +27,7 @@ def main(n_images: int = 600, epochs: int = 20, path: Path = Path("hands.png")) 
     Returns:
         The path.
     """
-    hands = generate(n_images, size=32, seed=0).images
+    hands = generate_hands(n_images, size=32, seed=0).images
     vae = build_vae(VAEConfig(size=32, latent_dim=64), seed=0)
     trainer = Trainer(vae, hands, TrainingConfig(epochs=epochs, batch_size=20, learning_rate=1e-3), seed=0)
     for _ in range(trainer.total_steps):

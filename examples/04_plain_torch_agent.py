@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from vae import Trainer, TrainingConfig, VAEConfig, build_vae
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 DIM = 8  # of the latents
 PAID = {"reward": "counterfactual", "reward_scale": 1.0, "delta_scale": 0.3, "autoreset_mode": "SameStep"}
@@ -19,7 +19,7 @@ PAID = {"reward": "counterfactual", "reward_scale": 1.0, "delta_scale": 0.3, "au
 
 def main(pretraining: int = 100, steps: int = 300, rows: int = 64) -> dict[str, float]:
     """Train a VAE for `pretraining` steps, then an agent on `rows` latents a step; return what is printed."""
-    hands = generate(128, size=32, seed=0).images
+    hands = generate_hands(128, size=32, seed=0).images
     trainer = Trainer(build_vae(VAEConfig(32, DIM), seed=0), hands, TrainingConfig(50, 32, 1e-3), seed=0)
     for _ in range(pretraining):
         trainer.step()

@@ -9,7 +9,7 @@ return of the first episodes, in which SAC acts at random, and of the last.
 import numpy as np
 
 from agents import PAPER_IMAGES, ClipTemperature, paper
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 EPISODES = 4  # averaged, at either end
 
@@ -18,7 +18,7 @@ def main(n_images: tuple[int, ...] = PAPER_IMAGES, steps: int = 400) -> dict[int
     """Train the paper's agent at each N; return the mean returns of the first and the last episodes."""
     returns = {}
     for n in n_images:
-        model = paper(generate(n, size=32, seed=0).images, seed=0)
+        model = paper(generate_hands(n, size=32, seed=0).images, seed=0)
         model.learn(max(steps, 2 * EPISODES * -(-n // 8)), callback=ClipTemperature(1e-6, 1e-2))
         seen = model.get_env().env_method("get_episode_rewards")[0]  # Stable-Baselines3's Monitor keeps them
         returns[n] = float(np.mean(seen[:EPISODES])), float(np.mean(seen[-EPISODES:]))

@@ -18,7 +18,7 @@ from agents import make_sac
 from hand_env import LogitScore, image_grid, refine
 from vae import Mixture, Trainer, TrainingConfig, VAEConfig, build_vae, encode_all
 from vae.images import to_uint8
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 Judge = Callable[[torch.Tensor], object]  # from pictures to scores
 
@@ -35,7 +35,7 @@ def main(
         judge: None: the log-odds of the package's own judge that a hand is right.
         path: Of the picture to write.
     """
-    hands = generate(n_images, size=32, seed=0).images
+    hands = generate_hands(n_images, size=32, seed=0).images
     config = TrainingConfig(epochs=epochs, batch_size=20, learning_rate=1e-3)
     trainer = Trainer(build_vae(VAEConfig(size=32, latent_dim=32), seed=0), hands, config, seed=0)
     for _ in range(trainer.total_steps):

@@ -22,6 +22,17 @@ def check_above_zero(**values: float) -> None:
             raise ValueError(f"{name} must be a number above 0, got {value!r}.")
 
 
+def check_at_least(low: int, **values: int) -> None:
+    """Refuse numbers below a bound.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for name, value in values.items():
+        if value < low:
+            raise ValueError(f"{name} must be at least {low}, got {value!r}.")
+
+
 def check_not_nan(**values: float) -> None:
     """Refuse NaN, than which nothing is larger and nothing smaller.
 

@@ -15,12 +15,12 @@ from torch import Tensor
 from hand_env.checks import check_above_zero, check_action, check_render_mode, check_vae
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
-from hand_env.scoring import Judge, Scorer
+from hand_env.scoring import ScoreFn, Scorer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
-from vae.prior import StandardNormal
+from vae.sampling.sampler import StandardNormal
 from vae.training import Trainer, TrainingConfig, check_images
 
 Array = NDArray[np.float32]
@@ -143,7 +143,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         reward: str | Reward = "loss_change",
         reward_scale: float = 0.01,
         validation_images: Tensor | NDArray[np.uint8] | None = None,
-        judge: Judge | None = None,
+        judge: ScoreFn | None = None,
         vae: VAE | Callable[[int], VAE] | None = None,
         training: Mapping[str, Any] | None = None,
         device: str = "cpu",
@@ -158,7 +158,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         check_render_mode(render_mode)
         self.device = resolve_device(device)
         if images is None:
-            images = generate(n_images, size, seed=0).images
+            images = generate_hands(n_images, size, seed=0).images
         self.images = torch.as_tensor(images)
         _check_layout(self.images)
         if vae is not None:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from hand_env.checks import check_above_zero, check_action, check_render_mode, check_vae
 from hand_env.refinement import Array, LogitScore, Scores, correct, decode, observe, score_latents
 from hand_env.rendering import image_grid
-from hand_env.scoring import Judge
+from hand_env.scoring import ScoreFn
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.model import VAE, VAEConfig, build_vae, check_contract
-from vae.prior import Sampler, StandardNormal
+from vae.sampling.sampler import Sampler, StandardNormal
 
 PLACEHOLDER = VAEConfig(size=32, latent_dim=16)
 
@@ -116,7 +116,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         vae: VAE | Callable[[int], VAE] | None = None,
         *,
         sampler: Sampler | None = None,
-        judge: Judge | None = None,
+        judge: ScoreFn | None = None,
         delta_scale: float = 1.0,
         reward_scale: float = 1.0,
         steps_per_episode: int = 1,
@@ -142,7 +142,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         if not callable(getattr(self.sampler, "sample", None)):
             raise TypeError(f"sampler must have a method sample(n, seed), got {type(sampler).__name__}.")
         self.draw(np.random.default_rng(0))  # refuses latents of another length
-        self.judge: Judge = LogitScore() if judge is None else judge
+        self.judge: ScoreFn = LogitScore() if judge is None else judge
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
         self.steps_per_episode = steps_per_episode
         low, high = (np.full(self.latent_dim, bound, np.float32) for bound in (-np.inf, np.inf))

@@ -1,6 +1,7 @@
 """Correct latents of a frozen VAE, keep a correction only where it helps, and, by another name, pick the best of k."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from hand_env.anatomy.judge import default_judge
 from hand_env.checks import check_above_zero, check_action, check_not_nan
-from hand_env.scoring import Judge, judge_pictures
+from hand_env.scoring import ScoreFn, judge_pictures
+from vae.evaluation import decode_chunks
 from vae.model import VAE
-from vae.prior import Sampler
+from vae.sampling.sampler import Sampler
 
 Array = NDArray[np.float32]
 Scores = NDArray[np.float64]
@@ -28,7 +30,7 @@ class LogitScore:
     judge gives hands that are drawn right log-odds of 3 to 4, and hands that are drawn wrong -12 to -8.
     """
 
-    def __init__(self, judge: Judge | None = None, *, limit: float = 12.0) -> None:
+    def __init__(self, judge: ScoreFn | None = None, *, limit: float = 12.0) -> None:
         """Remember whom to ask.
 
         Args:
@@ -94,12 +96,12 @@ def refine(
     agent: Agent,
     latents: Tensor,
     vae: VAE,
-    judge: Judge,
+    judge: ScoreFn,
     *,
     delta_scale: float = 1.0,
     steps: int = 1,
     rounds: int = 1,
-    enough: float = math.inf,
+    refine_below: float = math.inf,
 ) -> Refined:
     """Let an agent correct latents, and drop each correction that does not raise the score.
 
@@ -113,22 +115,22 @@ def refine(
         rounds: Episodes, at least 1, each beginning with what the one before has left; each one's corrections are kept
             or dropped by themselves. A row decodes and judges once for each round, and once before; what the agent
             decodes to look at comes on top.
-        enough: A row whose score is at least this is left as it is. A judge can always be pleased more; beyond what is
-            right, pictures are made to please it rather than better.
+        refine_below: A row whose score is at least this is left as it is. A judge can always be pleased more;
+            beyond what is right, pictures are made to please it rather than better.
 
     Returns:
         The latents to use, and their scores: by this judge never worse than without the agent.
 
     Raises:
-        ValueError: If `rounds` is below 1, `enough` is NaN, or the agent's action, or a score, is refused.
+        ValueError: If `rounds` is below 1, `refine_below` is NaN, or the agent's action, or a score, is refused.
     """
-    check_not_nan(enough=enough)
+    check_not_nan(refine_below=refine_below)
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds!r}.")
     kept = latents.detach().float().cpu()
     score_before = score = score_latents(vae, judge, kept.numpy())
     for _ in range(rounds):
-        rows = np.flatnonzero(score < enough)
+        rows = np.flatnonzero(score < refine_below)
         if not len(rows):
             break
         after = kept.numpy()[rows]
@@ -142,7 +144,7 @@ def refine(
     return Refined(kept, score_before, score, score > score_before)
 
 
-def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: Judge) -> tuple[Tensor, Scores]:
+def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: ScoreFn) -> tuple[Tensor, Scores]:
     """Draw k latents for each one wanted and return the best: no agent, k times the decoding and judging.
 
     This is selection, not correction: name it where its pictures are shown.
@@ -211,19 +213,13 @@ def observe(latents: Array, left: NDArray[np.int64], steps: int) -> Array:
 
 def decode(vae: VAE, latents: Array) -> Tensor:
     """Decode (n, D) float32 latents to (n, 3, S, S) float32 pictures in [0, 1] on the VAE's device."""
-    return torch.cat([_decode(vae, chunk) for chunk in _chunks(vae, latents)])
+    return torch.cat(list(_decoded(vae, latents)))
 
 
-def score_latents(vae: VAE, judge: Judge, latents: Array) -> Scores:
+def score_latents(vae: VAE, judge: ScoreFn, latents: Array) -> Scores:
     """Decode (n, D) float32 latents and judge the pictures, at most `CHUNK` of them at a time: (n,) float64."""
-    return np.concatenate([judge_pictures(judge, _decode(vae, chunk)) for chunk in _chunks(vae, latents)])
+    return np.concatenate([judge_pictures(judge, pictures) for pictures in _decoded(vae, latents)])
 
 
-def _chunks(vae: VAE, latents: Array) -> tuple[Tensor, ...]:
-    device = vae.log_variance.device
-    return torch.split(torch.from_numpy(latents).to(device), CHUNK[device.type])
-
-
-@torch.no_grad()
-def _decode(vae: VAE, latents: Tensor) -> Tensor:
-    return vae.decode(latents).float().clamp(0, 1)
+def _decoded(vae: VAE, latents: Array) -> Iterator[Tensor]:
+    return decode_chunks(vae, torch.from_numpy(latents), CHUNK[vae.log_variance.device.type])

@@ -3,8 +3,12 @@
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+from vae.images import to_float, to_uint8
 
 
 def image_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> NDArray[np.uint8]:
@@ -26,3 +30,19 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> NDAr
         top, left = gap + place // columns * (height + gap), gap + place % columns * (width + gap)
         grid[top : top + height, left : left + width] = image
     return grid
+
+
+def enlarged(pictures: Tensor) -> Tensor:
+    """Enlarge (n, 3, S, S) uint8 pictures to 128 pixels where they are smaller, to look at."""
+    factor = max(1, 128 // pictures.shape[-1])
+    larger = torch.nn.functional.interpolate(to_float(pictures), scale_factor=factor, mode="bicubic")
+    return to_uint8(larger)
+
+
+def captioned(grid: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    """Write a line above a grid of pictures, (height, width, 3) uint8."""
+    height, width, _ = grid.shape
+    picture = Image.new("RGB", (width + 12, height + 24), "white")
+    picture.paste(Image.fromarray(grid), (6, 24))
+    ImageDraw.Draw(picture).text((8, 4), caption, fill="black", font_size=16)
+    return np.asarray(picture)

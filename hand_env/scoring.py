@@ -12,10 +12,10 @@ from hand_env.rewards import Array, Reward, Visit
 from vae.evaluation import Losses
 from vae.training import Trainer
 
-Judge = Callable[[Tensor], Any]
+ScoreFn = Callable[[Tensor], Any]
 
 
-def judge_pictures(judge: Judge, pictures: Tensor) -> Array:
+def judge_pictures(judge: ScoreFn, pictures: Tensor) -> Array:
     """Ask a judge.
 
     Args:
@@ -36,7 +36,7 @@ def judge_pictures(judge: Judge, pictures: Tensor) -> Array:
 class Scorer:
     """Remember each picture's loss at its last visit and the validation loss at the last epoch's end."""
 
-    def __init__(self, reward: Reward, trainer: Trainer, validation: Tensor | None, judge: Judge | None) -> None:
+    def __init__(self, reward: Reward, trainer: Trainer, validation: Tensor | None, judge: ScoreFn | None) -> None:
         """Remember nothing yet; where an episode is one epoch, measure the losses that stand in for epoch 0.
 
         Args:

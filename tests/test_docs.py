@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agents.compare.figures import student
+from agents.commands.compare.figures import student
 from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -32,5 +32,7 @@ def test_package_imports_nothing_against_the_direction(package):
 
 
 def test_a_wrong_arrow_would_be_found(tmp_path):
-    (tmp_path / "wrong.py").write_text("def f():\n    from agents.sac import make_sac\n    import gymnasium.spaces\n")
+    (tmp_path / "wrong.py").write_text(
+        "def f():\n    from agents.rl.sac import make_sac\n    import gymnasium.spaces\n"
+    )
     assert imported(tmp_path / "wrong.py") == {"agents", "gymnasium"}

@@ -3,7 +3,8 @@
 from vae.evaluation import Losses, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae, check_contract
-from vae.prior import Mixture, Pool, Sampler, StandardNormal
+from vae.sampling.mixture import Mixture
+from vae.sampling.sampler import Pool, Sampler, StandardNormal
 from vae.training import Trainer, TrainingConfig
 
 __all__ = [

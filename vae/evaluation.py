@@ -1,11 +1,12 @@
 """Measure a VAE on pictures without training it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vae.images.image_set import to_float
+from vae.images.image_set import to_float, to_uint8
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
 
@@ -77,3 +78,33 @@ def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor,
     """
     parts = [vae.encode(to_float(chunk)) for chunk in torch.split(images, batch_size)]
     return torch.cat([mean for mean, _ in parts]), torch.cat([log_var for _, log_var in parts])
+
+
+@torch.no_grad()
+def decode_chunks(vae: VAE, latents: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Decode latents, a few at a time.
+
+    Args:
+        vae: The model.
+        latents: (n, latent) float32, on any device.
+        batch_size: Latents at a time.
+
+    Yields:
+        (up to batch_size, 3, S, S) float32 in [0, 1], on the model's device.
+    """
+    for chunk in torch.split(latents, batch_size):
+        yield vae.decode(chunk.to(vae.log_variance.device)).float().clamp(0, 1)
+
+
+def decode_all(vae: VAE, latents: Tensor, batch_size: int = 64) -> Tensor:
+    """Decode latents to pictures for the eye and for files.
+
+    Args:
+        vae: The model.
+        latents: (n, latent) float32, on any device.
+        batch_size: Latents at a time.
+
+    Returns:
+        (n, 3, S, S) uint8 on the CPU.
+    """
+    return torch.cat([to_uint8(chunk).cpu() for chunk in decode_chunks(vae, latents, batch_size)])

@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vae.evaluation import Losses, measure
-from vae.images.augment import augment
+from vae.images.augmentation import augment
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE

@@ -5,9 +5,9 @@ from torch import Tensor
 from hand_env.anatomy.judge import Judge, default_judge
 from hand_env.anatomy.novelty import Known, Novelty, judge_novelty
 from hand_env.anatomy.overlay import draw_overlay
-from hand_env.anatomy.result import Digit, Judgement
+from hand_env.anatomy.result import ANATOMICAL, CRITERIA, Digit, Judgement
 from hand_env.anatomy.summary import Rate, Summary, summarise, wilson
-from hand_env.anatomy.terms import ANATOMICAL, CRITERIA, DIGITS, STATES
+from vae.images.labelled.vocabulary import DIGITS, STATES
 
 __all__ = [
     "ANATOMICAL",
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 
-def judge(images: Tensor, *, make: str = "parser") -> list[Judgement]:
+def judge(images: Tensor, *, architecture: str = "parser") -> list[Judgement]:
     """Judge pictures of hands with the judge that comes with the package.
 
     Args:
         images: (n, 3, S, S) float in [0, 1], any S from 32 up, on the CPU or a GPU, where it is judged.
-        make: "parser", which may pay rewards, or "reporter", which never does and is there to report.
+        architecture: "parser", which may pay rewards, or "reporter", which never does and is there to report.
 
     Returns:
         A judgement for each picture, in order.
@@ -44,4 +44,4 @@ def judge(images: Tensor, *, make: str = "parser") -> list[Judgement]:
         ValueError: If its shape or its range is wrong, or it holds NaN.
     """
     device = str(images.device) if isinstance(images, Tensor) else "cpu"
-    return default_judge(make, device).judge(images)
+    return default_judge(architecture, device).judge(images)

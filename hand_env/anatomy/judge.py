@@ -16,10 +16,10 @@ from torch import Tensor
 from hand_env.anatomy import measures
 from hand_env.anatomy.margins import margins as raw_margins
 from hand_env.anatomy.network import Network, Parse, parse_both_ways
-from hand_env.anatomy.result import Digit, Judgement
-from hand_env.anatomy.terms import (
+from hand_env.anatomy.result import CRITERIA, Digit, Judgement
+from hand_env.anatomy.weights import Calibration, load_network, packaged_weights
+from vae.images.labelled.vocabulary import (
     ABSENT,
-    CRITERIA,
     DIGITS,
     EXTRA_FINGER,
     EXTRA_THUMB,
@@ -33,7 +33,6 @@ from hand_env.anatomy.terms import (
     TOO_LONG,
     TOO_SHORT,
 )
-from hand_env.anatomy.weights import Calibration, load_network, packaged_weights
 
 SMALLEST = 32  # pixels a side
 CHUNK = {"cpu": 16, "cuda": 1024}  # pictures at a time: what a core's cache holds, or a GPU's memory easily
@@ -78,15 +77,15 @@ class Judge:
         self.calibration, self.device = calibration, torch.device(device)
 
     @classmethod
-    def load(cls, weights: Path | str | None = None, *, make: str = "parser", device: str = "cpu") -> Judge:
+    def load(cls, weights: Path | str | None = None, *, architecture: str = "parser", device: str = "cpu") -> Judge:
         """Load a judge.
 
         Args:
             weights: A file that `handlatent judge-train` wrote; by default the package's own.
-            make: Of the package's own: "parser" pays rewards, "reporter" only reports.
+            architecture: Of the package's own: "parser" pays rewards, "reporter" only reports.
             device: "cpu", "cuda" or "cuda:N".
         """
-        return cls(*load_network(Path(weights) if weights else packaged_weights(make)), device)
+        return cls(*load_network(Path(weights) if weights else packaged_weights(architecture)), device)
 
     @torch.no_grad()
     def judge(self, images: Tensor) -> list[Judgement]:
@@ -130,9 +129,9 @@ class Judge:
 
 
 @lru_cache(maxsize=4)
-def default_judge(make: str = "parser", device: str = "cpu") -> Judge:
+def default_judge(architecture: str = "parser", device: str = "cpu") -> Judge:
     """Load the package's own judge once."""
-    return Judge.load(make=make, device=device)
+    return Judge.load(architecture=architecture, device=device)
 
 
 def check_images(images: Any) -> None:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from hand_env.anatomy.network import Parse
-from hand_env.anatomy.terms import NO_EXTRA, NORMAL
+from vae.images.labelled.vocabulary import NO_EXTRA, NORMAL
 
 
 def margins(parse: Parse) -> dict[str, Tensor]:

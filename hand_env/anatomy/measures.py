@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hand_env.anatomy.terms import FIRST_DIGIT, PALM
+from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
 LUMA = (0.299, 0.587, 0.114)
 STEEPEST = 0.01  # of the pixels: those at the sharpest edges

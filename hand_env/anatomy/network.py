@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hand_env.anatomy.terms import DIGITS, EXTRAS, JOINTS, REGIONS, STATES
+from vae.images.labelled.vocabulary import DIGITS, EXTRAS, JOINTS, REGIONS, STATES
 
-Make = Literal["parser", "reporter"]
-MAKES: tuple[str, ...] = get_args(Make)
+Architecture = Literal["parser", "reporter"]
+ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 
 WIDTH = 192  # channels where the transformer works
 BLOCKS, HEADS = 4, 6
@@ -206,21 +206,21 @@ def _halved(before: int, after: int) -> nn.Sequential:
 Network = Parser | Reporter
 
 
-def build_network(make: str, seed: int = 0) -> Network:
+def build_network(architecture: str, seed: int = 0) -> Network:
     """Build a network with fresh weights; the global random state is left as it was.
 
     Args:
-        make: "parser" or "reporter".
+        architecture: "parser" or "reporter".
         seed: Of the weights.
 
     Raises:
         ValueError: If there is no such make.
     """
-    if make not in MAKES:
-        raise ValueError(f"make must be one of {', '.join(map(repr, MAKES))}, got {make!r}.")
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture must be one of {', '.join(map(repr, ARCHITECTURES))}, got {architecture!r}.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Parser() if make == "parser" else Reporter()
+        return Parser() if architecture == "parser" else Reporter()
 
 
 def parse_both_ways(network: Network, images: Tensor) -> Parse:

@@ -66,3 +66,22 @@ class Judgement:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return asdict(self)
+
+
+CRITERIA = (
+    "palm",
+    "fingers",
+    "thumb",
+    "segments",
+    "proportions",
+    "separate",
+    "solid",
+    "whole",
+    "skin",
+    "orientation",
+    "sharpness",
+)
+"""What a picture is judged by; `anatomical` asks for all up to "whole", `correct` for all."""
+
+
+ANATOMICAL = CRITERIA[:8]

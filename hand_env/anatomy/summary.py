@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hand_env.anatomy.result import Judgement
-from hand_env.anatomy.terms import CRITERIA
+from hand_env.anatomy.result import CRITERIA, Judgement
 
 BATCH, WANTED = 20, 15  # the paper's measure: 15 of a batch of 20 right
 NORMAL_95 = 1.959964

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from hand_env.anatomy.network import MAKES, Network, build_network
+from hand_env.anatomy.network import ARCHITECTURES, Network, build_network
 from vae.checkpoint import save_tensors
 
 SHARPNESS = ((32, 0.54, 0.345), (48, 0.52, 0.315), (64, 0.50, 0.295), (96, 0.48, 0.275), (128, 0.52, 0.285))
@@ -20,14 +20,14 @@ class Calibration:
     """What was chosen on validation people and seeds.
 
     Attributes:
-        make: Of the network.
+        architecture: Of the network.
         limits: By margin ("whole", "hand", "states", "extra"): a logit below is a failure.
         sharpness: (size, median, limit) of real photographs at some sizes, rising; see `measures.sharpness`.
         tone: Lowest and highest typology angle of people, degrees.
         hue: Lowest and highest hue angle of their skin in photographs, degrees.
     """
 
-    make: str
+    architecture: str
     limits: dict[str, float]
     sharpness: tuple[tuple[float, float, float], ...] = SHARPNESS
     tone: tuple[float, float] = (-65.0, 80.0)
@@ -60,8 +60,11 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
         raise FileNotFoundError(f"{str(path)!r} is missing. Train it with `handlatent judge-train`.")
     try:
         with safe_open(path, framework="pt") as stored:
-            calibration = Calibration(**json.loads((stored.metadata() or {})["calibration"]))
-        network = build_network(calibration.make)
+            stored_calibration = json.loads((stored.metadata() or {})["calibration"])
+        if "make" in stored_calibration:  # what earlier versions called it
+            stored_calibration["architecture"] = stored_calibration.pop("make")
+        calibration = Calibration(**stored_calibration)
+        network = build_network(calibration.architecture)
         found = network.load_state_dict(
             {name: tensor.float() for name, tensor in load_file(path).items()}, strict=False
         )
@@ -73,12 +76,12 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
     return network.eval().requires_grad_(False), calibration
 
 
-def packaged_weights(make: str) -> Path:
+def packaged_weights(architecture: str) -> Path:
     """Return where the weights that come with the package lie.
 
     Raises:
-        ValueError: If there is no such make.
+        ValueError: If there is no such architecture.
     """
-    if make not in MAKES:
-        raise ValueError(f"make must be one of {', '.join(map(repr, MAKES))}, got {make!r}.")
-    return Path(str(resources.files("hand_env.anatomy") / f"{make}.safetensors"))
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture must be one of {', '.join(map(repr, ARCHITECTURES))}, got {architecture!r}.")
+    return Path(str(resources.files("hand_env.anatomy") / f"{architecture}.safetensors"))

@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from agents import RefineArgs, refine_run
-from agents.main_job import train
-from agents.train_args import TrainArgs
+from agents.commands.train.args import TrainArgs
+from agents.commands.train.command import train
 
 
 class Brightness:
     """Stands in for the package's rewarding judge, which judges 30 pictures a second on a core."""
 
-    def __init__(self, make="parser", device="cpu"):
+    def __init__(self, architecture="parser", device="cpu"):
         pass
 
     def score(self, pictures: torch.Tensor) -> torch.Tensor:

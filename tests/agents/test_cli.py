@@ -14,11 +14,11 @@ from PIL import Image
 
 from agents import GenerateArgs, cli, load_run
 from agents.cli import COMMANDS, main
-from agents.main_job import train
-from agents.sac import SETTINGS
-from agents.synth import SynthArgs
-from agents.train_args import TrainArgs
-from vae.images.synthetic import DEFECTS, generate
+from agents.commands.synth import SynthArgs
+from agents.commands.train.args import TrainArgs
+from agents.commands.train.command import train
+from agents.rl.sac import SETTINGS
+from vae.images.synthetic import DEFECTS, generate_hands
 
 QUICK = ["--images", "24", "--size", "32", "--epochs", "2", "--batch-size", "4", "--latent-dim", "5", "--device", "cpu"]
 
@@ -194,11 +194,9 @@ def test_choices_of_photographs_are_refused_for_synthetic_hands(capsys, tmp_path
 
 
 def test_the_agent_s_deltas_move_latents_by_at_most_kappa(finished):
-    from agents.draw import _deltas
-
     run = load_run(finished)
     latents = run.samplers["mixture"].sample(7, seed=0)
-    deltas = _deltas(run, latents)
+    deltas = run.deltas(latents)
     assert deltas.shape == latents.shape
     assert 0 < deltas.abs().max() <= 1
 
@@ -222,7 +220,7 @@ def test_nothing_is_unpickled_when_a_run_is_loaded(finished, monkeypatch):
 def test_synth_writes_pictures_and_labels_that_agree_with_the_library(tmp_path):
     words = ["synth", "--n", "3", "--size", "48", "--defect", "ghost_digit", "--seed", "5", "--out", str(tmp_path)]
     assert main(words) == 0
-    hands = generate(3, 48, seed=5, defect="ghost_digit")
+    hands = generate_hands(3, 48, seed=5, defect="ghost_digit")
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
     assert [row["image"] for row in rows] == ["hand-000000.png", "hand-000001.png", "hand-000002.png"]
     for number, row in enumerate(rows):

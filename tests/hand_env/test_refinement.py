@@ -81,20 +81,20 @@ def test_each_round_begins_with_what_the_one_before_has_kept(vae, latents):
     assert ((refined.latents - latents).abs() <= 3 * 0.5).all()
     with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
         refine(agent, latents, vae, brightness, rounds=0)
-    with pytest.raises(ValueError, match="enough must be a number, or 'inf', got nan"):
-        refine(agent, latents, vae, brightness, enough=float("nan"))
+    with pytest.raises(ValueError, match="refine_below must be a number, or 'inf', got nan"):
+        refine(agent, latents, vae, brightness, refine_below=float("nan"))
 
 
 def test_what_scores_enough_is_left_as_it_is(vae, latents):
     space = gym.spaces.Box(-1.0, 1.0, (D,), np.float32)
     before = score_latents(vae, brightness, latents.numpy())
-    enough = float(np.median(before))
-    refined = refine(RandomAction(space), latents, vae, brightness, rounds=4, enough=enough)
-    right = before >= enough
+    refine_below = float(np.median(before))
+    refined = refine(RandomAction(space), latents, vae, brightness, rounds=4, refine_below=refine_below)
+    right = before >= refine_below
     assert torch.equal(refined.latents[right], latents[right])
     assert refined.corrected[~right].any()
     assert score_latents(vae, brightness, refined.latents.numpy()) == pytest.approx(refined.score, abs=1e-6)
-    everything = refine(RandomAction(space), latents, vae, brightness, enough=-1.0)
+    everything = refine(RandomAction(space), latents, vae, brightness, refine_below=-1.0)
     assert torch.equal(everything.latents, latents)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vae.evaluation import encode_all
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 from vae.model import VAEConfig, build_vae
 from vae.training import Trainer, TrainingConfig, learning_rate
 
@@ -106,7 +106,7 @@ def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):
 
 @pytest.mark.slow
 def test_training_on_hands_lowers_the_loss_of_hands_not_trained_on():
-    hands = generate(200, 32, seed=0).images
+    hands = generate_hands(200, 32, seed=0).images
     trainer = Trainer(build_vae(VAEConfig(32, 64), 0), hands[:160], TrainingConfig(epochs=12, batch_size=16), 0)
     before = trainer.measure(hands[160:]).total.mean().item()
     for _ in range(trainer.total_steps):

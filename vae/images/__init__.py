@@ -1,6 +1,6 @@
 """Pictures of hands: photographs from 11k Hands or any folder, split by person, varied on the device."""
 
-from vae.images.augment import augment, random_affine, warp
+from vae.images.augmentation import augment, random_affine, warp
 from vae.images.crop import crop_to_hand
 from vae.images.decode import PictureError, decode_picture
 from vae.images.folder import load_folder, load_images

@@ -20,7 +20,7 @@ from hand_env.anatomy.report.outline import find_outline
 from vae.images import load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
 from vae.images.resize import resize
-from vae.images.synthetic import DEFECTS, generate
+from vae.images.synthetic import DEFECTS, generate_hands
 
 Asked = Literal["anatomical", "correct"]
 SEED = 2_000_003  # of drawings and choices here: neither training nor validation has it
@@ -61,10 +61,10 @@ def report_cases(size: int, data: Path | None, n: int = 300) -> Iterator[Case]:
         data: The folder that holds `11k-hands` and `judged-hands`; what is not there is left out.
         n: Synthetic hands of each kind.
     """
-    drawn = generate(2 * n, size, seed=SEED, rings=True, sleeves=True)
+    drawn = generate_hands(2 * n, size, seed=SEED, rings=True, sleeves=True)
     yield Case("synthetic correct", "correct", (True,) * (2 * n), 0.97, "", drawn.images, counts=True)
     for defect in DEFECTS:
-        wrong = generate(n, size, seed=SEED, defect=defect, rings=True, sleeves=True, first=2 * n).images
+        wrong = generate_hands(n, size, seed=SEED, defect=defect, rings=True, sleeves=True, first=2 * n).images
         name = f"synthetic, {defect.replace('_', ' ')}"
         yield Case(name, "anatomical", (False,) * n, 0.95, "synthetic correct", wrong)
     if data and (data / "11k-hands" / "HandInfo.csv").is_file():

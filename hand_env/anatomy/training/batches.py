@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor
 
-from hand_env.anatomy.terms import NO_EXTRA, NORMAL
-from hand_env.anatomy.training.drawn import Pool
-from hand_env.anatomy.training.hands import Hands, join
 from hand_env.anatomy.training.imitate import Imitator
-from hand_env.anatomy.training.layers import Draw
-from hand_env.anatomy.training.malform import EDITS, ring, shift_digit, wristband
-from hand_env.anatomy.training.mixes import MIXES
-from hand_env.anatomy.training.part import PARTING, spread
-from hand_env.anatomy.training.style import reframe, restyle, shrink
+from vae.images.labelled.drawn import Pool
+from vae.images.labelled.hands import Hands, join
+from vae.images.labelled.malform import EDITS, ring, shift_digit, wristband
+from vae.images.labelled.mixes import MIXES
+from vae.images.labelled.pull_apart import PARTING, spread
+from vae.images.labelled.style import reframe, restyle, shrink
+from vae.images.labelled.vocabulary import NO_EXTRA, NORMAL
+from vae.images.random_source import GeneratorSource
 
 ALL_EDITS = {**EDITS, **PARTING}
 OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "silhouette": 3.0, "averaged": 1.5}
@@ -74,14 +74,14 @@ class Batches:
         shares = torch.where(torch.arange(n, device=device) < real, 1.0, 0.5)
         self._edit(hands, shares)
         self._mix(hands)
-        reframe(hands, Draw(n, self.generator))
+        reframe(hands, GeneratorSource(n, self.generator))
         return hands
 
     def batch(self, n: int, size: int) -> Hands:
         """Return n hands as training sees them, at a number of pixels a side, in random order."""
         hands = self.labelled(n).take(self._order(n))
         self._imitate(hands)
-        restyle(hands, size, Draw(n, self.generator), self.recipe.strength)
+        restyle(hands, size, GeneratorSource(n, self.generator), self.recipe.strength)
         return hands.take(self._order(n))
 
     def _order(self, n: int) -> Tensor:
@@ -93,15 +93,15 @@ class Batches:
         return torch.multinomial(weights, n, replacement=True, generator=self.generator)
 
     def _edit(self, hands: Hands, shares: Tensor) -> None:
-        draw = Draw(len(hands), self.generator)
-        chance = draw.uniform(0, 1)
+        random = GeneratorSource(len(hands), self.generator)
+        chance = random.uniform(0, 1)
         known = ~torch.isnan(hands.joints).flatten(1).any(1)
         right = known & (hands.states == NORMAL).all(1) & (hands.extra == NO_EXTRA)
         wrong = right & (chance < shares * self.recipe.malformed)
         harmless = right & (chance > 1 - shares * self.recipe.harmless)
-        roomy = torch.nonzero(right & draw.chance(0.6))[:, 0]
+        roomy = torch.nonzero(right & random.chance(0.6))[:, 0]
         smaller = hands.take(roomy)
-        shrink(smaller, Draw(len(roomy), self.generator))
+        shrink(smaller, GeneratorSource(len(roomy), self.generator))
         hands.put(roomy, smaller)
         for edits, rows in ((ALL_EDITS, wrong), (HARMLESS, harmless)):
             kind = self._kinds(edits, len(hands))
@@ -109,18 +109,18 @@ class Batches:
                 chosen = torch.nonzero(rows & (kind == number))[:, 0]
                 if len(chosen):
                     some = hands.take(chosen)
-                    edit(some, Draw(len(chosen), self.generator))
+                    edit(some, GeneratorSource(len(chosen), self.generator))
                     hands.put(chosen, some)
 
     def _mix(self, hands: Hands) -> None:
         n = len(hands)
-        draw = Draw(n, self.generator)
-        kind = torch.where(draw.chance(self.recipe.mixed), self._kinds(MIXES, n), torch.full_like(hands.extra, -1))
+        random = GeneratorSource(n, self.generator)
+        kind = torch.where(random.chance(self.recipe.mixed), self._kinds(MIXES, n), torch.full_like(hands.extra, -1))
         for number, mix in enumerate(MIXES.values()):
             rows = torch.nonzero(kind == number)[:, 0]
             if len(rows):
-                others = hands.take(torch.randint(0, n, (len(rows),), generator=self.generator, device=draw.device))
-                hands.put(rows, mix(hands.take(rows), others, Draw(len(rows), self.generator)))
+                others = hands.take(torch.randint(0, n, (len(rows),), generator=self.generator, device=random.device))
+                hands.put(rows, mix(hands.take(rows), others, GeneratorSource(len(rows), self.generator)))
 
     def _imitate(self, hands: Hands) -> None:
         """Reconstruct some by an imitator, or put samples in their place."""
@@ -145,6 +145,6 @@ class Batches:
         made = photographs.sample(
             seen.take(torch.arange(third, device=rows.device)),
             seen.take(torch.arange(third, 2 * third, device=rows.device)),
-            Draw(third, self.generator),
+            GeneratorSource(third, self.generator),
         )
         hands.put(rows - third, made)

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from hand_env.anatomy.training.hands import Hands, nothing_known
-from hand_env.anatomy.training.layers import Draw
-from hand_env.anatomy.training.style import resized
+from vae.images.labelled.hands import Hands, nothing_known
+from vae.images.labelled.style import resized
+from vae.images.random_source import GeneratorSource
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, Width, build_vae
 
@@ -97,15 +97,15 @@ class Imitator:
         hands.states[far], hands.extra[far] = -1, -1
 
     @torch.no_grad()
-    def sample(self, hands: Hands, others: Hands, draw: Draw) -> Hands:
+    def sample(self, hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
         """Decode latents that belong to no hand: Gaussian, standard normal, and from between two hands."""
         latents, _ = self.vae.encode(resized(hands.images, SIZE))
         far, _ = self.vae.encode(resized(others.images, SIZE))
-        noise = torch.randn(latents.shape, generator=draw.generator, device=draw.device)
-        between = torch.lerp(latents, far, draw.uniform(0.35, 0.65).unsqueeze(1))
+        noise = torch.randn(latents.shape, generator=random.generator, device=random.device)
+        between = torch.lerp(latents, far, random.uniform(0.35, 0.65).unsqueeze(1))
         gaussian = self.mean + noise @ self.factor.T
-        near = torch.lerp(gaussian, latents, draw.uniform(0.0, 0.35).unsqueeze(1))
-        kind = draw.choice(0, 5).unsqueeze(1)
+        near = torch.lerp(gaussian, latents, random.uniform(0.0, 0.35).unsqueeze(1))
+        kind = random.choice(0, 5).unsqueeze(1)
         chosen = torch.where(kind == 0, noise, torch.where(kind == 1, between, torch.where(kind == 2, near, gaussian)))
         images = self.vae.decode(chosen).float().clamp(0, 1)
         made = nothing_known(resized(images, hands.images.shape[-1]))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hand_env.anatomy.network import Parse
-from hand_env.anatomy.training.hands import IGNORE, Hands
+from vae.images.labelled.hands import IGNORE, Hands
 
 WEIGHTS = {
     "regions": 0.7,

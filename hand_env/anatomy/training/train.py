@@ -12,19 +12,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hand_env.anatomy.network import Make, Network, build_network
+from hand_env.anatomy.network import Architecture, Network, build_network
 from hand_env.anatomy.training.batches import Batches, Recipe
-from hand_env.anatomy.training.drawn import Pool
-from hand_env.anatomy.training.hands import Hands
 from hand_env.anatomy.training.imitate import Imitator
-from hand_env.anatomy.training.layers import Draw
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
-from hand_env.anatomy.training.photographs import Photographs, load_pack
-from hand_env.anatomy.training.style import restyle
 from hand_env.anatomy.training.validate import Examples, choose_limits, figures, table
 from hand_env.anatomy.weights import Calibration, save_network
 from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from vae.device import resolve_device
+from vae.images.labelled.drawn import Pool
+from vae.images.labelled.hands import Hands
+from vae.images.labelled.photographs import Photographs, load_pack
+from vae.images.labelled.style import restyle
+from vae.images.random_source import GeneratorSource
 from vae.model import Width
 
 NEAR = 64  # hands a batch whose features are compared in two styles
@@ -36,7 +36,7 @@ class JudgeTraining:
     """Settings of a training run.
 
     Attributes:
-        make: "parser" pays rewards, "reporter" only reports.
+        architecture: "parser" pays rewards, "reporter" only reports.
         seed: Of weights, drawings and batches; how many steps fit into the time depends on the machine.
         seconds: For training the judge itself.
         imitation_seconds: For the first imitator; the second takes half as long again. 0: there are none.
@@ -51,7 +51,7 @@ class JudgeTraining:
         every: Seconds between two looks at validation.
     """
 
-    make: Make = "parser"
+    architecture: Architecture = "parser"
     seed: int = 0
     seconds: float = 360.0
     imitation_seconds: float = 30.0
@@ -76,13 +76,13 @@ class Run:
         if self.device != "cpu":
             torch.backends.cudnn.benchmark = True
             torch.backends.cuda.matmul.allow_tf32 = True
-        other = settings.make == "reporter"
+        other = settings.architecture == "reporter"
         offset = 7919 if other else 0
         self.pool = Pool(settings.capacity, settings.seed + offset, self.device, settings.workers)
         generator = torch.Generator(self.device).manual_seed(settings.seed + offset)
         recipe = Recipe(0.4, 0.55, 0.2, 0.1, 0.3, 1.25) if other else Recipe()
         self.batches = Batches(photographs.train.to(self.device), self.pool, generator, recipe)
-        self.network: Network = build_network(settings.make, settings.seed + offset).to(self.device)
+        self.network: Network = build_network(settings.architecture, settings.seed + offset).to(self.device)
         self.averaged: Network = copy.deepcopy(self.network).eval()
         decay = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
@@ -178,8 +178,8 @@ class Run:
     def finish(self, examples: Examples) -> Path:
         """Choose limits and write the weights as they are now."""
         limits = self.look(examples)
-        path = self.out / f"{self.settings.make}.safetensors"
-        save_network(path, self.averaged, Calibration(self.settings.make, limits))
+        path = self.out / f"{self.settings.architecture}.safetensors"
+        save_network(path, self.averaged, Calibration(self.settings.architecture, limits))
         return path
 
     def save(self) -> None:
@@ -191,11 +191,11 @@ class Run:
             "steps": self.steps,
             "spent": self.spent,
         }
-        save_checkpoint(self.out / "checkpoints" / self.settings.make, self.steps, state)
+        save_checkpoint(self.out / "checkpoints" / self.settings.architecture, self.steps, state)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one; pictures begin anew from the seed."""
-        found = latest_checkpoint(self.out / "checkpoints" / self.settings.make)
+        found = latest_checkpoint(self.out / "checkpoints" / self.settings.architecture)
         if found is None:
             return
         state = load_checkpoint(found)
@@ -217,7 +217,7 @@ class Run:
         """Return the first hands of a batch in another style."""
         some = hands.take(torch.arange(NEAR, device=self.device) % len(hands))
         some.images = some.images.clone()
-        restyle(some, self.network.size, Draw(NEAR, self.batches.generator), 0.7)
+        restyle(some, self.network.size, GeneratorSource(NEAR, self.batches.generator), 0.7)
         return some.images
 
     @torch.no_grad()
@@ -252,7 +252,7 @@ def train_judge(settings: JudgeTraining, pack: Path, out: Path) -> Path:
         run.train()
     finally:
         run.pool.close()
-    return out / f"{settings.make}.safetensors"
+    return out / f"{settings.architecture}.safetensors"
 
 
 def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:

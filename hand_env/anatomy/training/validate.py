@@ -10,12 +10,12 @@ from torch import Tensor
 from hand_env.anatomy.margins import margins
 from hand_env.anatomy.network import Network, Parse, parse_both_ways
 from hand_env.anatomy.training.batches import ALL_EDITS
-from hand_env.anatomy.training.drawn import draw_hands
-from hand_env.anatomy.training.hands import Hands
 from hand_env.anatomy.training.imitate import Imitator
-from hand_env.anatomy.training.layers import Draw
-from hand_env.anatomy.training.mixes import MIXES
-from hand_env.anatomy.training.style import reframe, resized, shrink
+from vae.images.labelled.drawn import draw_hands
+from vae.images.labelled.hands import Hands
+from vae.images.labelled.mixes import MIXES
+from vae.images.labelled.style import reframe, resized, shrink
+from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
 
 SEED = 1_000_003  # of validation drawings: no training run has it
@@ -43,12 +43,12 @@ class Examples:
         kinds = {"photographs": photographs}
         for name, edit in ALL_EDITS.items():
             edited = some.take(torch.arange(n))
-            shrink(edited, Draw(n, generator), 0.8)
-            edit(edited, Draw(n, generator))
-            reframe(edited, Draw(n, generator), wild=0.0)
+            shrink(edited, GeneratorSource(n, generator), 0.8)
+            edit(edited, GeneratorSource(n, generator))
+            reframe(edited, GeneratorSource(n, generator), wild=0.0)
             kinds[f"edit {name}"] = edited
         for name, mix in MIXES.items():
-            kinds[f"mix {name}"] = mix(some, some.take(_turned(some)), Draw(n, generator))
+            kinds[f"mix {name}"] = mix(some, some.take(_turned(some)), GeneratorSource(n, generator))
         for number, name in enumerate(("none", *DEFECTS)):
             hands = draw_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
             hands.images = hands.images.float() / 255
@@ -58,11 +58,11 @@ class Examples:
     def imitate(self, imitators: list[Imitator]) -> None:
         """Add what imitators make of the photographs."""
         photographs = self.kinds["photographs"]
-        draw = Draw(len(photographs), torch.Generator(photographs.images.device).manual_seed(SEED))
-        again = photographs.take(torch.arange(len(photographs), device=draw.device))
+        random = GeneratorSource(len(photographs), torch.Generator(photographs.images.device).manual_seed(SEED))
+        again = photographs.take(torch.arange(len(photographs), device=random.device))
         imitators[-1].reconstruct(again)
         self.kinds["vae reconstructed"] = again
-        self.kinds["vae sampled"] = imitators[0].sample(photographs, photographs.take(_turned(photographs)), draw)
+        self.kinds["vae sampled"] = imitators[0].sample(photographs, photographs.take(_turned(photographs)), random)
 
 
 def _turned(hands: Hands) -> Tensor:

@@ -5,7 +5,7 @@ from hand_env.anatomy.judge import Judge
 from hand_env.anatomy.network import build_network
 from hand_env.anatomy.weights import Calibration, save_network
 from vae.images import to_float
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
 
@@ -13,7 +13,7 @@ LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
 @pytest.fixture(scope="session")
 def hands():
     """(4, 3, 64, 64) float32: synthetic hands."""
-    return to_float(generate(4, 64, seed=3).images)
+    return to_float(generate_hands(4, 64, seed=3).images)
 
 
 @pytest.fixture(scope="session")

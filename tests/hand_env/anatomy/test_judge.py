@@ -5,9 +5,9 @@ import torch
 
 from hand_env.anatomy import ANATOMICAL, CRITERIA, DIGITS, STATES
 from hand_env.anatomy.judge import _anatomy, _decided, _judgement, _score
-from hand_env.anatomy.network import MAKES, build_network
-from hand_env.anatomy.terms import ABSENT, EXTRA_FINGER, EXTRA_THUMB, FUSED, GHOST, SEGMENT_ADDED, TOO_LONG
+from hand_env.anatomy.network import ARCHITECTURES, build_network
 from hand_env.anatomy.weights import load_network
+from vae.images.labelled.vocabulary import ABSENT, EXTRA_FINGER, EXTRA_THUMB, FUSED, GHOST, SEGMENT_ADDED, TOO_LONG
 
 FINE = {name: torch.ones(1) for name in ("whole", "hand", "states", "extra")}
 JOINTS = [[float(k), float(k)] for k in range(21)]
@@ -23,9 +23,9 @@ def count(states=(0, 0, 0, 0, 0), extra=0):
     return judgement.fingers, judgement.thumbs, judgement.unplaced
 
 
-@pytest.mark.parametrize("make", MAKES)
-def test_a_network_parses_whatever_its_make(make):
-    network = build_network(make, 1).eval()
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_network_parses_whatever_its_architecture(architecture):
+    network = build_network(architecture, 1).eval()
     parse = network(torch.rand(2, 3, network.size, network.size))
     assert parse.regions.shape[:2] == (2, 8)
     assert parse.joints.shape == (2, 21, 2)
@@ -34,9 +34,9 @@ def test_a_network_parses_whatever_its_make(make):
     assert torch.allclose(parse.feature.norm(dim=1), torch.ones(2), atol=1e-5)
 
 
-def test_weights_of_both_makes_fit_into_ten_megabytes():
-    for make in MAKES:
-        assert 2 * sum(p.numel() for p in build_network(make).parameters()) < 10_000_000
+def test_weights_of_both_architectures_fit_into_ten_megabytes():
+    for architecture in ARCHITECTURES:
+        assert 2 * sum(p.numel() for p in build_network(architecture).parameters()) < 10_000_000
 
 
 def test_building_a_network_leaves_the_global_random_state_alone():
@@ -155,7 +155,7 @@ def test_missing_and_foreign_weights_are_one_clear_error(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"no weights")
     with pytest.raises(ValueError, match="judge's weights"):
         load_network(tmp_path / "bad.safetensors")
-    with pytest.raises(ValueError, match="make must be one of"):
+    with pytest.raises(ValueError, match="architecture must be one of"):
         build_network("oracle")
 
 

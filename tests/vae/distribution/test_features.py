@@ -6,7 +6,7 @@ import torch
 
 from vae.distribution import PictureFeatures, kernel_distance
 from vae.images import load_hands11k, split_by_group, to_float
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def features():
 
 
 def test_a_picture_s_features_do_not_depend_on_the_others(features):
-    images = to_float(generate(3, 64, seed=0).images)
+    images = to_float(generate_hands(3, 64, seed=0).images)
     together = features(images)
     assert together.shape == (3, 1280)
     assert together.min() >= 0
@@ -24,7 +24,7 @@ def test_a_picture_s_features_do_not_depend_on_the_others(features):
 
 def test_the_weights_know_pictures_the_network_saw_none_of(features):
     """Wrong weights or a wrong scale of the pixels would leave drawn hands no nearer to each other than to noise."""
-    hands, others = (to_float(generate(12, 64, seed=seed).images) for seed in (0, 1))
+    hands, others = (to_float(generate_hands(12, 64, seed=seed).images) for seed in (0, 1))
     near = kernel_distance(features(hands).numpy(), features(others).numpy())
     far = kernel_distance(features(hands.flip(2)).numpy(), features(torch.rand(12, 3, 64, 64)).numpy())
     assert near.value < 0.1 * far.value

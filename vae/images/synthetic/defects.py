@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vae.images.synthetic.dice import Dice
+from vae.images.random_source import PictureSource
 from vae.images.synthetic.skeleton import INDEX, PINKY, SIXTH, THUMB, Skeleton
 
 
-def apply_defects(skeleton: Skeleton, kinds: Sequence[str], dice: Dice) -> Tensor:
+def apply_defects(skeleton: Skeleton, kinds: Sequence[str], random: PictureSource) -> Tensor:
     """Edit each hand according to its kind of defect.
 
     Args:
         skeleton: n hands, edited in place, before they are posed.
         kinds: n names out of `EDITS`, or "none".
-        dice: Random numbers of n pictures.
+        random: Random numbers of n pictures.
 
     Returns:
         (n,) int64, the slot of the digit that is half transparent, -1 where there is none.
@@ -26,7 +26,7 @@ def apply_defects(skeleton: Skeleton, kinds: Sequence[str], dice: Dice) -> Tenso
     for kind, edit in EDITS.items():
         rows = torch.tensor([row for row, name in enumerate(kinds) if name == kind], dtype=torch.int64)
         if len(rows):
-            ghosts[rows] = edit(skeleton, rows, dice.rows(rows))
+            ghosts[rows] = edit(skeleton, rows, random.rows(rows))
     return ghosts
 
 
@@ -34,9 +34,9 @@ def _none(rows: Tensor) -> Tensor:
     return torch.full_like(rows, -1)
 
 
-def _missing_digit(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _missing_digit(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Take a digit away and draw its metacarpal back, so that no stump is left."""
-    digit = dice.choice(5)
+    digit = random.choice(0, 5)
     skeleton.present[rows, digit] = False
     keep = torch.where(digit == THUMB, 0.3, 0.76).double().unsqueeze(-1)
     root, knuckle = skeleton.root[rows, digit], skeleton.knuckle[rows, digit]
@@ -44,9 +44,9 @@ def _missing_digit(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
     return _none(rows)
 
 
-def _extra_digit(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _extra_digit(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Add a finger between two others, which make room, or beyond the pinky."""
-    after = INDEX + dice.choice(4)
+    after = INDEX + random.choice(0, 4)
     sixth_of = torch.tensor([[1, 5, 2, 3, 4], [1, 2, 5, 3, 4], [1, 2, 3, 5, 4], [1, 2, 3, 4, 5]])
     order = sixth_of[after - INDEX]
     places = torch.tensor([-33.0, -16.5, 0.0, 16.5, 33.0]).double()
@@ -55,7 +55,7 @@ def _extra_digit(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
     skeleton.knuckle[rows.unsqueeze(1), order, 0] = places * scale
     skeleton.knuckle[rows.unsqueeze(1), order, 1] = heights.expand(len(rows), -1)
     skeleton.root[rows.unsqueeze(1), order, 0] = places * 0.45 * scale
-    fan = torch.deg2rad(torch.tensor([-12.0, -5.0, 1.0, 8.0, 18.0]).double()) * dice.uniform(0.5, 1.4)
+    fan = torch.deg2rad(torch.tensor([-12.0, -5.0, 1.0, 8.0, 18.0]).double()) * random.columns(0.5, 1.4)
     skeleton.angle[rows.unsqueeze(1), order] = fan
     skeleton.present[rows, SIXTH] = True
     skeleton.order[rows] = order
@@ -65,9 +65,9 @@ def _extra_digit(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
     return _none(rows)
 
 
-def _fused_digits(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _fused_digits(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Let two neighbouring fingers overlap so far that they are one broad finger."""
-    left = INDEX + dice.choice(3)
+    left = INDEX + random.choice(0, 3)
     right = left + 1
     _fan_out(skeleton, rows)
     angle = (skeleton.angle[rows, left] + skeleton.angle[rows, right]) / 2
@@ -82,7 +82,7 @@ def _fused_digits(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
         skeleton.fused[rows, slot] = True
     longer = torch.maximum(skeleton.bones[rows, left], skeleton.bones[rows, right])
     skeleton.bones[rows, left] = longer
-    skeleton.bones[rows, right] = longer * dice.uniform(0.95, 1.0)
+    skeleton.bones[rows, right] = longer * random.columns(0.95, 1.0)
     skeleton.web[rows, right] = skeleton.web[rows, left]
     return _none(rows)
 
@@ -93,31 +93,31 @@ def _fan_out(skeleton: Skeleton, rows: Tensor) -> None:
     skeleton.angle[rows, INDEX : PINKY + 1] = fan
 
 
-def _missing_segment(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _missing_segment(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Take the middle phalanx out of any finger but the pinky, which is short anyway."""
-    finger = INDEX + dice.choice(3)
+    finger = INDEX + random.choice(0, 3)
     bones = skeleton.bones[rows, finger]
     zero = torch.zeros_like(bones[:, 0])
     skeleton.bones[rows, finger] = torch.stack((0.92 * bones[:, 0], bones[:, 2], zero, zero), -1)
     return _none(rows)
 
 
-def _extra_segment(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _extra_segment(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Lengthen any finger but the pinky, which would then merely reach as high as the others."""
-    finger = INDEX + dice.choice(3)
+    finger = INDEX + random.choice(0, 3)
     bones = skeleton.bones[rows, finger]
-    extra = dice.uniform(27.0, 33.0)[:, 0]
+    extra = random.uniform(27.0, 33.0)
     skeleton.bones[rows, finger] = torch.stack((bones[:, 0], bones[:, 1] * 1.1, extra, bones[:, 2]), -1)
     return _none(rows)
 
 
-def _length_out_of_range(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _length_out_of_range(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Stretch or shrink what is seen of one digit, that is from where it leaves the palm."""
-    digit = dice.choice(5)
+    digit = random.choice(0, 5)
     outer = (digit == PINKY) | (digit == THUMB)
-    long = torch.where(outer.unsqueeze(-1), dice.uniform(1.72, 1.9), dice.uniform(1.5, 1.9))
-    short = torch.where(outer.unsqueeze(-1), dice.uniform(0.35, 0.5), dice.uniform(0.35, 0.6))
-    factor = torch.where(dice.chance(0.5).unsqueeze(-1), long, short)
+    long = torch.where(outer.unsqueeze(-1), random.columns(1.72, 1.9), random.columns(1.5, 1.9))
+    short = torch.where(outer.unsqueeze(-1), random.columns(0.35, 0.5), random.columns(0.35, 0.6))
+    factor = torch.where(random.chance(0.5).unsqueeze(-1), long, short)
     thumbs = rows[digit == THUMB]
     skeleton.angle[thumbs, THUMB] = skeleton.angle[thumbs, THUMB].clamp(max=-0.6)  # clear of the palm
     bones, web = skeleton.bones[rows, digit], skeleton.web[rows, digit].unsqueeze(-1)
@@ -126,10 +126,10 @@ def _length_out_of_range(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor
     return _none(rows)
 
 
-def _second_thumb(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _second_thumb(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Add a thumb at the side of the pinky, or beside the first one."""
-    opposite = dice.chance(0.6)
-    turn = torch.deg2rad(dice.uniform(28.0, 42.0)[:, 0])
+    opposite = random.chance(0.6)
+    turn = torch.deg2rad(random.uniform(28.0, 42.0))
     near = skeleton.angle[rows, THUMB].clamp(min=-0.35)
     skeleton.angle[rows, THUMB] = torch.where(opposite, skeleton.angle[rows, THUMB], near)
     far = skeleton.angle[rows, PINKY].clamp(min=0.1) + turn
@@ -150,17 +150,17 @@ def _second_thumb(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
     return _none(rows)
 
 
-def _ghost_digit(skeleton: Skeleton, rows: Tensor, dice: Dice) -> Tensor:
+def _ghost_digit(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
     """Choose one of the five digits, or add a sixth, to be drawn half transparent."""
-    sixth = dice.chance(0.4)
-    ghost = torch.where(sixth, torch.full_like(rows, SIXTH), dice.choice(5))
+    sixth = random.chance(0.4)
+    ghost = torch.where(sixth, torch.full_like(rows, SIXTH), random.choice(0, 5))
     chosen = torch.nonzero(sixth)[:, 0]
     if len(chosen):
-        _extra_digit(skeleton, rows[chosen], dice.rows(chosen))
+        _extra_digit(skeleton, rows[chosen], random.rows(chosen))
     return ghost
 
 
-EDITS: dict[str, Callable[[Skeleton, Tensor, Dice], Tensor]] = {
+EDITS: dict[str, Callable[[Skeleton, Tensor, PictureSource], Tensor]] = {
     "missing_digit": _missing_digit,
     "extra_digit": _extra_digit,
     "fused_digits": _fused_digits,

@@ -47,7 +47,7 @@ class SyntheticHands:
     tone: Tensor
 
 
-def generate(
+def generate_hands(
     n: int,
     size: int,
     *,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae.images.synthetic.dice import Dice
+from vae.images.random_source import RandomSource
 
 LIGHTEST, DARKEST = 68.0, -58.0
 """Individual typology angles, degrees, well into the groups at both ends of the human range: dark skin lies
@@ -61,37 +61,37 @@ class Look:
     softness: Tensor
 
 
-def draw_look(dice: Dice) -> Look:
+def draw_look(random: RandomSource) -> Look:
     """Draw skin, light and camera."""
-    palmar = dice.chance(0.5)
-    tone = dice.uniform(DARKEST, LIGHTEST)[:, 0]
-    lab = skin_lab(tone, dice.normal(0.0, 1.0)[:, 0])
-    lab = torch.where(palmar.unsqueeze(-1), _palmar_lab(lab, dice.uniform(0.35, 0.65)[:, 0]), lab)
-    vivid = dice.uniform(1.0, 1.42)
+    palmar = random.chance(0.5)
+    tone = random.uniform(DARKEST, LIGHTEST)
+    lab = skin_lab(tone, random.normal(0.0, 1.0)[:, 0])
+    lab = torch.where(palmar.unsqueeze(-1), _palmar_lab(lab, random.uniform(0.35, 0.65)), lab)
+    vivid = random.columns(1.0, 1.42)
     skin = lab_to_srgb(torch.cat((lab[:, :1], lab[:, 1:] * vivid), -1))
     pink = torch.tensor([0.93, 0.74, 0.69]).double()
-    turn, height = dice.uniform(0.0, 6.2832)[:, 0], dice.uniform(0.35, 0.75)[:, 0]
+    turn, height = random.uniform(0.0, 6.2832), random.uniform(0.35, 0.75)
     light = torch.stack((torch.cos(turn) * height, torch.sin(turn) * height, torch.ones_like(turn)), -1)
     return Look(
         palmar=palmar,
         tone=tone,
         skin=skin,
-        nail=skin + (pink - skin) * dice.uniform(0.35, 0.6),
-        exposure=dice.uniform(1.16, 1.42)[:, 0],
-        balance=1.0 + dice.normal(0.0, 1.0, 3) * torch.tensor([0.015, 0.008, 0.02]).double(),
+        nail=skin + (pink - skin) * random.columns(0.35, 0.6),
+        exposure=random.uniform(1.16, 1.42),
+        balance=1.0 + random.normal(0.0, 1.0, 3) * torch.tensor([0.015, 0.008, 0.02]).double(),
         light=light / light.norm(dim=-1, keepdim=True),
-        ambient=dice.uniform(0.35, 0.65)[:, 0],
-        shadow=dice.uniform(0.02, 0.3)[:, 0],
-        shadow_width=dice.uniform(4.0, 16.0)[:, 0],
-        vignette=dice.uniform(0.0, 0.12)[:, 0],
-        wrinkles=dice.uniform(0.55, 1.25)[:, 0],
-        redness=dice.uniform(0.5, 1.3)[:, 0],
-        mottle=dice.uniform(0.008, 0.024)[:, 0],
-        veins=dice.uniform(0.0, 0.8)[:, 0],
-        tendons=dice.uniform(0.0, 1.0)[:, 0],
-        polish=dice.uniform(0.7, 1.0)[:, 0],
-        grain=dice.uniform(0.6, 2.6)[:, 0],
-        softness=dice.uniform(0.02, 0.14)[:, 0],
+        ambient=random.uniform(0.35, 0.65),
+        shadow=random.uniform(0.02, 0.3),
+        shadow_width=random.uniform(4.0, 16.0),
+        vignette=random.uniform(0.0, 0.12),
+        wrinkles=random.uniform(0.55, 1.25),
+        redness=random.uniform(0.5, 1.3),
+        mottle=random.uniform(0.008, 0.024),
+        veins=random.uniform(0.0, 0.8),
+        tendons=random.uniform(0.0, 1.0),
+        polish=random.uniform(0.7, 1.0),
+        grain=random.uniform(0.6, 2.6),
+        softness=random.uniform(0.02, 0.14),
     )
 
 

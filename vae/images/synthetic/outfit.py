@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae.images.synthetic.dice import Dice
+from vae.images.random_source import RandomSource
 from vae.images.synthetic.shape import Surface
 from vae.images.synthetic.skeleton import INDEX, Skeleton, heading
 
@@ -42,20 +42,20 @@ class Outfit:
     colour: Tensor
 
 
-def draw_outfit(dice: Dice, rings: bool, sleeves: bool) -> Outfit:
+def draw_outfit(random: RandomSource, rings: bool, sleeves: bool) -> Outfit:
     """Draw rings and sleeves for about half of the hands each, if asked for."""
-    ring = torch.where(dice.chance(0.5 * rings), INDEX + dice.choice(4), -1)
-    cloth, watch = dice.chance(0.5 * sleeves), dice.chance(0.3)
-    start = dice.uniform(-12.0, 4.0)[:, 0]
+    ring = torch.where(random.chance(0.5 * rings), INDEX + random.choice(0, 4), -1)
+    cloth, watch = random.chance(0.5 * sleeves), random.chance(0.3)
+    start = random.uniform(-12.0, 4.0)
     return Outfit(
         ring=ring,
-        ring_place=dice.uniform(24.0, 29.0)[:, 0],
-        ring_breadth=dice.uniform(2.0, 4.0)[:, 0],
-        metal=torch.tensor(METALS).double()[dice.choice(2)],
+        ring_place=random.uniform(24.0, 29.0),
+        ring_breadth=random.uniform(2.0, 4.0),
+        metal=torch.tensor(METALS).double()[random.choice(0, 2)],
         cloth=cloth,
         cloth_start=start,
         cloth_stop=start + torch.where(watch, 14.0, 300.0).double(),
-        colour=torch.where(watch.unsqueeze(-1), 0.3, 0.85) * dice.uniform(0.05, 1.0, 3),
+        colour=torch.where(watch.unsqueeze(-1), 0.3, 0.85) * random.columns(0.05, 1.0, 3),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae.images.synthetic.dice import Dice
+from vae.images.random_source import RandomSource
 from vae.images.synthetic.skeleton import THUMB, Skeleton
 
 SAMPLES = 9
@@ -122,13 +122,13 @@ def outline(skeleton: Skeleton, count: int) -> tuple[Tensor, Tensor]:
     return skeleton.points(along), radius
 
 
-def draw_framing(dice: Dice) -> Framing:
+def draw_framing(random: RandomSource) -> Framing:
     """Draw how the photographer holds the camera."""
     return Framing(
-        tilt=torch.deg2rad(dice.normal(0.0, 9.0)[:, 0]),
-        below=dice.uniform(4.0, 20.0)[:, 0],
-        margin=dice.uniform(0.045, 0.12)[:, 0],
-        shift=dice.uniform(-0.35, 0.35)[:, 0],
+        tilt=torch.deg2rad(random.normal(0.0, 9.0)[:, 0]),
+        below=random.uniform(4.0, 20.0),
+        margin=random.uniform(0.045, 0.12),
+        shift=random.uniform(-0.35, 0.35),
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from vae.images.random_source import draw_for_pictures
 from vae.images.synthetic.defects import DEFECTS, apply_defects
-from vae.images.synthetic.dice import throw
 from vae.images.synthetic.look import Look, draw_look
 from vae.images.synthetic.outfit import Outfit, draw_outfit
 from vae.images.synthetic.pose import Camera, draw_framing, place, separate
@@ -51,16 +51,16 @@ def draw_scene(indices: range, size: int, seed: int, defect: str, rings: bool, s
     The numbers are drawn in the same order whatever is asked for, the defect last: a malformed hand is the
     correct hand of the same seed and index, made wrong.
     """
-    dice, texture, noise = throw(seed, indices, size)
-    look = draw_look(dice)
-    left = dice.chance(0.5)
-    spread = dice.uniform(-0.5, 1.0).clamp(min=0.0)  # a third of the hands have their fingers together
-    skeleton = draw_skeleton(dice, spread)
-    framing = draw_framing(dice)
-    outfit = draw_outfit(dice, rings, sleeves)
-    choice, opacity = dice.choice(len(DEFECTS)), dice.uniform(0.34, 0.58)[:, 0]
+    random, texture, noise = draw_for_pictures(seed, indices, size)
+    look = draw_look(random)
+    left = random.chance(0.5)
+    spread = random.columns(-0.5, 1.0).clamp(min=0.0)  # a third of the hands have their fingers together
+    skeleton = draw_skeleton(random, spread)
+    framing = draw_framing(random)
+    outfit = draw_outfit(random, rings, sleeves)
+    choice, opacity = random.choice(0, len(DEFECTS)), random.uniform(0.34, 0.58)
     kinds = tuple(DEFECTS[i] if defect == "any" else defect for i in choice.tolist())
-    ghost = apply_defects(skeleton, kinds, dice)
+    ghost = apply_defects(skeleton, kinds, random)
     separate(skeleton)
     camera = place(skeleton, framing, left ^ look.palmar, size)
     return Scene(kinds, left, spread, skeleton, camera, look, outfit, ghost, opacity, texture, noise)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae.images.synthetic.dice import Dice
+from vae.images.random_source import RandomSource
 
 THUMB, INDEX, MIDDLE, RING, PINKY, SIXTH = range(6)
 
@@ -105,56 +105,56 @@ def sideways(ahead: Tensor) -> Tensor:
     return torch.stack((ahead[..., 1], -ahead[..., 0]), -1)
 
 
-def draw_skeleton(dice: Dice, spread: Tensor) -> Skeleton:
+def draw_skeleton(random: RandomSource, spread: Tensor) -> Skeleton:
     """Draw hands of human proportions.
 
     Args:
-        dice: Random numbers of n pictures.
+        random: Random numbers of n pictures.
         spread: (n, 1) float64, 0: fingers together, 1: wide apart.
 
     Returns:
         n hands with five digits each.
     """
     n = len(spread)
-    breadth = dice.normal(1.09, 0.06)
-    bones = _table(BONES) * dice.normal(1.04, 0.04)[..., None] * dice.normal(1.0, 0.02, 6)[..., None]
-    thickness = _table(THICKNESS) * (breadth * dice.normal(1.0, 0.04))[..., None]
-    widen = torch.cat((breadth, dice.normal(1.0, 0.03)), 1).unsqueeze(1)
+    breadth = random.normal(1.09, 0.06)
+    bones = _table(BONES) * random.normal(1.04, 0.04)[..., None] * random.normal(1.0, 0.02, 6)[..., None]
+    thickness = _table(THICKNESS) * (breadth * random.normal(1.0, 0.04))[..., None]
+    widen = torch.cat((breadth, random.normal(1.0, 0.03)), 1).unsqueeze(1)
     skeleton = Skeleton(
         present=torch.tensor([True] * 5 + [False]).repeat(n, 1),
         bones=bones,
         thickness=thickness,
         root=_table(ROOTS) * breadth[..., None],
         knuckle=_table(KNUCKLES) * widen,
-        angle=_finger_angles(dice, spread),
-        bend=dice.normal(0.0, 0.0003, 6),
-        web=bones[..., 0] * dice.uniform(0.42, 0.52),
+        angle=_finger_angles(random, spread),
+        bend=random.normal(0.0, 0.0003, 6),
+        web=bones[..., 0] * random.columns(0.42, 0.52),
         girth=torch.tensor([14.4, 12.6, 12.4, 12.2, 12.0, 12.0]).double() * breadth,
         fused=torch.zeros(n, 6, dtype=torch.bool),
         order=torch.tensor([INDEX, MIDDLE, RING, PINKY, SIXTH]).repeat(n, 1),
-        wrist=28.5 * breadth * dice.normal(1.0, 0.04),
-        forearm=dice.normal(0.0, 0.2),
+        wrist=28.5 * breadth * random.normal(1.0, 0.04),
+        forearm=random.normal(0.0, 0.2),
     )
-    _attach_thumb(skeleton, dice)
+    _attach_thumb(skeleton, random)
     return skeleton
 
 
-def _finger_angles(dice: Dice, spread: Tensor) -> Tensor:
+def _finger_angles(random: RandomSource, spread: Tensor) -> Tensor:
     """Fan the fingers out; together they lean on one another, which the pose resolves."""
     together = torch.tensor([0.0, 2.0, 0.0, -3.0, -8.0, 0.0]).double()
     apart = torch.tensor([0.0, -15.0, -1.0, 11.0, 27.0, 0.0]).double()
-    wobble = dice.normal(0.0, 2.0, 6) * (0.25 + spread)
+    wobble = random.normal(0.0, 2.0, 6) * (0.25 + spread)
     return torch.deg2rad(together + spread * (apart - together) + wobble)
 
 
-def _attach_thumb(skeleton: Skeleton, dice: Dice) -> None:
+def _attach_thumb(skeleton: Skeleton, random: RandomSource) -> None:
     """Pose the thumb, anything from beside the palm (0) to far out (1); edits the skeleton."""
-    out = dice.uniform(0.0, 1.0)[:, 0]
-    metacarpal = torch.deg2rad(-35.0 - 16.0 * out + dice.normal(0.0, 2.0)[:, 0])
+    out = random.uniform(0.0, 1.0)
+    metacarpal = torch.deg2rad(-35.0 - 16.0 * out + random.normal(0.0, 2.0)[:, 0])
     length = METACARPAL_OF_THUMB * skeleton.bones[:, THUMB, 0] / BONES[THUMB][0]
     skeleton.knuckle[:, THUMB] = skeleton.root[:, THUMB] + length[:, None] * heading(metacarpal)
-    skeleton.angle[:, THUMB] = torch.deg2rad(-4.0 - 46.0 * out + dice.normal(0.0, 4.0)[:, 0])
-    skeleton.bend[:, THUMB] = dice.normal(-0.0006, 0.0012)[:, 0]
+    skeleton.angle[:, THUMB] = torch.deg2rad(-4.0 - 46.0 * out + random.normal(0.0, 4.0)[:, 0])
+    skeleton.bend[:, THUMB] = random.normal(-0.0006, 0.0012)[:, 0]
     skeleton.web[:, THUMB] = 4.0
 
 

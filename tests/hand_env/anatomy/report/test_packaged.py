@@ -3,7 +3,7 @@
 import pytest
 
 from hand_env.anatomy import Judge
-from hand_env.anatomy.network import MAKES
+from hand_env.anatomy.network import ARCHITECTURES
 from hand_env.anatomy.report import measure, measure_novelty, report_cases
 from hand_env.anatomy.report.table import AREA_WANTED, COUNT_WANTED
 from hand_env.anatomy.weights import packaged_weights
@@ -17,14 +17,14 @@ def missed(rows):
     ]
 
 
-@pytest.mark.parametrize("make", MAKES)
-def test_weights_take_at_most_ten_megabytes(make):
-    assert packaged_weights(make).stat().st_size <= 10_000_000
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_weights_take_at_most_ten_megabytes(architecture):
+    assert packaged_weights(architecture).stat().st_size <= 10_000_000
 
 
-@pytest.mark.parametrize("make", MAKES)
-def test_it_tells_right_drawn_hands_from_wrong_ones(make):
-    rows = [row for _, row in measure(Judge.load(make=make), report_cases(64, None, 12))]
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_it_tells_right_drawn_hands_from_wrong_ones(architecture):
+    rows = [row for _, row in measure(Judge.load(architecture=architecture), report_cases(64, None, 12))]
     assert len(rows) == 9
     assert sum(row.verdicts.count for row in rows) >= sum(row.verdicts.of for row in rows) - 2
 

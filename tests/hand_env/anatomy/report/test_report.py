@@ -6,13 +6,13 @@ from hand_env.anatomy.report.cases import _spoilt
 from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
 from hand_env.anatomy.report.table import area_under_curve
-from vae.images.synthetic import generate
+from vae.images.synthetic import generate_hands
 
 
 @pytest.fixture(scope="module")
 def spread_hand():
     """A drawn hand whose fingers are spread, and its outline."""
-    drawn = generate(12, 256, seed=5)
+    drawn = generate_hands(12, 256, seed=5)
     for picture in drawn.images[drawn.spread.argsort(descending=True)].permute(0, 2, 3, 1).numpy():
         outline = find_outline(picture)
         if outline is not None:

@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from hand_env.anatomy.judge import Judge
-from hand_env.anatomy.terms import FIRST_DIGIT, PALM
 from hand_env.anatomy.training import JudgeTraining, load_pack, train_judge
-from hand_env.anatomy.training.drawn import draw_hands
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
-from hand_env.anatomy.training.photographs import _encoded, region_map
+from vae.images.labelled.drawn import draw_hands
+from vae.images.labelled.photographs import _encoded, region_map
+from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
 QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity": 64, "batch": 16, "workers": 0}
 
@@ -53,22 +53,22 @@ def test_a_region_map_divides_the_skin_by_the_joints():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", ["parser", "reporter"])
-def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, make):
-    settings = JudgeTraining(make=make, seconds=1.0, device="cpu", examples=2, every=0.1, **QUICK)
+@pytest.mark.parametrize("architecture", ["parser", "reporter"])
+def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, architecture):
+    settings = JudgeTraining(architecture=architecture, seconds=1.0, device="cpu", examples=2, every=0.1, **QUICK)
     path = train_judge(settings, pack, tmp_path)
     judge = Judge.load(path)
-    assert judge.calibration.make == make
+    assert judge.calibration.architecture == architecture
     assert path.stat().st_size < 16_000_000
     assert len(judge.judge(torch.rand(2, 3, 64, 64))) == 2
-    assert (tmp_path / "checkpoints" / make).is_dir()
-    longer = JudgeTraining(make=make, seconds=1.5, device="cpu", examples=2, **QUICK)
+    assert (tmp_path / "checkpoints" / architecture).is_dir()
+    longer = JudgeTraining(architecture=architecture, seconds=1.5, device="cpu", examples=2, **QUICK)
     assert train_judge(longer, pack, tmp_path) == path
 
 
 def test_the_loss_ignores_what_is_not_known():
     from hand_env.anatomy.network import build_network
-    from hand_env.anatomy.training.hands import nothing_known
+    from vae.images.labelled.hands import nothing_known
 
     network = build_network("reporter").eval()
     hands = nothing_known(torch.rand(2, 3, 80, 80))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vae.images.synthetic import SyntheticHands, generate
+from vae.images.synthetic import SyntheticHands, generate_hands
 
 N = 60
 FINGERS = range(1, 5)
 
 
 def draw(defect: str) -> SyntheticHands:
-    hands = generate(N, 64, seed=4, defect=defect)
+    hands = generate_hands(N, 64, seed=4, defect=defect)
     assert hands.defect == (defect,) * N
     return hands
 

@@ -7,14 +7,14 @@ from dataclasses import fields
 import pytest
 import torch
 
-from vae.images.synthetic import DEFECTS, SyntheticHands, generate
+from vae.images.synthetic import DEFECTS, SyntheticHands, generate_hands
 
 TIPS = [4, 8, 12, 16, 20]
 
 
 @pytest.fixture(scope="module")
 def hands() -> SyntheticHands:
-    return generate(200, 64, seed=0)
+    return generate_hands(200, 64, seed=0)
 
 
 def same(first: SyntheticHands, second: SyntheticHands) -> bool:
@@ -33,43 +33,43 @@ def rows(hands: SyntheticHands, start: int, stop: int) -> SyntheticHands:
 
 
 def test_same_seed_gives_same_pictures() -> None:
-    assert same(generate(3, 32, seed=7), generate(3, 32, seed=7))
+    assert same(generate_hands(3, 32, seed=7), generate_hands(3, 32, seed=7))
 
 
 def test_other_seed_gives_other_pictures() -> None:
-    assert not torch.equal(generate(3, 32, seed=7).images, generate(3, 32, seed=8).images)
+    assert not torch.equal(generate_hands(3, 32, seed=7).images, generate_hands(3, 32, seed=8).images)
 
 
 @pytest.mark.parametrize("defect", ["none", "any"])
 def test_few_pictures_are_the_beginning_of_more(defect: str) -> None:
-    many = generate(23, 33, seed=1, defect=defect, rings=True, sleeves=True)
-    few = generate(5, 33, seed=1, defect=defect, rings=True, sleeves=True)
+    many = generate_hands(23, 33, seed=1, defect=defect, rings=True, sleeves=True)
+    few = generate_hands(5, 33, seed=1, defect=defect, rings=True, sleeves=True)
     assert same(few, rows(many, 0, 5))
 
 
 def test_first_skips_pictures() -> None:
-    many = generate(9, 32, seed=1, defect="any")
-    assert same(generate(4, 32, seed=1, defect="any", first=5), rows(many, 5, 9))
+    many = generate_hands(9, 32, seed=1, defect="any")
+    assert same(generate_hands(4, 32, seed=1, defect="any", first=5), rows(many, 5, 9))
 
 
 @pytest.mark.parametrize("points", [1, 20_000, 1 << 22])
 def test_chunk_size_does_not_change_a_bit(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = generate(17, 50, seed=2, defect="any", rings=True, sleeves=True)
+    usual = generate_hands(17, 50, seed=2, defect="any", rings=True, sleeves=True)
     monkeypatch.setattr("vae.images.synthetic.render.CHUNK_POINTS", {"cpu": points})
-    assert same(generate(17, 50, seed=2, defect="any", rings=True, sleeves=True), usual)
+    assert same(generate_hands(17, 50, seed=2, defect="any", rings=True, sleeves=True), usual)
 
 
 def test_global_random_state_is_left_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    generate(1, 16, seed=0)
+    generate_hands(1, 16, seed=0)
     assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize("size", [16, 97])
 def test_fields_have_documented_shapes_and_types(size: int) -> None:
-    hands = generate(3, size, seed=0)
+    hands = generate_hands(3, size, seed=0)
     found = [(value.shape, value.dtype) for value in (hands.images, hands.joints, hands.digit_masks)]
     assert found == [
         ((3, 3, size, size), torch.uint8),
@@ -161,22 +161,22 @@ def test_spread_fingers_are_farther_apart(hands: SyntheticHands) -> None:
 
 
 def test_any_mixes_all_defects() -> None:
-    assert set(generate(120, 16, seed=0, defect="any").defect) == set(DEFECTS)
+    assert set(generate_hands(120, 16, seed=0, defect="any").defect) == set(DEFECTS)
 
 
 @pytest.mark.parametrize(("rings", "sleeves"), [(True, False), (False, True)])
 def test_accessories_change_about_half_the_pictures(rings: bool, sleeves: bool) -> None:
-    bare = generate(80, 32, seed=3)
-    worn = generate(80, 32, seed=3, rings=rings, sleeves=sleeves)
+    bare = generate_hands(80, 32, seed=3)
+    worn = generate_hands(80, 32, seed=3, rings=rings, sleeves=sleeves)
     changed = (bare.images != worn.images).flatten(1).any(1).float().mean()
     assert 0.3 < float(changed) < 0.7
     assert torch.equal(bare.joints, worn.joints)
 
 
 def test_progress_is_shown_on_request_only(capsys: pytest.CaptureFixture[str]) -> None:
-    generate(1, 16, seed=0)
+    generate_hands(1, 16, seed=0)
     assert capsys.readouterr().err == ""
-    generate(1, 16, seed=0, progress=True)
+    generate_hands(1, 16, seed=0, progress=True)
     assert "Drawing hands" in capsys.readouterr().err
 
 
@@ -192,9 +192,9 @@ def test_progress_is_shown_on_request_only(capsys: pytest.CaptureFixture[str]) -
 )
 def test_wrong_argument_is_named(n: int, size: int, seed: int, defect: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        generate(n, size, seed=seed, defect=defect)
+        generate_hands(n, size, seed=seed, defect=defect)
 
 
 def test_negative_first_is_named() -> None:
     with pytest.raises(ValueError, match="first must be at least 0, got -1"):
-        generate(1, 64, seed=0, first=-1)
+        generate_hands(1, 64, seed=0, first=-1)

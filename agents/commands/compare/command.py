@@ -1,0 +1,207 @@
+"""Compare samplers and agents over runs."""
+
+import hashlib
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from agents.commands.compare.args import CompareArgs, check_args
+from agents.commands.compare.figures import Gauge, Instruments
+from agents.commands.compare.loaded_run import LoadedRun, load_compared_run
+from agents.commands.compare.methods import Method, bound_of, decoded, make_methods
+from agents.commands.compare.photographs import Photographs, read_photographs
+from agents.commands.compare.store import Record, Store
+from agents.commands.compare.table import make_rows, write_table
+from agents.runs.run_folder import versions
+from hand_env import image_grid
+from hand_env.anatomy import Judge
+from hand_env.anatomy.weights import packaged_weights
+from vae.device import resolve_device
+from vae.distribution import PictureFeatures, check_extra, feature_weights
+
+SHOWN, COLUMNS = 40, 10  # pictures in a grid, and in a row of it
+PHOTOGRAPHS, NOBODY = "photographs", "-"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One run with what it is held against.
+
+    Attributes:
+        name: In the table and in file names.
+        sha256: Of its weights, of the photographs, and of kappa.
+        kappa: How far any correction may move a latent in each dimension.
+        pieces: Of the run.
+        photographs: At its size.
+        common: SHA-256 of what all its cells depend on: photographs, kappa, settings, VAE.
+    """
+
+    name: str
+    sha256: str
+    kappa: float
+    loaded: LoadedRun
+    photographs: Photographs
+    common: str
+
+    def cell_sha256(self, sampler: str, agent: str) -> str:
+        """Return the SHA-256 of what a cell's figures depend on; runs that share these files share the cell."""
+        parts = (sampler, agent.rpartition("-")[0])  # the rounds behind an agent's name are no file's
+        words = [self.common, *(self.loaded.sha256.get(part, "") for part in parts)]
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain values, for JSON and above the table."""
+        agents = {name: agent.delta_scale * agent.steps for name, agent in self.loaded.agents.items()}
+        return {
+            "run": self.name,
+            "sha256": self.sha256,
+            "pixels": self.loaded.vae.size,
+            "kappa": self.kappa,
+            "agents_kappa": {name: min(reach, self.kappa) for name, reach in agents.items()},
+            "photographs": len(self.photographs.training),
+            "held_out_photographs": len(self.photographs.held_out),
+            "held_out_people": self.photographs.people,
+            "split_seed": self.loaded.split_seed,
+        }
+
+
+def compare(args: CompareArgs) -> str:
+    """Measure every sampler with every agent in every run.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The table, in Markdown.
+
+    Raises:
+        FileNotFoundError: If the photographs are not there.
+        ImportError: If the extra `compare` is not installed.
+        ValueError: If there is no finished run, or a setting is wrong.
+    """
+    check_args(args)
+    check_extra()
+    device = resolve_device(args.device)
+    loaded = [load_compared_run(run) for run in args.runs]
+    instruments = Instruments(
+        Judge.load(args.parser, device=device),
+        Judge.load(args.reporter, architecture="reporter", device=device),
+        PictureFeatures(device),
+    )
+    store = Store(args.out, _settings(args))
+    for name, parts in zip(run_names(args.runs), loaded, strict=True):
+        compare_run(_subject(name, parts, args), instruments, store, args)
+    rows = make_rows(store.records)
+    store.write([row.to_dict() for row in rows])
+    return write_table(rows, store.records, describe(store, args))
+
+
+def compare_run(subject: Subject, instruments: Instruments, store: Store, args: CompareArgs) -> None:
+    """Measure every cell of one run that the store does not know, and the photographs of its training people.
+
+    Args:
+        subject: The run.
+        instruments: On the device to compute on.
+        store: Takes the records.
+        args: Settings.
+    """
+    loaded, gauge = subject.loaded, Gauge(instruments, subject.photographs)
+    loaded.vae.to(instruments.features.device)
+    store.runs.append(subject.facts())
+    name, whole = subject.name, subject.sha256
+    known = store.find(subject.common, PHOTOGRAPHS, NOBODY)
+    if known is None:
+        figures = gauge.measure(subject.photographs.training[: args.n], drawn=False)
+        known = Record(name, whole, subject.common, PHOTOGRAPHS, NOBODY, None, figures)
+    store.add(replace(known, run=name, run_sha256=whole))
+    for cell in make_methods(loaded, lambda images: instruments.parser.find(images).score, args):
+        known = store.find(subject.cell_sha256(cell.sampler, cell.agent), cell.sampler, cell.agent)
+        record = replace(known, run=name, run_sha256=whole) if known else _measure(cell, subject, gauge, args)
+        store.add(record)
+    loaded.vae.to("cpu")
+
+
+def describe(store: Store, args: CompareArgs) -> str:
+    """Say what the table is of, a line for each run."""
+    lines = [f"{args.n:,} pictures a cell, from latents of seed {args.seed} that are the same for all agents."]
+    if args.refine_below < math.inf:
+        lines.append(f"Corrected are latents whose log-odds by the rewarding judge are below {args.refine_below:g}.")
+    for run in store.runs:
+        less = [f"'{name}' by {reach:g}" for name, reach in run["agents_kappa"].items() if reach < run["kappa"]]
+        lines.append(
+            f"{run['run']}: {run['pixels']} pixels; corrections by at most {run['kappa']:g}{', '.join(['', *less])}; "
+            f"held out: {run['held_out_photographs']} photographs of {run['held_out_people']} people."
+        )
+    return "\n".join(lines)
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """Name runs by their folders' names, with as much of the path before as it takes to tell them apart.
+
+    Raises:
+        ValueError: If a folder comes twice.
+    """
+    paths = [folder.resolve() for folder in folders]
+    if len(set(paths)) < len(paths):
+        twice = next(str(folder) for folder in folders if paths.count(folder.resolve()) > 1)
+        raise ValueError(f"RUNS must differ, got {twice!r} twice.")
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    common = Path(os.path.commonpath(paths))
+    return ["-".join(path.relative_to(common).parts) for path in paths]
+
+
+def _measure(cell: Method, subject: Subject, gauge: Gauge, args: CompareArgs) -> Record:
+    name, began = f"{subject.name}: {cell.sampler}, {cell.agent}", time.monotonic()
+    sha256 = subject.cell_sha256(cell.sampler, cell.agent)
+    record = Record(subject.name, subject.sha256, sha256, cell.sampler, cell.agent, cell.cost, {}, cell.missing)
+    if cell.correct is None:
+        return record
+    latents = subject.loaded.samplers[cell.sampler].sample(args.n, args.seed)
+    pictures = decoded(subject.loaded, cell.correct(latents))
+    figures = gauge.measure(pictures)
+    _draw(args.out, f"{subject.name}-{cell.sampler}-{cell.agent}", pictures)
+    print(f"{name}: {figures['correct'].value:.1%} correct, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return replace(record, figures=figures)
+
+
+def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
+    if folder is not None:
+        Image.fromarray(image_grid(pictures[:SHOWN], columns=COLUMNS)).save(folder / f"{name}.png")
+
+
+def _subject(name: str, loaded: LoadedRun, args: CompareArgs) -> Subject:
+    assert args.data is not None, "checked at the door"
+    photographs = read_photographs(args.data, loaded.vae.size, loaded.split_seed)
+    kappa = bound_of(loaded, args)
+    depends = f"{photographs.sha256} {kappa} {loaded.settings} {loaded.sha256['vae']}"
+    common = hashlib.sha256(depends.encode()).hexdigest()
+    whole = hashlib.sha256(" ".join([common, *loaded.sha256.values()]).encode()).hexdigest()
+    return Subject(name, whole, kappa, loaded, photographs, common)
+
+
+def _settings(args: CompareArgs) -> dict[str, Any]:
+    """Return what figures depend on, but for the run and its photographs."""
+    weights = {
+        "parser": args.parser or packaged_weights("parser"),
+        "reporter": args.reporter or packaged_weights("reporter"),
+        "features": feature_weights(),
+    }
+    return {
+        "handlatent": versions()["handlatent"],
+        "n": args.n,
+        "seed": args.seed,
+        "gradient_rate": args.gradient_rate,
+        "most_rounds": max(args.rounds),
+        "refine_below": str(args.refine_below),  # JSON has no infinity
+        **{f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in weights.items()},
+    }

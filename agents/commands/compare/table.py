@@ -1,0 +1,134 @@
+"""Lay the figures out: a row for each sampler and agent, in three parts for the width of a page."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agents.commands.compare.figures import COLUMNS, Figures, over_runs, student
+from agents.commands.compare.methods import Cost
+from agents.commands.compare.store import Record
+
+HANDS, FAILURES = "Right hands, by the reporting judge", "Failures by criterion, by the reporting judge"
+PARTS = {
+    HANDS: (
+        "correct",
+        "gain",
+        "anatomical",
+        "batches_15",
+        "batches_19",
+        "correct_by_parser",
+    ),
+    "Against photographs": ("new", "coverage", "density", "kernel_distance", "sharpness"),
+    FAILURES: tuple(name for name in COLUMNS if name.startswith("fails_")),
+}
+ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        sampler: Its name.
+        agent: Its name.
+        runs: How many runs it was measured in.
+        cost: Of a picture; None for photographs.
+        figures: Means over runs.
+    """
+
+    sampler: str
+    agent: str
+    runs: int
+    cost: Cost | None
+    figures: Figures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
+def make_rows(records: Sequence[Record]) -> list[Row]:
+    """Bring the records of a cell in all runs together, cells in the order in which they come first.
+
+    Where there are several runs, how much more is correct than without an agent is compared run by run, from the same
+    latents: its interval is narrower than those of both rates let one think.
+    """
+    cells: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        cells.setdefault((record.sampler, record.agent), []).append(record)
+    alone = {(r.run_sha256, r.sampler): r.figures for r in records if r.agent == "none" and not r.missing}
+    return [_row(found, alone) for found in cells.values()]
+
+
+def write_table(rows: Sequence[Row], records: Sequence[Record], above: str) -> str:
+    """Write the table in Markdown, readable as it stands.
+
+    Args:
+        rows: As `make_rows` gives them.
+        records: What they were made of.
+        above: What the table is of.
+    """
+    parts = [above]
+    for title, names in PARTS.items():
+        heads = ["sampler", "agent", "runs", *(COLUMNS[name].heading for name in names)]
+        lines = [_labels(row) + [_cell(row, name) for name in names] for row in rows]
+        if title == HANDS:
+            heads.append("decoded + judged (+ gradients)")
+            lines = [[*line, _cost(row)] for line, row in zip(lines, rows, strict=True)]
+        parts.append(f"{title}\n\n" + _markdown(heads, lines))
+    return "\n\n".join([*parts, *_notes(rows, records)])
+
+
+def _row(found: Sequence[Record], alone: dict[tuple[str, str], Figures]) -> Row:
+    first, there = found[0], [record for record in found if not record.missing]
+    figures = over_runs([record.figures for record in there]) if there else {}
+    pairs = [(record.figures, alone.get((record.run_sha256, record.sampler))) for record in there]
+    gains = [mine["correct"].value - other["correct"].value for mine, other in pairs if other]
+    if first.agent != "none" and len(gains) == len(there) > 1:
+        figures = {**figures, "gain": student(gains)}
+    return Row(first.sampler, first.agent, len(there), first.cost, figures)
+
+
+def _labels(row: Row) -> list[str]:
+    return [row.sampler, row.agent, str(row.runs)]
+
+
+def _cell(row: Row, name: str) -> str:
+    if name not in row.figures:
+        return ABSENT
+    found, column = row.figures[name], COLUMNS[name]
+    value, low, high = (f"{column.times * number:.{column.digits}f}" for number in (found.value, found.low, found.high))
+    return value if name in PARTS[FAILURES] else f"{value} ({low} to {high})"  # eleven intervals would fill two pages
+
+
+def _cost(row: Row) -> str:
+    return str(row.cost) if row.cost and row.runs else ABSENT
+
+
+def _markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[place]) for line in (heads, *lines)) for place in range(len(heads))]
+    rule = ["-" * width for width in widths]
+    return "\n".join(_line(cells, widths) for cells in (heads, rule, *lines))
+
+
+def _line(cells: Sequence[str], widths: Iterable[int]) -> str:
+    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+
+def _notes(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
+    """Say what the intervals are, and what is left out."""
+    notes = []
+    counts = {row.runs for row in rows if row.runs}
+    if max(counts, default=0) > 1:
+        notes.append("Mean over runs (95 % interval by Student's t over runs).")
+    if 1 in counts:
+        notes.append(
+            "Rows of one run: (95 % interval over its pictures, of shares Wilson's, else 1.96 standard deviations over "
+            "halves of the pictures)."
+        )
+    left_out: dict[str, list[str]] = {}
+    for record in records:
+        if record.missing and record.run not in left_out.setdefault(record.missing, []):
+            left_out[record.missing].append(record.run)
+    notes += [f"Left out: {why} in {', '.join(runs)}." for why, runs in left_out.items()]
+    return notes

@@ -1,0 +1,58 @@
+"""Check flags and describe them: what every command's arguments share.
+
+simple_parsing has `field` and `flag` for what is below. They are not called: importing simple_parsing changes how
+PyYAML writes an OrderedDict in the whole process, and rl_zoo3, which imports `RowPolicy` from `agents`, could not read
+its own settings back. simple_parsing takes a flag's help from the string below it, with no comment above.
+"""
+
+from typing import Any
+
+from hand_env.checks import check_above_zero as above_zero
+from hand_env.checks import check_at_least as at_least
+from hand_env.checks import check_not_nan as not_nan
+
+RUN = {"positional": True, "custom_args": {"metavar": "RUN"}}
+OPTIONAL_RUN = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
+SWITCH = {"custom_args": {"negative_prefix": "--no-"}}
+
+
+def flag(name: str) -> str:
+    """Return the flag of a field: "--batch-size" for "batch_size"."""
+    return "--" + name.replace("_", "-")
+
+
+def check_at_least(low: int, args: Any, *names: str) -> None:
+    """Refuse settings below a bound.
+
+    Raises:
+        ValueError: If one is.
+    """
+    at_least(low, **{flag(name): getattr(args, name) for name in names})
+
+
+def check_above_zero(args: Any, *names: str) -> None:
+    """Refuse settings that are not finite and above 0.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    above_zero(**{flag(name): getattr(args, name) for name in names})
+
+
+def check_not_nan(args: Any, *names: str) -> None:
+    """Refuse settings that are NaN.
+
+    Raises:
+        ValueError: If one is.
+    """
+    not_nan(**{flag(name): getattr(args, name) for name in names})
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every library takes.
+
+    Raises:
+        ValueError: If it is not in 0..2**32 - 1.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {seed!r}.")

@@ -1,0 +1,85 @@
+"""The command `handlatent generate`: draw new hands and write them as pictures."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from agents.commands.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_not_nan
+from agents.draw import draw_hands
+from agents.rl.row_agent import REFINE_BELOW, ROUNDS
+from agents.runs.packaged import WeightSet, load_packaged, read_run
+from agents.runs.run_folder import claim_for_pictures
+from hand_env import image_grid
+from hand_env.rendering import enlarged
+from vae.checkpoint import save_json
+
+GRID, HOW_MADE = "grid.png", "generated.json"  # beside the pictures
+
+
+@dataclass(frozen=True)
+class GenerateArgs:
+    """Draw new hands, from the weights that come with the package or from a finished run of your own."""
+
+    run: Path | None = field(default=None, metadata=OPTIONAL_RUN)
+    """The run's folder, or that of a set of weights; without one, the weights that come with the package draw."""
+    weights: WeightSet = "photographs"
+    """Which of those: 'photographs' learned from photographs too, 'synthetic' from drawn hands alone."""
+    n: int = 20
+    """How many hands."""
+    seed: int = 0
+    """Of the latents."""
+    sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
+    """'prior' is a learned one, 'mixture' is fitted to the training pictures' latents, 'normal' is the paper's; 'auto':
+    what the refiner was trained on or, where there is no refiner, the first of the three that the run has."""
+    best_of: int = 1
+    """Draw so many latents for each hand and keep the one that the rewarding judge scores highest; the agent and the
+    refiner act on that one. This is selection, not correction: generated.json names it."""
+    agent: bool = field(default=True, metadata=SWITCH)
+    """Whether the run's agent acts on the latents."""
+    refine: bool = field(default=True, metadata=SWITCH)
+    """Whether the run's refiner, if it has one, then corrects them; a correction that does not raise the rewarding
+    judge's score is dropped."""
+    rounds: int = ROUNDS
+    """How often the refiner corrects a latent, each time from what was kept before."""
+    refine_below: float = REFINE_BELOW
+    """Log-odds of the rewarding judge at which a hand is left as it is; 'inf': none is."""
+    out: Path = Path("hands")
+    """Folder for the pictures."""
+
+
+def generate(args: GenerateArgs) -> Path:
+    """Draw hands and write them as hand-000.png, hand-001.png and on, grid.png, and generated.json: how they were made.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If there is no finished run, or a setting is wrong.
+    """
+    check_at_least(1, args, "n", "best_of", "rounds")
+    check_not_nan(args, "refine_below")
+    run = load_packaged(args.weights) if args.run is None else read_run(args.run)
+    run.sampler_name(args.sampler)  # refuses before the folder is made
+    claim_for_pictures(args.out)
+    hands = draw_hands(
+        args.n,
+        seed=args.seed,
+        run=run,
+        sampler=args.sampler,
+        best_of_k=args.best_of,
+        agent=args.agent,
+        refine=args.refine,
+        rounds=args.rounds,
+        refine_below=args.refine_below,
+    )
+    for number, picture in enumerate(hands.images):
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")
+    Image.fromarray(image_grid(enlarged(hands.images))).save(args.out / GRID)
+    source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
+    save_json(args.out / HOW_MADE, {**source, **hands.record})
+    return args.out

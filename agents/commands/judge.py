@@ -1,0 +1,147 @@
+"""Judge pictures of hands."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from simple_parsing import field, flag
+from torch import Tensor
+
+from agents.commands.generate import GRID, HOW_MADE
+from agents.commands.judge_novelty import find_novelty
+from hand_env.anatomy import Judge, Judgement, draw_overlay, summarise, wilson
+from vae.device import resolve_device
+from vae.images import PictureError, decode_picture, to_float
+from vae.images.folder import SUFFIXES, pad_to_square
+
+SMALLEST, LARGEST = 32, 256  # pixels a side at which pictures are judged: their own, within these
+TOGETHER = 64  # pictures
+
+
+@dataclass(frozen=True)
+class JudgeArgs:
+    """Judge pictures of hands, fingers up: single files, or all in a folder."""
+
+    paths: list[Path] = field(positional=True, metavar="PATHS", nargs="+")
+    """Pictures, or folders of them."""
+    json: bool = flag(False, negative_prefix="--no-")
+    """One JSON object a line for each picture, in place of the summary."""
+    overlay: Path | None = None
+    """Folder for drawings of what the judge saw."""
+    training: Path | None = None
+    """Pictures a generator was trained on: copies of them are counted. Of 11k Hands, the training people's."""
+    held_out: Path | None = None
+    """Pictures of others, the measure of what is a copy; of 11k Hands, by default, the test people's."""
+    architecture: str = "parser"
+    """'parser' explains itself and may pay rewards; 'reporter' is kept for reports."""
+    weights: Path | None = None
+    """A judge that judge-train wrote, in place of the package's."""
+    device: str = "cpu"
+    """'auto', 'cpu', 'cuda' or 'cuda:N'."""
+
+
+def judge(args: JudgeArgs) -> str:
+    """Judge pictures.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        What to print: a summary, or a JSON object a line.
+
+    Raises:
+        FileNotFoundError: If a path does not exist, or a folder holds no picture.
+        ValueError: If a picture cannot be read.
+    """
+    files = find_pictures(args.paths)
+    judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
+    pictures = [read_picture(file) for file in files]
+    judgements = judge_each(judge, pictures)
+    new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
+    if args.overlay:
+        args.overlay.mkdir(parents=True, exist_ok=True)
+        for number, (file, picture, judgement) in enumerate(zip(files, pictures, judgements, strict=True)):
+            Image.fromarray(draw_overlay(picture, judgement)).save(args.overlay / f"{number:04d}-{file.stem}.png")
+    if args.json:
+        return "\n".join(_lines(files, judgements, new))
+    return describe(judgements) + (f"\nnew         {wilson(sum(new), len(new))}" if new else "")
+
+
+def _lines(files: Sequence[Path], judgements: Sequence[Judgement], new: Sequence[bool] | None) -> Iterator[str]:
+    for number, (file, judgement) in enumerate(zip(files, judgements, strict=True)):
+        row = {"image": str(file), **judgement.to_dict()}
+        yield json.dumps(row if new is None else {**row, "new": new[number]})
+
+
+def judge_each(judge: Judge, pictures: Sequence[Tensor]) -> list[Judgement]:
+    """Judge pictures of different sizes, those of one size together.
+
+    Args:
+        judge: Who judges.
+        pictures: (3, S, S) float32 in [0, 1] each.
+
+    Returns:
+        Their judgements in order.
+    """
+    judgements: dict[int, Judgement] = {}
+    for size in {picture.shape[-1] for picture in pictures}:
+        rows = [row for row, picture in enumerate(pictures) if picture.shape[-1] == size]
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            judgements.update(zip(some, judge.judge(torch.stack([pictures[row] for row in some])), strict=True))
+    return [judgements[row] for row in range(len(pictures))]
+
+
+def find_pictures(paths: Sequence[Path]) -> list[Path]:
+    """List pictures, those in folders and below by name, but for the grid of them all that `generate` leaves there.
+
+    Raises:
+        FileNotFoundError: If a path does not exist, or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            inside = [file for file in inside if not _is_overview(file)]
+            if not inside:
+                raise FileNotFoundError(f"No pictures under {str(path)!r} (looked for *{', *'.join(SUFFIXES)}).")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise FileNotFoundError(f"{str(path)!r} must be a picture or a folder of pictures, and there is none.")
+    return found
+
+
+def _is_overview(file: Path) -> bool:
+    return file.name == GRID and (file.parent / HOW_MADE).is_file()
+
+
+def read_picture(file: Path) -> Tensor:
+    """Read a picture at its own size, padded to a square.
+
+    Returns:
+        (3, S, S) float32 in [0, 1], S in 32..256.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        with Image.open(file) as image:
+            side = max(image.size)
+        return to_float(torch.from_numpy(decode_picture(file, min(max(side, SMALLEST), LARGEST), pad_to_square)))
+    except (PictureError, OSError) as error:
+        raise ValueError(f"{str(file)!r} cannot be judged: {error}.") from error
+
+
+def describe(judgements: Sequence[Judgement]) -> str:
+    """Write a summary out."""
+    summary = summarise(judgements)
+    lines = [f"anatomical  {summary.anatomical}", f"correct     {summary.correct}", f"mean score  {summary.score:.3f}"]
+    if summary.batches:
+        lines.append(f"batches of 20 with at least 15 correct: {summary.good_batches} of {summary.batches}")
+    failed = [f"  {name}: {count}" for name, count in summary.failures.items() if count]
+    return "\n".join([*lines, *(["failed, by criterion:"] if failed else []), *failed])

@@ -1,0 +1,79 @@
+"""Measure the judge and print the table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from hand_env.anatomy import Judge, draw_overlay
+from hand_env.anatomy.report import Case, Row, measure, measure_novelty, report_cases, write_table
+from vae.device import resolve_device
+from vae.images import to_float
+from vae.images.folder import is_hands11k
+
+
+@dataclass(frozen=True)
+class JudgeReportArgs:
+    """Measure the judge on people, seeds and edits that its training never saw; print the table."""
+
+    data: Path | None = None
+    """Folder that holds 11k-hands and judged-hands; without it, synthetic hands alone."""
+    size: int = 64
+    """Pixels a side of the pictures: 64 or 128."""
+    n: int = 300
+    """Synthetic hands of each kind."""
+    architecture: str = "parser"
+    """'parser' or 'reporter'."""
+    weights: Path | None = None
+    """A judge that judge-train wrote, in place of the package's."""
+    wrong: Path | None = None
+    """Folder for drawings of the pictures that are judged wrongly."""
+    device: str = "cpu"
+    """'auto', 'cpu', 'cuda' or 'cuda:N'."""
+
+
+def judge_report(args: JudgeReportArgs) -> str:
+    """Measure the judge.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The table.
+
+    Raises:
+        FileNotFoundError: If the data folder does not hold the download.
+        ValueError: If a setting is wrong.
+    """
+    if args.size not in (64, 128):
+        raise ValueError(f"--size must be 64 or 128, got {args.size!r}.")
+    if args.n < 1:
+        raise ValueError(f"--n must be at least 1, got {args.n!r}.")
+    if args.data and not is_hands11k(args.data / "11k-hands"):
+        raise FileNotFoundError(
+            f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}: it holds none."
+        )
+    judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
+    rows = []
+    for case, row in measure(judge, report_cases(args.size, args.data, args.n)):
+        rows.append(row)
+        if args.wrong:
+            _draw_wrong(args.wrong, judge, case, row)
+    lines = [f"{args.architecture}, {args.size} pixels", write_table(rows)]
+    if args.data:
+        found, new = measure_novelty(judge, args.data / "11k-hands", args.size)
+        lines += [
+            f"copies of training photographs found       {found}",
+            f"test people's photographs called new       {new}",
+        ]
+    return "\n".join(lines)
+
+
+def _draw_wrong(folder: Path, judge: Judge, case: Case, row: Row) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in row.wrong[:20]:
+        image: Tensor = to_float(case.images[index])
+        drawn = draw_overlay(image, judge.judge(image.unsqueeze(0))[0])
+        Image.fromarray(np.asarray(drawn)).save(folder / f"{case.name.replace(' ', '-')}-{index:04d}.png")

@@ -1,0 +1,7 @@
+"""The recipe for the packaged hands: pictures, autoencoder, samplers, agents, and how they are packed."""
+
+from agents.commands.recipe.args import RecipeArgs
+from agents.commands.recipe.command import recipe
+from agents.commands.recipe.packing import PackageArgs, package
+
+__all__ = ["PackageArgs", "RecipeArgs", "package", "recipe"]

@@ -1,0 +1,246 @@
+"""The command `handlatent recipe`: pre-training, fine-tuning, samplers and agents, one after another, in one folder.
+
+Each stage leaves its file, and is passed over where that is there; the long ones keep checkpoints too.
+"""
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Generator, Tensor
+
+from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
+from agents.commands.recipe.annotate import annotate
+from agents.commands.recipe.args import RecipeArgs
+from agents.commands.recipe.latent_agent import train_latent_agent
+from agents.commands.refine.args import RefineArgs
+from agents.commands.refine.command import refine_run
+from agents.runs import run_folder
+from agents.runs.command_line import typed
+from agents.runs.ctrl_c import CtrlC, Interrupted
+from agents.runs.pictures import SYNTHETIC
+from agents.runs.run import SAMPLERS, load_run
+from hand_env.anatomy import Judge
+from vae.adversarial.batches import Batches
+from vae.adversarial.encode import encode_as_they_are, encode_varied, squared_error
+from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
+from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors
+from vae.device import resolve_device
+from vae.distribution import check_extra
+from vae.images import load_hands11k, split_by_group
+from vae.images.labelled.drawn import draw_right_hands
+from vae.images.labelled.hands import CANVAS, Hands
+from vae.model import VAE, VAEConfig, build_vae
+from vae.progress import progress_bar
+from vae.sampling.flow import fit_flow
+from vae.sampling.mixture import Mixture
+
+SPLIT_SEED = 0  # of the split by person: the judges'
+LATENT_DIM = 300  # the paper's
+LATENT_PICTURES = 2048  # most drawn hands that HandLatent-v0 shows
+LOGGED = 50  # steps between two entries of training_log.json
+HELD_OUT = 40  # one drawn hand of so many is not learned from; it stands in where there are no photographs
+MIXTURE = 16_384  # varied pictures that the mixture is fitted to: EM on all of them takes minutes
+TRAINING_LOG = "training_log.json"
+_NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe goes on
+_DRAW, _VARY = range(10, 12)  # purposes of random numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Pictures to learn from.
+
+    Attributes:
+        photographs: Of training people; None where only drawn hands are learned from.
+        drawn: Synthetic hands.
+        others: (m, 3, 128, 128) uint8, of validation people, or drawn hands that are not learned from.
+    """
+
+    photographs: Hands | None
+    drawn: Hands
+    others: Tensor
+
+
+def recipe(args: RecipeArgs) -> Path:
+    """Carry out the recipe from where it is.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The run's folder: what `handlatent train` leaves, prior.safetensors, agents, and training_log.json.
+
+    Raises:
+        FileNotFoundError: If the photographs are not there.
+        ValueError: If a setting is wrong, or the folder holds another run.
+        Interrupted: After Ctrl-C, once the run is saved.
+    """
+    _check(args)
+    out, device = args.out, resolve_device(args.device)
+    photographs = None if args.data == SYNTHETIC else _photographs(args)  # before the folder is claimed
+    _claim(args)
+    if not (out / run_folder.REPORT).is_file():
+        _draw_and_sample(args, photographs, device)
+    if args.latent_samples and not (out / run_folder.LATENT_AGENT).is_file():
+        print("The agent on HandLatent-v0", flush=True)
+        images = _synthetic_images(args) if photographs is None else photographs[0]
+        agent = train_latent_agent(load_run(out).vae, images, args.latent_samples, args.seed, device)
+        agent.save(out / run_folder.LATENT_AGENT)
+    if args.refine_samples and not (out / run_folder.REFINER).is_file():
+        print("The agent on HandRefine-v0", flush=True)
+        refine_run(
+            RefineArgs(
+                out,
+                samples=args.refine_samples,
+                rows=args.refine_rows,
+                width=args.refine_width,
+                delta_scale=args.delta_scale,
+                checkpoint_seconds=args.checkpoint_seconds,
+                seed=args.seed,
+                device=args.device,
+            )
+        )
+    return out
+
+
+def _check(args: RecipeArgs) -> None:
+    """Refuse wrong settings now, not when their stage comes."""
+    check_extra()  # the perceptual distance's network comes with it
+    check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width")
+    check_at_least(0, args, "workers", "reencode_passes", "latent_samples", "refine_samples")
+    check_above_zero(args, "nats", "delta_scale")
+    if not 0 < args.temperature <= 1:
+        raise ValueError(f"--temperature must lie in (0, 1], got {args.temperature!r}.")
+    if not 0 <= args.final_denoise < 1:
+        raise ValueError(f"--final-denoise must lie in [0, 1), got {args.final_denoise!r}.")
+    check_seed(args.seed)
+
+
+def _claim(args: RecipeArgs) -> None:
+    """Begin a run in a folder, or go on with the one that was begun there with these settings."""
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
+    settings = {name: value for name, value in plain.items() if name not in _NOT_SETTINGS}
+    if not (args.out / run_folder.CONFIG).is_file():
+        run_folder.claim(args.out)
+        shared: dict[str, Any] = {"size": CANVAS, "latent_dim": LATENT_DIM, "batch_size": args.batch}
+        shared |= {"agent": "none", "split_seed": SPLIT_SEED}
+        config = {"settings": {**settings, **shared}, "versions": run_folder.versions(), "pictures_sha256": ""}
+        save_json(args.out / run_folder.CONFIG, config)
+        return
+    there = run_folder.read_config(args.out)["settings"]
+    changed = [name for name in settings if there.get(name) != settings[name]]
+    if changed:
+        listed = ", ".join(f"{flag(name)} {there.get(name)!r}" for name in changed)
+        raise ValueError(f"'{args.out}' was begun with {listed}. Repeat that to go on, or choose another --out.")
+
+
+def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> None:
+    """Train the VAE and fit the samplers."""
+    out = args.out
+    began = time.monotonic()
+    material = _material(args, photographs, device)
+    batches = Batches(
+        None if material.photographs is None else material.photographs.to(device), material.drawn.to(device)
+    )
+    if not (out / run_folder.VAE_WEIGHTS).is_file():
+        _train_autoencoder(args, batches, device)
+    vae = _read_vae(args).to(device)
+    generator = Generator(device).manual_seed(_number(args.seed, _VARY))
+    posteriors = encode_varied(vae, batches, args.varied, generator)
+    others = encode_as_they_are(vae, material.others)
+    held_out = others.mean + torch.exp(0.5 * others.log_var) * torch.randn(
+        others.mean.shape, generator=generator, device=device
+    )
+    print("The learned prior", flush=True)
+    flow, log = fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
+    flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
+    flow.save(out / SAMPLERS["prior"][0])
+    some = slice(MIXTURE)
+    Mixture.fit(posteriors.mean[some], posteriors.log_var[some], draws=MIXTURE, seed=args.seed).save(
+        out / run_folder.SAMPLER
+    )
+    mean_kl = 0.5 * (others.mean.square() + others.log_var.exp() - others.log_var - 1).sum(1).mean()
+    report = {
+        "pictures": {
+            "photographs": 0 if material.photographs is None else len(material.photographs),
+            "drawn": len(material.drawn),
+            "validation": len(material.others),
+        },
+        "validation_squared_error": squared_error(vae, material.others),
+        "validation_kl_nats": float(mean_kl),
+        "prior": log,
+        "seconds_since_last_start": time.monotonic() - began,
+        "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
+    }
+    save_json(out / run_folder.REPORT, report)
+    shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
+
+
+def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
+    settings = AdversarialConfig(steps=args.steps, batch=args.batch, nats=args.nats, seed=args.seed)
+    run = AdversarialTrainer(settings, VAEConfig(CANVAS, LATENT_DIM, args.width), batches, device)
+    checkpoints, log = args.out / run_folder.CHECKPOINTS, []
+    found = latest_checkpoint(checkpoints)
+    if found is not None:
+        state = load_checkpoint(found)
+        run.load_state_dict(state["run"])
+        log = state["training_log"]
+    saved = time.monotonic()
+    with CtrlC() as ctrl_c, progress_bar(total=args.steps, initial=run.steps, unit="steps") as bar:
+        while run.steps < args.steps:
+            terms = run.step()
+            bar.update()
+            if run.steps % LOGGED == 0:
+                log.append({"step": run.steps, **{name: float(term) for name, term in terms.items()}})
+            due = ctrl_c.pressed or time.monotonic() - saved > args.checkpoint_seconds
+            if due and run.steps % AHEAD == 0 and run.steps < args.steps:
+                save_checkpoint(checkpoints, run.steps, {"run": run.state_dict(), "training_log": log})
+                saved = time.monotonic()
+                if ctrl_c.pressed:
+                    raise Interrupted(typed("recipe", args))
+    vae = run.averaged
+    pictures = batches.drawn if batches.photographs is None else batches.photographs
+    vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # what sigma-VAE's would be
+    save_json(args.out / TRAINING_LOG, log)
+    half = {name: tensor.half() for name, tensor in vae.state_dict().items()}  # as it ships: samplers and agents fit it
+    save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
+    if ctrl_c.pressed:  # after the last moment that a checkpoint could be written
+        raise Interrupted(typed("recipe", args))
+
+
+def _read_vae(args: RecipeArgs) -> VAE:
+    vae = build_vae(VAEConfig(CANVAS, LATENT_DIM, args.width), seed=0)
+    vae.load_state_dict(load_file(args.out / run_folder.VAE_WEIGHTS))
+    return vae.eval().requires_grad_(False)
+
+
+def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Material:
+    held_out = max(1, args.drawn // HELD_OUT)
+    hands = draw_right_hands(args.drawn + held_out, _number(args.seed, _DRAW) % 2**31, args.workers)
+    drawn, rest = hands.take(torch.arange(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
+    if photographs is None:
+        return Material(None, drawn, rest)
+    images, others = photographs
+    return Material(annotate(images, Judge.load(device=device)), drawn, others)
+
+
+def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
+    """Read the photographs of training and of validation people, those marked as irregular left out."""
+    found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude")
+    split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
+    return found.pixels[split.train], found.pixels[split.validation]
+
+
+def _synthetic_images(args: RecipeArgs) -> Tensor:
+    """Return some of the drawn hands, for HandLatent-v0."""
+    n = min(args.drawn, LATENT_PICTURES)
+    return draw_right_hands(n, _number(args.seed, _DRAW) % 2**31, args.workers).images
+
+
+def _number(seed: int, purpose: int) -> int:
+    return int(np.random.SeedSequence((seed, purpose)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,45 @@
+"""The agent on HandLatent-v0: SAC on single latents of a VAE that is held still."""
+
+import gymnasium as gym
+from torch import Tensor
+
+from agents.rl.row_agent import RowAgent
+from agents.rl.sac import make_sac
+from vae.model import VAE
+
+ROWS = 64  # latents a step
+DELTA_SCALE, REWARD_SCALE = 0.1, 0.1  # the best found: docs/learning.md
+WIDTHS = (256, 256)
+
+
+def train_latent_agent(vae: VAE, images: Tensor, samples: int, seed: int, device: str) -> RowAgent:
+    """Train SAC to lower the loss of pictures by shifting their latents, paid by the counterfactual.
+
+    Args:
+        vae: Trained; it is copied and held still.
+        images: (n, 3, S, S) uint8, n at least 64.
+        samples: Latents to learn from.
+        seed: >= 0.
+        device: "cpu", "cuda" or "cuda:N".
+
+    Returns:
+        The agent; its latents came from pictures, which is none of the samplers.
+    """
+    env = gym.make_vec(
+        "HandLatent-v0",
+        num_envs=ROWS,
+        images=images,
+        vae=vae,
+        training={"learning_rate": 0.0, "compiled": False},  # to compile would take longer than all steps
+        reward="counterfactual",
+        delta_scale=DELTA_SCALE,
+        reward_scale=REWARD_SCALE,
+        device=device,
+        autoreset_mode="SameStep",
+    )
+    model = make_sac(env, seed, device, policy_kwargs={"net_arch": list(WIDTHS)})
+    model.learn(samples)
+    env.close()
+    return RowAgent.of(
+        model, env_id="HandLatent-v0", delta_scale=DELTA_SCALE, steps_per_episode=1, sampler="encoder", seed=seed
+    )

@@ -1,0 +1,141 @@
+"""The model card of a set of weights, in the form that the Hugging Face hub reads: front matter, then text."""
+
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from agents.commands.recipe.args import RecipeArgs
+from agents.commands.refine.args import RefineArgs
+from agents.runs.command_line import given
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a card says of the data."""
+
+    front_matter: list[str]
+    title: str
+    terms: str
+    limits: str
+
+
+_DATA_SET = "https://sites.google.com/view/11khands"  # it says: free for reasonable academic fair use
+_KINDS = {
+    "11k-hands": _Kind(
+        [
+            "license: other",
+            "license_name: 11k-hands-academic-use",
+            f"license_link: {_DATA_SET}",
+            "datasets: [11k-hands]",
+        ],
+        "Hands, from photographs",
+        f"The photographs, of [11k Hands]({_DATA_SET}) (Afifi, 2019), are for research, and so are these weights.",
+        "The people photographed are few: over three runs of the recipe one hand in ten was a near-copy of a "
+        "photograph of theirs.",
+    ),
+    "synthetic": _Kind(
+        ["license: mit"],
+        "Hands, from drawn hands alone",
+        "Neither VAE nor prior learned from a photograph of a hand: the weights are under the project's own licence. "
+        "The agent was paid by the package's rewarding judge, which did learn from photographs, and which is asked "
+        "again whenever the agent's corrections are.",
+        "Hands look drawn, as those that were learned from do.",
+    ),
+}
+# what `handlatent refine` and `handlatent recipe` call the same
+_REFINES = {"samples": "refine_samples", "rows": "refine_rows", "width": "refine_width"}
+
+
+def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[str, Any] | None) -> str:
+    """Write a card.
+
+    Args:
+        settings: Of the run, its data named as a data set.
+        report: The run's report.json.
+        refined: Its refine.json; None where it has no refiner.
+
+    Returns:
+        Markdown.
+    """
+    data = settings["data"]
+    kind = _KINDS[data]
+    agent = "an agent that corrects latents before they are decoded" if refined else "no agent"
+    pictures = report["pictures"]
+    photographs = f"{pictures['photographs']:,} photographs and " if pictures["photographs"] else ""
+    learned = f"{photographs}{pictures['drawn']:,} drawn hands"
+    lines = [
+        "---",
+        "library_name: handlatent",
+        "pipeline_tag: unconditional-image-generation",
+        "tags: [hands, variational-autoencoder, reinforcement-learning, stable-baselines3]",
+        *kind.front_matter,
+        "---",
+        "",
+        f"# {kind.title}",
+        "",
+        f"A VAE of {settings['latent_dim']} latents that draws hands, {settings['size']} pixels a side, "
+        f"a learned prior, and {agent}.",
+        "",
+        "## Use",
+        "",
+        "`handlatent generate path/to/this/folder --n 20 --out hands`; in Python, "
+        '`agents.load_packaged("path/to/this/folder")`. The sets that come with handlatent go by name '
+        "too: `handlatent generate --weights photographs`, `--weights synthetic`.",
+        "",
+        "## Data and licence",
+        "",
+        f"{learned}. {kind.terms}",
+        "",
+        "## Training",
+        "",
+        ", then ".join(f"`{command}`" for command in _commands(settings, refined)) + ".",
+        "",
+        "## Measured",
+        "",
+        *_measured(refined),
+        "",
+        "## Limits",
+        "",
+        f"One hand, fingers up, on a light ground. {kind.limits} A judge that counts is a network too: look at the "
+        "pictures. What share of hands is new, how sharp they are and how far from photographs: `handlatent compare`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _commands(settings: dict[str, Any], refined: dict[str, Any] | None) -> list[str]:
+    """Spell the commands that a set came from, the photographs' folder left open."""
+    known = {item.name for item in fields(RecipeArgs)} - {"data"}
+    data = "path/to/11k-hands" if settings["data"] == "11k-hands" else settings["data"]
+    recipe = RecipeArgs(data, **{name: value for name, value in settings.items() if name in known})
+    commands = [["recipe", *given(recipe)]]
+    if refined is not None:
+        learned = refined["settings"]
+        if any(value != getattr(recipe, _REFINES.get(name, name), value) for name, value in learned.items()):
+            own = RefineArgs(Path("RUN"), **{**learned, "refine_below": float(learned["refine_below"])})
+            commands.append(["refine", *given(own)])
+    return [shlex.join(["handlatent", *words]) for words in [*commands, ["package", "RUN"]]]
+
+
+def _measured(refined: dict[str, Any] | None) -> list[str]:
+    if refined is None:
+        return ["Nothing: there is no refiner. `handlatent compare` measures a run."]
+    held_out = refined["held_out"]
+    rows = [
+        f"By the reporting judge, which no training ever saw, on {held_out['latents']:,} latents with 95 % intervals:",
+        "",
+        "| | correct | anatomical |",
+        "| --- | --- | --- |",
+    ]
+    for name, stage in (
+        ("as drawn from the prior", "before"),
+        (f"as corrected by the agent in {held_out['rounds']} rounds", "after"),
+    ):
+        rates = held_out[stage]["reporting_judge"]
+        rows.append(f"| {name} | {_rate(rates['correct'])} | {_rate(rates['anatomical'])} |")
+    return rows
+
+
+def _rate(rate: dict[str, Any]) -> str:
+    return f"{rate['share']:.1%} ({100 * rate['low']:.1f} to {100 * rate['high']:.1f})"

@@ -1,0 +1,60 @@
+"""The command `handlatent package`: a run of the recipe as weights that ship, with a model card."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.commands.flags import RUN
+from agents.commands.recipe.model_card import model_card
+from agents.runs.packaged import HALVES, MANIFEST, PRIOR
+from agents.runs.pictures import SYNTHETIC
+from agents.runs.run import load_run
+from agents.runs.run_folder import REFINER, REPORT, read_refine_report, sha256
+from vae.checkpoint import copy_file, save_json, save_tensors, save_text
+
+_BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
+
+
+@dataclass(frozen=True)
+class PackageArgs:
+    """Pack a run's VAE, learned prior and refiner into a folder as it ships with the package."""
+
+    run: Path = field(metadata=RUN)
+    """The run's folder, of `handlatent recipe`."""
+    out: Path = Path("package")
+    """Folder for the files."""
+
+
+def package(args: PackageArgs) -> Path:
+    """Write a set of weights.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If there is no finished run, it has no learned prior, or the folder has a set already.
+    """
+    run, out = load_run(args.run), args.out
+    if "prior" not in run.samplers:
+        raise ValueError(f"'{args.run}' has no learned prior. Make a run that has with: handlatent recipe")
+    if (out / MANIFEST).exists():
+        raise ValueError(f"--out '{out}' already holds a set of weights. Choose another --out, or remove it.")
+    out.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
+    for half in HALVES:
+        mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}
+        save_tensors(out / f"{half}.safetensors", mine)
+    copied = [PRIOR, *([REFINER] if run.refiner is not None else [])]
+    for name in copied:
+        copy_file(args.run / name, out / name)
+    files = [*(f"{half}.safetensors" for half in HALVES), *copied]
+    # where the photographs lay is nobody's business
+    settings = {**run.settings, "data": SYNTHETIC if run.settings["data"] == SYNTHETIC else "11k-hands"}
+    report = json.loads((args.run / REPORT).read_text(encoding="utf-8"))
+    save_text(out / "README.md", model_card(settings, report, read_refine_report(args.run)))
+    built_from = {name: settings[name] for name in _BUILT_FROM}
+    save_json(out / MANIFEST, {"settings": built_from, "sha256": {name: sha256(out / name) for name in files}})
+    return out

@@ -1,0 +1,190 @@
+"""The command `handlatent refine`: train a refiner for a finished run, into the run's folder or into a copy of it."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from agents.commands.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag
+from agents.commands.refine.args import RefineArgs
+from agents.commands.refine.training import RefinerTraining
+from agents.rl.row_agent import REFINE_BELOW, ROUNDS, RowAgent
+from agents.runs import run_folder
+from agents.runs.command_line import command, typed
+from agents.runs.ctrl_c import Interrupted
+from agents.runs.renamed import with_new_keys
+from agents.runs.run import SAMPLERS, Run, load_run
+from hand_env import Refined, image_grid
+from hand_env.anatomy import Judge, Summary, summarise
+from hand_env.rendering import captioned, enlarged
+from vae.checkpoint import copy_file, save_json
+from vae.device import resolve_device
+from vae.evaluation import decode_all
+from vae.images import to_float
+
+HELD_OUT_SEED = 2**31  # training's seeds are below; the same for all refiners, so that they are measured alike
+SHOWN = 20  # latents in refine.png
+_REFINING = "refining"  # a folder inside the run's: settings and checkpoints, until the refiner is trained
+_NOT_SETTINGS = ("run", "out", "device", "checkpoint_seconds")  # may differ when a training goes on
+_OWN_FILES = (run_folder.REFINER, run_folder.REFINE_REPORT, run_folder.REFINE_PICTURE)
+
+
+def refine_run(args: RefineArgs) -> Path:
+    """Train a refiner from beginning to end, or from its last checkpoint.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The folder, with refiner.safetensors, refine.json and refine.png in it.
+
+    Raises:
+        ValueError: If a setting is wrong, there is no finished run, or the folder has a refiner already.
+        Interrupted: After Ctrl-C, once the training is saved.
+    """
+    _check(args)
+    again, out = typed("refine", args), args.run if args.out is None else args.out
+    run = load_run(args.run)
+    sampler: Any = run.sampler_name(next(iter(run.samplers)) if args.sampler == "auto" else args.sampler)
+    args = replace(args, sampler=sampler, device=resolve_device(args.device))
+    identity = _identity(args)
+    _refuse_others(out, identity)
+    _copy_run(args.run, out)
+    run.to(args.device)
+    training = RefinerTraining(run, args, out / _REFINING / run_folder.CHECKPOINTS)
+    (out / _REFINING).mkdir(exist_ok=True)
+    save_json(out / _REFINING / run_folder.CONFIG, identity)
+    if not training.train():
+        raise Interrupted(again)
+    try:
+        _finish(run, training, out, identity)
+    except KeyboardInterrupt:
+        raise Interrupted(again) from None
+    return out
+
+
+def _check(args: RefineArgs) -> None:
+    check_at_least(1, args, "samples", "rows", "steps_per_episode", "width", "held_out")
+    check_above_zero(args, "delta_scale")
+    check_not_nan(args, "refine_below")
+    check_seed(args.seed)
+    resolve_device(args.device)
+
+
+def _identity(args: RefineArgs) -> dict[str, Any]:
+    """Say what must not change between two parts of a training."""
+    settings = {name: value for name, value in asdict(args).items() if name not in _NOT_SETTINGS}
+    settings["refine_below"] = str(args.refine_below)  # JSON has no infinity
+    files = {"vae_sha256": run_folder.VAE_WEIGHTS}
+    if args.sampler in SAMPLERS:
+        files["sampler_sha256"] = SAMPLERS[args.sampler][0]
+    return {"settings": settings, **{name: run_folder.sha256(args.run / file) for name, file in files.items()}}
+
+
+def _refuse_others(out: Path, identity: dict[str, Any]) -> None:
+    """Refuse a folder that has a refiner, or in which one is being trained with other settings."""
+    report = run_folder.read_refine_report(out)
+    if report is not None:
+        shutil.rmtree(out / _REFINING, ignore_errors=True)  # if it was killed before it could do that
+        other = _differences(report, identity)
+        advice = (
+            f"Draw from it with: {command('generate', out)}"
+            if not other
+            else f"Choose another --out, or remove {run_folder.REFINER} and {run_folder.REFINE_REPORT} from it."
+        )
+        raise ValueError(f"'{out}' is refined already, with {other or 'these settings'}. {advice}")
+    path = out / _REFINING / run_folder.CONFIG
+    if not path.is_file():
+        return
+    try:
+        begun = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
+        other = _differences(begun, identity)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"'{path}' is damaged: {error}. Remove '{path.parent}' to begin anew.") from error
+    if other:
+        raise ValueError(
+            f"'{out}' is being refined with {other}. Repeat that command to go on, choose another --out, or remove "
+            f"'{path.parent}' to begin anew."
+        )
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """Say in which settings two trainings differ, if they do."""
+    old, new = there["settings"], here["settings"]
+    changed = [name for name in new if old.get(name) != new[name]]
+    found = [f"{flag(name)} {old.get(name)!r} instead of {new[name]!r}" for name in changed]
+    hashes = [name for name in here if name.endswith("_sha256") and there.get(name) != here[name]]
+    return ", ".join([*found, *(f"another {name.removesuffix('_sha256')}" for name in hashes)])
+
+
+def _copy_run(run: Path, out: Path) -> None:
+    """Copy all files of a run but an earlier refiner's; what was copied before a stop stays."""
+    if out.resolve() == run.resolve():
+        return
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out '{out}' is a file. Choose a folder.")
+    ends = {run_folder.CONFIG: 0, run_folder.REPORT: 2}  # the first says whose copy it is, the last that it is whole
+    files = [file for file in run.iterdir() if file.is_file() and file.name[0] != "." and file.name not in _OWN_FILES]
+    out.mkdir(parents=True, exist_ok=True)
+    for file in sorted(files, key=lambda file: ends.get(file.name, 1)):
+        copy = out / file.name
+        if not copy.exists():
+            copy_file(file, copy)
+        elif run_folder.sha256(copy) != run_folder.sha256(file):
+            raise ValueError(f"--out '{out}' already holds another {file.name} than '{run}'. Choose another --out.")
+
+
+def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, Any]) -> None:
+    """Save the agent, measure it as it was saved, and write the results."""
+    args, seconds = training.args, training.seconds
+    training.agent().save(out / run_folder.REFINER)
+    env = training.env.env
+    agent = RowAgent.load(out / run_folder.REFINER, env.vae)
+    latents = run.samplers[args.sampler].sample(args.held_out, HELD_OUT_SEED)
+    refined = agent.refine(latents, env.vae, env.judge)
+    before, after = (decode_all(env.vae, rows) for rows in (latents, refined.latents))
+    _draw(before[:SHOWN], after[:SHOWN], out / run_folder.REFINE_PICTURE)
+    reporter = Judge.load(architecture="reporter", device=args.device)
+    summaries = {
+        name: summarise(reporter.judge(to_float(pictures))) for name, pictures in (("before", before), ("after", after))
+    }
+    report = {
+        **identity,
+        "versions": run_folder.versions(),
+        "device": torch.cuda.get_device_name(env.device) if args.device.startswith("cuda") else "cpu",
+        "samples": training.samples,
+        "updates": training.model._n_updates,
+        "seconds": seconds,
+        "samples_per_second": training.samples / seconds,
+        "training_log": training.log,
+        "held_out": _measured(refined, summaries),
+    }
+    save_json(out / run_folder.REFINE_REPORT, report)
+    shutil.rmtree(out / _REFINING)
+    for name, summary in summaries.items():
+        print(f"correct {name:6} {summary.correct}, anatomical {summary.anatomical}")
+
+
+def _measured(refined: Refined, summaries: dict[str, Summary]) -> dict[str, Any]:
+    """Gather what refine.json says of the held-out latents."""
+    measured: dict[str, Any] = {"latents": len(refined.latents), "seed": HELD_OUT_SEED}
+    measured |= {"rounds": ROUNDS, "refine_below": REFINE_BELOW, "corrected": int(refined.corrected.sum())}
+    scores = {"before": refined.score_before, "after": refined.score}
+    for name, summary in summaries.items():
+        measured[name] = {
+            "rewarding_judge_score": float(np.mean(scores[name])),
+            "reporting_judge": {rate: asdict(getattr(summary, rate)) for rate in ("anatomical", "correct")},
+            "reporting_judge_failures": summary.failures,
+        }
+    return measured
+
+
+def _draw(before: Tensor, after: Tensor, path: Path) -> None:
+    grid = image_grid(enlarged(torch.cat([before, after])), columns=len(before))
+    Image.fromarray(captioned(grid, "latents as drawn, and below them as corrected")).save(path)

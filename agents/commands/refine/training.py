@@ -1,0 +1,230 @@
+"""Train a refiner: Stable-Baselines3's SAC on the rows of HandRefine-v0, its curve and its checkpoints kept in step."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents.commands.refine.args import RefineArgs
+from agents.commands.refine.starts import Starts
+from agents.rl.picture_policy import RefinePolicy
+from agents.rl.row_agent import RowAgent
+from agents.rl.sac import make_sac, restore_sac, sac_state
+from agents.runs.command_line import typed
+from agents.runs.ctrl_c import CtrlC
+from agents.runs.run import Run
+from hand_env import HandRefineVectorEnv, LogitScore
+from hand_env.refinement import score_latents
+from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from vae.progress import progress_bar
+from vae.sampling.sampler import Pool
+
+ENV_ID = "HandRefine-v0"
+POINTS = 40  # of the training curve, if there are that many steps
+POOL = 100_000  # most latents drawn beforehand, 120 MB at D = 300
+DRAWN = 2  # latents drawn beforehand for each correction to learn from, if those are not more
+TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
+    # name of a number of refine.json's curve: (unit, good direction); means are over all steps since the last point
+    "samples": ("corrections learned from", "-"),
+    "reward": ("log-odds of the rewarding judge, mean: score_after - score_before", "up"),
+    "score_before": ("log-odds, mean, before a step's correction", "-"),
+    "score_after": ("log-odds, mean, after it, none dropped and with SAC's exploration", "up"),
+    "raised": ("share of corrections that raised the score", "up"),
+    "later": ("share of corrections of what an earlier one has raised, but not enough", "-"),
+    "entropy_coefficient": ("SAC's temperature", "-"),
+}
+_MEANS = ("reward", "score_before", "score_after", "raised", "later")
+
+
+class RefinerTraining:
+    """Hold one training: environment, agent, curve, checkpoints."""
+
+    def __init__(self, run: Run, args: RefineArgs, checkpoints: Path) -> None:
+        """Build everything, from the seed or from the last checkpoint.
+
+        Args:
+            run: Whose VAE decodes and whose sampler draws.
+            args: Settings, `sampler` chosen and `device` resolved.
+            checkpoints: Their folder.
+
+        Raises:
+            ValueError: If a checkpoint is damaged.
+        """
+        self.args, self.checkpoints = args, checkpoints
+        state, judge = _load(checkpoints), LogitScore()
+        self.starts = Starts(_pool(run, args, judge), args.rows, args.refine_below)
+        env = gym.make_vec(
+            ENV_ID,
+            num_envs=args.rows,
+            vae=run.vae,
+            sampler=self.starts,
+            judge=judge,
+            delta_scale=args.delta_scale,
+            steps_per_episode=args.steps_per_episode,
+            device=args.device,
+            autoreset_mode="SameStep",
+        )
+        self.env = cast(HandRefineVectorEnv, env.unwrapped)
+        policy: Any = RefinePolicy if args.policy == "pictures" else "MlpPolicy"
+        self.model = make_sac(env, args.seed, args.device, policy, policy_kwargs={"net_arch": [args.width] * 2})
+        self.log: list[dict[str, float]] = []
+        self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
+        self.started, self.seconds_before = time.monotonic(), 0.0
+        self.ctrl_c, self.stopped = CtrlC(), False
+        self.samples_at_checkpoint, self.last_checkpoint = -1, time.monotonic()
+        if state is not None:
+            self._restore(state)
+        else:
+            assert self.model.env is not None, "make_sac gave it one"
+            self.model._last_obs = self.model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+
+    @property
+    def samples(self) -> int:
+        """Corrections learned from so far, earlier parts of a resumed training included."""
+        return self.model.num_timesteps
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training so far, earlier parts of a resumed training included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def total(self) -> int:
+        """Corrections to learn from: whole steps of all rows."""
+        return -(-self.args.samples // self.args.rows) * self.args.rows
+
+    def train(self) -> bool:
+        """Take the steps that are left.
+
+        Returns:
+            Whether it came to the end; if not, Ctrl-C was pressed and a checkpoint written.
+        """
+        self.started = time.monotonic()
+        with self.ctrl_c, progress_bar(total=self.total, initial=self.samples, unit="latents") as self.bar:
+            self.between_steps()
+            self.model.learn(
+                self.total - self.samples,
+                callback=_Follow(self),
+                log_interval=self.total + 1,  # never: nobody reads that log
+                reset_num_timesteps=False,
+            )
+            if not self.stopped:
+                self._save()  # what comes next takes a while, and may be stopped too
+            return not self.ctrl_c.pressed  # in the last step too
+
+    def agent(self) -> RowAgent:
+        """Copy what has been learned so far."""
+        args = self.args
+        return RowAgent.of(
+            self.model,
+            env_id=ENV_ID,
+            delta_scale=args.delta_scale,
+            steps_per_episode=args.steps_per_episode,
+            sampler=args.sampler,
+            seed=args.seed,
+        )
+
+    def after_step(self, rewards: Any, infos: list[dict[str, Any]]) -> None:
+        """Add a step of all rows to the curve."""
+        before, after = (np.array([info[name] for info in infos]) for name in ("score_before", "score_after"))
+        for name, values in zip(_MEANS, (rewards, before, after, after > before, self.starts.later), strict=True):
+            self.sums[name] += float(np.mean(values))
+        self.steps_summed += 1
+        ends = None
+        if "terminal_observation" in infos[0]:  # all rows end together
+            ends = np.stack([info["terminal_observation"] for info in infos])[:, : self.env.env.latent_dim]
+        self.starts.after_step(rewards, after, ends)
+        self.bar.update(len(infos))
+        steps_a_point = -(-self.total // self.args.rows // POINTS)
+        if self.steps_summed == steps_a_point or self.samples == self.total:
+            self._close_point()
+
+    def between_steps(self) -> None:
+        """Write a checkpoint where one is due: this is the moment when all parts of the training agree."""
+        waited = time.monotonic() - self.last_checkpoint
+        if self.ctrl_c.pressed or self.samples_at_checkpoint < 0 or waited > self.args.checkpoint_seconds:
+            self._save()
+
+    def _close_point(self) -> None:
+        assert self.model.log_ent_coef is not None, "make_sac asks for an automatic one"
+        means = {name: total / self.steps_summed for name, total in self.sums.items()}
+        entropy_coefficient = float(self.model.log_ent_coef.detach().exp())
+        point = {"samples": self.samples, **means, "entropy_coefficient": entropy_coefficient}
+        self.log.append(point)
+        self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
+        self.bar.set_postfix(score=f"{point['score_before']:+.2f} to {point['score_after']:+.2f}", refresh=False)
+
+    def _save(self) -> None:
+        state = {
+            "env": self.env.state_dict(),
+            "starts": self.starts.state_dict(),
+            "agent": sac_state(self.model),
+            "training_log": {"points": self.log, "sums": self.sums, "steps_summed": self.steps_summed},
+            "seconds": self.seconds,
+        }
+        save_checkpoint(self.checkpoints, self.samples, state)
+        self.samples_at_checkpoint, self.last_checkpoint = self.samples, time.monotonic()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        restore_sac(self.model, state["agent"], state["env"])
+        self.starts.load_state_dict(state["starts"])
+        log = state["training_log"]
+        self.log, self.sums, self.steps_summed = log["points"], log["sums"], log["steps_summed"]
+        self.seconds_before, self.samples_at_checkpoint = state["seconds"], self.samples
+
+
+class _Follow(BaseCallback):
+    """Tell a job of Stable-Baselines3's steps."""
+
+    def __init__(self, training: RefinerTraining) -> None:
+        super().__init__()
+        self.training = training
+
+    def _on_rollout_start(self) -> None:
+        self.training.between_steps()
+
+    def _on_step(self) -> bool:
+        training = self.training
+        if training.ctrl_c.pressed and training.samples_at_checkpoint == training.samples - training.args.rows:
+            training.stopped = True  # saved just before this step, which is thrown away
+            return False
+        training.after_step(self.locals["rewards"], self.locals["infos"])
+        return True
+
+
+def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
+    """Draw latents and keep those that `generate` would have corrected.
+
+    Where most hands are right already, an agent that learned from all would learn to please the judge with right ones.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
+    if args.refine_below < np.inf:
+        wrong = score_latents(run.vae, judge, pool.latents.numpy()) < args.refine_below
+        if not wrong.any():
+            everything = typed("refine", replace(args, refine_below=np.inf))
+            raise ValueError(
+                f"None of {len(wrong):,} latents of the sampler {args.sampler!r} scores below "
+                f"--refine-below {args.refine_below!r}: there is nothing to correct. Take all: {everything}"
+            )
+        pool.latents = pool.latents[torch.from_numpy(wrong)]
+    return pool
+
+
+def _load(checkpoints: Path) -> dict[str, Any] | None:
+    path = latest_checkpoint(checkpoints)
+    try:
+        state = None if path is None else load_checkpoint(path)
+        if state is not None and "starts" not in state:
+            raise ValueError("it is of an earlier version, and does not say where episodes begin")
+        return state
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to begin anew.") from error

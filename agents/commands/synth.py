@@ -1,0 +1,79 @@
+"""Write synthetic hands with their labels."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from simple_parsing import flag
+
+from agents.runs.run_folder import claim_for_pictures
+from vae.images.synthetic import generate_hands
+
+Defect = Literal[
+    "none",
+    "any",
+    "missing_digit",
+    "extra_digit",
+    "fused_digits",
+    "missing_segment",
+    "extra_segment",
+    "length_out_of_range",
+    "second_thumb",
+    "ghost_digit",
+]
+
+
+@dataclass(frozen=True)
+class SynthArgs:
+    """Draw synthetic hands with exact labels: PNGs and labels.csv."""
+
+    n: int = 64
+    """How many."""
+    size: int = 128
+    """Pixels a side."""
+    defect: Defect = "none"
+    """What is wrong with them; 'any' mixes all kinds."""
+    rings: bool = flag(False, negative_prefix="--no-")
+    """Whether some wear rings."""
+    sleeves: bool = flag(False, negative_prefix="--no-")
+    """Whether some wear sleeves."""
+    seed: int = 0
+    """Picture i depends on the seed and i alone."""
+    out: Path = Path("synthetic-hands")
+    """Folder for the pictures."""
+
+
+def synth(args: SynthArgs) -> Path:
+    """Draw hands and write them as hand-000000.png and on, and labels.csv: a row a picture, joints in pixels.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+    claim_for_pictures(args.out)
+    hands = generate_hands(
+        args.n,
+        args.size,
+        seed=args.seed,
+        defect=args.defect,
+        rings=args.rings,
+        sleeves=args.sleeves,
+        progress=True,
+    )
+    joints = [f"joint_{joint}_{axis}" for joint in range(21) for axis in "xy"]
+    with (args.out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "defect", "side", "hand", *joints])
+        for number, image in enumerate(hands.images):
+            name = f"hand-{number:06d}.png"
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(args.out / name)
+            places = [f"{place:.2f}" for place in hands.joints[number].flatten().tolist()]
+            writer.writerow([name, hands.defect[number], hands.side[number], hands.hand[number], *places])
+    return args.out

@@ -1,0 +1,95 @@
+"""The main job: train a VAE on pictures of hands while an agent acts on its latents, then draw new hands."""
+
+import shutil
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+from agents.commands.flags import check_seed, flag
+from agents.commands.train.args import TrainArgs
+from agents.commands.train.training import TrainingRun
+from agents.runs import run_folder
+from agents.runs.command_line import command
+from agents.runs.ctrl_c import Interrupted
+from agents.runs.pictures import SYNTHETIC, Choice, gather
+from vae.device import resolve_device
+from vae.model import VAEConfig
+from vae.training import TrainingConfig
+
+
+def train(args: TrainArgs) -> Path:
+    """Run the main job from beginning to end, or from its last checkpoint.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The run's folder: config.json, metrics.csv, TensorBoard events, vae.safetensors, sampler.safetensors,
+        agent.safetensors and agent.zip (SAC only), grid.png, report.json, checkpoints/.
+
+    Raises:
+        FileNotFoundError: If the pictures are not there.
+        ValueError: If a setting is wrong, the folder holds a run already, or there is no run to resume.
+        Interrupted: After Ctrl-C, once the run is saved.
+    """
+    began = time.monotonic()
+    if args.resume is not None:
+        args = resumed(args)
+    else:
+        run_folder.claim(args.out)
+        if args.data != SYNTHETIC:
+            args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start in another folder
+    _check(args)
+    pictures = gather(_choice(args))
+    for note in pictures.notes:
+        print(note)
+    if len(pictures.train) < args.batch_size:
+        args = replace(args, batch_size=len(pictures.train))
+        print(f"Minibatches of {args.batch_size}: there are no more pictures to train on.")
+    training = TrainingRun(args, pictures)
+    training.train()
+    try:
+        training.finish(began)
+    except KeyboardInterrupt:
+        raise Interrupted(command("train", "--resume", args.out)) from None
+    return args.out
+
+
+def resumed(args: TrainArgs) -> TrainArgs:
+    """Read the settings of the run to continue.
+
+    Args:
+        args: With `resume`; of the others, only `device` may be given.
+
+    Returns:
+        The run's own settings, `out` and `resume` its folder.
+
+    Raises:
+        ValueError: If another setting is given, or there is no run to continue.
+    """
+    run = args.resume
+    assert run is not None, "asked for"
+    for item in fields(TrainArgs):
+        if item.name not in ("resume", "device") and getattr(args, item.name) != item.default:
+            raise ValueError(f"--resume takes all settings but --device from the run; leave {flag(item.name)} out.")
+    settings = run_folder.read_config(run)["settings"]
+    if (run / run_folder.REPORT).is_file():
+        shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # if it was killed before it could do that
+        raise ValueError(f"The run '{run}' is finished. Draw from it with: {command('generate', run)}")
+    device = settings.get("device", "auto") if args.device == "auto" else args.device
+    try:
+        return TrainArgs(**{**settings, "device": device, "out": run, "resume": run})
+    except TypeError as error:
+        raise ValueError(f"The run '{run}' is of another version or damaged: {error}.") from error
+
+
+def _check(args: TrainArgs) -> None:
+    """Refuse wrong settings now, not after the pictures have been read."""
+    check_seed(args.seed)
+    resolve_device(args.device)
+    VAEConfig(args.size, args.latent_dim, args.width)
+    TrainingConfig(args.epochs, args.batch_size, args.learning_rate)
+
+
+def _choice(args: TrainArgs) -> Choice:
+    return Choice(**{item.name: getattr(args, item.name) for item in fields(Choice)})

@@ -1,0 +1,236 @@
+"""One run of the main job: environment, agent, journal and checkpoints, kept in step with one another."""
+
+import hashlib
+import resource
+import shutil
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from safetensors import SafetensorError
+from stable_baselines3 import SAC
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents.commands.train.args import TrainArgs
+from agents.draw import draw_both
+from agents.rl.baselines import NoAction, RandomAction
+from agents.rl.sac import make_sac, restore_sac, sac_state
+from agents.runs import run_folder
+from agents.runs.command_line import command
+from agents.runs.ctrl_c import CtrlC, Interrupted
+from agents.runs.pictures import Pictures
+from agents.runs.run import read_parts
+from agents.runs.training_log import TrainingLog, metrics_csv
+from hand_env import HandLatentEnv
+from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors, save_text
+from vae.device import resolve_device
+from vae.evaluation import encode_all
+from vae.model import count_parameters
+from vae.sampling.mixture import Mixture
+
+
+class TrainingRun:
+    """Hold one run: environment, agent, journal, checkpoints."""
+
+    def __init__(self, args: TrainArgs, pictures: Pictures) -> None:
+        """Build everything, from the seed or from the last checkpoint.
+
+        Args:
+            args: Settings; `resume` names the run to continue.
+            pictures: To train on.
+
+        Raises:
+            ValueError: If the run to continue was trained on other pictures.
+        """
+        self.run, self.args, self.pictures = args.out, args, pictures
+        self.device = resolve_device(args.device)
+        self.digest = hashlib.sha256(pictures.train.numpy().tobytes()).hexdigest()
+        state = self._checkpoint()
+        self.env = HandLatentEnv(
+            pictures.train,
+            latent_dim=args.latent_dim,
+            width=args.width,
+            batch_size=args.batch_size,
+            epochs_per_episode=args.epochs,
+            delta_scale=args.delta_scale,
+            reward_scale=args.reward_scale,
+            training={"learning_rate": args.learning_rate},
+            device=self.device,
+        )
+        self.agent: NoAction | RandomAction | SAC = self._agent()
+        self.observation = self._start(state)
+        self.trainer = self.env.trainer
+        self.log = TrainingLog(self.run, self.trainer, pictures.validation)
+        if state is not None:
+            self.log.load_state_dict(state["training_log"])
+        self.steps_at_checkpoint = -1 if state is None else self.trainer.steps_done
+        self.last_checkpoint = time.monotonic()
+        self.checkpoint_due, self.ctrl_c, self.stopped = False, CtrlC(), False
+        if args.resume is None:
+            self._write_config()  # last: a setting that was refused above leaves the folder free for another try
+
+    def train(self) -> None:
+        """Take the steps that are left; Ctrl-C saves and raises `Interrupted`."""
+        left = self.trainer.total_steps - self.trainer.steps_done
+        self.log.open()
+        try:
+            with self.ctrl_c:
+                self.between_steps()
+                if isinstance(self.agent, SAC):
+                    self.agent.learn(left, callback=_Follow(self), reset_num_timesteps=False)
+                else:
+                    self._loop(self.agent, left)
+                if self.stopped:
+                    raise Interrupted(command("train", "--resume", self.run))
+        finally:
+            self.log.close()
+
+    def after_step(self, reward: float, terminated: bool, info: dict[str, Any]) -> None:
+        """Write down a step; an epoch's end makes a checkpoint due.
+
+        Raises:
+            ValueError: If the VAE diverged.
+        """
+        if terminated:
+            raise ValueError(
+                f"The VAE diverged in epoch {info['epoch']} of '{self.run}'. Lower --learning-rate, now "
+                f"{self.args.learning_rate!r}, or --delta-scale, now {self.args.delta_scale!r}."
+            )
+        self.checkpoint_due |= self.log.note_step(reward, info)
+
+    def between_steps(self) -> None:
+        """Write a checkpoint where one is due: this is the moment when all parts of the run agree."""
+        waited = time.monotonic() - self.last_checkpoint
+        if (
+            self.ctrl_c.pressed
+            or self.steps_at_checkpoint < 0
+            or (self.checkpoint_due and waited > self.args.checkpoint_seconds)
+        ):
+            self._save_checkpoint()
+
+    def finish(self, began: float) -> None:
+        """Fit the sampler, draw hands with and without the agent, and write the results.
+
+        Args:
+            began: `time.monotonic()` when the job began.
+        """
+        vae = self.trainer.averaged_vae
+        sampler = Mixture.fit(*encode_all(vae, self.trainer.images), seed=self.args.seed)
+        save_tensors(self.run / run_folder.VAE_WEIGHTS, vae.state_dict())
+        sampler.save(self.run / run_folder.SAMPLER)
+        if isinstance(self.agent, SAC):
+            save_tensors(self.run / run_folder.AGENT_WEIGHTS, self.agent.policy.state_dict())
+            self.agent.save(self.run / "agent.zip")
+        save_text(self.run / "metrics.csv", metrics_csv(self.log.rows))
+        draw_both(read_parts(self.run), n=20, seed=self.args.seed, path=self.run / "grid.png")
+        save_json(self.run / run_folder.REPORT, self._report(self.log.seconds_before + time.monotonic() - began))
+        shutil.rmtree(self.run / run_folder.CHECKPOINTS)
+
+    def _write_config(self) -> None:
+        settings = {item.name: getattr(self.args, item.name) for item in fields(self.args)}
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+        config = {"settings": plain, "versions": run_folder.versions(), "pictures_sha256": self.digest}
+        save_json(self.run / run_folder.CONFIG, config)
+
+    def _checkpoint(self) -> dict[str, Any] | None:
+        if self.args.resume is None:
+            return None
+        if run_folder.read_config(self.run)["pictures_sha256"] != self.digest:
+            raise ValueError(
+                f"The pictures in '{self.args.data}' are not those that '{self.run}' was trained on. Put them back."
+            )
+        path = latest_checkpoint(self.run / run_folder.CHECKPOINTS)
+        try:
+            return None if path is None else load_checkpoint(path)
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to begin anew.") from error
+
+    def _agent(self) -> NoAction | RandomAction | SAC:
+        space = self.env.action_space
+        assert isinstance(space, spaces.Box), "HandLatent-v0's"
+        if self.args.agent == "none":
+            return NoAction(space)
+        if self.args.agent == "random":
+            return RandomAction(space, self.args.seed)
+        return make_sac(self.env, self.args.seed, self.device)
+
+    def _start(self, state: dict[str, Any] | None) -> Any:
+        if isinstance(self.agent, SAC):
+            if state is not None:
+                restore_sac(self.agent, state["agent"], state["env"])
+            else:
+                assert self.agent.env is not None, "make_sac gave it one"
+                self.agent._last_obs = self.agent.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+            return None
+        if state is not None:
+            self.agent.load_state_dict(state["agent"])
+        options = None if state is None else {"state": state["env"]}
+        return self.env.reset(seed=self.args.seed, options=options)[0]
+
+    def _loop(self, agent: NoAction | RandomAction, steps: int) -> None:
+        for _ in range(steps):
+            action, _ = agent.predict(self.observation)
+            self.observation, reward, terminated, _, info = self.env.step(action)
+            self.after_step(float(reward), terminated, info)
+            self.between_steps()
+            if self.ctrl_c.pressed and self.trainer.steps_done < self.trainer.total_steps:
+                self.stopped = True
+                break
+
+    def _save_checkpoint(self) -> None:
+        agent = sac_state(self.agent) if isinstance(self.agent, SAC) else self.agent.state_dict()
+        state = {
+            "env": self.env.state_dict(),
+            "agent": agent,
+            "training_log": self.log.state_dict(),
+        }
+        save_checkpoint(self.run / run_folder.CHECKPOINTS, self.trainer.steps_done, state)
+        self.steps_at_checkpoint, self.last_checkpoint = self.trainer.steps_done, time.monotonic()
+        self.checkpoint_due = False
+
+    def _report(self, seconds: float) -> dict[str, Any]:
+        trainer, last = self.trainer, self.log.rows[-1]
+        report: dict[str, Any] = {
+            "pictures": self.pictures.counts,
+            "notes": list(self.pictures.notes),
+            "not_usable": list(self.pictures.problems),
+            "vae_parameters": count_parameters(trainer.vae),
+            "last_epoch": last,
+            "images_per_second": last["images_per_second"],
+            "seconds": seconds,
+            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            / (2**20 if sys.platform == "linux" else 2**30),
+            "device": torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
+        }
+        for name in ("validation", "test"):
+            pixels = getattr(self.pictures, name)
+            if len(pixels):
+                losses = trainer.measure(pixels, averaged=True)
+                report[f"{name}_loss_nats"] = float(losses.total.mean())
+                report[f"{name}_kl_nats"] = float(losses.kl.mean())
+        return report
+
+
+class _Follow(BaseCallback):
+    """Tell a job of Stable-Baselines3's steps."""
+
+    def __init__(self, training: TrainingRun) -> None:
+        super().__init__()
+        self.training = training
+
+    def _on_rollout_start(self) -> None:
+        self.training.log.note_agent(self.logger.name_to_value)
+        self.training.between_steps()
+
+    def _on_step(self) -> bool:
+        if self.training.ctrl_c.pressed and self.training.steps_at_checkpoint == self.training.trainer.steps_done - 1:
+            self.training.stopped = True  # saved just before this step, which is thrown away, even if it was the last
+            return False
+        info = self.locals["infos"][0]
+        terminated = bool(self.locals["dones"][0]) and not info.get("TimeLimit.truncated", False)
+        self.training.after_step(float(self.locals["rewards"][0]), terminated, info)
+        return self.training.trainer.steps_done < self.training.trainer.total_steps  # a rollout may go past the end

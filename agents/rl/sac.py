@@ -1,0 +1,207 @@
+"""Stock Stable-Baselines3 SAC on the environments: settings that fit them, and a state that resumes exactly."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.sac.policies import SACPolicy
+
+from agents.rl.picture_policy import OneStepReplay, RefinePolicy
+from agents.rl.vec_env import GymnasiumVecEnv
+from hand_env import HandRefineEnv, HandRefineVectorEnv
+
+REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them are 230 GB at B = 64
+SETTINGS: dict[str, Any] = {
+    "learning_starts": 100,
+    "train_freq": 4,
+    "gradient_steps": 1,
+    "batch_size": 64,
+}
+ROW_SETTINGS: dict[
+    str, Any
+] = {  # for the vector form, chosen by benchmarks/learning.py; docs/learning.md has the table
+    "learning_starts": 100,
+    "train_freq": 1,
+    "gradient_steps": 4,
+    "batch_size": 256,
+    "target_entropy": 0.0,
+    "ent_coef": "auto_0.01",
+    "gamma": 0.0,
+}
+REFINE_ROW_SETTINGS: dict[str, Any] = {  # for HandRefine-v0's vector form; a trial had 256 rows and layers of 1,024
+    "learning_starts": 100,
+    "train_freq": 1,
+    "batch_size": 1024,
+}
+REFINE_UPDATES_PER_SAMPLE = 48 / 256  # the trial's: 48 updates a step of 256 rows; of other rows, as many a latent
+REFINE_PICTURE_SETTINGS: dict[str, Any] = {  # the same with RefinePolicy, whose updates decode: fewer, smaller, bolder
+    **REFINE_ROW_SETTINGS,
+    "learning_rate": 5e-4,
+    "batch_size": 256,
+}
+REFINE_PICTURE_UPDATES_PER_SAMPLE = 3 / 64  # 24 updates a step of 512 rows
+REFINE_ENT_COEF = "auto_0.005"
+ENTROPY_BONUS = (
+    0.1  # reward a step that full entropy is worth at the start: with B D dimensions it would drown the rest
+)
+_BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+
+
+def make_sac(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    seed: int,
+    device: str = "cpu",
+    policy: str | type[SACPolicy] = "MlpPolicy",
+    **settings: Any,
+) -> SAC:
+    """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
+
+    Args:
+        env: A HandLatent or a HandRefine environment, single or vector form; the latter must not reset at the next
+            step, but at the same: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
+        seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
+        device: Of the agent's networks.
+        policy: SAC's; `RowPolicy` treats the rows of HandLatent's single form alike, `RefinePolicy` looks at the
+            pictures of HandRefine's latents, through the environment's own VAE.
+        settings: Any of SAC's own arguments, in place of `SETTINGS`, of `ROW_SETTINGS` for the vector form, or of
+            `REFINE_ROW_SETTINGS` for HandRefine's, where larger networks pay:
+            `policy_kwargs={"net_arch": [1024, 1024]}`. HandRefine's gamma is 0 where an episode is one step, and its
+            vector form gets 3 updates a step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1. With
+            `RefinePolicy` it is `REFINE_PICTURE_SETTINGS` and 3 for each 64 rows.
+
+    Returns:
+        SAC with twin critics and automatic entropy, untrained.
+
+    Raises:
+        TypeError: If `RefinePolicy` is asked for on another environment than HandRefine's.
+    """
+    looks = isinstance(policy, type) and issubclass(policy, RefinePolicy)
+    if looks:
+        settings["policy_kwargs"] = {**_seen_through(env), **(settings.get("policy_kwargs") or {})}
+    wrapped = VecMonitor(GymnasiumVecEnv(env)) if isinstance(env, gym.vector.VectorEnv) else env
+    shape = wrapped.action_space.shape  # a row's, in the vector form
+    assert shape is not None, "a Box has a shape"
+    dimensions = int(np.prod(shape))
+    fitted = {
+        "buffer_size": min(max(REPLAY_BYTES // (3 * 4 * dimensions), 100), 1_000_000),
+        "ent_coef": f"auto_{ENTROPY_BONUS / dimensions}",
+        **_fitting(env, looks),
+        **settings,
+    }
+    return SAC(policy, wrapped, seed=seed, device=device, **fitted)
+
+
+def sac_state(model: SAC) -> dict[str, Any]:
+    """Take down all that SAC needs to go on exactly where it is: networks, optimisers, replay buffer, random states.
+
+    Args:
+        model: Between two rollouts, as at a callback's `_on_rollout_start`.
+
+    Returns:
+        Nested dicts of tensors, arrays and numbers, as `vae.checkpoint` saves them.
+    """
+    buffer = _buffer(model)
+    return {
+        "parameters": model.get_parameters(),
+        "log_ent_coef": model.log_ent_coef,
+        "buffer": {name: getattr(buffer, name)[: buffer.size()].copy() for name in _BUFFER_ARRAYS},
+        "buffer_position": [buffer.pos, buffer.full],
+        "counts": [model.num_timesteps, model._n_updates, model._episode_num],
+        "random": {
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if model.device.type == "cuda" else [],
+            "numpy": np.random.get_state(legacy=False),  # noqa: NPY002 - the state that Stable-Baselines3 draws from
+            "actions": model.action_space.np_random.bit_generator.state,
+        },
+    }
+
+
+def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) -> None:
+    """Put SAC and its environment back where `sac_state` found them; `learn(..., reset_num_timesteps=False)` goes on.
+
+    Args:
+        model: Freshly made with the same settings.
+        state: What `sac_state` returned.
+        env_state: What the environment's `state_dict` returned at the same moment.
+    """
+    model.set_parameters(state["parameters"], exact_match=True)
+    if model.log_ent_coef is not None:
+        with torch.no_grad():
+            model.log_ent_coef.copy_(state["log_ent_coef"])
+    buffer = _buffer(model)
+    for name in _BUFFER_ARRAYS:
+        saved = state["buffer"][name]
+        getattr(buffer, name)[: len(saved)] = saved
+    buffer.pos, buffer.full = state["buffer_position"]
+    model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
+    assert model.env is not None, "make_sac gave it one"
+    model.env.set_options({"state": env_state})
+    model._last_obs = model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+    model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
+    random = state["random"]
+    torch.set_rng_state(random["torch"])
+    if model.device.type == "cuda":
+        torch.cuda.set_rng_state_all(random["cuda"])
+    np.random.set_state(random["numpy"])  # noqa: NPY002 - as above
+    model.action_space.np_random.bit_generator.state = random["actions"]
+
+
+def build_policy(
+    observation_space: spaces.Box, action_space: spaces.Box, weights: Mapping[str, torch.Tensor]
+) -> SACPolicy:
+    """Build the policy of `make_sac`'s defaults from tensors alone, to predict with; nothing is unpickled.
+
+    Args:
+        observation_space: Box (B, D).
+        action_space: Box (B, D).
+        weights: The policy's state dict.
+
+    Returns:
+        The policy on the CPU, in evaluation mode.
+    """
+    policy = SACPolicy(observation_space, action_space, lr_schedule=lambda _: 0.0)
+    policy.load_state_dict(weights)
+    policy.set_training_mode(False)
+    return policy
+
+
+def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], looks: bool) -> dict[str, Any]:
+    single = _refine_env(env)
+    if single is None:
+        return ROW_SETTINGS if isinstance(env, gym.vector.VectorEnv) else SETTINGS
+    fitting: dict[str, Any] = {"ent_coef": REFINE_ENT_COEF}
+    if single.steps_per_episode == 1:  # nothing follows the only step
+        fitting |= {"gamma": 0.0, **({"replay_buffer_class": OneStepReplay} if looks else {})}
+    if not isinstance(env, gym.vector.VectorEnv):
+        return {**SETTINGS, **fitting}
+    per_sample = REFINE_PICTURE_UPDATES_PER_SAMPLE if looks else REFINE_UPDATES_PER_SAMPLE
+    updates = max(1, round(env.num_envs * per_sample))
+    return {**(REFINE_PICTURE_SETTINGS if looks else REFINE_ROW_SETTINGS), "gradient_steps": updates, **fitting}
+
+
+def _seen_through(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> dict[str, Any]:
+    single = _refine_env(env)
+    if single is None:
+        raise TypeError(
+            f"RefinePolicy needs HandRefine-v0, single or vector form, got {type(env.unwrapped).__name__}. Use "
+            "'MlpPolicy' for other environments."
+        )
+    return {"vae": single.vae, "delta_scale": single.delta_scale}
+
+
+def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> HandRefineEnv | None:
+    """Return the single form of HandRefine-v0 that an environment is, or has inside; None of another environment."""
+    base = env.unwrapped
+    single = base.env if isinstance(base, HandRefineVectorEnv) else base
+    return single if isinstance(single, HandRefineEnv) else None
+
+
+def _buffer(model: SAC) -> ReplayBuffer:
+    assert model.replay_buffer is not None, "SAC makes one"
+    return model.replay_buffer

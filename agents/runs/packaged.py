@@ -1,0 +1,90 @@
+"""Weights that come with the package: a run's VAE, learned prior and refiner, small enough to ship.
+
+A folder for each set, as `handlatent package` makes it: weights in half precision, the VAE's halves in two files, and
+package.json, which says how to build them and has each file's SHA-256.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from gymnasium import spaces
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from agents.rl.baselines import NoAction
+from agents.rl.row_agent import RowAgent
+from agents.runs.renamed import with_new_keys
+from agents.runs.run import SAMPLERS, Run, load_run
+from agents.runs.run_folder import REFINER, sha256
+from vae.model import VAEConfig, build_vae
+from vae.sampling.flow import FlowPrior
+from vae.sampling.reencoded import Reencoded
+from vae.sampling.sampler import Sampler, StandardNormal
+
+WeightSet = Literal["photographs", "synthetic"]
+MANIFEST, PRIOR = "package.json", SAMPLERS["prior"][0]
+HALVES = ("encoder", "decoder")
+
+
+def load_packaged(name: str = "photographs") -> Run:
+    """Read a set of weights that comes with the package; nothing is unpickled.
+
+    Args:
+        name: "photographs", or "synthetic", whose VAE and prior learned from drawn hands only.
+
+    Returns:
+        Its parts, as of a finished run.
+
+    Raises:
+        ValueError: If there is no such set.
+    """
+    if name not in get_args(WeightSet):
+        raise ValueError(f"The sets of weights are {', '.join(map(repr, get_args(WeightSet)))}, got {name!r}.")
+    folder = Path(str(resources.files("agents") / "weights" / name))
+    if not (folder / MANIFEST).is_file():
+        raise ValueError(f"This version comes without the weights {name!r}. Name a RUN of your own to draw from.")
+    return read_package(folder)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished run, or a set of weights: see `load_run` and `read_package`."""
+    return read_package(folder) if is_package(folder) else load_run(folder)
+
+
+def is_package(folder: Path) -> bool:
+    """Say whether a folder is a set of weights and not a run."""
+    return (folder / MANIFEST).is_file()
+
+
+def read_package(folder: Path) -> Run:
+    """Read a set of weights, as `handlatent package` writes it.
+
+    Raises:
+        ValueError: If a file is missing, damaged, or not the one that was packed.
+    """
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        manifest: dict[str, Any] = with_new_keys(json.loads(text), folder / MANIFEST)
+        for name, expected in manifest["sha256"].items():
+            if sha256(folder / name) != expected:
+                raise ValueError(f"{name} is not the file that was packed")
+        return _read(folder, manifest)
+    except (KeyError, TypeError, OSError, RuntimeError, SafetensorError, ValueError) as error:
+        raise ValueError(
+            f"The weights in '{folder}' are damaged: {error}. Install handlatent anew, or pack the run again."
+        ) from error
+
+
+def _read(folder: Path, manifest: dict[str, Any]) -> Run:
+    settings = manifest["settings"]
+    vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
+    state = {name: t for half in HALVES for name, t in load_file(folder / f"{half}.safetensors").items()}
+    vae.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    prior = Reencoded(FlowPrior.load(folder / PRIOR), vae, settings["reencode_passes"])
+    samplers: dict[str, Sampler] = {"prior": prior, "normal": StandardNormal(vae.latent_dim)}
+    refiner = RowAgent.load(folder / REFINER, vae) if REFINER in manifest["sha256"] else None
+    action_space = spaces.Box(-1.0, 1.0, (settings["batch_size"], settings["latent_dim"]), np.float32)
+    return Run(settings, vae.eval(), samplers, NoAction(action_space), None, refiner)

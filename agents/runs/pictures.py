@@ -1,0 +1,101 @@
+"""Gather a run's pictures and split them by person."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from vae.images import ImageSet, load_images, split_by_group
+from vae.images.hands11k import Hand, Keep, Side
+from vae.images.synthetic import generate_hands
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Say which pictures to take.
+
+    Attributes:
+        data: "synthetic", or a folder: the 11k Hands download, or any folder of pictures.
+        images: How many; None takes all of a folder, 2,000 synthetic ones.
+        size: Pixels a side.
+        side: Of 11k Hands.
+        hand: Of 11k Hands.
+        accessories: Of 11k Hands.
+        irregularities: Of 11k Hands.
+        seed: Of the choice, the split and the synthetic hands.
+    """
+
+    data: str
+    images: int | None
+    size: Literal[32, 64, 128]
+    side: Side
+    hand: Hand
+    accessories: Keep
+    irregularities: Keep
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Hold what a run trains on and what it is measured on.
+
+    Attributes:
+        train: (N, 3, S, S) uint8.
+        validation: (image, 3, S, S) uint8, of other people; may be empty.
+        test: (image, 3, S, S) uint8, of other people again; may be empty.
+        counts: For the report: pictures and people on each side, and pictures that could not be used.
+        notes: One sentence each on what was left out; pictures that could not be used have been warned of.
+        problems: Those pictures, with the reason of each.
+    """
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    counts: dict[str, int]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def gather(choice: Choice) -> Pictures:
+    """Read or draw the pictures and split them, 80/10/10 by person.
+
+    Raises:
+        FileNotFoundError: If the folder or its pictures are not there.
+        ValueError: If there are fewer pictures than asked for, or none is left.
+    """
+    images = _synthetic(choice) if choice.data == SYNTHETIC else _photographs(choice)
+    split = split_by_group(images.groups, images.all_groups, seed=choice.seed)
+    counts = {"images": len(images), "not_usable": len(images.problems)}
+    for name in ("train", "validation", "test"):
+        index = getattr(split, name)
+        counts |= {name: len(index), f"{name}_people": len({images.groups[i] for i in index.tolist()})}
+    problems = tuple(f"{problem.name} {problem.reason}" for problem in images.problems)
+    train, validation, test = (images.pixels[index] for index in (split.train, split.validation, split.test))
+    return Pictures(train, validation, test, counts, images.notes, problems)
+
+
+def _synthetic(choice: Choice) -> ImageSet:
+    for name in ("side", "hand", "accessories", "irregularities"):
+        if getattr(choice, name) not in ("all", "include"):
+            raise ValueError(f"--{name} can be chosen for 11k Hands only, got {getattr(choice, name)!r}. Leave it out.")
+    n = 2000 if choice.images is None else choice.images
+    if n < 1:
+        raise ValueError(f"--images must be at least 1, got {n!r}.")
+    names = tuple(f"{i:06d}" for i in range(n))
+    return ImageSet(generate_hands(n, choice.size, seed=choice.seed, progress=True).images, names, names, names)
+
+
+def _photographs(choice: Choice) -> ImageSet:
+    return load_images(
+        Path(choice.data),
+        choice.size,
+        side=choice.side,
+        hand=choice.hand,
+        accessories=choice.accessories,
+        irregularities=choice.irregularities,
+        n_images=choice.images,
+        seed=choice.seed,
+    )

@@ -1,0 +1,189 @@
+"""A finished run: its VAE, samplers and agents, read back from its folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from agents.rl.baselines import NoAction, RandomAction
+from agents.rl.row_agent import RowAgent
+from agents.rl.sac import build_policy
+from agents.runs.command_line import command
+from agents.runs.run_folder import (
+    AGENT_WEIGHTS,
+    LATENT_AGENT,
+    REFINE_REPORT,
+    REFINER,
+    REPORT,
+    SAMPLER,
+    VAE_WEIGHTS,
+    read_config,
+    read_refine_report,
+    sha256,
+)
+from vae.model import VAE, VAEConfig, build_vae
+from vae.sampling.flow import FlowPrior
+from vae.sampling.mixture import Mixture
+from vae.sampling.reencoded import Reencoded
+from vae.sampling.sampler import Sampler, StandardNormal
+
+SAMPLERS: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
+    # name: (file in the run's folder, how it is read); a run has those whose file is there, the best first
+    "prior": ("prior.safetensors", FlowPrior.load),
+    "mixture": (SAMPLER, Mixture.load),
+}
+
+
+class Agent(Protocol):
+    """Anything with Stable-Baselines3's `predict`."""
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.float32], Any]:
+        """Map an observation, or a batch of them, to actions and a state."""
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hold a finished run's parts.
+
+    Attributes:
+        settings: The arguments that it was trained with.
+        vae: Averaged weights, on the CPU.
+        samplers: By name, the best first: "prior", a learned one, where the run has it; "mixture", fitted to the
+            aggregated posterior; "normal", the paper's.
+        agent: "none" gives zeros, "random" uniform deltas, "sac" the trained policy.
+        latent_agent: Of `handlatent recipe`, trained on single latents in HandLatent-v0; None where there is none.
+        refiner: Corrects latents before they are decoded; None until `handlatent refine` has trained one.
+    """
+
+    settings: dict[str, Any]
+    vae: VAE
+    samplers: dict[str, Sampler]
+    agent: Agent
+    latent_agent: RowAgent | None
+    refiner: RowAgent | None
+
+    def to(self, device: str) -> None:
+        """Move the VAE, and what draws latents through it."""
+        self.vae.to(device)
+        for sampler in self.samplers.values():
+            if isinstance(sampler, Reencoded):
+                sampler.to(device)
+
+    def sampler_name(self, asked: str = "auto") -> str:
+        """Choose a sampler.
+
+        Args:
+            asked: Its name, or "auto": what the refiner was trained on, or the best where there is no refiner.
+
+        Raises:
+            ValueError: If the run does not have it.
+        """
+        name = asked
+        if asked == "auto":
+            name = next(iter(self.samplers)) if self.refiner is None else self.refiner.notes.sampler
+        if name not in self.samplers:
+            raise ValueError(f"The run has no sampler {name!r}. Choose one of: {', '.join(self.samplers)}.")
+        return name
+
+    def deltas(self, latents: Tensor) -> Tensor:
+        """Ask the agent, which sees a batch at a time, for deltas.
+
+        Args:
+            latents: (n, D) float32; the last batch is filled up from the first.
+
+        Returns:
+            (n, D) float32 in [-1, 1], its best ones.
+        """
+        n, size = len(latents), self.settings["batch_size"]
+        filled = latents[torch.arange(-(-n // size) * size) % n].reshape(-1, size, latents.shape[1])
+        deltas, _ = self.agent.predict(filled.numpy(), deterministic=True)
+        return torch.from_numpy(deltas).reshape(-1, latents.shape[1])[:n]
+
+    def act(self, latents: Tensor) -> Tensor:
+        """Add the agent's deltas, times kappa, to (n, D) float32 latents."""
+        moved: Tensor = latents + self.settings["delta_scale"] * self.deltas(latents)
+        return moved
+
+
+def load_run(folder: Path) -> Run:
+    """Read a finished run; nothing is unpickled.
+
+    Args:
+        folder: As given to `handlatent train --out`.
+
+    Returns:
+        Its parts.
+
+    Raises:
+        ValueError: If the folder is not a run, or the run is not finished.
+    """
+    read_config(folder)
+    if not (folder / REPORT).is_file():
+        settings = read_config(folder)["settings"]
+        recipe = ("recipe", "--data", settings.get("data"), "--out", folder)
+        advice = command(*(recipe if "flow_steps" in settings else ("train", "--resume", folder)))
+        raise ValueError(f"The run '{folder}' is not finished. Continue it with: {advice}")
+    try:
+        return read_parts(folder)
+    except (KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"The run '{folder}' is damaged: {error}. Train it anew into another folder.") from error
+
+
+def read_parts(folder: Path) -> Run:
+    """Read a run's parts, whether or not its report is written already; see `load_run`."""
+    settings = read_config(folder)["settings"]
+    vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
+    vae.load_state_dict(load_file(folder / VAE_WEIGHTS))
+    samplers = {name: load(folder / file) for name, (file, load) in SAMPLERS.items() if _has(folder, name)}
+    samplers["normal"] = StandardNormal(vae.latent_dim)
+    if "prior" in samplers:
+        samplers["prior"] = Reencoded(samplers["prior"], vae, settings.get("reencode_passes", 0))
+    return Run(
+        settings, vae.eval(), samplers, _agent(folder, settings), _latent_agent(folder, vae), _refiner(folder, vae)
+    )
+
+
+def _has(folder: Path, sampler: str) -> bool:
+    return sampler == "mixture" or (folder / SAMPLERS[sampler][0]).is_file()  # every run has a mixture
+
+
+def _latent_agent(folder: Path, vae: VAE) -> RowAgent | None:
+    path = folder / LATENT_AGENT
+    return RowAgent.load(path, vae) if path.is_file() else None
+
+
+def _refiner(folder: Path, vae: VAE) -> RowAgent | None:
+    if not (folder / REFINER).is_file():
+        return None
+    report = read_refine_report(folder)
+    if report is not None and report["vae_sha256"] != sha256(folder / VAE_WEIGHTS):
+        raise ValueError(
+            f"'{folder / REFINER}' was trained on another VAE than '{folder / VAE_WEIGHTS}'. Remove the one that does "
+            f"not belong here, with {REFINE_REPORT}."
+        )
+    return RowAgent.load(folder / REFINER, vae)
+
+
+def _agent(folder: Path, settings: dict[str, Any]) -> Agent:
+    shape = (settings["batch_size"], settings["latent_dim"])
+    action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
+    if settings["agent"] == "none":
+        return NoAction(action_space)
+    if settings["agent"] == "random":
+        return RandomAction(action_space, settings["seed"])
+    return build_policy(spaces.Box(-np.inf, np.inf, shape, np.float32), action_space, load_file(folder / AGENT_WEIGHTS))

@@ -1,0 +1,107 @@
+"""A run folder: what is in it, how it is claimed, and how its parts are read back."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from agents.runs.command_line import command
+from agents.runs.renamed import with_new_keys
+
+CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
+    "config.json",
+    "vae.safetensors",
+    "agent.safetensors",
+    "sampler.safetensors",
+)
+REPORT, CHECKPOINTS = "report.json", "checkpoints"
+LATENT_AGENT = "latent_agent.safetensors"
+REFINER, REFINE_REPORT, REFINE_PICTURE = "refiner.safetensors", "refine.json", "refine.png"
+_PACKAGES = ("handlatent", "gymnasium", "numpy", "pillow", "scikit-learn", "stable-baselines3", "torch")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, the platform and the packages that a run depends on."""
+    found = {name: _version(name) for name in _PACKAGES}
+    return {"python": sys.version.split()[0], "platform": platform.platform(), **found}
+
+
+def claim(folder: Path) -> None:
+    """Make a folder for a new run.
+
+    Raises:
+        ValueError: If it holds a run already, or is not a folder.
+    """
+    if (folder / CONFIG).exists():
+        raise ValueError(
+            f"--out '{folder}' already holds a run. Choose another --out, or continue that run with: "
+            + command("train", "--resume", folder)
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out '{folder}' is a file. Choose a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def claim_for_pictures(folder: Path) -> None:
+    """Make a folder for pictures.
+
+    Raises:
+        ValueError: If it holds a run, or pictures of an earlier command, or is not a folder.
+    """
+    claim(folder)
+    if any(folder.glob("hand-*.png")):
+        raise ValueError(f"--out '{folder}' already holds pictures. Choose another --out, or move them away.")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return a run's config.json: "settings", "versions", "pictures_sha256".
+
+    Raises:
+        ValueError: If the folder is not a run.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(
+            f"'{folder}' is not a run: it has no {CONFIG}. Make one with: {command('train', '--out', folder)}"
+        )
+    try:
+        config: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
+    except ValueError as error:
+        raise ValueError(f"'{path}' is damaged: {error}. Train the run anew into another folder.") from error
+    if not isinstance(config, dict) or not {"settings", "pictures_sha256"} <= set(config):
+        raise ValueError(f"'{path}' is not of a run: it has no settings. Train one into another folder.")
+    return config
+
+
+def read_refine_report(folder: Path) -> dict[str, Any] | None:
+    """Return a run's refine.json: settings, versions, "vae_sha256", what was measured; None before it is refined.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    path = folder / REFINE_REPORT
+    if not path.is_file():
+        return None
+    try:
+        report: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
+    except ValueError as error:
+        raise ValueError(f"'{path}' is damaged: {error}. Remove it, and refine the run anew.") from error
+    if not isinstance(report, dict) or not {"settings", "vae_sha256"} <= set(report):
+        raise ValueError(f"'{path}' is damaged: it has no settings. Remove it, and refine the run anew.")
+    return report
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout, by its path
+        return "not installed"

@@ -1,0 +1,179 @@
+"""Write down a run as it goes: progress bar, metrics.csv, TensorBoard."""
+
+import csv
+import io
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from hand_env import image_grid
+from vae.checkpoint import save_text
+from vae.images.image_set import to_float, to_uint8
+from vae.progress import progress_bar
+from vae.sampling.sampler import StandardNormal
+from vae.training import Trainer, learning_rate
+
+METRICS: dict[str, tuple[str, str]] = {
+    # name: (unit, good direction)
+    "epoch": ("epochs", "-"),
+    "loss_nats": (
+        "nats per image, mean over the epoch's steps, as trained on: augmented, latents shifted",
+        "down",
+    ),
+    "reconstruction_nats": ("nats per image, likewise", "down"),
+    "kl_nats": ("nats per image, likewise", "-"),
+    "validation_loss_nats": (
+        "nats per image, people not trained on, averaged weights, as they are: sharper, so above loss_nats",
+        "down",
+    ),
+    "reward": ("lambda times nats, sum over the epoch", "up"),
+    "learning_rate": ("per step, at the epoch's end", "-"),
+    "images_per_second": ("pictures trained on, all of the run's work included", "up"),
+    "entropy_coefficient": ("SAC's temperature", "-"),
+    "critic_loss": ("squared reward", "down"),
+    "actor_loss": ("reward", "down"),
+}
+_SUMMED = ("loss_nats", "reconstruction_nats", "kl_nats", "reward")
+_SAC = {
+    "entropy_coefficient": "train/ent_coef",
+    "critic_loss": "train/critic_loss",
+    "actor_loss": "train/actor_loss",
+}
+
+
+class TrainingLog:
+    """Follow one run step by step; an epoch makes a row of metrics.csv, some epochs a grid of pictures."""
+
+    def __init__(self, run: Path, trainer: Trainer, validation: Tensor) -> None:
+        """Open the logs.
+
+        Args:
+            run: The run's folder.
+            trainer: The one that the run trains.
+            validation: (image, 3, S, S) uint8, pictures of people not trained on; may be empty.
+        """
+        self.run, self.trainer, self.validation = run, trainer, validation
+        self.rows: list[dict[str, float]] = []
+        self.sums = dict.fromkeys(_SUMMED, 0.0)
+        self.agent_log: dict[str, float] = {}
+        self.started, self.seconds_before = time.monotonic(), 0.0
+        self._bar: tqdm[Any] | None = None
+        self._writer: SummaryWriter | None = None
+
+    @property
+    def images_seen(self) -> int:
+        """Pictures trained on so far, earlier parts of a resumed run included."""
+        return self.trainer.steps_done * self.trainer.config.batch_size
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training so far, earlier parts of a resumed run included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far, the running epoch's sums, the agent's last values, and the time spent."""
+        return {
+            "rows": [dict(row) for row in self.rows],
+            "sums": dict(self.sums),
+            "agent_log": dict(self.agent_log),
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned; rows written after it are dropped."""
+        self.rows, self.sums, self.agent_log = state["rows"], state["sums"], state["agent_log"]
+        self.seconds_before = state["seconds"]
+
+    def open(self) -> None:
+        """Start the clock, the progress bar and the TensorBoard file."""
+        self.started = time.monotonic()
+        total = self.trainer.total_steps * self.trainer.config.batch_size
+        self._bar = progress_bar(total=total, initial=self.images_seen, unit="img", smoothing=0.05, dynamic_ncols=True)
+        self._writer = SummaryWriter(str(self.run), purge_step=len(self.rows) + 1)
+
+    def close(self) -> None:
+        """Close what `open` opened."""
+        if self._bar is not None:
+            self._bar.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def note_agent(self, log: Mapping[str, Any]) -> None:
+        """Remember the last values that Stable-Baselines3's logger holds of SAC's own updates."""
+        self.agent_log |= {name: float(log[key]) for name, key in _SAC.items() if key in log}
+
+    def note_step(self, reward: float, info: dict[str, Any]) -> bool:
+        """Add one step.
+
+        Args:
+            reward: The step's.
+            info: The step's.
+
+        Returns:
+            Whether the step ended an epoch.
+        """
+        assert self._bar is not None, "open() makes it"
+        for name in _SUMMED[:3]:
+            self.sums[name] += info[name]
+        self.sums["reward"] += reward
+        self._bar.set_postfix(loss=f"{info['loss_nats']:.0f}", reward=f"{reward:+.2f}", refresh=False)
+        self._bar.update(self.trainer.config.batch_size)
+        ended = self.trainer.steps_done % self.trainer.steps_per_epoch == 0
+        if ended:
+            self._close_epoch()
+        return ended
+
+    def _close_epoch(self) -> None:
+        trainer, epochs = self.trainer, self.trainer.config.epochs
+        row = {name: self.sums[name] / trainer.steps_per_epoch for name in _SUMMED[:3]}
+        row |= {"epoch": trainer.epoch, "reward": self.sums["reward"]}
+        row["learning_rate"] = learning_rate(trainer.steps_done, trainer.total_steps, trainer.config)
+        row["images_per_second"] = self.images_seen / self.seconds
+        row |= self.agent_log
+        looks = trainer.epoch % max(1, epochs // 50) == 0 or trainer.epoch == epochs
+        if looks and len(self.validation):
+            row["validation_loss_nats"] = float(trainer.measure(self.validation, averaged=True).total.mean())
+        self.rows.append(row)
+        self.sums = dict.fromkeys(_SUMMED, 0.0)
+        self._write(row, trainer.epoch, looks)
+
+    def _write(self, row: dict[str, float], epoch: int, with_pictures: bool) -> None:
+        assert self._writer is not None, "open() makes it"
+        for name, value in row.items():
+            self._writer.add_scalar(name, value, epoch)
+        if with_pictures:
+            self._writer.add_image("samples_standard_normal", self._samples(), epoch, dataformats="HWC")
+            self._writer.add_image("pictures_and_reconstructions", self._pairs(), epoch, dataformats="HWC")
+            save_text(self.run / "metrics.csv", metrics_csv(self.rows))
+
+    @torch.no_grad()
+    def _samples(self) -> NDArray[np.uint8]:
+        vae = self.trainer.averaged_vae
+        latents = StandardNormal(vae.latent_dim).sample(16, seed=0).to(self.trainer.device)
+        return image_grid(to_uint8(vae.decode(latents)), columns=8)
+
+    @torch.no_grad()
+    def _pairs(self) -> NDArray[np.uint8]:
+        vae = self.trainer.averaged_vae
+        shown = self.validation[:8] if len(self.validation) else self.trainer.images[:8]
+        pictures = to_float(shown.to(self.trainer.device))
+        return image_grid(
+            torch.cat([to_uint8(pictures), to_uint8(vae.decode(vae.encode(pictures)[0]))]), columns=len(shown)
+        )
+
+
+def metrics_csv(rows: list[dict[str, float]]) -> str:
+    """Return the rows as the text of metrics.csv, columns as in `METRICS`; what was not measured is left empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(METRICS), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

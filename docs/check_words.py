@@ -1,0 +1,116 @@
+"""Measure the words of the project: `python docs/check_words.py [PATH...]`.
+
+Prints for README, docs, model cards, docstrings, error messages and help texts how many sentences there are, how many
+are longer than 30 words, how many are 18 words or shorter, and each sentence that breaks a rule of the house: longer
+than 30 words, opening with "Of", or holding "anew".
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST, SHORT = 30, 18  # words
+PACKAGES = ("vae", "hand_env", "agents", "examples", "benchmarks", "docs")
+_SECTION = re.compile(r"^\s*(Args|Returns|Raises|Yields|Attributes|Source|Sources|Note|Example|Examples):\s*$", re.M)
+_ARGUMENT = re.compile(r"^\s*\*{0,2}[\w`.]+(?: \([^)]*\))?: ", re.M)
+
+
+def sentences(text: str) -> list[str]:
+    """Split plain text into sentences; code, tables and links' addresses are left out."""
+    text = re.sub(r"```.*?```", ". ", text, flags=re.S)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r"^\|.*$", ". ", text, flags=re.M)
+    text = re.sub(r"^---\n.*?^---\n", "", text, count=1, flags=re.S | re.M)
+    text = re.sub(r"^#+ .*$", ". ", text, flags=re.M)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"^\s*([-*]|\d+\.) ", ". ", text, flags=re.M)
+    text = re.sub(r"\n\s*\n", " . ", text)
+    text = re.sub(r"`[^`]*`", "CODE", text)
+    text = re.sub(r"\b(e\.g|i\.e|vs|al|Fig|No)\.", r"\1", text)
+    parts = re.split(r"(?<=[.!?:])[\s.]+|(?<=[.!?]\))\s+", " ".join(text.split()))
+    return [part.strip(" .*_") for part in parts if re.search(r"[A-Za-z]{2}", part)]
+
+
+def docstring_text(text: str) -> str:
+    """Put each argument of a docstring on its own: a list, not a chain of sentences."""
+    lines = []
+    for line in text.splitlines():
+        if _SECTION.match(line):
+            lines.append("\n\n")
+        elif _ARGUMENT.match(line):
+            lines.append("\n\n" + _ARGUMENT.sub("", line, count=1))
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def texts_of_python(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line numbers and texts: docstrings, strings below fields (help texts) and messages of what is raised."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, docstring_text(node.value.value)
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            for argument in node.exc.args:
+                yield node.lineno, " ".join(_strings(argument))
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(
+            part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "VALUE"
+            for part in node.values
+        )
+    elif isinstance(node, ast.BinOp):
+        yield from _strings(node.left)
+        yield from _strings(node.right)
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line numbers and texts of a file."""
+    if path.suffix == ".py":
+        yield from texts_of_python(path)
+    else:
+        yield 1, path.read_text(encoding="utf-8")
+
+
+def files() -> list[Path]:
+    """List what people read: all packages, README, docs, model cards, contributing guide, changelog."""
+    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    found += [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    return found + sorted((ROOT / "agents").rglob("*.md"))
+
+
+def wrong(sentence: str) -> str:
+    """Say which rule a sentence breaks, or ""."""
+    count = len(sentence.split())
+    if count > LONGEST:
+        return f"{count} words"
+    if sentence.startswith("Of "):
+        return "opens with 'Of'"
+    return "'anew'" if re.search(r"\banew\b", sentence) else ""
+
+
+def main(paths: list[Path]) -> int:
+    """Print the counts and what breaks a rule; return how many sentences do."""
+    total = long = short = broken = 0
+    for path in paths or files():
+        for line, text in texts(path):
+            for sentence in sentences(text):
+                count = len(sentence.split())
+                total, long, short = total + 1, long + (count > LONGEST), short + (count <= SHORT)
+                if reason := wrong(sentence):
+                    broken += 1
+                    print(f"{path.relative_to(ROOT) if path.is_absolute() else path}:{line}: {reason}: {sentence}")
+    words = len(re.sub(r"^```.*?^```", "", (ROOT / "README.md").read_text(), flags=re.S | re.M).split())
+    print(f"{total} sentences; {long} over {LONGEST} words; {short / max(1, total):.0%} of {SHORT} words or fewer")
+    print(f"{broken} sentences break a rule; README has {words} words outside its code blocks")
+    return broken
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main([Path(word) for word in sys.argv[1:]]) else 0)

@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from agents.commands.compare.methods import Cost
+from agents.commands.compare.store import Record, Store
+from vae.distribution import Estimate
+
+SETTINGS = {"n": 20, "seed": 0}
+DONE = Record("run", "whole", "abc", "mixture", "none", Cost(), {"correct": Estimate(0.5, 0.4, 0.6)})
+LACKING = Record("run", "whole", "abc", "prior", "all agents", Cost(), {}, "no sampler 'prior'")
+
+
+def test_a_finished_cell_is_found_again_and_a_missing_one_is_looked_for_anew(tmp_path):
+    first = Store(tmp_path / "out", SETTINGS)
+    first.add(DONE)
+    first.add(LACKING)
+    second = Store(tmp_path / "out", SETTINGS)
+    assert second.find("abc", "mixture", "none") == DONE
+    assert second.find("abc", "prior", "all agents") is None
+    assert second.find("other", "mixture", "none") is None
+
+
+def test_cells_that_are_not_asked_for_stay_apart(tmp_path):
+    Store(tmp_path, SETTINGS).add(DONE)
+    other = Record("run", "whole", "abc", "normal", "none", Cost(), {})
+    Store(tmp_path, SETTINGS).add(other)
+    content = json.loads((tmp_path / "compare.json").read_text())
+    assert [cell["sampler"] for cell in content["cells"]] == ["normal"]
+    assert [cell["sampler"] for cell in content["other_cells"]] == ["mixture"]
+    assert Store(tmp_path, SETTINGS).find("abc", "mixture", "none") == DONE
+    assert {"torch", "prdc"} <= set(content["versions"])
+
+
+def test_other_settings_are_refused(tmp_path):
+    Store(tmp_path, SETTINGS).add(DONE)
+    with pytest.raises(ValueError, match=r"holds figures with n 20, not 40\. Choose another --out"):
+        Store(tmp_path, {**SETTINGS, "n": 40})
+
+
+def test_a_damaged_file_and_a_file_in_place_of_the_folder_are_refused(tmp_path):
+    (tmp_path / "compare.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"compare\.json' is damaged"):
+        Store(tmp_path, SETTINGS)
+    with pytest.raises(ValueError, match=r"is a file\. Choose a folder"):
+        Store(tmp_path / "compare.json", SETTINGS)
+
+
+def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store(None, SETTINGS)
+    store.add(DONE)
+    assert store.records == [DONE]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,50 @@
+"""The model card."""
+
+from agents.commands.recipe.model_card import model_card
+
+SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160}
+LEARNED = {"samples": 60_000, "rows": 512, "width": 512, "delta_scale": 0.5, "refine_below": "2.5", "seed": 3}
+REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
+DRAWN = {"pictures": {"photographs": 0, "drawn": 12000}}
+
+
+def rates(correct, anatomical):
+    pairs = {"correct": correct, "anatomical": anatomical}
+    return {
+        "reporting_judge": {
+            name: {"share": share, "low": share - 0.02, "high": share + 0.01} for name, share in pairs.items()
+        }
+    }
+
+
+def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/handlatent"])  # nobody else's path
+    held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
+    card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED})
+    assert "license: other\nlicense_name: 11k-hands-academic-use\nlicense_link: https://" in card
+    assert "datasets: [11k-hands]" in card
+    assert "1,396 photographs and 12,000 drawn hands" in card
+    assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent package RUN`." in card
+    assert "`handlatent generate path/to/this/folder --n 20" in card
+    assert "on 1,000 latents" in card
+    assert "| as drawn from the prior | 50.0% (48.0 to 51.0) | 62.5% (60.5 to 63.5) |" in card
+    assert "| as corrected by the agent in 2 rounds | 75.0% (73.0 to 76.0) | 87.5% (85.5 to 88.5) |" in card
+
+
+def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_free():
+    card = model_card({**SETTINGS, "data": "synthetic", "seed": 0, "steps": 9000}, DRAWN, None)
+    assert "`handlatent recipe`, then" in card
+    assert "license: mit" in card
+    assert "datasets:" not in card
+    assert "12,000 drawn hands. Neither VAE nor prior learned from a photograph" in card
+    assert "no agent" in card
+    assert "Nothing: there is no refiner." in card
+
+
+def test_a_refiner_that_is_not_the_recipe_s_own_is_named():
+    held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
+    card = model_card(
+        SETTINGS, REPORT, {"held_out": held_out, "settings": {**LEARNED, "seed": 4, "refine_below": "inf"}}
+    )
+    assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent refine RUN" in card
+    assert " --refine-below inf --delta-scale 0.5 --width 512 --seed 4`, then `handlatent package RUN`." in card

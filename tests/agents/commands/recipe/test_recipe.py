@@ -1,0 +1,187 @@
+"""The recipe from beginning to end, on a few drawn hands, and the weights that are packed from it."""
+
+import json
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from safetensors.torch import load_file, save_file
+
+from agents import RefinePolicy
+from agents.cli import main
+from agents.commands.generate import GenerateArgs, generate
+from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
+from agents.commands.recipe.command import LATENT_DIM
+from agents.runs.ctrl_c import Interrupted
+from agents.runs.packaged import read_package
+from agents.runs.run import load_run
+from vae.adversarial.training import AdversarialTrainer
+from vae.model import VAEConfig, build_vae
+from vae.sampling.flow import Velocity
+
+TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 16, "batch": 4, "varied": 8, "flow_steps": 4}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("recipe") / "run"
+    args = RecipeArgs(out=out, **TINY, latent_samples=64, refine_samples=0, device="cpu")
+    return args, recipe(args)
+
+
+@pytest.fixture(scope="module")
+def packed(finished, tmp_path_factory):
+    return package(PackageArgs(finished[1], tmp_path_factory.mktemp("package") / "drawn"))
+
+
+@pytest.mark.slow
+def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
+    run = load_run(finished[1])
+    assert list(run.samplers) == ["prior", "mixture", "normal"]
+    assert run.samplers["prior"].sampler.temperature == pytest.approx(RecipeArgs.temperature)
+    assert run.samplers["prior"].reencode_passes == RecipeArgs.reencode_passes
+    assert run.settings["split_seed"] == 0  # the judges', whatever the seed
+    assert run.latent_agent.notes.env_id == "HandLatent-v0"
+    assert run.refiner is None
+    assert run.vae.size == 128
+    report = json.loads((finished[1] / "report.json").read_text())
+    assert report["pictures"] == {"photographs": 0, "drawn": 40, "validation": 1}
+    assert run.vae.log_variance.exp() == pytest.approx(report["validation_squared_error"], rel=0.5)
+
+
+@pytest.mark.slow
+def test_typed_again_it_does_nothing_that_is_done(finished):
+    args, out = finished
+    before = {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
+    recipe(args)
+    assert {file.name: file.stat().st_mtime_ns for file in out.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_other_settings_are_refused_in_one_sentence(finished):
+    with pytest.raises(
+        ValueError, match=r"was begun with --steps 16\. Repeat that to go on, or choose another --out\."
+    ):
+        recipe(replace(finished[0], steps=17))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "0"], "--steps must be at least 1, got 0."),
+        (["--temperature", "1.5"], "--temperature must lie in (0, 1], got 1.5."),
+        (["--final-denoise", "1"], "--final-denoise must lie in [0, 1), got 1.0."),
+        (["--reencode-passes", "-1"], "--reencode-passes must be at least 0, got -1."),
+        (["--nats", "-3"], "--nats must be above 0, got -3.0."),
+        (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),
+        (["--seed", "-1"], "--seed must lie in"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_made(tmp_path, capsys, words, said):
+    assert main(["recipe", "--out", str(tmp_path / "run"), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_folder_of_photographs_leaves_the_run_free_for_another_try(tmp_path, capsys):
+    words = ["recipe", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert main(words) == 2
+    assert "HandInfo.csv' is missing" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_vae_s_last_step_is_heard_and_going_on_ends_the_same(finished, tmp_path, monkeypatch):
+    args, step = replace(finished[0], out=tmp_path / "stopped"), AdversarialTrainer.step
+
+    def step_and_press(run):
+        terms = step(run)
+        if run.steps == args.steps:
+            signal.raise_signal(signal.SIGINT)
+        return terms
+
+    monkeypatch.setattr(AdversarialTrainer, "step", step_and_press)
+    with pytest.raises(Interrupted, match="Continue with: handlatent recipe"):
+        recipe(args)
+    recipe(args)
+    for name in ("vae", "prior", "sampler", "latent_agent"):
+        file = f"{name}.safetensors"
+        assert (args.out / file).read_bytes() == (finished[1] / file).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_package_draws_as_its_run_does(finished, packed):
+    run, shipped = load_run(finished[1]), read_package(packed)
+    assert list(shipped.samplers) == ["prior", "normal"]
+    latents = run.samplers["prior"].sample(3, seed=1)
+    assert torch.equal(shipped.samplers["prior"].sample(3, seed=1), latents)
+    with torch.no_grad():
+        assert torch.equal(shipped.vae.decode(latents), run.vae.decode(latents))
+
+
+@pytest.mark.slow
+def test_a_package_says_what_it_is_and_not_where_it_was_made(finished, packed):
+    manifest = json.loads((packed / "package.json").read_text())
+    assert manifest["settings"]["data"] == "synthetic"
+    assert str(finished[1]) not in (packed / "package.json").read_text() + (packed / "README.md").read_text()
+    assert (packed / "README.md").read_text().startswith("---\n")
+
+
+@pytest.mark.slow
+def test_a_file_that_was_changed_is_refused(packed, tmp_path):
+    for file in packed.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tensors = load_file(tmp_path / "decoder.safetensors")
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, tmp_path / "decoder.safetensors")
+    with pytest.raises(ValueError, match=r"decoder\.safetensors is not the file that was packed"):
+        read_package(tmp_path)
+
+
+@pytest.mark.slow
+def test_generate_draws_from_the_package_where_no_run_is_named(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.commands.generate.load_packaged", lambda name: read_package(packed))
+    generate(GenerateArgs(n=3, out=tmp_path / "hands"))
+    generate(GenerateArgs(packed, n=3, out=tmp_path / "named"))
+    grids = [(tmp_path / name / "grid.png").read_bytes() for name in ("hands", "named")]
+    assert grids[0] == grids[1]
+    assert len(list((tmp_path / "hands").glob("hand-*.png"))) == 3
+    record = json.loads((tmp_path / "hands" / "generated.json").read_text())
+    assert record["sampler"] == "prior"
+    assert record["weights"] == "photographs"
+
+
+def test_a_version_without_weights_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agents.runs.packaged.resources.files", lambda package: tmp_path)
+    assert main(["generate", "--out", str(tmp_path / "hands")]) == 2
+    assert "Name a RUN of your own to draw from." in capsys.readouterr().err
+    assert not (tmp_path / "hands").exists()
+
+
+def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
+    class Run:
+        samplers = {"mixture": None, "normal": None}  # noqa: RUF012 - a stand-in
+
+    monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: Run())
+    with pytest.raises(ValueError, match="has no learned prior"):
+        package(PackageArgs(tmp_path, tmp_path / "out"))
+
+
+def test_a_set_of_weights_ships_in_40_megabytes_and_no_file_of_16_mebibytes():
+    args = RecipeArgs()
+    vae = build_vae(VAEConfig(128, LATENT_DIM, args.width), seed=0)
+    space = spaces.Box(-np.inf, np.inf, (LATENT_DIM,), np.float32)
+    actor = RefinePolicy(
+        space,
+        spaces.Box(-1.0, 1.0, (LATENT_DIM,), np.float32),
+        lambda _: 0.0,
+        [args.refine_width] * 2,
+        vae=vae.requires_grad_(False),
+        delta_scale=args.delta_scale,
+    ).actor
+    parts = {"encoder": vae.encoder, "decoder": vae.decoder, "prior": Velocity(LATENT_DIM), "refiner": actor}
+    sizes = {name: 2 * sum(tensor.numel() for tensor in part.state_dict().values()) for name, part in parts.items()}
+    assert sum(sizes.values()) < 39_900_000, sizes  # half precision; the rest is for headers
+    assert max(sizes.values()) < 16 * 2**20 - 100_000, sizes

@@ -1,0 +1,98 @@
+"""What `handlatent generate` makes of a run with a refiner."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from agents import GenerateArgs, generate, load_run
+from agents.draw import draw_hands
+from hand_env import LogitScore, best_of
+from hand_env.refinement import score_latents
+from vae.evaluation import decode_all
+
+pytestmark = pytest.mark.usefixtures("bright")
+
+
+def record(folder):
+    return json.loads((folder / "generated.json").read_text())
+
+
+def pictures(folder):
+    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("hand-*.png"))])
+
+
+def test_a_refiner_corrects_what_is_drawn_unless_told_not_to(refined_run, tmp_path):
+    run, drawn = load_run(refined_run), load_run(refined_run).samplers["mixture"].sample(12, 0)
+    refined = run.refiner.refine(drawn, run.vae, LogitScore())
+    folders = [
+        generate(GenerateArgs(refined_run, n=12, refine=refine, out=tmp_path / str(refine))) for refine in (True, False)
+    ]
+    for folder, latents in zip(folders, (refined.latents, drawn), strict=True):
+        assert np.array_equal(pictures(folder), decode_all(run.vae, latents).permute(0, 2, 3, 1).numpy())
+    kept = int(refined.corrected.sum())
+    assert kept > 0
+    assert record(folders[0]) == {
+        **{"run": str(refined_run), "n": 12, "seed": 0, "sampler": "mixture", "best_of": 1, "agent": "none"},
+        **{"refined": True, "rounds": 3, "refine_below": "2.5", "corrected": kept},
+        "text": f"12 hands drawn from the sampler 'mixture', then corrected by the refiner, {kept} of them, "
+        "in up to 3 rounds.",
+    }
+    assert record(folders[1])["refined"] is False
+    assert record(folders[1])["corrected"] is None
+    assert record(folders[1])["text"] == "12 hands drawn from the sampler 'mixture'."
+
+
+def test_no_correction_makes_a_latent_worse(refined_run):
+    run = load_run(refined_run)
+    before = run.samplers["mixture"].sample(30, 4)
+    hands = draw_hands(run=run, n=30, seed=4)
+    after, said = hands.latents, hands.record
+    scores = [score_latents(run.vae, LogitScore(), latents.numpy()) for latents in (before, after)]
+    assert (scores[1] >= scores[0]).all()
+    assert (scores[1] > scores[0]).sum() == said["corrected"]
+
+
+def test_a_run_without_a_refiner_is_drawn_from_as_it_is(plain_run, tmp_path):
+    run = load_run(plain_run)
+    assert run.refiner is None
+    folder = generate(GenerateArgs(plain_run, n=3, seed=5, out=tmp_path / "hands"))
+    assert record(folder)["refined"] is False
+    expected = decode_all(run.vae, run.samplers["mixture"].sample(3, 5))
+    assert np.array_equal(pictures(folder), expected.permute(0, 2, 3, 1).numpy())
+
+
+def test_best_of_picks_the_latents_before_the_correction_and_is_named(refined_run):
+    run = load_run(refined_run)
+    best, _ = best_of(run.samplers["mixture"], 3, 8, 2, run.vae, LogitScore())
+    hands = draw_hands(run=run, n=8, seed=2, best_of_k=3, refine=False)
+    latents, said = hands.latents, hands.record
+    assert torch.equal(latents, best)
+    hands = draw_hands(run=run, n=8, seed=2, best_of_k=3)
+    latents, both = hands.latents, hands.record
+    assert torch.equal(latents, run.refiner.refine(best, run.vae, LogitScore()).latents)
+    assert (said["best_of"], both["best_of"], both["refined"]) == (3, 3, True)
+    words = "8 hands, each by the rewarding judge the best of 3 draws from the sampler 'mixture'"
+    assert said["text"] == f"{words}."
+    assert both["text"].startswith(f"{words}, then corrected by the refiner, ")
+
+
+def test_the_sampler_is_what_the_refiner_was_trained_on_or_what_is_asked_for(refined_run):
+    run = load_run(refined_run)
+    for name in ("mixture", "normal"):
+        hands = draw_hands(run=run, n=2, seed=1, sampler=name, refine=False)
+        assert torch.equal(hands.latents, run.samplers[name].sample(2, 1))
+        assert hands.record["sampler"] == name
+    with pytest.raises(ValueError, match=r"The run has no sampler 'prior'\. Choose one of: mixture, normal"):
+        generate(GenerateArgs(refined_run, sampler="prior"))
+
+
+def test_a_wrong_number_is_one_sentence_and_makes_no_folder(plain_run, tmp_path):
+    for name in ("n", "best_of", "rounds"):
+        with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} must be at least 1, got 0"):
+            generate(GenerateArgs(plain_run, **{name: 0}, out=tmp_path / "hands"))
+    with pytest.raises(ValueError, match="--refine-below must be a number, or 'inf', got nan"):
+        generate(GenerateArgs(plain_run, refine_below=float("nan"), out=tmp_path / "hands"))
+    assert not (tmp_path / "hands").exists()

@@ -1,0 +1,120 @@
+import json
+import sys
+
+import pytest
+from PIL import Image
+
+from agents.cli import main
+from hand_env.anatomy.network import build_network
+from hand_env.anatomy.weights import Calibration, save_network
+from vae.images.synthetic import generate_hands
+
+LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "parser.safetensors"
+    return save_network(path, build_network("parser", 0), Calibration("parser", LIMITS))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for number, size in enumerate((64, 64, 96)):
+        image = generate_hands(1, size, seed=number).images[0].permute(1, 2, 0).numpy()
+        Image.fromarray(image).save(tmp_path / f"hand-{number}.png")
+    return tmp_path
+
+
+def test_judge_prints_a_summary(pictures, weights, capsys):
+    assert main(["judge", str(pictures), "--weights", str(weights)]) == 0
+    out = capsys.readouterr().out
+    assert "anatomical" in out
+    assert "of 3" in out
+
+
+def test_judge_prints_one_json_object_a_line_and_draws_overlays(pictures, weights, capsys, tmp_path):
+    words = ["judge", str(pictures), "--json", "--weights", str(weights), "--overlay", str(tmp_path / "seen")]
+    assert main(words) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["image"][-10:] for row in rows] == ["hand-0.png", "hand-1.png", "hand-2.png"]
+    assert all({"anatomical", "correct", "digits", "score"} <= set(row) for row in rows)
+    assert len(list((tmp_path / "seen").glob("*.png"))) == 3
+
+
+def test_of_a_folder_that_generate_made_the_hands_are_judged_and_the_grid_of_them_is_not(pictures, weights, capsys):
+    Image.open(pictures / "hand-0.png").save(pictures / "grid.png")
+    assert main(["judge", str(pictures), "--weights", str(weights)]) == 0
+    assert "of 4;" in capsys.readouterr().out  # nobody says that it is a grid
+    (pictures / "generated.json").write_text("{}")
+    assert main(["judge", str(pictures), "--weights", str(weights)]) == 0
+    assert "of 3;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["nothing-here", "empty"])
+def test_judge_says_in_one_sentence_that_there_are_no_pictures(name, tmp_path, weights, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["judge", str(tmp_path / name), "--weights", str(weights)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_judge_names_a_file_that_is_no_picture(tmp_path, weights, capsys):
+    (tmp_path / "note.png").write_text("no picture")
+    assert main(["judge", str(tmp_path / "note.png"), "--weights", str(weights)]) == 2
+    assert "note.png" in capsys.readouterr().err
+
+
+def test_judge_report_prints_the_table(weights, capsys, tmp_path):
+    assert main(["judge-report", "--n", "1", "--weights", str(weights), "--wrong", str(tmp_path / "wrong")]) == 0
+    assert "synthetic correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--size", "48"), ("--n", "0")])
+def test_judge_report_refuses_a_wrong_setting(flag, value, weights, capsys):
+    assert main(["judge-report", flag, value, "--weights", str(weights)]) == 2
+    assert flag in capsys.readouterr().err
+
+
+def test_judge_train_asks_for_data(tmp_path, capsys):
+    assert main(["judge-train", "--out", str(tmp_path)]) == 2
+    assert "--data" in capsys.readouterr().err
+
+
+def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
+    for number in range(6):
+        folder = tmp_path / ("known" if number < 3 else "others")
+        folder.mkdir(exist_ok=True)
+        image = generate_hands(1, 64, seed=10 + number).images[0].permute(1, 2, 0).numpy()
+        Image.fromarray(image).save(folder / f"{number}.png")
+    words = ["--weights", str(weights), "--training", str(tmp_path / "known"), "--json"]
+    copy = str(tmp_path / "known" / "0.png")
+    assert main(["judge", copy, *words, "--held-out", str(tmp_path / "others")]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["new"] is False
+    assert main(["judge", copy, *words]) == 2
+    assert "--held-out" in capsys.readouterr().err
+
+
+def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp_path):
+    words = ["train", "--data", "synthetic", "--images", "20", "--size", "32", "--epochs", "1", "--agent", "none"]
+    assert main([*words, "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
+    judges = ["--parser", str(weights), "--reporter", str(weights)]
+    grid = tmp_path / "attack.png"
+    assert main(["judge-attack", str(tmp_path / "run"), "--n", "3", "--steps", "1", *judges, "--grid", str(grid)]) == 0
+    out = capsys.readouterr().out
+    assert "samples" in out
+    assert "after 1 steps uphill" in out
+    with Image.open(grid) as picture:
+        assert picture.height > picture.width / 3
+    assert main(["judge-attack", str(tmp_path / "run"), "--rate", "0", *judges]) == 2
+    assert "--rate" in capsys.readouterr().err
+
+
+def test_judge_report_names_a_data_folder_without_the_download(weights, capsys, tmp_path):
+    assert main(["judge-report", "--data", str(tmp_path), "--weights", str(weights)]) == 2
+    assert "the folder that holds 11k-hands" in capsys.readouterr().err
+
+
+def test_judge_train_says_that_mediapipe_is_missing_before_it_reads_anything(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    assert main(["judge-train", "--data", str(tmp_path / "nothing"), "--out", str(tmp_path)]) == 2
+    assert "handlatent[landmarks]" in capsys.readouterr().err

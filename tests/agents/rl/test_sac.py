@@ -1,0 +1,152 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import SAC
+
+from agents import RowPolicy
+from agents.rl.sac import REPLAY_BYTES, ROW_SETTINGS, build_policy, make_sac, restore_sac, sac_state
+from vae.checkpoint import load_checkpoint, save_checkpoint
+
+TINY = {"learning_starts": 4, "train_freq": 2, "batch_size": 8, "policy_kwargs": {"net_arch": [16]}}
+
+
+def test_stock_sac_trains_on_the_environment(make_env):
+    model = SAC("MlpPolicy", make_env(), learning_starts=4, batch_size=8, buffer_size=100, seed=0)
+    before = [p.detach().clone() for p in model.actor.parameters()]
+    model.learn(12)
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.actor.parameters(), strict=True))
+    assert model.num_timesteps == 12
+
+
+def test_the_last_step_of_an_episode_is_stored_as_cut_off_and_not_as_terminal(make_env):
+    model = make_sac(make_env(epochs_per_episode=2), seed=0, **TINY)
+    model.learn(14)  # an episode of ten steps and a little more
+    buffer = model.replay_buffer
+    assert buffer.timeouts[:14, 0].tolist() == [0.0] * 9 + [1.0] + [0.0] * 4
+    samples = buffer._get_samples(np.arange(14))
+    assert samples.dones.sum() == 0  # so the target is bootstrapped there
+    assert not np.array_equal(buffer.next_observations[9], buffer.observations[10])
+
+
+def test_make_sac_fits_its_replay_buffer_in_memory(make_env):
+    buffer = make_sac(make_env(batch_size=20, latent_dim=300), seed=0).replay_buffer
+    arrays = (buffer.observations, buffer.next_observations, buffer.actions)
+    assert 0.9 * REPLAY_BYTES < sum(array.nbytes for array in arrays) <= REPLAY_BYTES
+
+
+def test_make_sac_has_twin_critics_and_automatic_entropy(make_env):
+    model = make_sac(make_env(), seed=0, **TINY)
+    assert len(model.critic.q_networks) == 2
+    assert model.ent_coef_optimizer is not None
+    assert model.target_entropy == -4 * 6
+
+
+def test_sac_and_environment_resume_bit_for_bit_from_a_file(make_env, tmp_path):
+    whole = make_sac(make_env(epochs_per_episode=10), seed=0, **TINY)
+    whole.learn(20)
+    env = whole.env.envs[0].unwrapped
+    path = save_checkpoint(tmp_path, 20, {"agent": sac_state(whole), "env": env.state_dict()})
+    whole.learn(14, reset_num_timesteps=False)
+
+    torch.manual_seed(123)  # what a new process would find
+    np.random.seed(123)  # noqa: NPY002 - what Stable-Baselines3 draws from
+    resumed = make_sac(make_env(epochs_per_episode=10), seed=0, **TINY)
+    state = load_checkpoint(path)
+    restore_sac(resumed, state["agent"], state["env"])
+    resumed.learn(14, reset_num_timesteps=False)
+
+    pairs = zip(whole.policy.state_dict().values(), resumed.policy.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert torch.equal(whole.log_ent_coef, resumed.log_ent_coef)
+    assert np.array_equal(whole.replay_buffer.rewards, resumed.replay_buffer.rewards)
+    other = resumed.env.envs[0].unwrapped
+    pairs = zip(env.trainer.vae.parameters(), other.trainer.vae.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_policy_built_from_tensors_predicts_what_the_trained_one_does(make_env):
+    model = make_sac(make_env(), seed=0, learning_starts=4, train_freq=2, batch_size=8)
+    model.learn(10)
+    policy = build_policy(model.observation_space, model.action_space, model.policy.state_dict())
+    observation = np.ones((4, 6), np.float32)
+    expected = model.predict(observation, deterministic=True)[0]
+    assert np.array_equal(policy.predict(observation, deterministic=True)[0], expected)
+
+
+def test_sac_resumes_bit_for_bit_across_the_end_of_an_episode(make_env, tmp_path):
+    def short():
+        return make_env(epochs_per_episode=1)  # five steps
+
+    whole = make_sac(short(), seed=0, **TINY)
+    whole.learn(8)
+    env = whole.env.envs[0].unwrapped
+    path = save_checkpoint(tmp_path, 8, {"agent": sac_state(whole), "env": env.state_dict()})
+    whole.learn(10, reset_num_timesteps=False)
+    resumed = make_sac(short(), seed=0, **TINY)
+    state = load_checkpoint(path)
+    restore_sac(resumed, state["agent"], state["env"])
+    resumed.learn(10, reset_num_timesteps=False)
+    assert resumed.env.envs[0].unwrapped.trainer.seed == env.trainer.seed
+    pairs = zip(whole.policy.state_dict().values(), resumed.policy.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_fixed_temperature_resumes_too(make_env):
+    model = make_sac(make_env(), seed=0, ent_coef=0.1, **TINY)
+    model.learn(6)
+    again = make_sac(make_env(), seed=0, ent_coef=0.1, **TINY)
+    restore_sac(again, sac_state(model), model.env.envs[0].unwrapped.state_dict())
+    assert again.num_timesteps == 6
+
+
+def test_make_sac_takes_the_vector_form_row_by_row(tiny_images):
+    env = gym.make_vec(
+        "HandLatent-v0", num_envs=4, images=tiny_images, latent_dim=6, epochs_per_episode=1, autoreset_mode="SameStep"
+    )
+    model = make_sac(env, seed=0, learning_starts=8, batch_size=8, policy_kwargs={"net_arch": [16]})
+    before = [p.detach().clone() for p in model.actor.parameters()]
+    model.learn(28)  # seven steps of four rows; an episode is five
+    assert model.actor.mu.out_features == 6
+    assert [episode["l"] for episode in model.ep_info_buffer] == [5] * 4  # so that rollout/ep_rew_mean is logged
+    assert model.replay_buffer.timeouts[:7, 0].tolist() == [0.0] * 4 + [1.0] + [0.0] * 2
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.actor.parameters(), strict=True))
+    assert (model.gamma, model.target_entropy) == (ROW_SETTINGS["gamma"], ROW_SETTINGS["target_entropy"])
+
+
+def test_make_sac_fits_the_rows_replay_buffer_in_memory(tiny_images):
+    env = gym.make_vec("HandLatent-v0", num_envs=4, images=tiny_images, autoreset_mode="SameStep")
+    buffer = make_sac(env, seed=0).replay_buffer
+    arrays = (buffer.observations, buffer.next_observations, buffer.actions)
+    assert 0.9 * REPLAY_BYTES < sum(array.nbytes for array in arrays) <= REPLAY_BYTES
+
+
+def test_the_way_out_of_a_reset_at_the_next_step_that_the_error_names_is_one(tiny_images):
+    settings = {"num_envs": 4, "images": tiny_images, "latent_dim": 6}
+    with pytest.raises(ValueError, match=r"Call gym\.make_vec\(\.\.\., autoreset_mode='SameStep'\)"):
+        make_sac(gym.make_vec("HandLatent-v0", **settings), seed=0)
+    make_sac(gym.make_vec("HandLatent-v0", autoreset_mode="SameStep", **settings), seed=0)
+
+
+def test_make_sac_takes_the_row_policy(make_env):
+    model = make_sac(make_env(), seed=0, policy=RowPolicy, learning_starts=4, batch_size=8)
+    model.learn(8)
+    assert isinstance(model.policy, RowPolicy)
+
+
+def test_sac_resumes_bit_for_bit_on_rows_of_corrections_too(make_refine_rows, tmp_path):
+    def make():
+        env = make_refine_rows(steps_per_episode=2, autoreset_mode="SameStep")
+        return env, make_sac(env, seed=0, **TINY)
+
+    env, whole = make()
+    whole.learn(12)  # three steps of four rows: amid an episode
+    path = save_checkpoint(tmp_path, 12, {"agent": sac_state(whole), "env": env.state_dict()})
+    whole.learn(16, reset_num_timesteps=False)
+    _, resumed = make()
+    state = load_checkpoint(path)
+    restore_sac(resumed, state["agent"], state["env"])
+    resumed.learn(16, reset_num_timesteps=False)
+    pairs = zip(whole.policy.state_dict().values(), resumed.policy.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert np.array_equal(whole.replay_buffer.rewards, resumed.replay_buffer.rewards)

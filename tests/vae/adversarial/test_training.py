@@ -1,0 +1,67 @@
+"""The training of the recipe's VAE."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
+from vae.model import VAEConfig
+
+SETTINGS = AdversarialConfig(steps=2 * AHEAD, batch=4, patches_from=0.25, features_from=0.5)
+CONFIG = VAEConfig(128, 24, "small")
+
+
+@pytest.fixture(scope="module")
+def finished(batches):
+    """A run of two groups of batches, the state after the first, and the terms of each step."""
+    run = AdversarialTrainer(SETTINGS, CONFIG, batches, "cpu")
+    terms = [run.step() for _ in range(AHEAD)]
+    state = run.state_dict()
+    state = {name: _copied(part) for name, part in state.items()}
+    terms += [run.step() for _ in range(AHEAD)]
+    return run, state, terms
+
+
+def _copied(part):
+    if isinstance(part, torch.Tensor):
+        return part.clone()
+    if isinstance(part, dict):
+        return {name: _copied(value) for name, value in part.items()}
+    return [_copied(value) for value in part] if isinstance(part, list) else part
+
+
+def test_it_learns(finished):
+    _, _, terms = finished
+    assert terms[-1]["pixels"] < 0.8 * terms[0]["pixels"]
+    assert all(term.isfinite() for step in terms for term in step.values())
+
+
+def test_the_critics_begin_when_they_should(finished):
+    _, _, terms = finished
+    for name, first in (("patches", AHEAD // 2), ("critics", AHEAD // 2), ("features", AHEAD)):
+        assert [name in step for step in terms] == [False] * first + [True] * (2 * AHEAD - first)
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_stopped(batches, finished):
+    run, state, _ = finished
+    resumed = AdversarialTrainer(SETTINGS, CONFIG, batches, "cpu")
+    resumed.load_state_dict(state)
+    for _ in range(AHEAD):
+        resumed.step()
+    for name in ("vae", "averaged", "regions", "patches", "features"):
+        expected, got = (getattr(a, name).state_dict() for a in (run, resumed))
+        assert all(torch.equal(expected[key], got[key]) for key in expected)
+    assert resumed.log_weight == run.log_weight
+
+
+def test_the_weight_of_the_kl_term_rises_while_latents_tell_too_much(batches):
+    weights = {}
+    for nats in (0.1, 1e6):
+        run = AdversarialTrainer(
+            replace(SETTINGS, nats=nats, patches_from=2.0, features_from=2.0), CONFIG, batches, "cpu"
+        )
+        for _ in range(11):
+            run.step()
+        weights[nats] = run.log_weight
+    assert weights[0.1] > weights[1e6]

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from vae.images.labelled.drawn import Pool, draw_hands
+from vae.images.labelled.vocabulary import (
+    ABSENT,
+    EXTRA,
+    EXTRA_FINGER,
+    EXTRA_GHOST,
+    EXTRA_THUMB,
+    FUSED,
+    GHOST,
+    SEGMENT_ADDED,
+    SEGMENT_MISSING,
+    TOO_LONG,
+    TOO_SHORT,
+)
+from vae.images.synthetic import DEFECTS
+
+OF_DIGITS = {
+    "missing_digit": {ABSENT},
+    "fused_digits": {FUSED},
+    "missing_segment": {SEGMENT_MISSING},
+    "extra_segment": {SEGMENT_ADDED},
+    "length_out_of_range": {TOO_LONG, TOO_SHORT},
+    "ghost_digit": {GHOST},
+}
+OF_EXTRA = {"extra_digit": EXTRA_FINGER, "second_thumb": EXTRA_THUMB}
+
+
+def test_correct_hands_are_labelled_normal():
+    hands = draw_hands(1, 0, 6, "none", 32)
+    assert bool((hands.states == 0).all())
+    assert bool((hands.extra == 0).all())
+    assert bool((hands.whole == 1).all())
+    assert not bool((hands.regions == EXTRA).any())
+    assert bool(((hands.joints > 0) & (hands.joints < 1)).all())
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_defect_is_labelled_as_what_it_is(defect):
+    hands = draw_hands(1, 0, 10, defect, 32)
+    assert bool((hands.whole == 0).all())
+    for states, extra in zip(hands.states.tolist(), hands.extra.tolist(), strict=True):
+        named = {state for state in states if state}
+        if defect in OF_EXTRA:
+            assert named == set()
+            assert extra == OF_EXTRA[defect]
+        elif defect == "ghost_digit":
+            assert (named, extra) in (({GHOST}, 0), (set(), EXTRA_GHOST))
+        else:
+            assert named
+            assert named <= OF_DIGITS[defect]
+            assert extra == 0
+        assert states.count(FUSED) in (0, 2)
+
+
+def test_the_pool_overwrites_the_oldest_when_full():
+    pool = Pool(40, 3, "cpu", 0)
+    assert pool.collect() == 32
+    first = pool.draw(torch.arange(32)).images
+    assert pool.collect() == 40
+    assert not torch.equal(pool.draw(torch.arange(24)).images, first[:24])
+    assert torch.equal(pool.draw(torch.arange(24, 32)).images, first[24:])
+    pool.close()

@@ -1,0 +1,80 @@
+"""The learned prior."""
+
+import pytest
+import torch
+
+from vae.sampling.flow import FlowPrior, Velocity, fit_flow
+
+
+def two_places(n, generator):
+    """Latents of three numbers around (4, 0, 0) and (-4, 0, 0)."""
+    side = torch.randint(0, 2, (n, 1), generator=generator) * 8.0 - 4.0
+    return torch.cat([side, torch.zeros(n, 2)], 1) + 0.3 * torch.randn(n, 3, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    held_out = two_places(256, torch.Generator().manual_seed(9))
+    return fit_flow(two_places, held_out, steps=1200, batch=256, width=48, blocks=2, seed=0)
+
+
+def test_samples_lie_where_the_latents_lie(fitted):
+    flow, _ = fitted
+    latents = flow.sample(2000, seed=1)
+    near = (latents[:, 0].abs() - 4).abs() < 1.2  # four standard deviations
+    assert near.float().mean() > 0.9
+    assert 0.4 < (latents[:, 0] > 0).float().mean() < 0.6
+    torch.testing.assert_close(latents[:, 1:].std(0), torch.full((2,), 0.3), rtol=0.25, atol=0.0)
+
+
+def test_the_course_of_training_falls(fitted):
+    _, log = fitted
+    assert [entry["step"] for entry in log] == [500, 1000, 1200]
+    assert log[-1]["held_out"] < log[0]["held_out"]
+
+
+def test_the_same_seed_gives_the_same_flow_and_samples(fitted):
+    held_out = two_places(256, torch.Generator().manual_seed(9))
+    again, _ = fit_flow(two_places, held_out, steps=1200, batch=256, width=48, blocks=2, seed=0)
+    assert torch.equal(again.sample(8, seed=3), fitted[0].sample(8, seed=3))
+    assert not torch.equal(again.sample(8, seed=3), again.sample(8, seed=4))
+
+
+def test_the_global_random_state_is_left_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    fit_flow(two_places, two_places(8, torch.Generator().manual_seed(9)), steps=2, batch=8, width=8, blocks=1, seed=0)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_lower_temperature_is_less_diverse(fitted):
+    flow, _ = fitted
+    cooler = FlowPrior(flow.velocity, flow.mean, flow.scale, temperature=0.5)
+    assert cooler.sample(500, seed=0)[:, 1:].std() < 0.8 * flow.sample(500, seed=0)[:, 1:].std()
+
+
+def test_samples_that_settle_lie_closer_to_the_mean_of_their_kind(fitted):
+    flow, _ = fitted
+    settled = FlowPrior(flow.velocity, flow.mean, flow.scale, final_denoise=0.3).sample(500, seed=0)
+    before = flow.sample(500, seed=0)
+    shrunk = settled[:, 1:].std() / before[:, 1:].std()  # of a Gaussian 0.7^2 / (0.7^2 + 0.3^2) remain
+    assert shrunk == pytest.approx(0.845, abs=0.05)
+    assert ((settled[:, 0] > 0) == (before[:, 0] > 0)).float().mean() > 0.95  # and stay on their side
+
+
+def test_a_saved_flow_comes_back(tmp_path, fitted):
+    flow, _ = fitted
+    flow.temperature, flow.final_denoise = 0.75, 0.25
+    flow.save(tmp_path / "prior.safetensors")
+    loaded = FlowPrior.load(tmp_path / "prior.safetensors")
+    expected = flow.sample(16, seed=2)
+    flow.temperature, flow.final_denoise = 1.0, 0.0
+    assert (loaded.temperature, loaded.final_denoise) == (0.75, 0.25)
+    torch.testing.assert_close(loaded.sample(16, seed=2), expected, atol=0.02, rtol=0.0)  # weights in half precision
+
+
+def test_rows_do_not_depend_on_one_another():
+    velocity = Velocity(4, width=16, blocks=1)
+    x, t = torch.randn(3, 4), torch.rand(3)
+    torch.testing.assert_close(velocity(x, t)[:1], velocity(x[:1], t[:1]))

@@ -1,0 +1,65 @@
+import torch
+
+from vae.sampling.mixture import Mixture
+from vae.sampling.sampler import Pool, StandardNormal
+
+
+def two_clusters(n=200):
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.where(torch.arange(n) % 2 == 0, -3.0, 3.0)[:, None]
+    return centre + 0.1 * torch.randn(n, 4, generator=generator), torch.full((n, 4), -4.0)
+
+
+def test_standard_normal_has_mean_zero_and_variance_one_and_repeats_by_seed():
+    sampler = StandardNormal(5)
+    latents = sampler.sample(4000, seed=0)
+    assert latents.shape == (4000, 5)
+    assert latents.mean(0).abs().max() < 0.1
+    assert (latents.var(0) - 1).abs().max() < 0.15
+    assert torch.equal(latents, sampler.sample(4000, seed=0))
+    assert not torch.equal(latents, sampler.sample(4000, seed=1))
+
+
+def test_mixture_finds_the_clusters_and_their_spread_posterior_noise_included():
+    mixture = Mixture.fit(*two_clusters(), components=2, draws=2000)
+    assert sorted(mixture.means.mean(1).round().tolist()) == [-3.0, 3.0]
+    latents = mixture.sample(4000, seed=0)
+    near = latents[latents[:, 0] > 0]
+    expected = (0.1**2 + torch.tensor(-4.0).exp()).sqrt().item()
+    assert abs(near.std(0).mean().item() - expected) < 0.03
+    assert abs(len(near) / 4000 - 0.5) < 0.05
+
+
+def test_mixture_repeats_by_seed_and_survives_a_file(tmp_path):
+    mixture = Mixture.fit(*two_clusters(), components=2, seed=3)
+    mixture.save(tmp_path / "sampler.safetensors")
+    loaded = Mixture.load(tmp_path / "sampler.safetensors")
+    assert torch.equal(loaded.sample(10, seed=1), mixture.sample(10, seed=1))
+    assert torch.equal(Mixture.fit(*two_clusters(), components=2, seed=3).sample(10, 1), mixture.sample(10, 1))
+
+
+def test_mixture_uses_fewer_components_where_pictures_are_few():
+    mean, log_var = two_clusters(30)
+    assert len(Mixture.fit(mean, log_var, components=32, draws=300).weights) == 1
+
+
+def test_mixture_draws_from_the_component_that_it_chose_as_its_formula_says():
+    factors = torch.tensor([[1.0, 0.0], [2.0, 3.0]]).repeat(2, 1, 1) * torch.tensor([1.0, 10.0]).view(2, 1, 1)
+    mixture = Mixture(torch.tensor([0.5, 0.5]), torch.tensor([[0.0, 0.0], [5000.0, 0.0]]), factors)
+    generator = torch.Generator().manual_seed(7)
+    component = torch.multinomial(mixture.weights, 50, replacement=True, generator=generator)
+    noise = torch.randn(50, 2, generator=generator)
+    expected = mixture.means[component] + torch.einsum("nij,nj->ni", factors[component], noise)
+    assert torch.allclose(mixture.sample(50, seed=7), expected, atol=1e-4)
+
+
+def test_a_pool_holds_what_its_sampler_drew_and_repeats_by_seed(monkeypatch):
+    monkeypatch.setattr("vae.sampling.sampler.POOLED_AT_ONCE", 4)
+    pool = Pool(StandardNormal(3), size=10, seed=0)
+    assert pool.latents.shape == (10, 3)
+    assert len(pool.latents.unique(dim=0)) == 10
+    drawn = pool.sample(400, seed=5)
+    assert torch.equal(drawn.unique(dim=0), pool.latents.unique(dim=0))
+    assert torch.equal(drawn, pool.sample(400, seed=5))
+    assert torch.equal(pool.latents, Pool(StandardNormal(3), size=10, seed=0).latents)
+    assert not torch.equal(pool.latents, Pool(StandardNormal(3), size=10, seed=1).latents)

@@ -1,0 +1,1 @@
+"""Adversarial VAE training: critics and a perceptual distance. Plain training is `vae.training`."""

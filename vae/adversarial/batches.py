@@ -1,0 +1,72 @@
+"""Photographs and drawn hands, each time in another frame, light and pose, with the regions that a hand consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from vae.images.labelled.hands import Hands, join
+from vae.images.labelled.pull_apart import spread
+from vae.images.labelled.style import place
+from vae.images.random_source import GeneratorSource
+
+CHUNK = 32  # drawn hands a task
+TURN = 0.12  # radians, largest turn either way
+
+
+@dataclass
+class Batches:
+    """Make batches on a device.
+
+    Attributes:
+        photographs: Labelled photographs of right hands, uint8, on the device; or none, for drawn hands alone.
+        drawn: Labelled drawn hands, likewise.
+        posed: Share of the photographs on which two neighbouring fingers are moved apart or together a little.
+    """
+
+    photographs: Hands | None
+    drawn: Hands
+    posed: float = 0.4
+
+    def batch(self, real: int, drawn: int, generator: Generator) -> Hands:
+        """Return photographs, then drawn hands.
+
+        Args:
+            real: How many photographs.
+            drawn: How many drawn hands.
+            generator: On the device.
+
+        Returns:
+            real + drawn hands, images (n, 3, 128, 128) float32 in [0, 1].
+        """
+        sides = [(self.photographs, real), (self.drawn, drawn)]
+        hands = join([_some(hands, n, generator) for hands, n in sides if hands is not None and n])
+        hands.images = hands.images.float() / 255
+        random = GeneratorSource(len(hands), generator)
+        known = ~torch.isnan(hands.joints).flatten(1).any(1) & (torch.arange(len(hands), device=random.device) < real)
+        chosen = torch.nonzero(known & random.chance(self.posed))[:, 0]
+        if len(chosen):
+            some = hands.take(chosen)
+            spread(some, GeneratorSource(len(chosen), generator))
+            hands.put(chosen, some)
+        foot = torch.tensor([0.5, 1.0], device=random.device).expand(len(hands), 2)
+        to = foot + torch.stack([random.uniform(-0.03, 0.03), random.uniform(-0.01, 0.03)], 1)
+        place(hands, random.uniform(0.94, 1.06), TURN * random.uniform(-1, 1), to, foot, random.sign())
+        hands.images = _lit(hands.images, random)
+        return hands
+
+
+def _some(hands: Hands, n: int, generator: Generator) -> Hands:
+    return hands.take(torch.randint(0, len(hands), (n,), generator=generator, device=generator.device))
+
+
+def _lit(images: Tensor, random: GeneratorSource) -> Tensor:
+    colours = 2 * torch.rand(len(images), 3, 1, 1, generator=random.generator, device=random.device) - 1
+    gamma = torch.exp(0.2 * random.uniform(-1, 1)).view(-1, 1, 1, 1)
+    return (images.clamp(1e-4, 1) ** gamma * (1 + 0.015 * colours)).clamp(0, 1)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,114 @@
+"""Tell pictures from decodings: patch by patch, by the whole hand, and by what an ImageNet network sees in them."""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from vae.adversarial.perceptual import Stages
+
+WIDTHS = (64, 128, 256, 256)
+SHRINK = (1, 4)  # a hand of 128 pixels is seen in patches of 46, and, four times smaller, as a whole
+TAKEN = {2: (24, 3), 4: (40, 2), 10: (112, 1), 15: (320, 0)}  # block: its channels, and how often its head halves them
+HEAD = 128  # channels
+
+
+class PatchCritic(nn.Module):
+    """Convolutional critics at two resolutions (pix2pixHD, Wang et al. 2018), spectrally normalised."""
+
+    name = "patches"
+
+    def __init__(self) -> None:
+        """Build them with weights from the global generator."""
+        super().__init__()
+        self.scales = nn.ModuleList(_patches() for _ in SHRINK)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return for each resolution the logits of (n, 3, S, S) pictures' patches, (n, 1, h, w): above 0 is real."""
+        return [
+            scale(F.avg_pool2d(images, factor) * 2 - 1).float()
+            for scale, factor in zip(self.scales, SHRINK, strict=True)
+        ]
+
+    def learn(self, whether: bool) -> None:
+        """Say whether gradients reach the weights, and whether their spectral norms are followed."""
+        self.requires_grad_(whether).train(whether)
+
+
+class FeatureCritic(nn.Module):
+    """Critics of an ImageNet network's features at four depths, spectrally normalised.
+
+    They know what a picture is, and so learn from few photographs: Projected GAN (Sauer et al. 2021) less its mixing of
+    depths.
+    """
+
+    name = "features"
+
+    def __init__(self) -> None:
+        """Build the heads with weights from the global generator, on the frozen network."""
+        super().__init__()
+        self.stages = Stages(tuple(TAKEN))
+        self.heads = nn.ModuleList(_head(*shape) for shape in TAKEN.values())
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return for each depth logits of (n, 3, S, S) pictures in [0, 1], (n, 1, S/32, S/32): above 0 is real."""
+        return [head(x).float() for head, x in zip(self.heads, self.stages(images), strict=True)]
+
+    def learn(self, whether: bool) -> None:
+        """Say the same of the heads; the network is frozen either way."""
+        self.heads.requires_grad_(whether).train(whether)
+
+
+def critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Return what the critics minimise: the hinge loss (Lim & Ye 2017)."""
+    return torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]).mean()
+
+
+def passing_loss(fake: list[Tensor]) -> Tensor:
+    """Return what decodings minimise to pass for real."""
+    return -torch.stack([f.mean() for f in fake]).mean()
+
+
+def disguise(images: Tensor, generator: Generator) -> Tensor:
+    """Change pictures before critics see them, so that few photographs cannot be learned by heart.
+
+    Light, contrast and colour, and in every other picture a square blackened, as in DiffAugment (Zhao et al. 2020),
+    less its shifts, which would blur; differentiable.
+
+    Args:
+        images: (n, 3, S, S) float in [0, 1].
+        generator: On their device.
+
+    Returns:
+        The same shape, around [0, 1].
+    """
+    n, device = len(images), images.device
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(n, *shape, generator=generator, device=device)
+
+    x = images + uniform(-0.15, 0.15, 1, 1, 1)
+    for axes, low, high in (((1, 2, 3), 0.7, 1.3), ((1,), 0.4, 1.6)):  # contrast, then how much colour
+        mean = x.mean(axes, keepdim=True)
+        x = mean + uniform(low, high, 1, 1, 1) * (x - mean)
+    places, centre = torch.linspace(0, 1, x.shape[-1], device=device), uniform(0, 1, 2, 1)
+    inside = (places - centre).abs() < 0.18  # (n, 2, S)
+    hidden = inside[:, 0, :, None] & inside[:, 1, None, :] & (uniform(0, 1, 1, 1) < 0.5)
+    return x.masked_fill(hidden.unsqueeze(1), 0.0)
+
+
+def _patches() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip((3, *WIDTHS), WIDTHS, strict=False):
+        halve = after != before
+        kernel, stride = (4, 2) if halve else (3, 1)
+        layers += [spectral_norm(nn.Conv2d(before, after, kernel, stride, 1)), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(WIDTHS[-1], 1, 3, 1, 1)))
+
+
+def _head(channels: int, halvings: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before in (channels, HEAD, HEAD)[:halvings]:
+        layers += [spectral_norm(nn.Conv2d(before, HEAD, 4, 2, 1)), nn.LeakyReLU(0.2)]
+    layers += [spectral_norm(nn.Conv2d(HEAD if halvings else channels, HEAD, 3, 1, 1)), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(HEAD, 1, 1)))

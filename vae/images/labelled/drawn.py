@@ -1,0 +1,196 @@
+"""Draw synthetic hands with the labels that training wants, in worker processes beside it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vae.images.labelled.hands import CANVAS, Hands, correct_hands, join
+from vae.images.labelled.vocabulary import (
+    ABSENT,
+    EXTRA,
+    EXTRA_FINGER,
+    EXTRA_GHOST,
+    EXTRA_THUMB,
+    FIRST_DIGIT,
+    FUSED,
+    GHOST,
+    PALM,
+    SEGMENT_ADDED,
+    SEGMENT_MISSING,
+    TOO_LONG,
+    TOO_SHORT,
+)
+from vae.images.synthetic.labels import joints as joints_of
+from vae.images.synthetic.render import render
+from vae.images.synthetic.scene import Scene, draw_scene
+from vae.images.synthetic.skeleton import SIXTH
+
+CHUNK = 32  # pictures a task
+SHARE_CORRECT = 0.5
+
+
+def draw_hands(seed: int, first: int, n: int, defect: str, size: int = CANVAS) -> Hands:
+    """Draw synthetic hands, some with rings and sleeves.
+
+    Args:
+        seed: >= 0.
+        first: Index of the first picture in the seed's sequence.
+        n: How many.
+        defect: As for `vae.images.synthetic.generate_hands`.
+        size: Pixels a side.
+
+    Returns:
+        Labelled hands, images uint8, on the CPU.
+    """
+    indices = range(first, first + n)
+    scene = draw_scene(indices, size, seed, defect, True, True)
+    as_right = draw_scene(indices, 16, seed, "none", True, True)
+    images, digits, palm = render(scene, size, "cpu")
+    hands = correct_hands(images, _regions(digits, palm, scene), joints_of(scene.skeleton, scene.camera) / size)
+    _label(hands, scene, as_right)
+    return hands
+
+
+def _regions(digits: Tensor, palm: Tensor, scene: Scene) -> Tensor:
+    regions = palm.to(torch.uint8) * PALM
+    for slot in range(6):
+        number = torch.full((len(palm),), FIRST_DIGIT + slot if slot < SIXTH else EXTRA)
+        number[scene.skeleton.fused[:, slot]] = EXTRA
+        regions = torch.where(digits[:, slot], number.to(torch.uint8).view(-1, 1, 1), regions)
+    return regions
+
+
+def _label(hands: Hands, scene: Scene, as_right: Scene) -> None:
+    bones, usual = scene.skeleton.bones[:, :5], as_right.skeleton.bones[:, :5]
+    factor = (bones.sum(-1) / usual.sum(-1).clamp(min=1e-6)).float()
+    kinds = np.array(scene.kinds)
+    rows = {kind: torch.from_numpy(kinds == kind).unsqueeze(1) for kind in set(scene.kinds)}
+    none = torch.zeros(len(kinds), 1, dtype=torch.bool)
+
+    def of(kind: str, where: Tensor, state: int) -> None:
+        hands.states[rows.get(kind, none) & where] = state
+
+    of("missing_digit", ~scene.skeleton.present[:, :5], ABSENT)
+    of("fused_digits", scene.skeleton.fused[:, :5], FUSED)
+    fingers = torch.tensor([False, True, True, True, True])
+    of("missing_segment", fingers & (bones[..., 2] == 0), SEGMENT_MISSING)
+    of("extra_segment", bones[..., 3] > 0, SEGMENT_ADDED)
+    of("length_out_of_range", factor > 1.1, TOO_LONG)
+    of("length_out_of_range", factor < 0.9, TOO_SHORT)
+    of("ghost_digit", scene.ghost.unsqueeze(1) == torch.arange(5), GHOST)
+    hands.extra[rows.get("extra_digit", none)[:, 0]] = EXTRA_FINGER
+    hands.extra[rows.get("second_thumb", none)[:, 0]] = EXTRA_THUMB
+    hands.extra[rows.get("ghost_digit", none)[:, 0] & (scene.ghost == SIXTH)] = EXTRA_GHOST
+    hands.whole[torch.from_numpy(kinds != "none")] = 0.0
+
+
+class Pool:
+    """Hold synthetic hands on a device, and take in what the workers draw."""
+
+    def __init__(self, capacity: int, seed: int, device: str, workers: int) -> None:
+        """Start drawing.
+
+        Args:
+            capacity: How many to hold; when full, the oldest are overwritten.
+            seed: Of the drawings.
+            device: Where to hold them.
+            workers: Processes; with 0 this process draws when asked to.
+        """
+        self.capacity, self.device = capacity, device
+        self.held, self.taken = 0, 0
+        self._hands: Hands | None = None
+        self._tasks = _tasks(seed)
+        self._waiting: list[Future[dict[str, NDArray[Any]]]] = []
+        self._workers = (
+            ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) if workers else None
+        )
+        self._ahead = 8 * workers
+        self._order()
+
+    def collect(self) -> int:
+        """Take in what has been drawn since; return how many pictures are held."""
+        if self._workers is None:
+            self._take_in(_drawn(*next(self._tasks)))
+            return self.held
+        done = [future for future in self._waiting if future.done()]
+        self._waiting = [future for future in self._waiting if not future.done()]
+        for future in done:
+            self._take_in(future.result())
+        self._order()
+        return self.held
+
+    def wait_for(self, n: int, seconds: float) -> int:
+        """Collect until n pictures are held or the time is over and there are some; return how many are held."""
+        end = time.monotonic() + seconds
+        while self.collect() < n and (time.monotonic() < end or not self.held):
+            time.sleep(0.0 if self._workers is None else 0.05)
+        return self.held
+
+    def draw(self, rows: Tensor) -> Hands:
+        """Copy hands; rows are (n,) int64 below `held`."""
+        assert self._hands is not None, "collect first"
+        return self._hands.take(rows)
+
+    def close(self) -> None:
+        """Stop drawing."""
+        if self._workers is not None:
+            self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _order(self) -> None:
+        while self._workers is not None and len(self._waiting) < self._ahead:
+            self._waiting.append(self._workers.submit(_drawn, *next(self._tasks)))
+
+    def _take_in(self, arrays: dict[str, NDArray[Any]]) -> None:
+        new = Hands(**{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()})
+        if self._hands is None:
+            self._hands = Hands(**{name: t.new_empty(self.capacity, *t.shape[1:]) for name, t in vars(new).items()})
+        places = (self.taken + torch.arange(len(new), device=self.device)) % self.capacity
+        self._hands.put(places, new)
+        self.taken += len(new)
+        self.held = min(self.taken, self.capacity)
+
+
+def _tasks(seed: int) -> Iterator[tuple[int, int, int]]:
+    return ((seed, number * CHUNK, CHUNK) for number in count())
+
+
+def _drawn(seed: int, first: int, n: int) -> dict[str, NDArray[Any]]:
+    right = round(SHARE_CORRECT * n)
+    hands = join([draw_hands(seed, first, right, "none"), draw_hands(seed, first + right, n - right, "any")])
+    return {name: tensor.numpy() for name, tensor in vars(hands).items()}
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def draw_right_hands(n: int, seed: int, workers: int) -> Hands:
+    """Draw synthetic hands, all of them right, some with rings and sleeves.
+
+    Args:
+        n: How many, rounded up to a multiple of 32.
+        seed: Of the drawings; the same hands come whatever the workers are.
+        workers: Processes; with 0 this one draws.
+
+    Returns:
+        Labelled hands on the CPU, 128 pixels, images uint8.
+    """
+    firsts = range(0, n, CHUNK)
+    if not workers:
+        return join([_draw_right(seed, first) for first in firsts])
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
+        return join(list(pool.map(_draw_right, [seed] * len(firsts), firsts)))
+
+
+def _draw_right(seed: int, first: int) -> Hands:
+    return draw_hands(seed, first, CHUNK, "none", CANVAS)

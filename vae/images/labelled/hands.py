@@ -1,0 +1,93 @@
+"""The batch that training works on: pictures of hands with all that is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from vae.images.labelled.vocabulary import JOINTS, NO_EXTRA
+
+CANVAS = 128
+"""Pixels a side of the pictures that training starts from."""
+
+IGNORE = 255
+"""In region maps: nothing is known of this pixel. In states and extras it is -1, in joints and flags NaN."""
+
+
+@dataclass
+class Hands:
+    """N pictures and their labels, all on one device.
+
+    Attributes:
+        images: (n, 3, S, S) float32 in [0, 1], or uint8 in a pool.
+        regions: (n, S, S) uint8, `REGIONS` by number, or `IGNORE`.
+        joints: (n, 21, 2) float32, shares of the side, x before y; NaN where there is none, or none is known.
+        states: (n, 5) int64, `STATES` by number, or -1.
+        extra: (n,) int64, `EXTRAS` by number, or -1.
+        whole: (n,) float32, 1: anatomical, 0: not, NaN: not known.
+        hand: (n,) float32, 1: a hand, 0: no hand.
+        up: (n, 2) float32, the unit vector, right and down, of where the fingers point.
+    """
+
+    images: Tensor
+    regions: Tensor
+    joints: Tensor
+    states: Tensor
+    extra: Tensor
+    whole: Tensor
+    hand: Tensor
+    up: Tensor
+
+    def __len__(self) -> int:
+        """Count the pictures."""
+        return len(self.images)
+
+    def take(self, rows: Tensor) -> Hands:
+        """Copy some rows."""
+        return Hands(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def put(self, rows: Tensor, others: Hands) -> None:
+        """Overwrite some rows."""
+        for f in fields(self):
+            getattr(self, f.name)[rows] = getattr(others, f.name)
+
+    def to(self, device: torch.device | str) -> Hands:
+        """Move all to a device."""
+        return Hands(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+def join(parts: list[Hands]) -> Hands:
+    """Put batches one after another."""
+    return Hands(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Hands)))
+
+
+def correct_hands(images: Tensor, regions: Tensor, joints: Tensor) -> Hands:
+    """Label pictures of correct hands, fingers up."""
+    n, device = len(images), images.device
+    return Hands(
+        images=images,
+        regions=regions,
+        joints=joints,
+        states=torch.zeros(n, 5, dtype=torch.int64, device=device),
+        extra=torch.full((n,), NO_EXTRA, device=device),
+        whole=torch.ones(n, device=device),
+        hand=torch.ones(n, device=device),
+        up=torch.tensor([0.0, -1.0], device=device).repeat(n, 1),
+    )
+
+
+def nothing_known(images: Tensor) -> Hands:
+    """Label pictures of which only this is said: they show no anatomical hand."""
+    n, size, device = len(images), images.shape[-1], images.device
+    return Hands(
+        images=images,
+        regions=torch.full((n, size, size), IGNORE, dtype=torch.uint8, device=device),
+        joints=torch.full((n, JOINTS, 2), torch.nan, device=device),
+        states=torch.full((n, 5), -1, device=device),
+        extra=torch.full((n,), -1, device=device),
+        whole=torch.zeros(n, device=device),
+        hand=torch.full((n,), torch.nan, device=device),
+        up=torch.full((n, 2), torch.nan, device=device),
+    )

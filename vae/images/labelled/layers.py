@@ -1,0 +1,189 @@
+"""Lift digits out of pictures and lay them down again: what edits are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vae.images.labelled.hands import Hands
+from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND
+
+THUMB, INDEX, MIDDLE, RING, LITTLE = range(5)
+BEYOND = 1.13  # the skin ends this far along the line from the digit's root to its last landmark
+
+
+@dataclass
+class Axis:
+    """Where a digit of each of n pictures lies: pixels, (n, 1, 1) or (n, S, S).
+
+    Attributes:
+        root: (n, 2), its MCP joint.
+        ahead: (n, 2), unit vector from there to its tip.
+        length: (n,), pixels from the MCP joint to the tip's end.
+        breadth: (n,), pixels across.
+    """
+
+    root: Tensor
+    ahead: Tensor
+    length: Tensor
+    breadth: Tensor
+
+    @property
+    def aside(self) -> Tensor:
+        """(n, 2), the unit vector across."""
+        return torch.stack([-self.ahead[:, 1], self.ahead[:, 0]], 1)
+
+    def place(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how far along and across the digit pixels lie, each as the pixels without their last axis."""
+        away = pixels - _wide(self.root)
+        return (away * _wide(self.ahead)).sum(-1), (away * _wide(self.aside)).sum(-1)
+
+    def pixel(self, along: Tensor, across: Tensor) -> Tensor:
+        """Undo `place`."""
+        ahead, aside = _wide(self.ahead), _wide(self.aside)
+        return _wide(self.root) + along.unsqueeze(-1) * ahead + across.unsqueeze(-1) * aside
+
+
+def axis_of(hands: Hands, digit: Tensor) -> Axis:
+    """Find the axis of one digit of each hand; all its joints must be known."""
+    rows, size = torch.arange(len(hands), device=digit.device), hands.images.shape[-1]
+    first = 1 + 4 * digit + (digit == THUMB)
+    root, tip = hands.joints[rows, first] * size, hands.joints[rows, 4 + 4 * digit] * size
+    length = (tip - root).norm(dim=1).clamp(min=4.0)
+    knuckles = (hands.joints[:, 5] - hands.joints[:, 17]).norm(dim=1) * size / 3
+    mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).flatten(1).sum(1).float()
+    breadth = torch.minimum(mine / (0.85 * length), 1.1 * knuckles).clamp(min=3.0)
+    return Axis(root, (tip - root) / length.unsqueeze(1), BEYOND * length, breadth)
+
+
+@dataclass
+class Layer:
+    """A digit laid down anew: see `lay`; (n,) float32 each.
+
+    Attributes:
+        turn: Radians, about its root.
+        right: Pixels that it is shifted across its axis.
+        ahead: Pixels that it is shifted along it.
+        cut: Shares of its length: two places on the result between which it is changed, and where the second
+            comes from; see `_stretched`.
+        broad: Factor across.
+        opacity: 1: solid.
+    """
+
+    turn: Tensor
+    right: Tensor
+    ahead: Tensor
+    cut: tuple[Tensor, Tensor, Tensor]
+    broad: Tensor
+    opacity: Tensor
+
+
+def plain(n: int, device: torch.device) -> Layer:
+    """Lay a digit down as it was."""
+    zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)
+    return Layer(zero, zero, zero, (zero + 0.5, one, one), one, one)
+
+
+def ground_of(hands: Hands) -> Tensor:
+    """Continue the ground under the hand, (n, 3, S, S): a blur of what is ground, wide where it has to be."""
+    free = (wider(hands.regions != GROUND, 2) < 0.5).float()
+    seen, weight = hands.images * free, free
+    ground, filled = torch.zeros_like(seen), torch.zeros_like(free)
+    for scale in (4, 16, 64, hands.images.shape[-1]):
+        share = F.avg_pool2d(weight, scale)
+        coarse = F.avg_pool2d(seen, scale) / share.clamp(min=1e-4)
+        sure = (share > 0.1).float()
+        up = [F.interpolate(x, size=seen.shape[-2:], mode="bilinear") for x in (coarse * sure, sure)]
+        value = up[0] / up[1].clamp(min=1e-3)
+        use = (up[1] > 0.3).float() * (1 - filled)
+        ground, filled = ground + use * value, filled + use
+    ground = torch.where(filled > 0, ground, torch.full_like(ground, 0.9))
+    return free * hands.images + (1 - free) * ground
+
+
+def lift(hands: Hands, digit: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return a digit's soft region (n, 1, S, S), and the picture without it (n, 3, S, S)."""
+    mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).unsqueeze(1)
+    if start is not None:
+        axis = axis_of(hands, digit)
+        along, across = axis.place(pixel_grid(hands.images))
+        round_end = (start * axis.length).view(-1, 1, 1) + 0.25 * axis.breadth.view(-1, 1, 1)
+        dome = (across / axis.breadth.view(-1, 1, 1).clamp(min=1)).square() * axis.breadth.view(-1, 1, 1)
+        mine = mine & (along > round_end - dome).unsqueeze(1)
+    soft = wider(mine, 1)
+    other = ((hands.regions != GROUND).unsqueeze(1) & ~mine).float()
+    gone = wider(mine, 2) * (1 - other)
+    gone = torch.maximum(gone, mine.float())
+    gone = soften(gone) * (1 - other) + gone * other
+    return soft, hands.images.lerp(ground_of(hands), gone)
+
+
+def lay(hands: Hands, base: Tensor, digit: Tensor, layer: Layer, axis: Axis | None = None) -> tuple[Tensor, Tensor]:
+    """Lay a digit of each hand on a picture.
+
+    Args:
+        hands: Where the digits are taken from.
+        base: (n, 3, S, S), where they are laid on.
+        digit: (n,) int64.
+        layer: How.
+        axis: Where they go; by default where they were.
+
+    Returns:
+        (n, 3, S, S), the pictures; (n, S, S) bool, where the digits lie.
+    """
+    source, size = axis_of(hands, digit), hands.images.shape[-1]
+    target = axis or source
+    cosine, sine = torch.cos(layer.turn).unsqueeze(1), torch.sin(layer.turn).unsqueeze(1)
+    ahead = cosine * target.ahead + sine * target.aside
+    moved = Axis(target.root, ahead, target.length, target.breadth)
+    moved.root = target.root + layer.ahead.unsqueeze(1) * moved.ahead + layer.right.unsqueeze(1) * moved.aside
+    along, across = moved.place(pixel_grid(hands.images))
+    length = source.length.view(-1, 1, 1)
+    along = _stretched(along / length, layer.cut) * length
+    places = source.pixel(along, across / layer.broad.view(-1, 1, 1))
+    mine = wider((hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).unsqueeze(1), 0)
+    both = sample(torch.cat([hands.images, mine], 1), places / size)
+    cover = both[:, 3:] * layer.opacity.view(-1, 1, 1, 1)
+    return base.lerp(both[:, :3], cover), both[:, 3] > 0.5
+
+
+def _stretched(along: Tensor, cut: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Map places on the result to places on the source, as shares of the digit's length.
+
+    Up to `first` nothing changes; from `first` to `second` the source runs from `first` to `origin`; beyond
+    `second` it goes on from there at its own pace.
+    """
+    first, second, origin = (c.view(-1, 1, 1) for c in cut)
+    within = first + (along - first) * (origin - first) / (second - first).clamp(min=1e-3)
+    return torch.where(along < first, along, torch.where(along < second, within, along - second + origin))
+
+
+def _wide(vectors: Tensor) -> Tensor:
+    return vectors.view(-1, 1, 1, 2)
+
+
+def pixel_grid(images: Tensor) -> Tensor:
+    """Return the centres of the pixels, (1, S, S, 2), x before y."""
+    line = torch.arange(images.shape[-1], device=images.device) + 0.5
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).unsqueeze(0)
+
+
+def sample(images: Tensor, places: Tensor) -> Tensor:
+    """Take pictures' values at places, (n, S, S, 2) shares of the side."""
+    return F.grid_sample(images, places * 2 - 1, padding_mode="border", align_corners=False)
+
+
+def wider(mask: Tensor, reach: int) -> Tensor:
+    """Return a mask (n, 1, S, S) or (n, S, S) as float (n, 1, S, S), grown by some pixels and softened by one."""
+    mask = mask.float() if mask.dim() == 4 else mask.unsqueeze(1).float()
+    if reach:
+        mask = F.max_pool2d(mask, 2 * reach + 1, 1, reach)
+    return soften(mask)
+
+
+def soften(mask: Tensor) -> Tensor:
+    """Average (n, c, S, S) over 3 x 3 pixels."""
+    return F.avg_pool2d(F.pad(mask, (1, 1, 1, 1), mode="replicate"), 3, 1)

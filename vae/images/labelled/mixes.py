@@ -1,0 +1,127 @@
+"""Make pictures that are no anatomical hand as a whole: mixtures of hands, and no hands at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vae.images.labelled.hands import Hands, nothing_known
+from vae.images.labelled.layers import pixel_grid, sample
+from vae.images.labelled.style import place
+from vae.images.labelled.vocabulary import GROUND
+from vae.images.random_source import GeneratorSource
+
+DIFFERENT = 0.05  # mean absolute difference of two pictures that cannot be mixed into a right hand
+
+
+def shuffled(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+    """Cut a picture into squares and lay them down in another order."""
+    images = hands.images.clone()
+    parts = torch.tensor([2, 3, 4, 6], device=random.device)[random.choice(0, 4)]
+    size = images.shape[-1]
+    for count in (2, 3, 4, 6):
+        rows = torch.nonzero(parts == count)[:, 0]
+        side = size // count
+        whole = images[rows, :, : side * count, : side * count]
+        squares = F.unfold(whole, side, stride=side)
+        order = torch.rand(len(rows), 1, count**2, generator=random.generator, device=random.device).argsort(-1)
+        squares = squares.gather(2, order.expand(-1, squares.shape[1], -1))
+        mixed = F.fold(squares, (side * count, side * count), side, stride=side)
+        images[rows] = F.interpolate(mixed, size=(size, size), mode="bilinear") if len(rows) else images[rows]
+    return _no_hand(images)
+
+
+def silhouette(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+    """Fill the outline of a hand with one colour."""
+    n = len(hands)
+    inside = (hands.regions != GROUND).unsqueeze(1).float()
+    mean = (hands.images * inside).flatten(2).sum(2) / inside.flatten(2).sum(2).clamp(min=1)
+    anything = torch.rand(n, 3, generator=random.generator, device=random.device)
+    colour = torch.where(random.chance(0.7).unsqueeze(1), mean, anything)
+    keep = random.uniform(0.0, 0.06).view(-1, 1, 1, 1)
+    flat = colour[..., None, None].lerp(hands.images, keep)
+    cover = F.avg_pool2d(F.pad(inside, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    ground = torch.where(random.chance(0.5).view(-1, 1, 1, 1), hands.images, torch.ones_like(flat) * 0.97)
+    return _no_hand(ground.lerp(flat, cover))
+
+
+def averaged(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+    """Average two hands, or a hand and itself a little aside."""
+    n = len(hands)
+    aside = hands.take(torch.arange(n, device=random.device))
+    turn, size = random.sign() * random.uniform(0.05, 0.2), random.uniform(0.9, 1.1)
+    to = torch.stack([random.uniform(0.42, 0.58), random.uniform(0.92, 1.08)], 1)
+    place(aside, size, turn, to, torch.tensor([0.5, 1.0], device=random.device).expand(n, 2), torch.ones_like(size))
+    itself = random.chance(0.4).view(-1, 1, 1, 1)
+    second = torch.where(itself, aside.images, others.images)
+    weight = random.uniform(0.3, 0.7).view(-1, 1, 1, 1)
+    different = (hands.images - second).abs().mean((1, 2, 3)) > DIFFERENT
+    mixed = nothing_known(hands.images.lerp(second, weight))
+    mixed.whole = torch.where(different | itself.flatten(), mixed.whole, torch.full_like(mixed.whole, torch.nan))
+    return mixed
+
+
+def mosaic(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+    """Take part of a picture from one hand and part from another, with soft seams."""
+    cells = torch.randn(len(hands), 1, 4, 4, generator=random.generator, device=random.device)
+    steep = random.uniform(1.5, 6.0).view(-1, 1, 1, 1)
+    mask = torch.sigmoid(steep * F.interpolate(cells, size=hands.images.shape[-2:], mode="bicubic"))
+    images = hands.images.lerp(others.images, mask)
+    away = torch.minimum((images - hands.images).abs().mean((1, 2, 3)), (images - others.images).abs().mean((1, 2, 3)))
+    mixed = nothing_known(images)
+    mixed.whole = torch.where(away > 0.5 * DIFFERENT, mixed.whole, torch.full_like(mixed.whole, torch.nan))
+    return mixed
+
+
+def melted(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+    """Pull a hand out of shape, here more, there less."""
+    n = len(hands)
+    cells = torch.randn(n, 2, 7, 7, generator=random.generator, device=random.device)
+    pull = F.interpolate(cells, size=hands.images.shape[-2:], mode="bicubic") * random.uniform(5.0, 8.0).view(
+        -1, 1, 1, 1
+    )
+    places = (pixel_grid(hands.images) + pull.permute(0, 2, 3, 1)) / hands.images.shape[-1]
+    return nothing_known(sample(hands.images, places))
+
+
+def enlarged(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+    """Cut out a part of a hand."""
+    zoom = random.uniform(1.7, 3.0).view(-1, 1, 1, 1)
+    middle = torch.stack([random.uniform(0.3, 0.7), random.uniform(0.3, 0.8)], 1).view(-1, 1, 1, 2)
+    places = middle + (pixel_grid(hands.images) / hands.images.shape[-1] - 0.5) / zoom
+    return nothing_known(sample(hands.images, places))
+
+
+def texture(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+    """Fill a picture with blots, at times in the colours of a hand."""
+    n, size = len(hands), hands.images.shape[-1]
+    picture = torch.zeros_like(hands.images)
+    for cells in (3, 8, 24):
+        noise = torch.randn(n, 3, cells, cells, generator=random.generator, device=random.device)
+        picture = picture + random.uniform(0.0, 0.2).view(-1, 1, 1, 1) * F.interpolate(
+            noise, size=size, mode="bilinear"
+        )
+    pixels = torch.randint(0, size * size, (n, 1, size), generator=random.generator, device=random.device)
+    ground = hands.images.flatten(2).gather(2, pixels.expand(-1, 3, -1)).mean(2)
+    return _no_hand((picture + ground[..., None, None]).clamp(0, 1))
+
+
+MIXES: dict[str, Callable[[Hands, Hands, GeneratorSource], Hands]] = {
+    "shuffled": shuffled,
+    "silhouette": silhouette,
+    "averaged": averaged,
+    "mosaic": mosaic,
+    "melted": melted,
+    "enlarged": enlarged,
+    "texture": texture,
+}
+"""Each takes hands, as many others, and random numbers."""
+
+
+def _no_hand(images: Tensor) -> Hands:
+    hands = nothing_known(images)
+    hands.hand[:] = 0.0
+    return hands

@@ -1,0 +1,69 @@
+"""Where new latents come from before they are decoded: the interface, the paper's sampler, a pool of drawn latents."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+POOLED_AT_ONCE = 1024  # latents that a pool asks its sampler for in one call
+
+
+class Sampler(Protocol):
+    """Draw latents."""
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """Draw (n, latent) float32 on the CPU; the same seed draws the same."""
+        ...
+
+
+class StandardNormal:
+    """The paper's sampler: the prior of the KL term, N(0, 1) in every dimension."""
+
+    def __init__(self, latent_dim: int) -> None:
+        """Remember D, `latent_dim`."""
+        self.latent_dim = latent_dim
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """Draw latents.
+
+        Args:
+            n: How many, >= 1.
+            seed: >= 0.
+
+        Returns:
+            (n, latent) float32.
+        """
+        return torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed))
+
+
+class Pool:
+    """Latents that a sampler has drawn beforehand, many at once, to draw from again one by one.
+
+    For environments, which ask for one latent at a time: of a sampler that runs a network that costs far more than its
+    share of a batch.
+    """
+
+    def __init__(self, sampler: Sampler, size: int, seed: int) -> None:
+        """Draw them.
+
+        Args:
+            sampler: Where they come from.
+            size: How many, at least 1.
+            seed: >= 0.
+        """
+        seeds = np.random.default_rng(seed)
+        counts = [min(POOLED_AT_ONCE, size - start) for start in range(0, size, POOLED_AT_ONCE)]
+        self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in counts])
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """Choose among them, each as likely as any other.
+
+        Args:
+            n: How many, >= 1.
+            seed: >= 0.
+
+        Returns:
+            (n, latent) float32.
+        """
+        return self.latents[torch.randint(len(self.latents), (n,), generator=torch.Generator().manual_seed(seed))]
