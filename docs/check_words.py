@@ -30,7 +30,7 @@ def sentences(text: str) -> list[str]:
     text = re.sub(r"\n\s*\n", " . ", text)
     text = re.sub(r"`[^`]*`", "CODE", text)
     text = re.sub(r"\b(e\.g|i\.e|vs|al|Fig|No)\.", r"\1", text)
-    parts = re.split(r"(?<=[.!?:])[\s.]+|(?<=[.!?]\))\s+", " ".join(text.split()))
+    parts = re.split(r"(?<=[.!?])[\s.]+|(?<=[.!?]\))\s+", " ".join(text.split()))
     return [part.strip(" .*_") for part in parts if re.search(r"[A-Za-z]{2}", part)]
 
 
