@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vae.device import resolve_device
 from vae.distribution import PictureFeatures, coverage_and_density, kernel_distance
-from vae.images import load_hands11k, split_by_group, to_float
+from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 
 N = 500
 
@@ -53,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     features = PictureFeatures(resolve_device(args.device))
     hands = load_hands11k(args.data, args.size)
-    split = split_by_group(hands.groups, hands.all_groups, seed=0)
+    split = split_by_group(hands.groups, hands.all_groups, seed=SPLIT_SEED)
     order = torch.randperm(len(split.train), generator=torch.Generator().manual_seed(0))
     chosen, others = (hands.pixels[split.train[some]] for some in (order[:N], order[N : 2 * N]))
     same, strangers = (features(to_float(x)).numpy() for x in (others, hands.pixels[split.test]))

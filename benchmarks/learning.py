@@ -41,7 +41,7 @@ from agents import GradientSteps, NoAction, RandomAction, RowPolicy, make_sac
 from hand_env import REWARDS, HandLatentVectorEnv, Visit
 from vae import VAE, Trainer, TrainingConfig, VAEConfig, build_vae
 from vae.checkpoint import save_tensors
-from vae.images import load_images, split_by_group
+from vae.images import SPLIT_SEED, load_images, split_by_group
 
 SIZE, ROWS, PRETRAINING, EVALUATED = 32, 16, 400, 30  # pixels, B, optimiser steps, environment steps
 GENTLE = 5e-5
@@ -129,7 +129,7 @@ def steps_study() -> Iterator[Run]:
 def pictures(data: Path, run: Run) -> tuple[Tensor, Tensor]:
     """Read N photographs of the people to train on, chosen by the seed, and those of the validation people."""
     images = load_images(data, SIZE)
-    split = split_by_group(images.groups, images.all_groups, seed=0)
+    split = split_by_group(images.groups, images.all_groups, seed=SPLIT_SEED)
     chosen = np.random.default_rng(run.seed).permutation(split.train)[: run.n]
     return images.pixels[chosen], images.pixels[split.validation]
 

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from vae.evaluation import Losses, measure
 from vae.images.augmentation import augment
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
+from vae.optim import cosine_decay, ema_decay, stream_seed, update_ema
 
 _ORDER, _AUGMENT, _LATENT, _EVALUATE = range(4)  # purposes of random numbers: one stream each
 VARIANCE_DECAY = 0.95  # of the running mean squared error that serves as the pixels' variance
@@ -237,7 +238,7 @@ class Trainer:
             Losses of all pictures, in order.
         """
         images = self.images if images is None else images.to(self.device)
-        generator = torch.Generator(self.device).manual_seed(_number(self.seed, _EVALUATE, 0))
+        generator = torch.Generator(self.device).manual_seed(stream_seed(self.seed, _EVALUATE, 0))
         return measure(self.averaged_vae if averaged else self.vae, images, generator)
 
     def _compile(self) -> None:
@@ -260,7 +261,7 @@ class Trainer:
         return torch.from_numpy(order[places % len(order)]).to(self.device)
 
     def _generator(self, purpose: int) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(_number(self.seed, purpose, self.steps_done))
+        return torch.Generator(self.device).manual_seed(stream_seed(self.seed, purpose, self.steps_done))
 
     def _encode_eagerly(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with _reduced_precision(self.device):
@@ -289,9 +290,7 @@ class Trainer:
         self.vae.log_variance.copy_(variance.clamp_min(1e-6).log())
 
     def _average(self, averaged: Any, current: Any, _: Any) -> None:
-        # A young average follows closely, so that a short run's average is not its random start (as in TensorFlow's).
-        decay = min(self.config.averaging, (1 + self.steps_done) / (10 + self.steps_done))
-        get_ema_multi_avg_fn(decay)(averaged, current, None)  # type: ignore[no-untyped-call]  # likewise
+        update_ema(averaged, current, ema_decay(self.config.averaging, self.steps_done))
 
 
 def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
@@ -304,22 +303,16 @@ def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
 
     Returns:
         A float above 0.
-
-    Source: cosine decay is SGDR's (Loshchilov & Hutter 2017), without restarts.
     """
     warmup = min(config.warmup_steps, total_steps // 10)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
     done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+    return config.learning_rate * cosine_decay(done, floor=0.01)
 
 
 def _reduced_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-
-
-def _number(*entropy: int) -> int:
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def check_images(images: Tensor, size: int, batch_size: int) -> None:

@@ -8,11 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hand_env.anatomy import Judge, Novelty, judge_novelty
-from vae.images import load_images, split_by_group, to_float
+from vae.images import SPLIT_SEED, load_images, split_by_group, to_float
 from vae.images.folder import is_hands11k
 
 SIZE = 64  # pixels a side at which pictures are compared
-SPLIT_SEED = 0  # the main job's default
 
 
 def find_novelty(judge: Judge, pictures: Sequence[Tensor], training: Path, held_out: Path | None) -> Novelty:

@@ -27,6 +27,7 @@ from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
 from vae.model import VAE, Decoder, VAEConfig, build_vae
+from vae.optim import cosine_decay, ema_decay, stream_seed, update_ema
 
 AHEAD = 8  # batches that are made at once: many small edits cost the more the fewer hands each has
 AVERAGING = 0.999  # decay per step of the averaged weights
@@ -107,8 +108,7 @@ class AdversarialTrainer:
         """Take a step; return its terms, detached scalars."""
         s = self.settings
         warm = min(1.0, (self.steps + 1) / min(WARMUP, s.steps // 10 + 1))
-        rate = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
-        self.painters.param_groups[0]["lr"] = s.learning_rate * rate
+        self.painters.param_groups[0]["lr"] = s.learning_rate * (warm * cosine_decay(self.share, floor=0.02))
         hands, real = self._next()
         images = hands.images.contiguous(memory_format=torch.channels_last)
         generator = self._generator(_LATENT)
@@ -136,7 +136,7 @@ class AdversarialTrainer:
         self._descend(torch.stack(list(terms.values())).sum())
         if fakes:
             terms["critics"] = self._criticise(images[::2], fakes, generator)
-        self._average()
+        update_ema(self.averaged.parameters(), self.vae.parameters(), ema_decay(AVERAGING, self.steps))
         if self.steps % ADJUST == 0:  # one wait for the device in so many steps
             nats = float(terms["kl"].detach()) / math.exp(self.log_weight)
             self.log_weight += 0.1 * max(-1.0, min(1.0, math.log(max(nats, 1.0) / s.nats)))
@@ -209,14 +209,8 @@ class AdversarialTrainer:
         self.critics.step()
         return loss
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(AVERAGING, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.vae.parameters()), 1 - decay)
-
     def _generator(self, purpose: int, step: int | None = None) -> Generator:
-        entropy = (self.settings.seed, purpose, self.steps if step is None else step)
-        number = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        number = stream_seed(self.settings.seed, purpose, self.steps if step is None else step)
         return Generator(self.device).manual_seed(number)
 
 

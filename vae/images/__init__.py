@@ -6,9 +6,10 @@ from vae.images.decode import PictureError, decode_picture
 from vae.images.folder import load_folder, load_images
 from vae.images.hands11k import load_hands11k
 from vae.images.image_set import ImageSet, Problem, to_float, to_uint8
-from vae.images.split import Split, split_by_group
+from vae.images.split import SPLIT_SEED, Split, split_by_group
 
 __all__ = [
+    "SPLIT_SEED",
     "ImageSet",
     "PictureError",
     "Problem",

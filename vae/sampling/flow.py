@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
 from vae.checkpoint import save_tensors
+from vae.optim import cosine_decay, ema_decay, update_ema
 
 WIDTH, BLOCKS = 576, 4
 FREQUENCIES = 32  # of the time, as sines and cosines
@@ -165,8 +166,7 @@ def fit_flow(
     log: list[dict[str, float]] = []
     best, lowest = {}, math.inf
     for step in range(1, steps + 1):
-        rate = min(1.0, step / 200) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
-        optimizer.param_groups[0]["lr"] = learning_rate * rate
+        optimizer.param_groups[0]["lr"] = learning_rate * (min(1.0, step / 200) * cosine_decay((step - 1) / steps))
         x = (latents(batch, generator) - mean) / scale
         noise = torch.randn(x.shape, generator=generator, device=device)
         t = torch.sigmoid(torch.randn(batch, generator=generator, device=device))  # most of them in the middle
@@ -175,8 +175,7 @@ def fit_flow(
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         optimizer.step()
         with torch.no_grad():
-            decay = min(AVERAGING, step / (10 + step))
-            torch._foreach_lerp_(list(averaged.parameters()), list(velocity.parameters()), 1 - decay)
+            update_ema(averaged.parameters(), velocity.parameters(), ema_decay(AVERAGING, step, head_start=0))
             if step % LOOK == 0 or step == steps:
                 value = float(_flow_loss(averaged, others, fixed, times))
                 log.append({"step": step, "loss": float(loss.detach()), "held_out": value})

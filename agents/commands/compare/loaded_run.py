@@ -15,10 +15,9 @@ from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import SAMPLERS, Run
 from agents.runs.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, VAE_WEIGHTS, sha256
 from hand_env.refinement import Agent
+from vae.images import SPLIT_SEED
 from vae.model import VAE
 from vae.sampling.sampler import Sampler
-
-JUDGE_SPLIT = 0  # seed of the split by person that the judges were trained on
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,7 @@ def load_compared_run(folder: Path) -> LoadedRun:
             run.refiner, notes.delta_scale, notes.steps_per_episode, notes.sees_pictures * notes.steps_per_episode
         )
         files["sac-refine"] = REFINER
-    own = JUDGE_SPLIT if run.settings["data"] == SYNTHETIC else run.settings["seed"]
+    own = SPLIT_SEED if run.settings["data"] == SYNTHETIC else run.settings["seed"]
     split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` keeps to the judges' split
     vae = [f"{half}.safetensors" for half in HALVES] if packed else [VAE_WEIGHTS]
     digests = {"vae": " ".join(sha256(folder / file) for file in vae)}

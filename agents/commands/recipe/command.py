@@ -32,15 +32,15 @@ from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTraine
 from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors
 from vae.device import resolve_device
 from vae.distribution import check_extra
-from vae.images import load_hands11k, split_by_group
+from vae.images import SPLIT_SEED, load_hands11k, split_by_group
 from vae.images.labelled.drawn import draw_right_hands
 from vae.images.labelled.hands import CANVAS, Hands
 from vae.model import VAE, VAEConfig, build_vae
+from vae.optim import stream_seed
 from vae.progress import progress_bar
 from vae.sampling.flow import fit_flow
 from vae.sampling.mixture import Mixture
 
-SPLIT_SEED = 0  # of the split by person: the judges'
 LATENT_DIM = 300  # the paper's
 LATENT_PICTURES = 2048  # most drawn hands that HandLatent-v0 shows
 LOGGED = 50  # steps between two entries of training_log.json
@@ -150,7 +150,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
     if not (out / run_folder.VAE_WEIGHTS).is_file():
         _train_autoencoder(args, batches, device)
     vae = _read_vae(args).to(device)
-    generator = Generator(device).manual_seed(_number(args.seed, _VARY))
+    generator = Generator(device).manual_seed(stream_seed(args.seed, _VARY))
     posteriors = encode_varied(vae, batches, args.varied, generator)
     others = encode_as_they_are(vae, material.others)
     held_out = others.mean + torch.exp(0.5 * others.log_var) * torch.randn(
@@ -221,7 +221,7 @@ def _read_vae(args: RecipeArgs) -> VAE:
 
 def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Material:
     held_out = max(1, args.drawn // HELD_OUT)
-    hands = draw_right_hands(args.drawn + held_out, _number(args.seed, _DRAW) % 2**31, args.workers)
+    hands = draw_right_hands(args.drawn + held_out, stream_seed(args.seed, _DRAW) % 2**31, args.workers)
     drawn, rest = hands.take(torch.arange(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
     if photographs is None:
         return Material(None, drawn, rest)
@@ -239,8 +239,4 @@ def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
 def _synthetic_images(args: RecipeArgs) -> Tensor:
     """Return some of the drawn hands, for HandLatent-v0."""
     n = min(args.drawn, LATENT_PICTURES)
-    return draw_right_hands(n, _number(args.seed, _DRAW) % 2**31, args.workers).images
-
-
-def _number(seed: int, purpose: int) -> int:
-    return int(np.random.SeedSequence((seed, purpose)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return draw_right_hands(n, stream_seed(args.seed, _DRAW) % 2**31, args.workers).images

@@ -17,14 +17,13 @@ from torch import Tensor
 
 from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
-from vae.images import load_hands11k, split_by_group
+from vae.images import SPLIT_SEED, load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
 from vae.images.resize import resize
 from vae.images.synthetic import DEFECTS, generate_hands
 
 Asked = Literal["anatomical", "correct"]
 SEED = 2_000_003  # of drawings and choices here: neither training nor validation has it
-SPLIT_SEED = 0
 TIMES = 3  # each photograph with a clear outline is edited in each way, at digits drawn anew
 DETAIL = 256  # pixels a side of the photographs that are edited
 Pixels = NDArray[np.uint8]

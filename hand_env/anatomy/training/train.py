@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from vae.images.labelled.photographs import Photographs, load_pack
 from vae.images.labelled.style import restyle
 from vae.images.random_source import GeneratorSource
 from vae.model import Width
+from vae.optim import cosine_decay, ema_decay, update_ema
 
 NEAR = 64  # hands a batch whose features are compared in two styles
 AHEAD = 4  # batches that are made at once
@@ -120,11 +120,7 @@ class Run:
     def step(self) -> dict[str, float] | None:
         """Take one step; now and then return the loss terms."""
         share = min(1.0, self.spent / self.settings.seconds)
-        rate = (
-            self.settings.rate
-            * min(1.0, (self.steps + 1) / 200)
-            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        )
+        rate = self.settings.rate * min(1.0, (self.steps + 1) / 200) * cosine_decay(share, floor=0.02)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         hands = self._next()
@@ -222,9 +218,7 @@ class Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        decay = min(0.999, (1 + self.steps) / (10 + self.steps))
-        for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(now, 1 - decay)
+        update_ema(self.averaged.parameters(), self.network.parameters(), ema_decay(0.999, self.steps))
         for kept, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
             kept.copy_(current)
 
