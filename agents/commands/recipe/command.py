@@ -21,15 +21,16 @@ from agents.commands.recipe.latent_agent import train_latent_agent
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
 from agents.runs import run_folder
+from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
-from agents.runs.ctrl_c import CtrlC, Interrupted
+from agents.runs.ctrl_c import Interrupted
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import SAMPLERS, load_run
 from hand_env.anatomy import Judge
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import encode_as_they_are, encode_varied, squared_error
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
-from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors
+from vae.checkpoint import save_json, save_tensors
 from vae.device import resolve_device
 from vae.distribution import check_extra
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group
@@ -184,23 +185,19 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
 def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
     settings = AdversarialConfig(steps=args.steps, batch=args.batch, nats=args.nats, seed=args.seed)
     run = AdversarialTrainer(settings, VAEConfig(CANVAS, LATENT_DIM, args.width), batches, device)
-    checkpoints, log = args.out / run_folder.CHECKPOINTS, []
-    found = latest_checkpoint(checkpoints)
-    if found is not None:
-        state = load_checkpoint(found)
+    checkpoints, log = Checkpointer(args.out / run_folder.CHECKPOINTS, args.checkpoint_seconds), []
+    state = checkpoints.load()
+    if state is not None:
         run.load_state_dict(state["run"])
         log = state["training_log"]
-    saved = time.monotonic()
-    with CtrlC() as ctrl_c, progress_bar(total=args.steps, initial=run.steps, unit="steps") as bar:
+    with checkpoints.ctrl_c as ctrl_c, progress_bar(total=args.steps, initial=run.steps, unit="steps") as bar:
         while run.steps < args.steps:
             terms = run.step()
             bar.update()
             if run.steps % LOGGED == 0:
                 log.append({"step": run.steps, **{name: float(term) for name, term in terms.items()}})
-            due = ctrl_c.pressed or time.monotonic() - saved > args.checkpoint_seconds
-            if due and run.steps % AHEAD == 0 and run.steps < args.steps:
-                save_checkpoint(checkpoints, run.steps, {"run": run.state_dict(), "training_log": log})
-                saved = time.monotonic()
+            if (ctrl_c.pressed or checkpoints.waited) and run.steps % AHEAD == 0 and run.steps < args.steps:
+                checkpoints.save(run.steps, {"run": run.state_dict(), "training_log": log})
                 if ctrl_c.pressed:
                     raise Interrupted(typed("recipe", args))
     vae = run.averaged

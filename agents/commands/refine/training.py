@@ -8,7 +8,6 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.commands.refine.args import RefineArgs
@@ -16,12 +15,11 @@ from agents.commands.refine.starts import Starts
 from agents.rl.picture_policy import RefinePolicy
 from agents.rl.row_agent import RowAgent
 from agents.rl.sac import make_sac, restore_sac, sac_state
+from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
-from agents.runs.ctrl_c import CtrlC
 from agents.runs.run import Run
 from hand_env import HandRefineVectorEnv, LogitScore
 from hand_env.refinement import score_latents
-from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from vae.progress import progress_bar
 from vae.sampling.sampler import Pool
 
@@ -56,8 +54,8 @@ class RefinerTraining:
         Raises:
             ValueError: If a checkpoint is damaged.
         """
-        self.args, self.checkpoints = args, checkpoints
-        state, judge = _load(checkpoints), LogitScore()
+        self.args, self.checkpoints = args, Checkpointer(checkpoints, args.checkpoint_seconds)
+        state, judge = _load(self.checkpoints), LogitScore()
         self.starts = Starts(_pool(run, args, judge), args.rows, args.refine_below)
         env = gym.make_vec(
             ENV_ID,
@@ -76,8 +74,7 @@ class RefinerTraining:
         self.log: list[dict[str, float]] = []
         self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
         self.started, self.seconds_before = time.monotonic(), 0.0
-        self.ctrl_c, self.stopped = CtrlC(), False
-        self.samples_at_checkpoint, self.last_checkpoint = -1, time.monotonic()
+        self.stopped = False
         if state is not None:
             self._restore(state)
         else:
@@ -106,7 +103,7 @@ class RefinerTraining:
             Whether it came to the end; if not, Ctrl-C was pressed and a checkpoint written.
         """
         self.started = time.monotonic()
-        with self.ctrl_c, progress_bar(total=self.total, initial=self.samples, unit="latents") as self.bar:
+        with self.checkpoints.ctrl_c, progress_bar(total=self.total, initial=self.samples, unit="latents") as self.bar:
             self.between_steps()
             self.model.learn(
                 self.total - self.samples,
@@ -116,7 +113,7 @@ class RefinerTraining:
             )
             if not self.stopped:
                 self._save()  # what comes next takes a while, and may be stopped too
-            return not self.ctrl_c.pressed  # in the last step too
+            return not self.checkpoints.ctrl_c.pressed  # in the last step too
 
     def agent(self) -> RowAgent:
         """Copy what has been learned so far."""
@@ -147,8 +144,7 @@ class RefinerTraining:
 
     def between_steps(self) -> None:
         """Write a checkpoint where one is due: this is the moment when all parts of the training agree."""
-        waited = time.monotonic() - self.last_checkpoint
-        if self.ctrl_c.pressed or self.samples_at_checkpoint < 0 or waited > self.args.checkpoint_seconds:
+        if self.checkpoints.due:
             self._save()
 
     def _close_point(self) -> None:
@@ -168,15 +164,15 @@ class RefinerTraining:
             "training_log": {"points": self.log, "sums": self.sums, "steps_summed": self.steps_summed},
             "seconds": self.seconds,
         }
-        save_checkpoint(self.checkpoints, self.samples, state)
-        self.samples_at_checkpoint, self.last_checkpoint = self.samples, time.monotonic()
+        self.checkpoints.save(self.samples, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
         restore_sac(self.model, state["agent"], state["env"])
         self.starts.load_state_dict(state["starts"])
         log = state["training_log"]
         self.log, self.sums, self.steps_summed = log["points"], log["sums"], log["steps_summed"]
-        self.seconds_before, self.samples_at_checkpoint = state["seconds"], self.samples
+        self.seconds_before = state["seconds"]
+        self.checkpoints.resumed_at(self.samples)
 
 
 class _Follow(BaseCallback):
@@ -191,7 +187,7 @@ class _Follow(BaseCallback):
 
     def _on_step(self) -> bool:
         training = self.training
-        if training.ctrl_c.pressed and training.samples_at_checkpoint == training.samples - training.args.rows:
+        if training.checkpoints.ctrl_c.pressed and training.checkpoints.step == training.samples - training.args.rows:
             training.stopped = True  # saved just before this step, which is thrown away
             return False
         training.after_step(self.locals["rewards"], self.locals["infos"])
@@ -219,12 +215,11 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
     return pool
 
 
-def _load(checkpoints: Path) -> dict[str, Any] | None:
-    path = latest_checkpoint(checkpoints)
-    try:
-        state = None if path is None else load_checkpoint(path)
-        if state is not None and "starts" not in state:
-            raise ValueError("it is of an earlier version, and does not say where episodes begin")
-        return state
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to begin anew.") from error
+def _load(checkpoints: Checkpointer) -> dict[str, Any] | None:
+    state = checkpoints.load()
+    if state is not None and "starts" not in state:
+        raise ValueError(
+            f"The checkpoint in '{checkpoints.folder}' is of an earlier version, and does not say where episodes "
+            "begin. Remove it to start over."
+        )
+    return state

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
-from safetensors import SafetensorError
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -20,13 +19,14 @@ from agents.draw import draw_both
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.sac import make_sac, restore_sac, sac_state
 from agents.runs import run_folder
+from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import command
-from agents.runs.ctrl_c import CtrlC, Interrupted
+from agents.runs.ctrl_c import Interrupted
 from agents.runs.pictures import Pictures
 from agents.runs.run import read_parts
 from agents.runs.training_log import TrainingLog, metrics_csv
 from hand_env import HandLatentEnv
-from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors, save_text
+from vae.checkpoint import save_json, save_tensors, save_text
 from vae.device import resolve_device
 from vae.evaluation import encode_all
 from vae.model import count_parameters
@@ -49,6 +49,7 @@ class TrainingRun:
         self.run, self.args, self.pictures = args.out, args, pictures
         self.device = resolve_device(args.device)
         self.digest = hashlib.sha256(pictures.train.numpy().tobytes()).hexdigest()
+        self.checkpoints = Checkpointer(self.run / run_folder.CHECKPOINTS, args.checkpoint_seconds)
         state = self._checkpoint()
         self.env = HandLatentEnv(
             pictures.train,
@@ -67,9 +68,8 @@ class TrainingRun:
         self.log = TrainingLog(self.run, self.trainer, pictures.validation)
         if state is not None:
             self.log.load_state_dict(state["training_log"])
-        self.steps_at_checkpoint = -1 if state is None else self.trainer.steps_done
-        self.last_checkpoint = time.monotonic()
-        self.checkpoint_due, self.ctrl_c, self.stopped = False, CtrlC(), False
+            self.checkpoints.resumed_at(self.trainer.steps_done)
+        self.epoch_ended, self.stopped = False, False
         if args.resume is None:
             self._write_config()  # last: a setting that was refused above leaves the folder free for another try
 
@@ -78,7 +78,7 @@ class TrainingRun:
         left = self.trainer.total_steps - self.trainer.steps_done
         self.log.open()
         try:
-            with self.ctrl_c:
+            with self.checkpoints.ctrl_c:
                 self.between_steps()
                 if isinstance(self.agent, SAC):
                     self.agent.learn(left, callback=_Follow(self), reset_num_timesteps=False)
@@ -100,16 +100,12 @@ class TrainingRun:
                 f"The VAE diverged in epoch {info['epoch']} of '{self.run}'. Lower --learning-rate, now "
                 f"{self.args.learning_rate!r}, or --delta-scale, now {self.args.delta_scale!r}."
             )
-        self.checkpoint_due |= self.log.note_step(reward, info)
+        self.epoch_ended |= self.log.note_step(reward, info)
 
     def between_steps(self) -> None:
         """Write a checkpoint where one is due: this is the moment when all parts of the run agree."""
-        waited = time.monotonic() - self.last_checkpoint
-        if (
-            self.ctrl_c.pressed
-            or self.steps_at_checkpoint < 0
-            or (self.checkpoint_due and waited > self.args.checkpoint_seconds)
-        ):
+        at_once = self.checkpoints.ctrl_c.pressed or self.checkpoints.step < 0
+        if at_once or (self.epoch_ended and self.checkpoints.waited):
             self._save_checkpoint()
 
     def finish(self, began: float) -> None:
@@ -143,11 +139,7 @@ class TrainingRun:
             raise ValueError(
                 f"The pictures in '{self.args.data}' are not those that '{self.run}' was trained on. Put them back."
             )
-        path = latest_checkpoint(self.run / run_folder.CHECKPOINTS)
-        try:
-            return None if path is None else load_checkpoint(path)
-        except (SafetensorError, ValueError) as error:
-            raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to begin anew.") from error
+        return self.checkpoints.load()
 
     def _agent(self) -> NoAction | RandomAction | SAC:
         space = self.env.action_space
@@ -177,7 +169,7 @@ class TrainingRun:
             self.observation, reward, terminated, _, info = self.env.step(action)
             self.after_step(float(reward), terminated, info)
             self.between_steps()
-            if self.ctrl_c.pressed and self.trainer.steps_done < self.trainer.total_steps:
+            if self.checkpoints.ctrl_c.pressed and self.trainer.steps_done < self.trainer.total_steps:
                 self.stopped = True
                 break
 
@@ -188,9 +180,8 @@ class TrainingRun:
             "agent": agent,
             "training_log": self.log.state_dict(),
         }
-        save_checkpoint(self.run / run_folder.CHECKPOINTS, self.trainer.steps_done, state)
-        self.steps_at_checkpoint, self.last_checkpoint = self.trainer.steps_done, time.monotonic()
-        self.checkpoint_due = False
+        self.checkpoints.save(self.trainer.steps_done, state)
+        self.epoch_ended = False
 
     def _report(self, seconds: float) -> dict[str, Any]:
         trainer, last = self.trainer, self.log.rows[-1]
@@ -227,10 +218,11 @@ class _Follow(BaseCallback):
         self.training.between_steps()
 
     def _on_step(self) -> bool:
-        if self.training.ctrl_c.pressed and self.training.steps_at_checkpoint == self.training.trainer.steps_done - 1:
-            self.training.stopped = True  # saved just before this step, which is thrown away, even if it was the last
+        training = self.training
+        if training.checkpoints.ctrl_c.pressed and training.checkpoints.step == training.trainer.steps_done - 1:
+            training.stopped = True  # saved just before this step, which is thrown away, even if it was the last
             return False
         info = self.locals["infos"][0]
         terminated = bool(self.locals["dones"][0]) and not info.get("TimeLimit.truncated", False)
-        self.training.after_step(float(self.locals["rewards"][0]), terminated, info)
-        return self.training.trainer.steps_done < self.training.trainer.total_steps  # a rollout may go past the end
+        training.after_step(float(self.locals["rewards"][0]), terminated, info)
+        return training.trainer.steps_done < training.trainer.total_steps  # a rollout may go past the end

@@ -218,11 +218,11 @@ def test_a_training_that_was_begun_with_other_settings_is_not_gone_on_with(run, 
     state = load_checkpoint(checkpoint)
     del state["starts"]
     save_checkpoint(checkpoints, 16, state)
-    with pytest.raises(ValueError, match=r"step-16' is damaged: it is of an earlier version.* Remove it to begin anew"):
+    with pytest.raises(ValueError, match=r"checkpoints' is of an earlier version.* Remove it to start over"):
         refine_run(RefineArgs(run, **TINY))
     save_checkpoint(checkpoints, 32, state)
     (checkpoints / "step-32" / "state.json").write_text("{")
-    with pytest.raises(ValueError, match=r"The checkpoint '.*step-32' is damaged: .* Remove it to begin anew"):
+    with pytest.raises(ValueError, match=r"The checkpoint '.*step-32' is damaged: .* Remove it to start over"):
         refine_run(RefineArgs(run, **TINY))
 
 

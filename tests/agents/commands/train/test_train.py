@@ -142,7 +142,7 @@ def test_ctrl_c_just_before_the_last_step_is_not_taken_for_the_end(tmp_path, mon
     whole, between_steps = train(TrainArgs(**settings, out=tmp_path / "whole")), TrainingRun.between_steps
 
     def press(training):
-        training.ctrl_c.pressed = training.trainer.steps_done == training.trainer.total_steps - 1
+        training.checkpoints.ctrl_c.pressed = training.trainer.steps_done == training.trainer.total_steps - 1
         between_steps(training)
 
     monkeypatch.setattr(TrainingRun, "between_steps", press)
