@@ -1,7 +1,7 @@
 """Correct latents of a frozen VAE, keep a correction only where it helps, and, by another name, pick the best of k."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -166,10 +166,24 @@ def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: ScoreF
     if k < 1 or n < 1:
         raise ValueError(f"k and n must be at least 1, got k={k!r} and n={n!r}.")
     best, *others = sampler.sample(k * n, seed).reshape(k, n, -1)  # k of (n, D)
-    score = score_latents(vae, judge, best.numpy())
+    return keep_best(best, others, lambda latents: score_latents(vae, judge, latents.numpy()))
+
+
+def keep_best(latents: Tensor, others: Iterable[Tensor], score: Callable[[Tensor], Scores]) -> tuple[Tensor, Scores]:
+    """Take each row from the candidate whose score is highest there; the first wins a tie.
+
+    Args:
+        latents: (n, D), the first candidate.
+        others: Further candidates, (n, D) each.
+        score: Maps (n, D) latents to (n,) scores, higher is better.
+
+    Returns:
+        (n, D) rows and their (n,) scores.
+    """
+    best, reached = latents, score(latents)
     for other in others:
-        best, score = keep_better(best, other, score, score_latents(vae, judge, other.numpy()))
-    return best, score
+        best, reached = keep_better(best, other, reached, score(other))
+    return best, reached
 
 
 def keep_better(before: Tensor, after: Tensor, score_before: Scores, score_after: Scores) -> tuple[Tensor, Scores]:

@@ -5,16 +5,21 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from agents.commands.flags import RUN
 from agents.runs.run import load_run
 from hand_env import image_grid
 from hand_env.anatomy import Judge
-from hand_env.anatomy.report import Agreement, agreement, climb
+from hand_env.anatomy.report import Agreement, measure_agreement
+from hand_env.gradient_ascent import gradient_ascent
 from vae.evaluation import decode_all
 from vae.images import to_float
+from vae.model import VAE
 
 SHOWN = 20  # pictures in the grid
+TOGETHER = 32  # latents moved at a time
+LEAST = 1e-6  # of a score, before its logarithm
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     run = load_run(args.run)
     judges = Judge.load(args.parser), Judge.load(args.reporter, architecture="reporter")
     latents = run.samplers[run.sampler_name(args.sampler)].sample(args.n, args.seed)
-    climbed = climb(run.vae.decode, judges[0], latents, args.steps, args.rate)
+    climbed = _attacked(run.vae, judges[0], latents, args.steps, args.rate)
     lines = [
         f"{'':28} {'rewarding judge: anatomical':36} {'reporting judge: anatomical':36} {'alike':36} kappa  scores"
     ]
@@ -67,11 +72,24 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     for name, places in (("samples", latents), (f"after {args.steps} steps uphill", climbed)):
         pictures = decode_all(run.vae, places)
         drawn.append(pictures[:SHOWN])
-        lines.append(_line(name, agreement(*(judge.judge(to_float(pictures)) for judge in judges))))
+        lines.append(_line(name, measure_agreement(*(judge.judge(to_float(pictures)) for judge in judges))))
     moved = (climbed - latents).norm(dim=1).mean() / latents.norm(dim=1).mean()
     if args.grid:
         Image.fromarray(image_grid(torch.cat(drawn), columns=min(args.n, SHOWN))).save(args.grid)
     return "\n".join([*lines, f"latents moved by {moved:.0%} of their length"])
+
+
+def _attacked(vae: VAE, judge: Judge, latents: Tensor, steps: int, rate: float) -> Tensor:
+    """Climb the log of the judge's score, a few latents at a time."""
+
+    def score(chunk: Tensor) -> Tensor:
+        return judge.find(vae.decode(chunk).clamp(0, 1)).score
+
+    def log_score(scores: Tensor) -> Tensor:
+        return scores.clamp(min=LEAST).log()
+
+    chunks = torch.split(latents, TOGETHER)
+    return torch.cat([gradient_ascent(score, part, steps=steps, rate=rate, objective=log_score) for part in chunks])
 
 
 def _line(name: str, found: Agreement) -> str:

@@ -1,14 +1,14 @@
 """Sum judgements up: rates with their intervals, what fails, batches of 20."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scipy.stats import binomtest
+
 from hand_env.anatomy.result import CRITERIA, Judgement
 
 BATCH, WANTED = 20, 15  # the paper's measure: 15 of a batch of 20 right
-NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,12 @@ def wilson(count: int, of: int) -> Rate:
         count: How many, 0..of.
         of: Out of how many, >= 1.
 
-    Source: Wilson 1927.
+    Source: Wilson 1927, as SciPy computes it.
     """
     if not 0 <= count <= of or of < 1:
         raise ValueError(f"count must lie in 0..of and of be at least 1, got {count!r} of {of!r}.")
-    share, z = count / of, NORMAL_95
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return Rate(count, of, share, max(0.0, middle - half), min(1.0, middle + half))
+    low, high = binomtest(count, of).proportion_ci(method="wilson")
+    return Rate(count, of, count / of, float(low), float(high))
 
 
 @dataclass(frozen=True)

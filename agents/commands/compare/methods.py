@@ -10,11 +10,11 @@ from gymnasium import spaces
 from torch import Tensor
 
 from agents.commands.compare.args import CompareArgs
-from agents.commands.compare.gradient_ascent import gradient_ascent
 from agents.commands.compare.loaded_run import Corrections, LoadedRun
 from agents.rl.baselines import RandomAction
-from hand_env import LogitScore, keep_better, refine
-from hand_env.refinement import Scores, score_latents
+from hand_env import LogitScore, refine
+from hand_env.gradient_ascent import gradient_ascent, log_odds
+from hand_env.refinement import Scores, keep_best, score_latents
 from vae.evaluation import decode_all
 from vae.sampling.sampler import Sampler
 
@@ -144,36 +144,33 @@ def refined(acting: Corrections, loaded: LoadedRun, score: Score, rounds: int, r
 
 
 def ascended(loaded: LoadedRun, score: Score, steps: int, args: CompareArgs) -> Correct:
-    """Climb the score's gradient, as `climb_within` does, no further than an agent gets in its most rounds."""
+    """Take gradient steps on the score's log-odds, no further than an agent gets in its most rounds.
+
+    The log-odds are those of `LogitScore`, without its limits, beyond which there would be no gradient.
+    """
     reach = bound_of(loaded, args) * max(args.rounds)
-    how: dict[str, Any] = {
-        "steps": steps,
-        "rate": args.gradient_rate,
-        "bound": reach,
-        "refine_below": args.refine_below,
-    }
+    how: dict[str, Any] = {"steps": steps, "rate": args.gradient_rate, "bound": reach, "stop_at": args.refine_below}
+
+    def odds(latents: Tensor) -> Tensor:
+        return log_odds(score(loaded.vae.decode(latents).float().clamp(0, 1)).float())
 
     def correct(latents: Tensor) -> Tensor:
         device = loaded.vae.log_variance.device
-        chunks = _chunks(latents, loaded)
-        return torch.cat([gradient_ascent(loaded.vae.decode, score, chunk.to(device), **how).cpu() for chunk in chunks])
+        return torch.cat([gradient_ascent(odds, chunk.to(device), **how).cpu() for chunk in _chunks(latents, loaded)])
 
     return correct
 
 
 def best_of(k: int, sampler: Sampler, seed: int, loaded: LoadedRun, score: Score) -> Correct:
-    """Hold k - 1 further draws against the latents and keep the best; `hand_env.best_of` draws all k anew."""
+    """Compare k - 1 further draws with the latents and keep the best; `hand_env.best_of` draws all k itself."""
     judge = LogitScore(score)
 
     def rate(latents: Tensor) -> Scores:
         return np.concatenate([score_latents(loaded.vae, judge, chunk.numpy()) for chunk in _chunks(latents, loaded)])
 
     def correct(latents: Tensor) -> Tensor:
-        best, reached = latents, rate(latents)
-        for further in range(1, k):
-            other = sampler.sample(len(latents), seed + further)
-            best, reached = keep_better(best, other, reached, rate(other))
-        return best
+        others = (sampler.sample(len(latents), seed + further) for further in range(1, k))
+        return keep_best(latents, others, rate)[0]
 
     return correct
 

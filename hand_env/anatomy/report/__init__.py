@@ -1,6 +1,6 @@
 """Measure the judge on what training never saw: people, seeds, and edits made by other code than training's."""
 
-from hand_env.anatomy.report.agreement import Agreement, agreement, climb
+from hand_env.anatomy.report.agreement import Agreement, measure_agreement
 from hand_env.anatomy.report.cases import Case, report_cases
 from hand_env.anatomy.report.copies import measure_novelty
 from hand_env.anatomy.report.table import Row, measure, write_table
@@ -9,9 +9,8 @@ __all__ = [
     "Agreement",
     "Case",
     "Row",
-    "agreement",
-    "climb",
     "measure",
+    "measure_agreement",
     "measure_novelty",
     "report_cases",
     "write_table",
