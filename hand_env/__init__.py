@@ -6,7 +6,7 @@ from hand_env.latent_env import HandLatentEnv
 from hand_env.latent_vector_env import HandLatentVectorEnv
 from hand_env.refine_env import HandRefineEnv
 from hand_env.refine_vector_env import HandRefineVectorEnv
-from hand_env.refinement import LogitScore, Refined, best_of, keep_better, refine
+from hand_env.refinement import LogitScore, Refined, best_of, keep_best, keep_better, refine
 from hand_env.rendering import image_grid
 from hand_env.rewards import REWARDS, Reward, Visit
 
@@ -33,6 +33,7 @@ __all__ = [
     "Visit",
     "best_of",
     "image_grid",
+    "keep_best",
     "keep_better",
     "refine",
 ]

@@ -1,17 +1,21 @@
 """A variational autoencoder for pictures of hands: pictures, model, training, samplers; no reinforcement learning."""
 
-from vae.evaluation import Losses, encode_all
+from vae.evaluation import Losses, decode_all, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae, check_contract
+from vae.sampling.flow import FlowPrior, fit_flow
 from vae.sampling.mixture import Mixture
+from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Pool, Sampler, StandardNormal
 from vae.training import Trainer, TrainingConfig
 
 __all__ = [
     "VAE",
+    "FlowPrior",
     "Losses",
     "Mixture",
     "Pool",
+    "Reencoded",
     "Sampler",
     "StandardNormal",
     "Trainer",
@@ -19,7 +23,9 @@ __all__ = [
     "VAEConfig",
     "build_vae",
     "check_contract",
+    "decode_all",
     "encode_all",
+    "fit_flow",
     "gaussian_reconstruction",
     "kl_to_standard_normal",
 ]

@@ -29,24 +29,30 @@ MANIFEST, PRIOR = "package.json", SAMPLERS["prior"][0]
 HALVES = ("encoder", "decoder")
 
 
-def load_packaged(name: str = "photographs") -> Run:
-    """Read a set of weights that comes with the package; nothing is unpickled.
+def load_packaged(name: str | Path = "photographs") -> Run:
+    """Read a set of weights; nothing is unpickled.
 
     Args:
-        name: "photographs", or "synthetic", whose VAE and prior learned from drawn hands only.
+        name: "photographs", or "synthetic", whose VAE and prior learned from drawn hands only: these come with the
+            package. Or the folder of a set that `handlatent package` wrote.
 
     Returns:
         Its parts, as of a finished run.
 
     Raises:
-        ValueError: If there is no such set.
+        ValueError: If there is no such set, or a file of it is missing or damaged.
     """
-    if name not in get_args(WeightSet):
-        raise ValueError(f"The sets of weights are {', '.join(map(repr, get_args(WeightSet)))}, got {name!r}.")
-    folder = Path(str(resources.files("agents") / "weights" / name))
-    if not (folder / MANIFEST).is_file():
-        raise ValueError(f"This version comes without the weights {name!r}. Name a RUN of your own to draw from.")
-    return read_package(folder)
+    if name in get_args(WeightSet):
+        folder = Path(str(resources.files("agents") / "weights" / name))
+        if not (folder / MANIFEST).is_file():
+            raise ValueError(f"This version comes without the weights {name!r}. Name a RUN of your own to draw from.")
+        return read_package(folder)
+    if is_package(Path(name)):
+        return read_package(Path(name))
+    raise ValueError(
+        f"The sets of weights are {', '.join(map(repr, get_args(WeightSet)))}, or a folder that `handlatent package` "
+        f"wrote; got {str(name)!r}."
+    )
 
 
 def read_run(folder: Path) -> Run:

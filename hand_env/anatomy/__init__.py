@@ -22,14 +22,14 @@ __all__ = [
     "Rate",
     "Summary",
     "draw_overlay",
-    "judge",
+    "judge_images",
     "judge_novelty",
     "summarise",
     "wilson",
 ]
 
 
-def judge(images: Tensor, *, architecture: str = "parser") -> list[Judgement]:
+def judge_images(images: Tensor, *, architecture: str = "parser") -> list[Judgement]:
     """Judge pictures of hands with the judge that comes with the package.
 
     Args:

@@ -1,0 +1,25 @@
+"""What earlier versions called settings is still read, with a warning that says the new name."""
+
+import pytest
+
+from agents.runs.renamed import FLAGS, KEYS, with_new_flags, with_new_keys
+
+
+@pytest.mark.parametrize("old", FLAGS)
+def test_an_old_flag_is_read_and_said_to_have_another_name_now(old):
+    with pytest.warns(FutureWarning, match=f"{old} is now called {FLAGS[old]}"):
+        assert with_new_flags(["refine", old, "2.5", f"{old}=3"]) == ["refine", FLAGS[old], "2.5", f"{FLAGS[old]}=3"]
+
+
+@pytest.mark.parametrize("old", KEYS)
+def test_an_old_key_is_read_at_any_depth_and_said_to_have_another_name_now(old):
+    with pytest.warns(FutureWarning, match=f"'a.json' is of an earlier version: '{old}' is now called '{KEYS[old]}'"):
+        assert with_new_keys({"settings": [{old: 1}]}, "a.json") == {"settings": [{KEYS[old]: 1}]}
+
+
+def test_new_names_are_left_alone_without_a_word():
+    assert with_new_flags(["generate", "--refine-below", "inf"]) == ["generate", "--refine-below", "inf"]
+    assert with_new_keys({"refine_below": "inf", "list": [1, None]}, "a.json") == {
+        "refine_below": "inf",
+        "list": [1, None],
+    }
