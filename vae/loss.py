@@ -30,7 +30,7 @@ def gaussian_reconstruction(decoded: Tensor, target: Tensor, log_variance: Tenso
     """
     if decoded.shape != target.shape:
         raise ValueError(
-            f"decoded and target must have the same shape, got {tuple(decoded.shape)} and {tuple(target.shape)}."
+            f"decoded and target must match in shape, got {tuple(decoded.shape)} and {tuple(target.shape)}."
         )
     squared = (decoded.float() - target.float()).square().flatten(1)  # (batch, channel * height * width)
     constant = squared.shape[1] * (math.log(2 * math.pi) + log_variance)
@@ -53,8 +53,6 @@ def kl_to_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     Source: Kingma & Welling 2014, appendix B.
     """
     if mean.shape != log_var.shape:
-        raise ValueError(
-            f"mean and log_var must have the same shape, got {tuple(mean.shape)} and {tuple(log_var.shape)}."
-        )
+        raise ValueError(f"mean and log_var must match in shape, got {tuple(mean.shape)} and {tuple(log_var.shape)}.")
     mean, log_var = mean.float(), log_var.float()
     return 0.5 * (mean.square() + log_var.exp() - log_var - 1.0).sum(1)
