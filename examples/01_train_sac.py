@@ -2,7 +2,7 @@
 
     python examples/01_train_sac.py
 
-Takes about half a minute on two cores. Prints what each epoch paid.
+Takes about half a minute on two cores. Prints the sum of the rewards of each epoch.
 """
 
 from collections import defaultdict
