@@ -18,7 +18,7 @@ PAID = {"reward": "counterfactual", "reward_scale": 1.0, "delta_scale": 0.3, "au
 
 
 def main(pretraining: int = 100, steps: int = 300, rows: int = 64) -> dict[str, float]:
-    """Train a VAE for `pretraining` steps, then an agent on `rows` latents a step; return what is printed."""
+    """Train a VAE for `pretraining` steps, then an agent on `rows` latents per step; return the printed numbers."""
     hands = generate_hands(128, size=32, seed=0).images
     trainer = Trainer(build_vae(VAEConfig(32, DIM), seed=0), hands, TrainingConfig(50, 32, 1e-3), seed=0)
     for _ in range(pretraining):

@@ -26,7 +26,7 @@ Judge = Callable[[torch.Tensor], object]  # from pictures to scores
 def main(
     n_images: int = 600, epochs: int = 20, steps: int = 40, judge: Judge | None = None, path: Path = Path("refined.png")
 ) -> dict[str, float]:
-    """Train a VAE for `epochs`, then SAC for `steps` of 64 latents; return what is printed.
+    """Train a VAE for `epochs`, then SAC for `steps` of 64 latents; return the printed numbers.
 
     Args:
         n_images: Synthetic hands to train the VAE on.

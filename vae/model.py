@@ -272,7 +272,7 @@ def check_contract(vae: VAE) -> None:
     if not all(torch.allclose(a[0], b[0], 1e-3, 1e-4) for a, b in zip((*encoded, decoded), again, strict=True)):
         raise ValueError(
             "encoder and decoder must give a row the same result whatever the other rows are, and each time; "
-            "got two results. Replace batch normalisation with group normalisation, and remove dropout."
+            "got two results. Replace batch normalisation by group normalisation, and remove dropout."
         )
 
 

@@ -15,7 +15,7 @@ COLUMNS = (
     "irregularities",
 )  # the columns that are read; the table may have others
 ASPECTS = ("dorsal left", "dorsal right", "palmar left", "palmar right")
-WAY_OUT = "Take HandInfo.csv again from the 11k Hands download."
+WAY_OUT = "Copy HandInfo.csv again from the 11k Hands download."
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_handinfo(path: Path) -> tuple[HandRow, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{str(path)!r} is missing. It comes with the 11k Hands download, beside the folder Hands."
+            f"{str(path)!r} is missing. It comes with the 11k Hands download, next to the folder Hands."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(path)!r} must be a UTF-8 text file, but {error}. {WAY_OUT}") from error

@@ -34,8 +34,8 @@ def load_hands11k(
         size: Pixels a side, 8..1024.
         side: The back of the hand (dorsal), its palm (palmar), or both.
         hand: Which hand.
-        accessories: Whether to take pictures with rings, watches and the like.
-        irregularities: Whether to take pictures marked as irregular.
+        accessories: Include or exclude pictures with rings, watches or similar things, or take only these.
+        irregularities: Include or exclude pictures marked as irregular, or take only these.
         n_images: How many of the matching pictures to take, at random; None takes all.
         seed: Seed of that choice.
         cache_dir: Where decoded pictures are kept; see `cache_folder`.
@@ -101,7 +101,7 @@ def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[
     """Match rows and files; return the rows with a file, sorted by file name, and notes on the others."""
     folder = root / "Hands"
     if not folder.is_dir():
-        raise FileNotFoundError(f"{str(folder)!r} is missing. Unpack the Hands.zip of 11k Hands beside HandInfo.csv.")
+        raise FileNotFoundError(f"{str(folder)!r} is missing. Unpack Hands.zip from 11k Hands next to HandInfo.csv.")
     files = {
         entry.name
         for entry in folder.iterdir()
@@ -111,7 +111,7 @@ def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[
     if not present:
         raise FileNotFoundError(
             f"None of the {len(rows)} pictures in HandInfo.csv is in {str(folder)!r}. "
-            "Unpack the Hands.zip of 11k Hands there."
+            "Unpack Hands.zip from 11k Hands there."
         )
     notes = []
     if absent := len(rows) - len(present):

@@ -124,7 +124,7 @@ def test_missing_table_is_a_clear_error(download, root):
 
 def test_missing_hands_folder_is_a_clear_error(download):
     (download / "Hands").rename(download / "Fingers")
-    with pytest.raises(FileNotFoundError, match=r"Hands' is missing. Unpack the Hands.zip"):
+    with pytest.raises(FileNotFoundError, match=r"Hands' is missing. Unpack Hands.zip from 11k Hands"):
         load_images(download, 16)
 
 
