@@ -289,7 +289,7 @@ class Trainer:
         self.vae.log_variance.copy_(variance.clamp_min(1e-6).log())
 
     def _average(self, averaged: Any, current: Any, _: Any) -> None:
-        # The average first follows closely, so that a short run's average is not its random start (as in TensorFlow).
+        # A young average follows closely, so that a short run's average is not its random start (as in TensorFlow's).
         decay = min(self.config.averaging, (1 + self.steps_done) / (10 + self.steps_done))
         get_ema_multi_avg_fn(decay)(averaged, current, None)  # type: ignore[no-untyped-call]  # likewise
 
@@ -305,7 +305,7 @@ def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
     Returns:
         A float above 0.
 
-    Source: cosine decay as in SGDR (Loshchilov & Hutter 2017), without restarts.
+    Source: cosine decay is SGDR's (Loshchilov & Hutter 2017), without restarts.
     """
     warmup = min(config.warmup_steps, total_steps // 10)
     if step < warmup:

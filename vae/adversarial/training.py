@@ -140,7 +140,7 @@ class AdversarialTrainer:
         if fakes:
             terms["critics"] = self._criticise(images[::2], fakes, generator)
         self._average()
-        if self.steps % ADJUST == 0:  # rarely, because it waits for the device
+        if self.steps % ADJUST == 0:  # one wait for the device in so many steps
             nats = float(terms["kl"].detach()) / math.exp(self.log_weight)
             self.log_weight += 0.1 * max(-1.0, min(1.0, math.log(max(nats, 1.0) / s.nats)))
         self.steps += 1

@@ -23,7 +23,7 @@ WARM_SHARE = 0.4  # of the hand's own median warmth: a warm reflection beside th
 DARK = 0.45  # of the background's brightness missing: sleeves, watches, black nails, but no soft shadow
 FINGERS = 4.2  # palm radii from the tip of the longest finger to the middle of the palm, at most
 NEARLY = 0.93  # of the largest radius
-REACH = 3  # pixels of the small copy: a gap that a ring may leave in a finger
+REACH = 3  # working pixels: a gap that a ring may leave in a finger
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 Pixels = NDArray[np.uint8]
@@ -244,7 +244,7 @@ def _filled(mask: Mask) -> Mask:
 def _eroded(mask: Mask, *, diagonal: bool) -> Mask:
     around = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), dtype=np.bool_)
     around[1:-1, 1:-1] = mask
-    around[-1] = around[-2]  # the arm continues below
+    around[-1] = around[-2]  # the arm goes on below
     up, down, left, right = around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]
     rest = mask & up & down & left & right
     if diagonal:
