@@ -18,7 +18,7 @@ class EpochRewards(BaseCallback):
     """Add up the rewards of each epoch."""
 
     def __init__(self) -> None:
-        """Start with no epoch."""
+        """Start with no rewards."""
         super().__init__()
         self.sums: dict[int, float] = defaultdict(float)
 

@@ -60,7 +60,7 @@ class FlowPrior:
     def __init__(
         self, velocity: Velocity, mean: Tensor, scale: Tensor, temperature: float = 1.0, final_denoise: float = 0.0
     ) -> None:
-        """Take a trained network.
+        """Store a trained network.
 
         Args:
             velocity: The network, trained on (latent - mean) / scale.

@@ -19,7 +19,7 @@ class Mixture:
     """
 
     def __init__(self, weights: Tensor, means: Tensor, factors: Tensor) -> None:
-        """Take the parameters.
+        """Store the parameters.
 
         Args:
             weights: (component,) float32, sum 1.

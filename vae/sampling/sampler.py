@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-POOLED_AT_ONCE = 1024  # latents that a pool asks its sampler for in one call
+POOLED_AT_ONCE = 1024  # latents that a pool requests from its sampler in one call
 
 
 class Sampler(Protocol):

@@ -19,7 +19,7 @@ PALMAR = (((-1.4, 0.65), (1.4, 0.65)), ((0.0, 0.75),))
 # Lines of the palm as parabolas, in mm: start, stop, a, b, c of y = a + b t + c t^2, t = x - start.
 HEART_LINE = (-14.0, 38.0, 86.0, -0.75, 0.0065)
 HEAD_LINE = (-36.0, 22.0, 69.0, 0.02, -0.0075)
-# The life line is a piece of a circle.
+# The life line is an arc of a circle.
 LIFE_CENTRE, LIFE_RADIUS = (-37.0, 32.0), 34.0
 
 

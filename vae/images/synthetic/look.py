@@ -23,7 +23,7 @@ class Look:
         tone: Individual typology angle of the skin on the back of the hand, degrees.
         skin: (n, 3), sRGB in [0, 1], of the visible skin.
         nail: (n, 3), sRGB in [0, 1].
-        exposure: Gain on the light; above 1 the ground is overexposed, as in the photographs.
+        exposure: Gain on the light; above 1 the background is overexposed, as in the photographs.
         balance: (n, 3), gain of the colour channels.
         light: (n, 3), unit vector towards the light: right, down, out of the picture.
         ambient: Share of the light that comes from everywhere.

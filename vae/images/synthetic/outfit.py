@@ -43,7 +43,7 @@ class Outfit:
 
 
 def draw_outfit(random: RandomSource, rings: bool, sleeves: bool) -> Outfit:
-    """Draw rings and sleeves for about half of the hands each, if asked for."""
+    """Draw rings and sleeves, each for about half of the hands, if requested."""
     ring = torch.where(random.chance(0.5 * rings), INDEX + random.choice(0, 4), -1)
     cloth, watch = random.chance(0.5 * sleeves), random.chance(0.3)
     start = random.uniform(-12.0, 4.0)

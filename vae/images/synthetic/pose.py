@@ -123,7 +123,7 @@ def outline(skeleton: Skeleton, count: int) -> tuple[Tensor, Tensor]:
 
 
 def draw_framing(random: RandomSource) -> Framing:
-    """Draw how the photographer holds the camera."""
+    """Draw the framing of n pictures at random."""
     return Framing(
         tilt=torch.deg2rad(random.normal(0.0, 9.0)[:, 0]),
         below=random.uniform(4.0, 20.0),

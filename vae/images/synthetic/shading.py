@@ -1,4 +1,4 @@
-"""Colour the surface: skin, nails, creases, light, ground and shadow."""
+"""Colour the surface: skin, nails, creases, light, background and shadow."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _skin(look: Look, surface: Surface, dark: Tensor, red: Tensor, nail: Tensor,
 
 
 def _ground(surface: Surface, look: Look) -> Tensor:
-    """Return the brightness of the ground, (n, S, S), with a vignette and a shadow away from the light."""
+    """Return the brightness of the background, (n, S, S), with a vignette and a shadow away from the light."""
     points = surface.x.shape[-1]
     line = torch.linspace(-1.0, 1.0, points, device=surface.x.device)
     corner = (line.square().unsqueeze(0) + line.square().unsqueeze(1)) / 2.0

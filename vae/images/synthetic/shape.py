@@ -35,7 +35,7 @@ class Surface:
         x: mm, rightwards in the frame of the hand.
         y: mm, upwards in the frame of the hand.
         outside: Signed distance to the outline of the hand, mm.
-        height: Height of the skin over the ground, mm.
+        height: Height of the skin above the background, mm.
         palm: Signed distance to the palm, mm.
         nearest: Signed distance to the nearest digit, mm.
         second: Signed distance to the next digit, mm.
