@@ -1,11 +1,14 @@
 """Measure what `handlatent compare` gains on the CPU by drawing latents once, and by its features' memory format.
 
-Run `python benchmarks/compare.py`; it takes some minutes. Cells are of the packaged weights' learned prior: as drawn
-and corrected by each of three agents, judged and described, 20 pictures each, once with latents drawn anew for each
-cell and once with latents that are remembered. Three gradient steps are taken from those latents, once by all and once
-by those whose hands are doubted. Features are of 16 pictures, in the contiguous format and in the channels-last format
-that `PictureFeatures` chooses. Both sides of a ratio take turns, after one to warm up; printed is the median over turns
-of the ratio of their times, with the smallest and the largest.
+Run `python benchmarks/compare.py`; it takes a few minutes. It prints three ratios:
+
+- cells: 20 pictures from the packaged weights' learned prior, uncorrected and corrected by each of three agents, are
+  judged and their features computed. Latents are drawn again for each cell, or drawn once and remembered;
+- gradient: three gradient steps from those latents, on all of them or only on those whose hands the judge doubts;
+- features: those of 16 pictures, in the contiguous format or in the channels-last format of `PictureFeatures`.
+
+Both sides of a ratio take turns, after one turn to warm up. Each line gives the median over turns of the ratio of their
+times, with the smallest and the largest.
 """
 
 import math
@@ -31,7 +34,7 @@ AGENTS = ["none", "random", "sac-refine", "gradient"]
 
 
 def measured_cells(loaded: LoadedRun, parser: Judge, reporter: Judge, features: PictureFeatures) -> None:
-    """Draw, correct, judge and describe."""
+    """Draw and correct hands, judge them and compute their features."""
     args = CompareArgs([], n=PICTURES, samplers=["prior"], agents=AGENTS, rounds=[1], gradient_steps=[1])
     for cell in make_methods(loaded, lambda images: parser.find(images).score, args):
         assert cell.correct is not None, "weights have a prior and a refiner"
@@ -42,7 +45,7 @@ def measured_cells(loaded: LoadedRun, parser: Judge, reporter: Judge, features: 
 
 
 def ratio(before: Callable[[], object], after: Callable[[], object]) -> str:
-    """Let two take turns, and say how many times as fast the second is."""
+    """Time two functions in turns, and return how many times as fast the second is."""
     ratios = [_seconds(before) / _seconds(after) for _ in range(TURNS + 1)][1:]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) times as fast"
 
@@ -54,11 +57,11 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print a line for each."""
+    """Print a line for each ratio."""
     print(f"{torch.get_num_threads()} CPU threads, median of {TURNS} turns", flush=True)
     loaded = load_compared_run(Path(str(resources.files("agents") / "weights" / "photographs")))
     prior = loaded.samplers["prior"]
-    assert isinstance(prior, Remembered), "as read_pieces gives them"
+    assert isinstance(prior, Remembered), "load_compared_run wraps each sampler in Remembered"
     parser, reporter, features = Judge.load(), Judge.load(architecture="reporter"), PictureFeatures()
     anew = replace(loaded, samplers={"prior": prior.sampler})
 

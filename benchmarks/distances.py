@@ -1,8 +1,9 @@
-"""Measure what the kernel distance, coverage and density say of photographs whose difference is known.
+"""Measure the kernel distance, coverage and density of photographs whose difference is known.
 
 Run `python benchmarks/distances.py --data path/to/11k-hands`; it takes about 4 minutes on one core, seconds on a GPU.
-500 photographs of training people, changed as the line says, are held against 500 others of the same people, which
-should be at a distance of 0 as they are, and against all of the test people, as `handlatent compare` holds samples.
+Each line changes 500 photographs of training people in one way and compares them with two sets of photographs. The
+first set is 500 others of the same people: without a change, its distance should be 0. The second set is all of the
+test people, as `handlatent compare` does with samples.
 """
 
 import argparse
@@ -21,13 +22,13 @@ N = 500
 
 
 def resized_and_back(pictures: Tensor, side: int) -> Tensor:
-    """Make pictures small and then as large as before, (n, 3, S, S)."""
+    """Shrink (n, 3, S, S) pictures, then enlarge them to their old size."""
     small = F.interpolate(pictures, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
     return F.interpolate(small, size=pictures.shape[-2:], mode="bicubic").clamp(0, 1)
 
 
 def blurred(pictures: Tensor, sigma: float) -> Tensor:
-    """Blur (n, 3, S, S) by a Gaussian of so many pixels."""
+    """Blur (n, 3, S, S) pictures with a Gaussian of `sigma` pixels."""
     reach = int(3 * sigma) + 1
     kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)

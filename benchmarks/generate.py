@@ -1,7 +1,7 @@
-"""Measure how long it takes to draw hands, with and without their refinement.
+"""Measure how long it takes to draw hands, with and without refinement.
 
-Run `python benchmarks/generate.py` for the weights that come with the package, or name a finished run behind it.
-It times `handlatent generate --n 20` without the start of Python: drawing, correcting, and writing the pictures.
+Run `python benchmarks/generate.py` for the packaged weights, or add the folder of a finished run. It times
+`handlatent generate --n 20` without the start of Python: drawing, correcting, and writing the pictures.
 """
 
 import argparse
@@ -18,7 +18,7 @@ HANDS, TURNS = 20, 5
 
 
 def seconds(run: Path | None, refine: bool, folder: Path) -> list[float]:
-    """Time `TURNS` drawings of `HANDS` hands, after one to warm up; a list of seconds."""
+    """Time drawing `HANDS` hands `TURNS` times, after one to warm up; return the seconds of each."""
     times = []
     for turn in range(TURNS + 1):
         start = time.perf_counter()
@@ -28,7 +28,7 @@ def seconds(run: Path | None, refine: bool, folder: Path) -> list[float]:
 
 
 def main() -> None:
-    """Print a line for each way."""
+    """Print a line without refinement and a line with it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", nargs="?", type=Path, help="a finished run's folder")
     run = parser.parse_args().run

@@ -1,7 +1,7 @@
-"""Measure how many pictures the anatomy judge judges a second.
+"""Measure how many pictures the anatomy judge judges per second.
 
-Run `python benchmarks/judge.py`; it takes about 20 seconds on two cores and tries a GPU if there is one. Fresh weights
-serve as well as trained ones.
+Run `python benchmarks/judge.py`; it takes about 20 seconds on two cores and also uses a GPU if there is one. The
+weights are untrained, which does not change the speed.
 """
 
 import time
@@ -25,7 +25,7 @@ def pictures_per_second(judge: Judge, size: int, n: int) -> float:
 
 
 def main() -> None:
-    """Print a line for each device, make and size."""
+    """Print a line for each device, architecture and size."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         for architecture in ARCHITECTURES:

@@ -1,25 +1,28 @@
-"""Measure what not rebuilding the model is worth: a step of HandLatent-v0 against the paper's way, in Keras.
+"""Compare a step of HandLatent-v0 with the paper's way, in Keras, which rebuilds the model in every epoch.
 
     pip install -c constraints.txt -e ".[bench]"
     python benchmarks/keras_peer.py [--rounds 15] [--threads 2]          # 2 minutes on 2 idle cores
 
-Mutzig 2024 ("Issues and Solutions") cannot change the latents of a compiled Keras model, so every epoch makes another
-one: the shift is a constant in its graph, the weights come from the model before, compile() and fit() follow. Here both
-train on the same 8 pictures of 64 x 64 (N = B = 8: an epoch is a step), the same shifts, with the same layers, the same
-number of parameters, the same loss, clipping and AdamW, and as many threads. All ways take turns within one run; a
-round's ratio is its time over that round's HandLatent-v0 step. Printed: medians, and the ratio's quartiles.
+Mutzig 2024 ("Issues and Solutions") cannot change the latents of a compiled Keras model. So every epoch builds a new
+model: the shift is a constant in its graph, the weights come from the last model, and compile() and fit() follow.
 
-- rebuilt: as above, all of Keras' settings as they come (on a CPU: fit() runs a TensorFlow graph, without XLA);
-- rebuilt, optimiser built: its variables are made before fit(), which then traces the graph once, not twice;
-- rebuilt, eager: compile(run_eagerly=True), no graph at all; the fastest way to make a model for a single step;
+Here both sides train on the same 8 pictures of 64 x 64 (N = B = 8: an epoch is a step) with the same shifts. Layers,
+number of parameters, loss, clipping, AdamW and number of threads are the same too. All ways take turns within one run.
+A round's ratio is its time divided by the time of that round's HandLatent-v0 step. Prints medians and the ratio's
+quartiles.
+
+- rebuilt: as above, with Keras' default settings (on a CPU: fit() runs a TensorFlow graph, without XLA);
+- rebuilt, optimiser built: its variables are created before fit(), which then traces the graph once, not twice;
+- rebuilt, eager: compile(run_eagerly=True), without a graph; the fastest way to build a model for a single step;
 - one model kept: compiled once, its shift never changed, train_on_batch(): the library alone, without the rebuilding.
 
-Left out on Keras' side, to its favour: the averaged weights, reading the next latents (`encoder.predict`, as the paper
-does), the optimiser's moments across models, freeing old models (done between turns), and turning uint8 into floats.
-HandLatent-v0's step does the first two and the last; its augmentation is off, so that both see the same pictures.
+Keras' side leaves out some work, which makes it faster: averaged weights, the next latents (the paper calls
+`encoder.predict`), and keeping the optimiser's moments. Old models are freed between turns, and pictures are already
+floats. HandLatent-v0's step averages weights, encodes the next latents and converts uint8 to floats. Its augmentation
+is off, so that both sides see the same pictures.
 
-Leave the machine alone meanwhile: torch's threads wait for one another, and on cores that others use the step of
-HandLatent-v0 takes 3 to 80 times as long, Keras' tracing, on one thread, hardly twice. The load is printed.
+Use an idle machine: torch's threads wait for each other. On cores that other programs use, a step of HandLatent-v0
+takes 3 to 80 times as long. Keras' tracing, on one thread, takes hardly twice as long. The load is printed.
 """
 
 import argparse
@@ -66,7 +69,7 @@ class PixelShuffle(layers.Layer):
     """Move 2 x 2 blocks of pixels into channels, or back; shapes are (batch, height, width, channel)."""
 
     def __init__(self, *, up: bool) -> None:
-        """Say which way."""
+        """Choose the direction."""
         super().__init__()
         self.move = ops.depth_to_space if up else ops.space_to_depth
 
@@ -81,7 +84,7 @@ def convolution(x: Any, channels: int, stride: int = 1, initializer: Any = NORMA
 
 
 def residual(x: Any) -> Any:
-    """Add two convolutions' worth of change; the second starts at zero. As `vae.model.Residual`."""
+    """Add the output of two convolutions; the second starts at zero. As `vae.model.Residual`."""
     change = convolution(layers.Activation("silu")(x), x.shape[-1])
     return layers.Add()([x, convolution(layers.Activation("silu")(change), x.shape[-1], initializer="zeros")])
 
@@ -117,7 +120,7 @@ class KerasVAE(keras.Model):
 
         Args:
             shift: (batch, latent) float32, kappa * delta; a constant of the graph.
-            seed: >= 0, of the latent noise.
+            seed: >= 0, for the latent noise.
         """
         super().__init__()
         self.encoder, self.decoder, self.shift = build_encoder(), build_decoder(), shift
@@ -147,7 +150,7 @@ class KerasVAE(keras.Model):
 
 
 def build_keras(shift: Array, seed: int, weights: list[Array] | None = None, **settings: Any) -> KerasVAE:
-    """Build and compile a model, with the weights of another if they are given."""
+    """Build and compile a model, with the weights of another model if given."""
     model = KerasVAE(shift, seed)
     if weights is not None:
         model.set_weights(weights)
@@ -160,7 +163,7 @@ def build_keras(shift: Array, seed: int, weights: list[Array] | None = None, **s
 
 
 class Kept:
-    """Train one Keras model, compiled once; its shift stays as it was."""
+    """Train one Keras model, compiled once; its shift never changes."""
 
     def __init__(self, images: Array) -> None:
         """Take the pictures, (image, 64, 64, 3) float32 in [0, 1]."""
@@ -168,7 +171,7 @@ class Kept:
         self.losses: list[float] = []
 
     def epoch(self, shift: Array) -> None:
-        """Take a step; the shift is not heeded."""
+        """Take a step; the shift is ignored."""
         self.losses.append(float(self.model.train_on_batch(self.images, return_dict=True)["objective"]))
 
     def weights(self) -> list[Array]:
@@ -180,12 +183,12 @@ class Rebuilt(Kept):
     """Train the paper's way: every epoch in a new model."""
 
     def __init__(self, images: Array, *, optimizer_first: bool = False, **settings: Any) -> None:
-        """Take the pictures, (image, 64, 64, 3) float32 in [0, 1], and what to tell compile()."""
+        """Take the pictures, (image, 64, 64, 3) float32 in [0, 1], and the arguments of compile()."""
         super().__init__(images)
         self.optimizer_first, self.settings = optimizer_first, settings
 
     def epoch(self, shift: Array) -> None:
-        """Make a model with this shift and the weights so far, and fit it for one epoch of one minibatch."""
+        """Build a model with this shift and the current weights, and fit it for one epoch of one minibatch."""
         self.model = build_keras(shift, len(self.losses), self.model.get_weights(), **self.settings)
         if self.optimizer_first:
             self.model.optimizer.build(self.model.trainable_variables)
@@ -221,8 +224,8 @@ class Ours:
 
 
 def timed(epoch: Callable[[Array], None], shifts: list[Array]) -> float:
-    """Time an epoch for each shift; return seconds an epoch."""
-    gc.collect()  # old models, at nobody's cost
+    """Time an epoch for each shift; return seconds per epoch."""
+    gc.collect()  # frees old models outside the timing
     start = time.perf_counter()
     for shift in shifts:
         epoch(shift)
@@ -230,7 +233,7 @@ def timed(epoch: Callable[[Array], None], shifts: list[Array]) -> float:
 
 
 def check_shift_counts(images: Array) -> None:
-    """Assert that a model's shift is in its loss: same weights and noise, another loss; the same shift, the same."""
+    """Assert that the shift changes the loss, with the same weights and noise, and that the same shift does not."""
     shift = np.random.default_rng(0).uniform(-KAPPA, KAPPA, (N, LATENT)).astype(np.float32)
     first = build_keras(shift, 0)
     weights = first.get_weights()
@@ -260,7 +263,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-    tf.get_logger().setLevel("ERROR")  # it warns that models are rebuilt in a loop, which is what is measured
+    tf.get_logger().setLevel("ERROR")  # it warns about rebuilding models in a loop, which is what we measure
     ways = make_ways()
     counts = {label: sum(w.size for w in way.weights()) for label, way in ways.items()}
     assert len(set(counts.values())) == 1, f"the models differ in their number of parameters: {counts}"
@@ -278,7 +281,7 @@ def main() -> None:
 
 
 def make_ways() -> dict[str, Any]:
-    """Build every way to train on the same pictures, the one to compare with first."""
+    """Build every way to train on the same pictures; the first is the one that the others are compared with."""
     pictures = generate_hands(N, SIZE, seed=0).images
     images = pictures.permute(0, 2, 3, 1).numpy().astype(np.float32) / 255
     check_shift_counts(images)

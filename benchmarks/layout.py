@@ -1,7 +1,7 @@
 """Measure how much faster VAEs encode and decode in the channels-last format, which `build_vae` chooses.
 
-Run `python benchmarks/layout.py`, on a GPU with `--device cuda`, there in bfloat16 as in training. Both formats take
-turns; printed is the median over turns of the ratio of their times, with the smallest and the largest.
+Run `python benchmarks/layout.py`, on a GPU with `--device cuda`; there it uses bfloat16, as in training. Both formats
+take turns. Prints the median over turns of the ratio of their times, with the smallest and the largest.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def seconds(work: Callable[[Tensor], Any], given: Tensor) -> float:
 
 
 def ratios(plain: VAE, last: VAE, half: str, given: Tensor) -> list[float]:
-    """Time a half of both VAEs in turns, after one to warm up; a list of ratios, above 1 where the second is faster."""
+    """Time encoder or decoder of both VAEs in turns, after a warm-up; a ratio above 1 means the second is faster."""
     turns = [[seconds(getattr(vae, half), given) for vae in (plain, last)] for _ in range(TURNS + 1)]
     return [first / second for first, second in turns[1:]]
 

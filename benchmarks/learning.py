@@ -1,19 +1,19 @@
-"""Ask whether an agent learns in HandLatent-v0: train SAC on photographs of hands, and hold it against the baselines.
+"""Test whether an agent learns in HandLatent-v0: train SAC on photographs of hands, and compare it with baselines.
 
     python benchmarks/learning.py settings --data 11k-hands [--workers 16] --out settings.json
     python benchmarks/learning.py steps    --data 11k-hands [--workers 16] --out steps.json
     python benchmarks/learning.py study    --data 11k-hands [--workers 16] --out study.json
 
-Each run is one process of one thread and 1 to 4 minutes; docs/learning.md tells what came out.
+Each run is one process with one thread and takes 1 to 4 minutes; docs/learning.md reports the results.
 
-Everything is scored by the counterfactual, nats per picture by which an agent's shift lowers the loss, the same weights
-and the same noise: 0 for no action, by definition. Three regimes:
+The score is the counterfactual: the nats per picture by which an agent's shift lowers the loss, with the same weights
+and noise. It is 0 for no action, by definition. There are three regimes:
 
-- frozen: a VAE that was trained alone for `PRETRAINING` steps, halfway down its schedule, and is not trained on;
-- training: each episode starts from that VAE and trains it for an epoch, with the agent acting (at `GENTLE`, a tenth of
-  the default learning rate: at the whole of it, a fresh AdamW's first steps throw a trained VAE far off);
-- scratch: one long episode from fresh weights; the agent learns while the VAE does, and is scored as it acts, over the
-  last quarter of the episode.
+- frozen: a VAE is trained without an agent for `PRETRAINING` steps, half of its schedule, and then no further;
+- training: each episode starts from that VAE and trains it for an epoch while the agent acts. The learning rate is
+  `GENTLE`, a tenth of the default: at the default, the first steps of a new AdamW move a trained VAE too far;
+- scratch: one long episode from new weights. The agent learns while the VAE trains. It is scored while it acts, over
+  the last quarter of the episode.
 """
 
 import argparse
@@ -52,7 +52,7 @@ Result = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Run:
-    """Say what is run; the defaults are what was chosen by `settings`."""
+    """Describe a run; the defaults were chosen by `settings`."""
 
     label: str = "chosen"
     n: int = 80
@@ -69,17 +69,17 @@ class Run:
     samples: int = 6_400
     policy: str = "rows"  # the vector form; or the single form with "RowPolicy", or with "flat" networks
     step_size: float = 0.4  # of the gradient steps
-    rivals: bool = False  # whether they are scored as well
+    rivals: bool = False  # whether to score the baselines too
     seed: int = 0
 
     @property
     def name(self) -> str:
-        """What the run has in common with those of other seeds."""
+        """Name of the run, the same for all seeds."""
         return f"{self.label}, N = {self.n}, {self.regime}"
 
 
 def settings() -> Iterator[Run]:
-    """Give the runs that the settings were chosen by: one thing changed at a time, three seeds each."""
+    """Return the runs that chose the settings: one change at a time, three seeds each."""
     base = Run(samples=4_800)
     variants = [
         base,
@@ -102,10 +102,10 @@ def settings() -> Iterator[Run]:
 
 
 def study() -> Iterator[Run]:
-    """Give the runs of the study: what was chosen, its rivals, the paper's reward, and the single form.
+    """Yield the runs of the study: the chosen settings, the baselines, the paper's reward, and the single form.
 
-    The paper's reward is B / N of a change: lambda is raised by N / B, so that a step weighs as much against the
-    entropy as a counterfactual does.
+    The paper's reward is B / N of a change. So lambda is multiplied by N / B, to weigh a step against the entropy as
+    much as a counterfactual does.
     """
     for n in (80, 800):
         for regime in ("frozen", "training"):
@@ -121,13 +121,13 @@ def study() -> Iterator[Run]:
 
 
 def steps_study() -> Iterator[Run]:
-    """Give the runs that the gradient steps' size was chosen by; SAC is left out."""
+    """Yield the runs that chose the size of the gradient steps, without SAC."""
     for size in (0.05, 0.1, 0.2, 0.4, 1.0):
         yield from (Run(f"step size {size}", rivals=True, step_size=size, samples=0, seed=seed) for seed in range(3))
 
 
 def pictures(data: Path, run: Run) -> tuple[Tensor, Tensor]:
-    """Read N photographs of the people to train on, chosen by the seed, and those of the validation people."""
+    """Read N photographs of training people, chosen by the seed, and all photographs of validation people."""
     images = load_images(data, SIZE)
     split = split_by_group(images.groups, images.all_groups, seed=SPLIT_SEED)
     chosen = np.random.default_rng(run.seed).permutation(split.train)[: run.n]
@@ -135,7 +135,7 @@ def pictures(data: Path, run: Run) -> tuple[Tensor, Tensor]:
 
 
 def halfway(images: Tensor, seed: int) -> VAE:
-    """Train a VAE alone for the first half of its schedule, or find it in the temporary folder."""
+    """Train a VAE alone for the first half of its schedule, or load it from the temporary folder."""
     batch = 32
     config = TrainingConfig(2 * PRETRAINING // -(-len(images) // batch), batch)
     made_of = f"{VAEConfig(SIZE)} {config} {seed} {PRETRAINING} {torch.__version__} {commit()}".encode()
@@ -152,28 +152,28 @@ def halfway(images: Tensor, seed: int) -> VAE:
 
 
 def commit() -> str:
-    """Name the state of the repository."""
+    """Return the commit of the repository."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
 
 
 class Watched:
-    """Pay a reward by its name, and write down the counterfactual of each step whatever is paid."""
+    """Pay the reward of a name, and record the counterfactual of each step."""
 
     needs_without_shift = True
 
     def __init__(self, name: str) -> None:
-        """Find the reward; nothing is seen yet."""
+        """Look up the reward."""
         self.reward, self.seen = REWARDS[name], list[float]()
 
     def __call__(self, visit: Visit) -> NDArray[np.float64]:
-        """Pay."""
+        """Return the reward."""
         self.seen.append(float(REWARDS["counterfactual"](visit).mean()))
         return self.reward(visit)
 
 
 def environment(run: Run, images: Tensor, vae: VAE | None, mode: str) -> HandLatentVectorEnv:
-    """Build the row form for a regime; its reward is a `Watched`."""
+    """Build the vector form for a regime; its reward is a `Watched`."""
     return HandLatentVectorEnv(
         ROWS,
         images=images,
@@ -190,8 +190,8 @@ def environment(run: Run, images: Tensor, vae: VAE | None, mode: str) -> HandLat
 def sac(run: Run, device: str, env: HandLatentVectorEnv) -> SAC:
     """Build stock SAC with the run's settings; each update sees 256 latents in every form.
 
-    In the single form a step's reward is the mean over B rows and its entropy their sum: the temperature is B times
-    less.
+    In the single form a step's reward is the mean over B rows, but its entropy is their sum. So the temperature is
+    divided by B.
     """
     temperature = float(run.ent_coef.removeprefix("auto_"))
     settings: dict[str, Any] = {
@@ -212,7 +212,7 @@ def sac(run: Run, device: str, env: HandLatentVectorEnv) -> SAC:
 
 
 def rivals(run: Run, env: HandLatentVectorEnv) -> dict[str, Agent]:
-    """Give the agents that learn nothing."""
+    """Return the baselines, which do not learn."""
     gradient = (1,) if run.regime == "scratch" else (1, 3, 13)
     return {
         "none": NoAction(env.action_space),
@@ -230,12 +230,12 @@ class Constant:
         self.action = np.broadcast_to(signs.astype(np.float32), action_space.shape)
 
     def predict(self, observation: NDArray[np.float32], deterministic: bool = True) -> tuple[NDArray[np.float32], None]:
-        """Give the corner, for each row, and no state."""
+        """Return the corner for each row, and no state."""
         return self.action, None
 
 
 def from_a_checkpoint(run: Run, device: str, images: Tensor, others: Tensor) -> Result:
-    """Train SAC on episodes that start from one VAE; score it, and its rivals, on episodes of other seeds."""
+    """Train SAC on episodes that start from one VAE; score it and the baselines on episodes with other seeds."""
     vae = halfway(images, run.seed)
     result: Result = {}
     env = environment(run, images, vae, "Disabled")
@@ -254,7 +254,7 @@ def from_a_checkpoint(run: Run, device: str, images: Tensor, others: Tensor) -> 
 
 
 def evaluate(env: HandLatentVectorEnv, agent: Agent, others: Tensor, seed: int) -> dict[str, float]:
-    """Act through whole episodes of seeds from `seed` on, `EVALUATED` steps or more."""
+    """Run whole episodes, with seeds from `seed` upwards, for `EVALUATED` steps or more."""
     watched = env.env.reward
     watched.seen.clear()
     seconds, losses = 0.0, []
@@ -276,13 +276,13 @@ def evaluate(env: HandLatentVectorEnv, agent: Agent, others: Tensor, seed: int) 
 
 
 def from_scratch(run: Run, device: str, images: Tensor, others: Tensor) -> Result:
-    """Train a VAE with SAC learning at its side, and with each of its rivals; score the last quarter."""
+    """Train a VAE while SAC learns, and one with each baseline; score the last quarter."""
     result = {}
     env = environment(run, images, None, "Disabled")
     for name in ("SAC", *(rivals(run, env) if run.rivals else ())):
         env = environment(run, images, None, "SameStep")
         env.reset(seed=run.seed)
-        steps = env.env.trainer.total_steps - 1  # the last would begin another VAE
+        steps = env.env.trainer.total_steps - 1  # one more would start another VAE
         if name == "SAC":
             sac(run, device, env).learn(steps * ROWS)
         else:
@@ -301,7 +301,7 @@ def from_scratch(run: Run, device: str, images: Tensor, others: Tensor) -> Resul
 
 
 def carry_out(job: tuple[Path, str, Run]) -> dict[str, Any]:
-    """Do one run, in a process of one thread; say by what code it was done."""
+    """Do one run with one thread; record which code did it."""
     data, device, run = job
     torch.set_num_threads(1)
     images, others = pictures(data, run)
@@ -318,14 +318,14 @@ def carry_out(job: tuple[Path, str, Run]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run a set of runs in parallel, write each result as it comes, and print the tables."""
+    """Do a set of runs in parallel, write each result when it is there, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("settings", "steps", "study"))
     parser.add_argument("--data", type=Path, required=True, help="the 11k Hands folder")
-    parser.add_argument("--out", type=Path, required=True, help="a JSON file; runs that are in it are not done again")
-    parser.add_argument("--only", default="", help="do only the runs in whose name, 'label, N = n, VAE', this occurs")
+    parser.add_argument("--out", type=Path, required=True, help="a JSON file; runs that are in it are not repeated")
+    parser.add_argument("--only", default="", help="do only the runs whose name, 'label, N = n, VAE', contains this")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--device", default="cpu", help="of the agent's networks; the VAE stays on the CPU, in float32")
+    parser.add_argument("--device", default="cpu", help="for the agent's networks; the VAE is on the CPU, in float32")
     args = parser.parse_args()
     records: list[dict[str, Any]] = json.loads(args.out.read_text()) if args.out.exists() else []
     done = [record["run"] for record in records]

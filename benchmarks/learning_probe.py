@@ -1,10 +1,13 @@
-"""Look at what an agent is up against while a VAE trains: where the loss would have its latents go, and for how long.
+"""Measure what an agent faces while a VAE trains: in which direction the loss moves its latents, and for how long.
 
     python benchmarks/learning_probe.py --data 11k-hands     # a minute on one core
 
-Prints, at N = 80 photographs of 32 x 32 pixels and B = 16: in a training from scratch at the default settings, how
-long the minibatch's mean gradient of the loss by a shift is, and its cosine with itself some steps later; and what an
-epoch does to a VAE that was trained before, by learning rate, since a fresh AdamW's first steps are as long as any.
+Uses N = 80 photographs of 32 x 32 pixels and B = 16. Prints:
+
+- for a training from scratch at the default settings: the minibatch's mean gradient of the loss with respect to a
+  shift. It shows the gradient's length, and its cosine with the gradient some steps later;
+- for several learning rates: how an epoch changes the loss of a VAE that was trained before. This matters because the
+  first steps of a new AdamW are as long as any.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Lay the records of learning.py out in tables: `python benchmarks/learning_tables.py docs/learning/study.json`."""
+"""Format the records of learning.py as tables: `python benchmarks/learning_tables.py docs/learning/study.json`."""
 
 import json
 import sys
@@ -12,9 +12,9 @@ from scipy import stats
 
 
 def tables(records: list[dict[str, Any]]) -> str:
-    """Lay the records out as Markdown: a row for each run, a column for each agent, over seeds."""
-    unsteered: dict[Any, float] = {}  # the validation loss with no agent, of the same N, VAE and seed
-    chosen: dict[Any, float] = {}  # SAC's score as it was chosen, of the same
+    """Format the records as Markdown: a row for each run, a column for each agent, means over seeds."""
+    unsteered: dict[Any, float] = {}  # the validation loss with no agent, for the same N, VAE and seed
+    chosen: dict[Any, float] = {}  # the score of SAC with the chosen settings, for the same
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         run = record["run"]
@@ -62,7 +62,7 @@ def tables(records: list[dict[str, Any]]) -> str:
 
 
 def interval(values: list[float | None]) -> str:
-    """Write the mean over seeds and its 95 % interval, Student's t."""
+    """Format the mean over seeds and its 95 % interval, Student's t."""
     known = [value for value in values if value is not None]
     if not known:
         return ""

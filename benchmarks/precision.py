@@ -1,4 +1,4 @@
-"""Measure how far rounding moves the counterfactual of no action, which is 0 by definition, beside that of an action.
+"""Measure the rounding error of the counterfactual: its size with no action, where it is 0 by definition, and with one.
 
     python benchmarks/precision.py [--device cuda]
 
@@ -16,7 +16,7 @@ IMAGES, BATCH, EPOCHS = 256, 32, 25
 
 
 def main() -> None:
-    """Print both in nats a picture, over an episode."""
+    """Print both in nats per picture, over an episode."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
@@ -40,7 +40,7 @@ def main() -> None:
             rewards.append(reward)
             ended = terminated or truncated
         print(
-            f"{name}: mean {np.mean(rewards):.4f}, largest {np.abs(rewards).max():.4f} nats a picture, "
+            f"{name}: mean {np.mean(rewards):.4f}, largest {np.abs(rewards).max():.4f} nats per picture, "
             f"{len(rewards)} steps on {args.device}"
         )
 

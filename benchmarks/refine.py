@@ -1,9 +1,9 @@
-"""Measure SAC's updates/s with `RefinePolicy`, and what it gains by not decoding what follows an episode's only step.
+"""Measure SAC's updates/s with `RefinePolicy`, which does not decode the latents after an episode's only step.
 
-Run `python benchmarks/refine.py`, on a GPU with `--device cuda --batch 256 --updates 48`. Fresh weights serve as well
-as trained ones, and the judge's work, which is no part of an update, is left out. "as stock" is Stable-Baselines3's
-replay buffer and a target critic that is asked. Both take turns, so that a noisy machine slows both alike: printed are
-updates/s (the median turn) and the median over turns of the ratio, with its quartiles.
+Run `python benchmarks/refine.py`, on a GPU with `--device cuda --batch 256 --updates 48`. The weights are untrained,
+which does not change the speed, and the judge is left out, because an update does not use it. "as stock" is
+Stable-Baselines3's replay buffer with a target critic that is evaluated. Both take turns, so that a noisy machine slows
+both equally. Prints updates/s (the median turn) and the median over turns of the ratio, with its quartiles.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from vae import VAEConfig, build_vae
 
 
 def filled_sac(rows: int, size: int, batch: int, device: str, **settings: Any) -> SAC:
-    """Build SAC for 'rows' latents of the large VAE side by side, its replay buffer filled by two steps."""
+    """Build SAC for `rows` latents of the large VAE side by side; two steps fill its replay buffer."""
     env = gym.make_vec(
         "HandRefine-v0",
         num_envs=rows,
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128, choices=(64, 128))
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--updates", type=int, default=2, help="a turn")
+    parser.add_argument("--updates", type=int, default=2, help="per turn")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()

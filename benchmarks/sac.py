@@ -1,12 +1,14 @@
-"""Measure SAC's updates/s on latents: the flat policy, `RowPolicy`, and rows as transitions of their own.
+"""Measure SAC's updates/s on latents: the flat policy, `RowPolicy`, and rows as separate transitions.
 
     python benchmarks/sac.py [--rows 64] [--dimensions 300] [--latents 1024 4096 16384] [--threads 1]
 
 All three are Stable-Baselines3's SAC with its defaults, on a replay buffer of random numbers, so no VAE is needed.
-"flat" is "MlpPolicy" and "rows alike" is `RowPolicy`, both on Box (B, D), where an update of n latents is a batch of
-n / B; "row form" is "MlpPolicy" on Box (D,), where it is a batch of n. They take turns, so that a noisy machine slows
-all alike: printed are updates/s (the median turn) and the median over turns of the ratio to the flat policy in the same
-turn, with its quartiles. At B = 64, "rows alike" is to reach a ratio of at least 10.
+"flat" is "MlpPolicy" and "rows alike" is `RowPolicy`. Both act on Box (B, D), where an update of n latents is a batch
+of n / B. "row form" is "MlpPolicy" on Box (D,), where it is a batch of n.
+
+They take turns, so that a noisy machine slows all equally. Prints updates/s (the median turn) and the ratio to the flat
+policy in the same turn (the median over turns, with its quartiles). At B = 64, "rows alike" should reach a ratio of at
+least 10.
 """
 
 import argparse
@@ -27,7 +29,7 @@ CAPACITY = 512  # batches of B latents in the buffer: beyond any cache, within a
 
 
 class Spaces(gym.Env[Any, Any]):
-    """An environment that only has spaces: SAC asks for one."""
+    """An environment that only has spaces, because SAC needs one."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         """Make both spaces of one shape."""
@@ -44,7 +46,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--width", type=int, help="of all of RowPolicy's layers, in place of its defaults")
+    parser.add_argument("--width", type=int, help="of all layers of RowPolicy, instead of its defaults")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     batch, row = (args.rows, args.dimensions), (args.dimensions,)
@@ -87,7 +89,7 @@ def filled_sac(policy: str | type[SACPolicy], shape: tuple[int, ...], capacity: 
 
 
 def seconds_an_update(model: SAC, batch_size: int) -> float:
-    """Time updates for at least a second, after one that finds the caches as another model left them; in seconds."""
+    """Return the seconds per update, over at least a second, after one update that warms the caches."""
     model.train(gradient_steps=1, batch_size=batch_size)
     start, updates = time.perf_counter(), 0
     while updates == 0 or time.perf_counter() - start < 1.0:

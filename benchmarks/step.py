@@ -1,11 +1,11 @@
-"""Measure what the environment costs: a step of HandLatent-v0, in both forms, against a bare VAE step.
+"""Measure what the environment costs: a step of HandLatent-v0, in both forms, compared with a bare VAE step.
 
     python benchmarks/step.py [--device cuda] [--size 64] [--width large] [--batch 8 64 512]
 
-All train one and the same VAE, in turns, in blocks of up to ten steps, so that a noisy machine slows all alike. Prints
-images/s of each (the median block; in the vector form an image is a row) and the median of the blocks' ratios to the
-bare step with its quartiles. The ratio is to be at most 1.10 in the single form and 1.15 in the vector form; on one
-H100, at 64 pixels with the large model, at least 12,000 images/s are to be reached.
+All train the same VAE, in turns, in blocks of up to ten steps, so that a noisy machine slows all equally. Prints the
+images/s of each (the median block; in the vector form an image is a row). Also prints the median of the blocks' ratios
+to the bare step, with its quartiles. The ratio should be at most 1.10 in the single form and 1.15 in the vector form.
+One H100, at 64 pixels with the large model, should reach at least 12,000 images/s.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def measure(batch: int, size: int, width: Width, device: str, blocks: int) -> No
 
     def bare_step() -> None:
         trainer.step()
-        trainer.encode()  # of the next minibatch: not more work, but at the moment when the environment does it
+        trainer.encode()  # of the next minibatch: no extra work, but at the time when the environment does it
 
     ways: dict[str, Callable[[], object]] = {
         "bare VAE step": bare_step,

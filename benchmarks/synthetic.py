@@ -1,6 +1,6 @@
-"""Measure how many synthetic hands are drawn a second.
+"""Measure how many synthetic hands are generated per second.
 
-Run `python benchmarks/synthetic.py`; it takes about 15 seconds on two cores and tries a GPU if there is one.
+Run `python benchmarks/synthetic.py`; it takes about 15 seconds on two cores and also uses a GPU if there is one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vae.images.synthetic import generate_hands
 
 
 def pictures_per_second(size: int, device: str, n: int) -> float:
-    """Time the drawing of n pictures of size x size pixels, after a warm-up."""
+    """Time generating n pictures of size x size pixels, after a warm-up."""
     generate_hands(n // 4, size, seed=1, device=device)
     start = time.perf_counter()
     generate_hands(n, size, seed=0, device=device)

@@ -2,7 +2,7 @@
 
     python examples/01_train_sac.py
 
-Takes about half a minute on two cores. Prints what each epoch paid.
+Takes about half a minute on two cores. Prints the sum of the rewards of each epoch.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ class EpochRewards(BaseCallback):
     """Add up the rewards of each epoch."""
 
     def __init__(self) -> None:
-        """Start with no epoch."""
+        """Start with no rewards."""
         super().__init__()
         self.sums: dict[int, float] = defaultdict(float)
 

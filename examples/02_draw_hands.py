@@ -2,7 +2,7 @@
 
     python examples/02_draw_hands.py
 
-Takes about a minute on two cores. Writes hands.png: twelve synthetic hands above twelve drawn ones.
+Takes about a minute on two cores. Writes hands.png: twelve synthetic training hands above twelve new ones from the VAE.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ from vae.images.synthetic import generate_hands
 
 
 def main(n_images: int = 600, epochs: int = 20, path: Path = Path("hands.png")) -> Path:
-    """Train, fit, draw.
+    """Train, fit and draw.
 
     Args:
         n_images: Synthetic hands to train on.
         epochs: Passes over them.
-        path: Of the picture to write.
+        path: Path of the picture to write.
 
     Returns:
         The path.

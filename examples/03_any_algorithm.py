@@ -1,10 +1,10 @@
-"""Train other algorithms on rows of HandLatent-v0, unchanged: TD3 and PPO, and TQC of sb3-contrib.
+"""Train other algorithms, unchanged, on rows of HandLatent-v0: TD3 and PPO, and TQC from sb3-contrib.
 
     pip install sb3-contrib
     python examples/03_any_algorithm.py
 
-Takes about a minute on two cores. Prints what each algorithm was paid in its first and in its last episodes; three
-hundred steps show that it trains, not that it has learned.
+Takes about a minute on two cores. Prints the mean return of each algorithm in its first and in its last episodes. Three
+hundred steps show that it runs, not that it has learned.
 """
 
 from typing import Any
@@ -28,18 +28,18 @@ ALGORITHMS: dict[str, tuple[type[BaseAlgorithm], dict[str, Any]]] = {
 
 
 def main(name: str, n_images: int = 80, steps: int = 300) -> list[float]:
-    """Train one algorithm; the VAE starts afresh every four epochs.
+    """Train one algorithm; a new VAE starts every four epochs.
 
     Args:
-        name: Of `ALGORITHMS`.
+        name: A key of `ALGORITHMS`.
         n_images: Synthetic hands to train the VAE on.
-        steps: Of the environment, each on a minibatch of `ROWS`.
+        steps: Environment steps, each on a minibatch of `ROWS`.
 
     Returns:
-        What each row was paid in each whole episode, in order.
+        The return of each row in each complete episode, in order.
     """
     algorithm, settings = ALGORITHMS[name]
-    form = {"num_envs": ROWS, "autoreset_mode": "SameStep"}  # each latent of the minibatch is an environment of its own
+    form = {"num_envs": ROWS, "autoreset_mode": "SameStep"}  # each latent of the minibatch is a separate environment
     env = gym.make_vec("HandLatent-v0", **form, n_images=n_images, latent_dim=16, epochs_per_episode=4)
     agent = algorithm("MlpPolicy", VecMonitor(GymnasiumVecEnv(env)), seed=0, stats_window_size=10_000, **settings)
     agent.learn(total_timesteps=steps * ROWS)

@@ -1,9 +1,9 @@
-"""A policy gradient in plain torch, in one file, on rows of HandLatent-v0: it learns to correct a VAE's latents.
+"""Train a policy gradient in plain torch, in one file, on rows of HandLatent-v0: it learns to correct latents.
 
     python examples/04_plain_torch_agent.py
 
-Takes about half a minute on two cores. A VAE is trained a little and then kept as it is; REINFORCE (Williams 1992) is
-paid the nats that an action takes off its own picture's loss. Prints them: before, after, at random.
+Takes about half a minute on two cores. A VAE is trained briefly and then frozen. The reward of REINFORCE (Williams
+1992) is the nats by which an action lowers its picture's loss. Prints its mean before, after and with random actions.
 """
 
 import gymnasium as gym
@@ -13,12 +13,12 @@ from torch import nn
 from vae import Trainer, TrainingConfig, VAEConfig, build_vae
 from vae.images.synthetic import generate_hands
 
-DIM = 8  # of the latents
+DIM = 8  # dimensions of a latent
 PAID = {"reward": "counterfactual", "reward_scale": 1.0, "delta_scale": 0.3, "autoreset_mode": "SameStep"}
 
 
 def main(pretraining: int = 100, steps: int = 300, rows: int = 64) -> dict[str, float]:
-    """Train a VAE for `pretraining` steps, then an agent on `rows` latents a step; return what is printed."""
+    """Train a VAE for `pretraining` steps, then an agent on `rows` latents per step; return the printed numbers."""
     hands = generate_hands(128, size=32, seed=0).images
     trainer = Trainer(build_vae(VAEConfig(32, DIM), seed=0), hands, TrainingConfig(50, 32, 1e-3), seed=0)
     for _ in range(pretraining):
@@ -28,8 +28,8 @@ def main(pretraining: int = 100, steps: int = 300, rows: int = 64) -> dict[str, 
     env.action_space.seed(0)
     torch.manual_seed(0)
     actor = nn.Sequential(nn.Linear(DIM, 64), nn.Tanh(), nn.Linear(64, DIM))
-    nn.init.zeros_(actor[2].weight)  # begins with next to no action
-    critic = nn.Sequential(nn.Linear(DIM, 64), nn.Tanh(), nn.Linear(64, 1))  # the baseline, each row's own
+    nn.init.zeros_(actor[2].weight)  # starts with almost no action
+    critic = nn.Sequential(nn.Linear(DIM, 64), nn.Tanh(), nn.Linear(64, 1))  # the baseline of each row
     log_std = nn.Parameter(torch.full((DIM,), -1.2))
     optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters(), log_std], lr=3e-3)
 

@@ -1,8 +1,8 @@
-"""Put an encoder and a decoder of your own into HandLatent-v0: any pair of modules that keeps to `vae.VAE`'s contract.
+"""Use your own encoder and decoder in HandLatent-v0: any pair of modules that keeps the contract of `vae.VAE`.
 
     python examples/05_own_vae.py
 
-Takes about ten seconds on two cores. Prints the loss of the first and of the last epoch, in nats a picture.
+Takes about ten seconds on two cores. Prints the loss of the first and of the last epoch, in nats per picture.
 """
 
 import gymnasium as gym
@@ -25,14 +25,14 @@ class DenseEncoder(nn.Module):
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE**2, 256), nn.GELU(), nn.Linear(256, 2 * DIM))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode; no layer may tie the pictures of a batch together, as batch normalisation does."""
+        """Encode; no layer may couple the pictures of a batch, as batch normalisation does."""
         mean, log_var = self.body(images).chunk(2, dim=1)  # (batch, D) each
         return mean, log_var
 
 
 def build(seed: int) -> VAE:
     """Build a VAE from a seed: the environment calls this at each reset."""
-    with torch.random.fork_rng(devices=[]):  # so that the weights depend on the seed alone
+    with torch.random.fork_rng(devices=[]):  # so that the weights depend only on the seed
         torch.manual_seed(seed)
         decoder = nn.Sequential(
             nn.Linear(DIM, 256), nn.GELU(), nn.Linear(256, 3 * SIZE**2), nn.Unflatten(1, (3, SIZE, SIZE))
@@ -41,7 +41,7 @@ def build(seed: int) -> VAE:
 
 
 def main(n_images: int = 200, epochs: int = 20) -> list[float]:
-    """Train it with actions at random, and return the mean loss of each epoch, nats a picture."""
+    """Train it with random actions, and return the mean loss of each epoch, nats per picture."""
     settings = {"n_images": n_images, "size": SIZE, "batch_size": 20, "epochs_per_episode": epochs, "delta_scale": 0.01}
     env = gym.make("HandLatent-v0", vae=build, **settings)  # or vae=build(0): each reset copies that one
     env.action_space.seed(0)

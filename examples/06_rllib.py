@@ -1,10 +1,10 @@
-"""Train RLlib's PPO on HandLatent-v0: RLlib takes the vector form as it is, each latent an environment of its own.
+"""Train RLlib's PPO on the vector form of HandLatent-v0, in which each latent is a separate environment.
 
     pip install -e ".[rllib]"
     python examples/06_rllib.py
 
-Takes about half a minute on two cores. Prints the mean return of each iteration. Run with ray 2.60.0, which demands
-gymnasium 1.2.2, and Python 3.11: install it in an environment of its own, without constraints.txt.
+Takes about half a minute on two cores. Prints the mean return of each iteration. Tested with Python 3.11 and ray
+2.60.0, which requires gymnasium 1.2.2: install it in a separate virtual environment, without constraints.txt.
 """
 
 import ray
@@ -20,7 +20,7 @@ def config(n_images: int = 80) -> PPOConfig:
         n_images: Synthetic hands to train the VAE on.
 
     Returns:
-        The configuration, to build an algorithm from.
+        The configuration, which can build an algorithm.
     """
     settings = {"n_images": n_images, "latent_dim": 16, "epochs_per_episode": 4}  # HandLatentEnv's arguments
     return (
@@ -35,11 +35,11 @@ def main(iterations: int = 3, n_images: int = 80) -> list[float]:
     """Train for a few iterations of 512 latents.
 
     Args:
-        iterations: Calls of `train`.
+        iterations: Number of calls of `train`.
         n_images: As for `config`.
 
     Returns:
-        What a row was paid in an episode, on average, in each iteration.
+        The mean return of a row's episode in each iteration.
     """
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     algorithm = config(n_images).build_algo()

@@ -1,4 +1,4 @@
-"""The paper's own setting: one epoch an episode, kappa = 1, N of 8, 80 and 800, an untrained agent and a trained one.
+"""Run the paper's setting: one epoch per episode, kappa = 1, N = 8, 80 and 800, an untrained and a trained agent.
 
     python examples/07_the_paper.py
 
@@ -11,7 +11,7 @@ import numpy as np
 from agents import PAPER_IMAGES, ClipTemperature, paper
 from vae.images.synthetic import generate_hands
 
-EPISODES = 4  # averaged, at either end
+EPISODES = 4  # averaged, at the start and at the end
 
 
 def main(n_images: tuple[int, ...] = PAPER_IMAGES, steps: int = 400) -> dict[int, tuple[float, float]]:

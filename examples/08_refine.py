@@ -2,8 +2,8 @@
 
     python examples/08_refine.py
 
-Takes about two minutes on one core. Writes refined.png: twelve drawn hands above the same twelve, corrected. Prints
-their mean score by the judge that paid the agent; to report a result, ask another.
+Takes about two minutes on one core. Writes refined.png: twelve new hands above the same twelve, corrected. Prints the
+mean score before and after, by the judge that rewarded the agent. To report a result, use another judge.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ Judge = Callable[[torch.Tensor], object]  # from pictures to scores
 def main(
     n_images: int = 600, epochs: int = 20, steps: int = 40, judge: Judge | None = None, path: Path = Path("refined.png")
 ) -> dict[str, float]:
-    """Train a VAE for `epochs`, then SAC for `steps` of 64 latents; return what is printed.
+    """Train a VAE for `epochs`, then SAC for `steps` of 64 latents; return the printed numbers.
 
     Args:
         n_images: Synthetic hands to train the VAE on.
         epochs: Passes over them.
-        steps: Of the environment.
-        judge: None: the log-odds of the package's own judge that a hand is right.
-        path: Of the picture to write.
+        steps: Environment steps.
+        judge: None for the package's judge: its log-odds that a hand is correct.
+        path: Path of the picture to write.
     """
     hands = generate_hands(n_images, size=32, seed=0).images
     config = TrainingConfig(epochs=epochs, batch_size=20, learning_rate=1e-3)
@@ -44,7 +44,7 @@ def main(
     sampler = Mixture.fit(*encode_all(vae, trainer.images))
 
     env = gym.make_vec("HandRefine-v0", num_envs=64, vae=vae, sampler=sampler, judge=judge, autoreset_mode="SameStep")
-    agent = make_sac(env, seed=0, batch_size=256, learning_rate=1e-3, gradient_steps=48)  # judging takes the time
+    agent = make_sac(env, seed=0, batch_size=256, learning_rate=1e-3, gradient_steps=48)  # judging is the slow part
     agent.learn(64 * steps)
 
     latents = sampler.sample(200, seed=1)

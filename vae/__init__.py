@@ -1,4 +1,4 @@
-"""A variational autoencoder for pictures of hands: pictures, model, training, samplers; no reinforcement learning."""
+"""Variational autoencoder (VAE) for pictures of hands: data, model, training, samplers; no reinforcement learning."""
 
 from vae.evaluation import Losses, decode_all, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal

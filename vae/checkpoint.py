@@ -1,4 +1,4 @@
-"""Save nested state as safetensors + JSON, whole or not at all; loading never unpickles.
+"""Save nested state as safetensors and JSON, atomically; loading never unpickles.
 
 A state is any nesting of dicts (keys: str or int), lists, tensors, numpy arrays and plain JSON values, such as
 PyTorch's own state dicts. The tensors go to one safetensors file, everything else to one JSON file.
@@ -27,7 +27,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
     Args:
         path: The file; its folder must exist.
-        tensors: Of any shape and device.
+        tensors: Tensors by name, of any shape and on any device.
         metadata: Short notes for the file's header.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -35,19 +35,19 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     partial.touch()
     usual = partial.stat().st_mode
     save_file(plain, partial, dict(metadata) if metadata else None)
-    partial.chmod(usual)  # save_file lets nobody else read it
+    partial.chmod(usual)  # save_file makes the file readable by its owner only
     _replace(partial, path)
 
 
 def save_text(path: Path, text: str) -> None:
-    """Write a text file atomically: a reader sees the old one or the new one, whole."""
+    """Write a text file atomically: a reader sees the complete old file or the complete new one."""
     partial = _partial(path)
     partial.write_text(text, encoding="utf-8")
     _replace(partial, path)
 
 
 def save_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically; NaN and infinity are refused with a ValueError."""
+    """Write a JSON file atomically; raise ValueError for NaN and infinity."""
     save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -59,21 +59,21 @@ def copy_file(path: Path, target: Path) -> None:
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write the state of one step, then drop those of earlier steps.
+    """Write the checkpoint of one step, then delete those of earlier steps.
 
-    Killed at any moment, the folder still holds a whole checkpoint: a new one gets its name only once it is complete.
+    If the process is killed, the folder still holds a complete checkpoint: a new one gets its name only when complete.
 
     Args:
-        folder: Where checkpoints live; made if absent.
-        step: >= 0, in the name of the checkpoint.
-        state: See the module.
+        folder: The folder for checkpoints; created if missing.
+        step: >= 0, part of the checkpoint's name.
+        state: Nested state, as the module docstring describes it.
 
     Returns:
         The checkpoint's folder.
     """
     target = folder / f"step-{step}"
     if target.exists():
-        return target  # whole, and of this very step: to replace it would leave a moment with none
+        return target  # complete, and of the same step: replacing it would leave a moment without a checkpoint
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     tensors: dict[str, Tensor] = {}
@@ -89,7 +89,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint of the highest step in a folder, or None where there is none."""
+    """Return the checkpoint with the highest step in a folder, or None if there is none."""
     if not folder.is_dir():
         return None
     found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
@@ -103,7 +103,7 @@ def load_checkpoint(path: Path) -> Any:
         path: A checkpoint's folder.
 
     Returns:
-        The state, tensors on the CPU.
+        The state, with its tensors on the CPU.
 
     Raises:
         FileNotFoundError: If the folder holds no checkpoint.

@@ -4,10 +4,10 @@ import torch
 
 
 def resolve_device(name: str) -> str:
-    """Turn "auto" into a device that is there, and refuse one that is not.
+    """Turn "auto" into an available device, and reject a device that is not available.
 
     Args:
-        name: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda" or "cuda:N".
+        name: "auto" (CUDA if available, else the CPU), "cpu", "cuda" or "cuda:N".
 
     Returns:
         "cpu", "cuda" or "cuda:N".

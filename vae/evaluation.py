@@ -19,8 +19,8 @@ class Losses:
         index: (batch,) int64, positions of the pictures among those measured.
         reconstruction: (batch,) float32, nats per image.
         kl: (batch,) float32, >= 0, nats per image.
-        decoded: (batch, 3, S, S) float, what the pictures were decoded to; None where it was not kept.
-        without: The losses had there been no shift: the same weights, the same noise; None where not measured.
+        decoded: (batch, 3, S, S) float, the decoded pictures; None if not kept.
+        without: The losses without the shift, with the same weights and noise; None if not measured.
     """
 
     index: Tensor
@@ -42,8 +42,8 @@ def measure(vae: VAE, images: Tensor, generator: torch.Generator, batch_size: in
     Args:
         vae: The model.
         images: (image, 3, S, S) uint8 on the model's device.
-        generator: Of the latent noise, on the same device.
-        batch_size: Pictures at a time; another one draws other noise.
+        generator: Source of the latent noise, on the same device.
+        batch_size: Pictures at a time; another value draws different noise.
 
     Returns:
         Losses of all pictures, in order.
@@ -66,12 +66,12 @@ def measure(vae: VAE, images: Tensor, generator: torch.Generator, batch_size: in
 
 @torch.no_grad()
 def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor, Tensor]:
-    """Encode pictures, a few at a time.
+    """Encode pictures in chunks.
 
     Args:
         vae: The model.
         images: (image, 3, S, S) uint8 on the model's device.
-        batch_size: Pictures at a time; of no influence but on memory.
+        batch_size: Pictures at a time; it only changes how much memory is used.
 
     Returns:
         Posterior means and log-variances, each (image, latent) float32 on that device.
@@ -82,7 +82,7 @@ def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor,
 
 @torch.no_grad()
 def decode_chunks(vae: VAE, latents: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """Decode latents, a few at a time.
+    """Decode latents in chunks.
 
     Args:
         vae: The model.
@@ -97,7 +97,7 @@ def decode_chunks(vae: VAE, latents: Tensor, batch_size: int) -> Iterator[Tensor
 
 
 def decode_all(vae: VAE, latents: Tensor, batch_size: int = 64) -> Tensor:
-    """Decode latents to pictures for the eye and for files.
+    """Decode latents to uint8 pictures, to view or to save.
 
     Args:
         vae: The model.

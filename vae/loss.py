@@ -1,7 +1,7 @@
-"""The two halves of a VAE's loss, in nats per image: pure functions with a tested scale.
+"""Compute the two terms of a VAE's loss, in nats per image: pure functions with a tested scale.
 
 The loss of an image is the negative evidence lower bound: reconstruction + KL. Nothing is averaged over pixels,
-channels or latents, so the two halves are on one scale and their sum is a bound on a log-likelihood.
+channels or latents. So both terms have the same scale, and their sum is a bound on a log-likelihood.
 """
 
 import math
@@ -11,26 +11,26 @@ from torch import Tensor
 
 
 def gaussian_reconstruction(decoded: Tensor, target: Tensor, log_variance: Tensor) -> Tensor:
-    """Measure how unlikely each picture is under a Gaussian around its decoding.
+    """Measure how unlikely each picture is under a Gaussian around its decoded picture.
 
     Args:
         decoded: (batch, channel, height, width) float, the decoder's means.
         target: (batch, channel, height, width) float, the pictures, in [0, 1].
-        log_variance: () float32, natural log of the one variance shared by all pixels.
+        log_variance: () float32, natural log of the variance that all pixels share.
 
     Returns:
-        (batch,) float32, nats per image: 0.5 * sum(log(2 pi variance) + (decoded - target)^2 / variance). Negative
-        where the variance is small, since it is minus the log of a density.
+        (batch,) float32, nats per image: 0.5 * sum(log(2 pi variance) + (decoded - target)^2 / variance). It is
+        negative if the variance is small, because it is minus the log of a density.
 
     Raises:
-        ValueError: If the two pictures' shapes differ.
+        ValueError: If the shapes of `decoded` and `target` differ.
 
-    Source: the Gaussian negative log-likelihood; one shared variance kept at its optimum, the mean squared error, is
+    Source: the Gaussian negative log-likelihood. With one shared variance at its optimum, the mean squared error, it is
     sigma-VAE (Rybkin, Daniilidis & Levine 2021, section 3).
     """
     if decoded.shape != target.shape:
         raise ValueError(
-            f"decoded and target must have one shape, got {tuple(decoded.shape)} and {tuple(target.shape)}."
+            f"decoded and target must match in shape, got {tuple(decoded.shape)} and {tuple(target.shape)}."
         )
     squared = (decoded.float() - target.float()).square().flatten(1)  # (batch, channel * height * width)
     constant = squared.shape[1] * (math.log(2 * math.pi) + log_variance)
@@ -53,6 +53,6 @@ def kl_to_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     Source: Kingma & Welling 2014, appendix B.
     """
     if mean.shape != log_var.shape:
-        raise ValueError(f"mean and log_var must have one shape, got {tuple(mean.shape)} and {tuple(log_var.shape)}.")
+        raise ValueError(f"mean and log_var must match in shape, got {tuple(mean.shape)} and {tuple(log_var.shape)}.")
     mean, log_var = mean.float(), log_var.float()
     return 0.5 * (mean.square() + log_var.exp() - log_var - 1.0).sum(1)

@@ -1,8 +1,8 @@
 """The variational autoencoder: a residual convolutional encoder and decoder for 32, 64 and 128 pixels.
 
-No normalisation layer ties the pictures of a batch, or a picture's own colours, together: a row of the batch depends on
-its own picture alone, which is what lets an agent be paid per picture. Residual branches start at zero instead, as in
-very deep VAEs (Child 2021).
+There are no normalisation layers, because they couple the pictures of a batch or the colours of a picture. So each row
+of the batch depends only on its own picture, and an agent can be rewarded per picture. Instead of normalisation,
+residual branches start at zero, as in very deep VAEs (Child 2021).
 """
 
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ _CHANNELS: dict[str, tuple[int, ...]] = {
     "small": (32, 64, 96, 128),
     "large": (64, 128, 256, 256),
 }
-_LARGE_128 = (48, 96, 160, 224, 256)  # at S/2 here as well: patches of 4 x 4 pixels draw no sharp edge
-FIRST_LOG_VARIANCE = -2.0  # of the pixels around a decoding, before any training: about that of raw pixels
-LOG_VAR_RANGE = (-12.0, 4.0)  # of a posterior: beyond it exp() serves no picture and can overflow
+_LARGE_128 = (48, 96, 160, 224, 256)  # starts at S/2 too: patches of 4 x 4 pixels cannot draw a sharp edge
+FIRST_LOG_VARIANCE = -2.0  # of the pixels around a decoded picture, before training: about that of raw pixels
+LOG_VAR_RANGE = (-12.0, 4.0)  # of a posterior: outside it, exp() is of no use for pictures and can overflow
 
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """Say which autoencoder to build.
+    """Describe the autoencoder to build.
 
     Attributes:
         size: 32, 64 or 128 pixels, the side S of a picture.
-        latent_dim: D >= 1, how many numbers describe a picture.
-        width: "small" trains on two cores, "large" is for a GPU. The large decoder of 128 pixels ends with
-            `NoCheckerboard`, and so draws otherwise in training mode than in evaluation mode.
+        latent_dim: D in 1..4096, dimensions of a latent.
+        width: "small" trains on two cores, "large" is for a GPU. The large decoder for 128 pixels ends with
+            `NoCheckerboard`, so its output differs between training mode and evaluation mode.
     """
 
     size: int = 64
@@ -43,7 +43,7 @@ class VAEConfig:
     width: Width = "small"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built.
+        """Reject invalid settings.
 
         Raises:
             ValueError: If a field is out of its range.
@@ -53,11 +53,11 @@ class VAEConfig:
         if self.width not in _CHANNELS:
             raise ValueError(f"VAEConfig.width must be one of {tuple(_CHANNELS)}, got {self.width!r}.")
         if not 1 <= self.latent_dim <= 4096:
-            raise ValueError(f"VAEConfig.latent_dim must lie in 1..4096, got {self.latent_dim!r}. 300 is the paper's.")
+            raise ValueError(f"VAEConfig.latent_dim must lie in 1..4096, got {self.latent_dim!r}. The paper uses 300.")
 
 
 class Residual(nn.Module):
-    """Add two 3 x 3 convolutions' worth of change to a feature map; the second starts at zero."""
+    """Add the output of two 3 x 3 convolutions to a feature map; the second starts at zero."""
 
     def __init__(self, channels: int) -> None:
         """Build both convolutions for (batch, channels, height, width)."""
@@ -66,39 +66,38 @@ class Residual(nn.Module):
         self.last = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x + change, shape unchanged."""
+        """Return x + change, in the same shape."""
         return cast(Tensor, x + self.last(nn.functional.silu(self.first(nn.functional.silu(x)))))
 
 
 class NoCheckerboard(nn.Module):
-    """Take out of pictures what alternates from pixel to pixel both ways, which is what pixel shuffling leaves behind.
+    """Remove the checkerboard artifacts of pixel shuffling, which alternate from pixel to pixel along both axes.
 
-    x - Dx Dy x, D being (-1, 2, -1) / 4 along an axis: of a wave of u and v radians a pixel the share
-    sin^2(u/2) sin^2(v/2) is lost. A checkerboard vanishes; what varies along one axis alone, such as the edge of an
-    upright finger, stays as it is. Fixed filters against this: Sugawara et al. 2018, "Super-Resolution using
+    The filter is x - Dx Dy x, where D is (-1, 2, -1) / 4 along an axis. A wave of u and v radians per pixel loses the
+    share sin^2(u/2) sin^2(v/2). A checkerboard vanishes. A pattern along one axis only, such as the edge of an upright
+    finger, does not change. Fixed filters against these artifacts: Sugawara et al. 2018, "Super-Resolution using
     Convolutional Neural Networks without Any Checkerboard Artifacts".
 
-    Once in training mode, twice in evaluation mode: a decoder that learns through the filter draws the more of what it
-    lets through, waves of half that frequency along one axis, and the second time takes away what was added for the
-    first.
+    The filter runs once in training mode and twice in evaluation mode. A decoder that learns through the filter draws
+    more of what passes it: waves of half that frequency along one axis. The second pass removes this excess.
     """
 
     kernel: Tensor
 
     def __init__(self) -> None:
-        """Build the filter; `build_vae` fills it in once it lies in memory."""
+        """Build the filter; `build_vae` fills it again after it has allocated memory."""
         super().__init__()
         self.register_buffer("kernel", torch.empty(3, 1, 3, 3), persistent=False)
         self.fill()
 
     def fill(self) -> None:
-        """Write the filter's numbers, which no training changes."""
+        """Write the filter's coefficients, which training does not change."""
         d = torch.tensor([-1.0, 2.0, -1.0], device=self.kernel.device) / 4
         self.kernel.copy_(-torch.outer(d, d))
         self.kernel[:, :, 1, 1] += 1
 
     def forward(self, images: Tensor) -> Tensor:
-        """Filter (batch, 3, S, S) float; beyond the border a picture goes on as it ends."""
+        """Filter (batch, 3, S, S) float; the pixels at the border are repeated as padding."""
         for _ in range(1 if self.training else 2):
             images = F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), self.kernel, groups=3)
         return images
@@ -154,11 +153,11 @@ class Decoder(nn.Module):
         self.finish = NoCheckerboard() if _channels(config) is _LARGE_128 else nn.Identity()
 
     def features(self, latents: Tensor) -> Tensor:
-        """Decode (batch, latent) float to what pictures are painted from, (batch, `width`, S/2, S/2), or S/4."""
+        """Decode (batch, latent) float to the feature maps for `paint`, (batch, `width`, S/2, S/2), or S/4."""
         return cast(Tensor, self.body[:-2](self.head(latents)))
 
     def paint(self, features: Tensor) -> Tensor:
-        """Paint `features`: (batch, 3, S, S) float, around [0, 1] but not clipped to it."""
+        """Turn feature maps into pictures, (batch, 3, S, S) float, around [0, 1] but not clipped to it."""
         return cast(Tensor, self.finish(self.body[-2:](features)) + 0.5)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -174,20 +173,20 @@ class Decoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """Hold an encoder, a decoder and the variance of the pixels around a decoding.
+    """Hold an encoder, a decoder and the variance of the pixels around a decoded picture.
 
-    Any pair of modules will do that keeps to this contract:
+    Any pair of modules works if it keeps this contract:
 
     - encoder: (batch, 3, S, S) float in [0, 1] -> two (batch, D) float tensors, posterior means and log-variances;
     - decoder: (batch, D) float -> (batch, 3, S, S) float, means of the pixels;
-    - a row depends on its own picture or latent alone, and on nothing random: no batch normalisation, no dropout.
-      `check_contract` tries it.
+    - a row depends only on its own picture or latent, and on nothing random: no batch normalisation, no dropout.
+      `check_contract` tests this.
     """
 
     log_variance: Tensor
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, size: int, latent_dim: int) -> None:
-        """Join the two halves.
+        """Combine an encoder and a decoder.
 
         Args:
             encoder: See the class.
@@ -211,15 +210,15 @@ class VAE(nn.Module):
 
 
 def build_vae(config: VAEConfig, seed: int) -> VAE:
-    """Build an autoencoder whose weights come from the seed alone.
+    """Build an autoencoder whose weights depend only on the seed.
 
     Args:
         config: Size, latent dimensions and width.
         seed: >= 0.
 
     Returns:
-        A `VAE` on the CPU, float32, its convolutions in the channels-last format, in which CPUs are faster
-        (`benchmarks/layout.py`). The global random state is neither read nor touched.
+        A `VAE` on the CPU, float32. Its convolutions are in the channels-last format, which is faster on CPUs
+        (`benchmarks/layout.py`). The global random state is neither read nor changed.
     """
     with torch.device("meta"):
         vae = VAE(Encoder(config), Decoder(config), config.size, config.latent_dim)
@@ -242,13 +241,13 @@ def build_vae(config: VAEConfig, seed: int) -> VAE:
 
 @torch.no_grad()
 def check_contract(vae: VAE) -> None:
-    """Refuse an encoder or a decoder that does not keep to the contract of `VAE`.
+    """Reject an encoder or a decoder that breaks the contract of `VAE`.
 
     Args:
-        vae: To try on two pictures of noise, on the CPU.
+        vae: The model, on the CPU; it is tested on two pictures of noise.
 
     Raises:
-        ValueError: If a shape is wrong, or a row depends on the other row or on chance.
+        ValueError: If a shape is wrong, or a row depends on the other row or on random numbers.
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, 3, vae.size, vae.size, generator=generator)
@@ -259,7 +258,7 @@ def check_contract(vae: VAE) -> None:
     if len(pair) != 2 or any(x.shape != latents.shape for x in pair):
         raise ValueError(
             f"encoder must map {tuple(images.shape)} pictures to means and log-variances of shape "
-            f"{tuple(latents.shape)} each, got {got}. VAE(..., latent_dim=D) says which D, now {vae.latent_dim}."
+            f"{tuple(latents.shape)} each, got {got}. VAE(..., latent_dim=D) sets D, now {vae.latent_dim}."
         )
     if decoded.shape != images.shape:
         raise ValueError(
@@ -267,18 +266,18 @@ def check_contract(vae: VAE) -> None:
             f"got {tuple(decoded.shape)}."
         )
     if not all(x.isfinite().all() for x in (*encoded, decoded)):
-        raise ValueError("encoder and decoder must give finite numbers, got some that are not.")
+        raise ValueError("encoder and decoder must give finite numbers, got NaN or infinity.")
     images[1], latents[1] = images[1].flip(0, 1, 2), -latents[1]
     again = (*vae.encode(images), vae.decode(latents))
     if not all(torch.allclose(a[0], b[0], 1e-3, 1e-4) for a, b in zip((*encoded, decoded), again, strict=True)):
         raise ValueError(
-            "encoder and decoder must give a row the same result whatever the other rows are, and each time; got two. "
-            "Replace batch normalisation by group normalisation, and leave out dropout."
+            "encoder and decoder must give a row the same result whatever the other rows are, and each time; "
+            "got two results. Replace batch normalisation by group normalisation, and remove dropout."
         )
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Return how many numbers the optimiser may change."""
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 

@@ -1,4 +1,4 @@
-"""Show how far a long job is: the one place where progress bars are made."""
+"""Show the progress of long jobs: the only module that creates progress bars."""
 
 import sys
 from collections.abc import Iterable
@@ -6,16 +6,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-SECONDS_BETWEEN_LINES = 10.0  # where stderr is a file or a pipe, every update is kept: tqdm's own ten a second fill it
+SECONDS_BETWEEN_LINES = 10.0  # a file or a pipe keeps every update: tqdm's default, ten per second, fills it
 
 
 def progress_bar(items: Iterable[Any] | None = None, title: str | None = None, **settings: Any) -> "tqdm[Any]":
-    """Make a tqdm bar that writes seldom where stderr is no terminal.
+    """Create a tqdm bar that writes rarely if stderr is not a terminal.
 
     Args:
-        items: What to go through; None for a bar that is updated by hand.
-        title: Shown before the bar.
-        settings: Any other of tqdm's.
+        items: The items to iterate over; None for a bar that is updated by hand.
+        title: Text before the bar.
+        settings: Other arguments of tqdm.
     """
     if not sys.stderr.isatty():
         settings = {"mininterval": SECONDS_BETWEEN_LINES, "maxinterval": SECONDS_BETWEEN_LINES, **settings}

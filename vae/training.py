@@ -1,10 +1,10 @@
-"""Train a VAE one minibatch at a time, in two halves, so that a caller may shift the latents in between.
+"""Train a VAE one minibatch at a time, in two calls, so that the caller can shift the latents in between.
 
-    latents = trainer.encode()        # posterior means of the minibatch that is about to be trained on
+    latents = trainer.encode()        # posterior means of the next minibatch
     losses = trainer.step(shift)      # decode mean + shift, one optimiser step
 
-Every random number comes from (seed, purpose, step) and nothing else, so a trainer is resumed from its weights, its
-optimiser and its step count: there are no random states to carry.
+Random numbers depend only on (seed, purpose, step). So a trainer resumes from its weights, its optimiser and its step
+count; no random state is saved.
 """
 
 import copy
@@ -26,22 +26,22 @@ from vae.model import VAE
 from vae.optim import cosine_decay, ema_decay, stream_seed, update_ema
 
 _ORDER, _AUGMENT, _LATENT, _EVALUATE = range(4)  # purposes of random numbers: one stream each
-VARIANCE_DECAY = 0.95  # of the running mean squared error that serves as the pixels' variance
+VARIANCE_DECAY = 0.95  # per step, of the running mean squared error, which is used as the pixels' variance
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Say how to train.
+    """Configure the training of a VAE.
 
     Attributes:
-        epochs: >= 1, passes over the training pictures; the learning rate has decayed to a hundredth after them.
-        batch_size: B >= 1, pictures a minibatch, at most as many as there are.
-        learning_rate: >= 0, AdamW's peak; 0 freezes the model, the variance of its pixels included.
-        warmup_steps: >= 0, optimiser steps over which the learning rate rises from 0, at most a tenth of all.
+        epochs: >= 1, passes over the training pictures; during them the learning rate decays to 1 % of its peak.
+        batch_size: B >= 1, pictures per minibatch, at most the number of training pictures.
+        learning_rate: >= 0, peak of AdamW's learning rate; 0 freezes the model, including the variance of its pixels.
+        warmup_steps: >= 0, optimiser steps over which the learning rate rises from 0, at most a tenth of all steps.
         gradient_norm: > 0, the gradient of the loss, in nats per colour value, is clipped to this norm.
-        averaging: in [0, 1), decay per step of the averaged weights that samples are drawn from.
-        augment: Whether to flip, turn, shift and scale the pictures a little.
-        compiled: Whether to have torch.compile write a GPU's kernels, which takes a minute or more, for faster steps.
+        averaging: in [0, 1), decay per step of the exponential moving average of the weights, used to draw samples.
+        augment: Whether to flip, rotate, shift and scale the pictures a little.
+        compiled: Whether to use torch.compile on a GPU: it takes a minute or more, then steps are faster.
     """
 
     epochs: int = 40
@@ -54,7 +54,7 @@ class TrainingConfig:
     compiled: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained.
+        """Reject invalid settings.
 
         Raises:
             ValueError: If a field is out of its range.
@@ -79,28 +79,28 @@ class _Minibatch:
 
 
 class Trainer:
-    """Own a VAE, its optimiser, its averaged weights and its training pictures."""
+    """Hold a VAE, its optimiser, its averaged weights and its training pictures."""
 
     def __init__(self, vae: VAE, images: Tensor, config: TrainingConfig, seed: int, device: str = "cpu") -> None:
         """Move everything to the device; train nothing yet.
 
         Args:
-            vae: The model to train; it is changed in place.
+            vae: The model to train, in place.
             images: (image, 3, S, S) uint8, the training pictures; kept on the device.
             config: Settings.
-            seed: >= 0, of data order, augmentation and latent noise.
+            seed: >= 0, for data order, augmentation and latent noise.
             device: "cpu", "cuda" or "cuda:N". On CUDA the steps run in bfloat16.
 
         Raises:
-            ValueError: If the pictures' shape or type is wrong, or they are fewer than a minibatch.
+            ValueError: If the pictures' shape or type is wrong, or there are fewer of them than `batch_size`.
         """
         check_images(images, vae.size, config.batch_size)
         self.config, self.seed, self.device = config, seed, torch.device(device)
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
-        self.vae.train(config.learning_rate > 0)  # held still, it draws as it does in use
+        self.vae.train(config.learning_rate > 0)  # a frozen VAE decodes as it does in use
         self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average).eval()
-        self._parameters = list(self.vae.parameters())  # once: to walk the modules for them takes a millisecond
+        self._parameters = list(self.vae.parameters())  # once: collecting them takes a millisecond
         # fused: one pass over the weights; on two cores it takes a third of the time of torch's loop over them
         self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), fused=True)
         self.steps_done = 0
@@ -108,19 +108,19 @@ class Trainer:
         self._compile()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the encoded minibatch, which anew comes out the same, and what was compiled for this VAE."""
+        """Leave out the encoded minibatch, which can be computed again, and the functions compiled for this VAE."""
         left_out = ("_pending", "_encode_images", "_decode_and_score")
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Go on with a copy."""
+        """Restore a copy."""
         self.__dict__.update(state)
         self._pending = None
         self._compile()
 
     @property
     def steps_per_epoch(self) -> int:
-        """Minibatches an epoch: N / B, rounded up; the last is filled with the epoch's first pictures."""
+        """Minibatches per epoch: N / B, rounded up; the epoch's first pictures fill the last one."""
         return math.ceil(len(self.images) / self.config.batch_size)
 
     @property
@@ -134,7 +134,7 @@ class Trainer:
         return self.config.epochs * self.steps_per_epoch
 
     def encode(self) -> Tensor:
-        """Encode the minibatch that the next `step` trains on; asked again, give the same.
+        """Encode the minibatch that the next `step` trains on; until then, repeated calls return the same.
 
         Returns:
             (batch, latent) float32, detached posterior means.
@@ -147,12 +147,12 @@ class Trainer:
         """Train on the minibatch of `encode`: sampling, KL and decoding use mean + shift.
 
         Args:
-            shift: (batch, latent) float32 on the device, or None for none; zeros give bit for bit what None gives.
-            measure_without: Whether to measure as well what the losses would be without the shift: the same weights,
-                the same noise. The training is the same either way.
+            shift: (batch, latent) float32 on the device, or None; zeros give the same as None, bit for bit.
+            measure_without: Whether to also measure the losses without the shift, with the same weights and noise.
+                It does not change the training.
 
         Returns:
-            The minibatch's losses, detached, as they were before the optimiser moved the weights.
+            The minibatch's losses before the optimiser step, detached.
         """
         self.encode()
         batch = self._pending
@@ -161,7 +161,7 @@ class Trainer:
         noise = torch.randn(mean.shape, generator=self._generator(_LATENT), device=self.device)
         without = None
         if measure_without:
-            # with its graph, which nobody needs: without one a GPU would compile it apart, and round it otherwise
+            # keep the unused graph: without it, a GPU would compile this pass separately and round differently
             unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
             reconstruction, kl, decoded = (tensor.detach() for tensor in unshifted)
             without = Losses(batch.index, reconstruction, kl, decoded)
@@ -175,14 +175,14 @@ class Trainer:
         return Losses(batch.index, reconstruction.detach(), kl.detach(), decoded, without)
 
     def loss_gradient(self, shift: Tensor, generator: torch.Generator) -> Tensor:
-        """Differentiate the loss of the minibatch of `encode` by a shift of its latents; nothing is trained.
+        """Return the gradient of the loss with respect to a shift of the latents of `encode`, without training.
 
         Args:
-            shift: (batch, latent) float32 on the device, where to differentiate.
-            generator: On the device, of the latent noise: not the noise that `step` will draw.
+            shift: (batch, latent) float32 on the device, the point at which to differentiate.
+            generator: Source of the latent noise, on the device; `step` will draw different noise.
 
         Returns:
-            (batch, latent) float32, row i the gradient of picture i's loss, in nats per unit of latent.
+            (batch, latent) float32; row i is the gradient of picture i's loss, in nats per unit of latent.
         """
         self.encode()
         batch = self._pending
@@ -195,7 +195,7 @@ class Trainer:
             return torch.autograd.grad((reconstruction + kl).sum(), shift)[0]
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy all that a resumed run needs into nested dicts of tensors and numbers; the pictures are not in it."""
+        """Copy what a resumed run needs, except the pictures, into nested dicts of tensors and numbers."""
         state = {
             "vae": self.vae.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -206,14 +206,14 @@ class Trainer:
         return copy.deepcopy(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned, exactly where it was.
+        """Restore what `state_dict` returned, to resume exactly from that step.
 
         Args:
-            state: As returned by `state_dict`, of a trainer of the same model, pictures and settings.
+            state: Returned by the `state_dict` of a trainer with the same model, pictures and settings.
         """
         self.vae.load_state_dict(state["vae"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would keep the tensors
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it keeps the tensors it is given
         for parameter, moments in self.optimizer.state.items():  # fused AdamW reads all of them in one memory order
             for name in ("exp_avg", "exp_avg_sq"):
                 moments[name] = torch.empty_like(parameter).copy_(moments[name])
@@ -222,7 +222,7 @@ class Trainer:
 
     @property
     def averaged_vae(self) -> VAE:
-        """The VAE with averaged weights: the one to draw samples from and to keep."""
+        """The VAE with averaged weights: the one to save and to draw samples from."""
         module = self.averaged.module
         assert isinstance(module, VAE), "it was built from one"
         return module
@@ -232,7 +232,7 @@ class Trainer:
 
         Args:
             images: (image, 3, S, S) uint8, or None for the training pictures.
-            averaged: Whether to measure the averaged weights in place of the current ones.
+            averaged: Whether to measure the averaged weights instead of the current ones.
 
         Returns:
             Losses of all pictures, in order.
@@ -294,12 +294,12 @@ class Trainer:
 
 
 def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
-    """Give the learning rate of a step: a linear rise, then half a cosine down to a hundredth of the peak.
+    """Return the learning rate of a step: linear warm-up, then cosine decay to 1 % of the peak.
 
     Args:
         step: >= 0, steps already done.
-        total_steps: >= 1, steps of the whole run; later ones stay at the floor.
-        config: For `learning_rate` and `warmup_steps`.
+        total_steps: >= 1, steps of the whole run; later steps keep the final rate.
+        config: Its `learning_rate` and `warmup_steps` are used.
 
     Returns:
         A float above 0.
@@ -316,12 +316,12 @@ def _reduced_precision(device: torch.device) -> torch.autocast:
 
 
 def check_images(images: Tensor, size: int, batch_size: int) -> None:
-    """Refuse pictures that a `Trainer` cannot take.
+    """Reject pictures that a `Trainer` cannot use.
 
     Args:
         images: Should be (image, 3, size, size) uint8.
         size: Pixels a side.
-        batch_size: B; there must be at least as many pictures.
+        batch_size: B, the smallest number of pictures allowed.
 
     Raises:
         ValueError: If the shape or type is wrong, or the pictures are too few.

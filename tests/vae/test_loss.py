@@ -45,7 +45,7 @@ def test_reconstruction_is_minus_the_log_density_of_the_pixels():
 
 
 def test_losses_raise_when_shapes_differ():
-    with pytest.raises(ValueError, match=r"mean and log_var must have one shape, got \(1, 2\) and \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"mean and log_var must match in shape, got \(1, 2\) and \(1, 3\)"):
         kl_to_standard_normal(torch.zeros(1, 2), torch.zeros(1, 3))
-    with pytest.raises(ValueError, match="decoded and target must have one shape"):
+    with pytest.raises(ValueError, match="decoded and target must match in shape"):
         gaussian_reconstruction(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 5), torch.tensor(0.0))

@@ -1,4 +1,4 @@
-"""Photographs and drawn hands, each time in another frame, light and pose, with the regions that a hand consists of."""
+"""Make batches of photographs and synthetic hands, in random framing, light and pose, with labels of the regions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from vae.images.labelled.pull_apart import spread
 from vae.images.labelled.style import place
 from vae.images.random_source import GeneratorSource
 
-CHUNK = 32  # drawn hands a task
-TURN = 0.12  # radians, largest turn either way
+CHUNK = 32  # synthetic hands per task
+TURN = 0.12  # radians, largest rotation in either direction
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Batches:
     """Make batches on a device.
 
     Attributes:
-        photographs: Labelled photographs of right hands, uint8, on the device; or none, for drawn hands alone.
-        drawn: Labelled drawn hands, likewise.
-        posed: Share of the photographs on which two neighbouring fingers are moved apart or together a little.
+        photographs: Labelled photographs of right hands, uint8, on the device; None for synthetic hands only.
+        drawn: Labelled synthetic hands, uint8, on the device.
+        posed: Share of the photographs in which two neighbouring fingers are moved a little apart or together.
     """
 
     photographs: Hands | None
@@ -31,12 +31,12 @@ class Batches:
     posed: float = 0.4
 
     def batch(self, real: int, drawn: int, generator: Generator) -> Hands:
-        """Return photographs, then drawn hands.
+        """Return photographs, followed by synthetic hands.
 
         Args:
-            real: How many photographs.
-            drawn: How many drawn hands.
-            generator: On the device.
+            real: Number of photographs.
+            drawn: Number of synthetic hands.
+            generator: Source of random numbers, on the device.
 
         Returns:
             real + drawn hands, images (n, 3, 128, 128) float32 in [0, 1].

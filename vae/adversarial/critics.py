@@ -1,4 +1,4 @@
-"""Tell pictures from decodings: patch by patch, by the whole hand, and by what an ImageNet network sees in them."""
+"""Tell real pictures from decoded ones: by patches, by the whole hand, and by features of an ImageNet network."""
 
 import torch
 import torch.nn.functional as F
@@ -8,79 +8,79 @@ from torch.nn.utils.parametrizations import spectral_norm
 from vae.adversarial.perceptual import Stages
 
 WIDTHS = (64, 128, 256, 256)
-SHRINK = (1, 4)  # a hand of 128 pixels is seen in patches of 46, and, four times smaller, as a whole
-TAKEN = {2: (24, 3), 4: (40, 2), 10: (112, 1), 15: (320, 0)}  # block: its channels, and how often its head halves them
+SHRINK = (1, 4)  # at 128 pixels one critic sees patches of 46 pixels; the other sees the whole hand, 4 times smaller
+TAKEN = {2: (24, 3), 4: (40, 2), 10: (112, 1), 15: (320, 0)}  # block: its channels, how often its head halves the size
 HEAD = 128  # channels
 
 
 class PatchCritic(nn.Module):
-    """Convolutional critics at two resolutions (pix2pixHD, Wang et al. 2018), spectrally normalised."""
+    """Convolutional critics at two resolutions (pix2pixHD, Wang et al. 2018), with spectral normalisation."""
 
     name = "patches"
 
     def __init__(self) -> None:
-        """Build them with weights from the global generator."""
+        """Build the critics with weights from torch's global generator."""
         super().__init__()
         self.scales = nn.ModuleList(_patches() for _ in SHRINK)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return for each resolution the logits of (n, 3, S, S) pictures' patches, (n, 1, h, w): above 0 is real."""
+        """Return patch logits of (n, 3, S, S) pictures at each resolution, (n, 1, h, w): above 0 means real."""
         return [
             scale(F.avg_pool2d(images, factor) * 2 - 1).float()
             for scale, factor in zip(self.scales, SHRINK, strict=True)
         ]
 
     def learn(self, whether: bool) -> None:
-        """Say whether gradients reach the weights, and whether their spectral norms are followed."""
+        """Turn on or off the gradients of the weights and the updates of their spectral norms."""
         self.requires_grad_(whether).train(whether)
 
 
 class FeatureCritic(nn.Module):
-    """Critics of an ImageNet network's features at four depths, spectrally normalised.
+    """Critics of an ImageNet network's features at four depths, with spectral normalisation.
 
-    They know what a picture is, and so learn from few photographs: Projected GAN (Sauer et al. 2021) less its mixing of
-    depths.
+    The pretrained network lets them learn from few photographs, as in Projected GAN (Sauer et al. 2021), but without
+    its mixing of depths.
     """
 
     name = "features"
 
     def __init__(self) -> None:
-        """Build the heads with weights from the global generator, on the frozen network."""
+        """Build the heads, with weights from torch's global generator, on the frozen network."""
         super().__init__()
         self.stages = Stages(tuple(TAKEN))
         self.heads = nn.ModuleList(_head(*shape) for shape in TAKEN.values())
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return for each depth logits of (n, 3, S, S) pictures in [0, 1], (n, 1, S/32, S/32): above 0 is real."""
+        """Return logits of (n, 3, S, S) pictures in [0, 1] at each depth, (n, 1, S/32, S/32): above 0 means real."""
         return [head(x).float() for head, x in zip(self.heads, self.stages(images), strict=True)]
 
     def learn(self, whether: bool) -> None:
-        """Say the same of the heads; the network is frozen either way."""
+        """Do the same for the heads; the network stays frozen."""
         self.heads.requires_grad_(whether).train(whether)
 
 
 def critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Return what the critics minimise: the hinge loss (Lim & Ye 2017)."""
+    """Return the critics' loss, the hinge loss (Lim & Ye 2017)."""
     return torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]).mean()
 
 
 def passing_loss(fake: list[Tensor]) -> Tensor:
-    """Return what decodings minimise to pass for real."""
+    """Return the adversarial loss of decoded pictures: low if the critics take them for real."""
     return -torch.stack([f.mean() for f in fake]).mean()
 
 
 def disguise(images: Tensor, generator: Generator) -> Tensor:
-    """Change pictures before critics see them, so that few photographs cannot be learned by heart.
+    """Augment pictures before critics see them, so that critics cannot memorise a few photographs.
 
-    Light, contrast and colour, and in every other picture a square blackened, as in DiffAugment (Zhao et al. 2020),
-    less its shifts, which would blur; differentiable.
+    It changes brightness, contrast and colour, and makes a square black in half of the pictures. This is DiffAugment
+    (Zhao et al. 2020) without its shifts, which would blur. It is differentiable.
 
     Args:
         images: (n, 3, S, S) float in [0, 1].
-        generator: On their device.
+        generator: Source of random numbers, on the pictures' device.
 
     Returns:
-        The same shape, around [0, 1].
+        (n, 3, S, S) float, around [0, 1].
     """
     n, device = len(images), images.device
 

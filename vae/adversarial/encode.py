@@ -1,4 +1,4 @@
-"""What the other stages need of the trained VAE: latents of pictures as they vary, and of other people's."""
+"""Encode pictures for the stages after VAE training: augmented training pictures, and held-out people's pictures."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ CHUNK = 256  # pictures at a time
 
 @dataclass(frozen=True, eq=False)
 class Posteriors:
-    """Hold posteriors of pictures.
+    """Hold the posteriors of n pictures.
 
     Attributes:
-        mean: (n, D) float32.
-        log_var: (n, D) float32.
+        mean: (n, D) float32, posterior means.
+        log_var: (n, D) float32, natural log of the posterior variances.
     """
 
     mean: Tensor
@@ -32,13 +32,13 @@ class Posteriors:
 
 @torch.no_grad()
 def encode_varied(vae: VAE, batches: Batches, n: int, generator: Generator) -> Posteriors:
-    """Encode n training pictures, each in another frame, light and pose: photographs, or drawn hands if there are none.
+    """Encode n training pictures in random framing, light and pose: photographs, or synthetic hands if there are none.
 
     Args:
-        vae: On the generator's device.
-        batches: Of the training pictures.
-        n: How many, rounded up to a multiple of 256.
-        generator: On the device.
+        vae: The model, on the generator's device.
+        batches: Makes batches of the training pictures.
+        n: Number of pictures, rounded up to a multiple of 256.
+        generator: Source of random numbers.
     """
     real = CHUNK if batches.photographs is not None else 0
     parts = [vae.encode(batches.batch(real, CHUNK - real, generator).images) for _ in range(-(-n // CHUNK))]
@@ -56,7 +56,7 @@ def encode_as_they_are(vae: VAE, images: Tensor) -> Posteriors:
 
 @torch.no_grad()
 def squared_error(vae: VAE, images: Tensor) -> float:
-    """Return the mean squared error of (n, 3, S, S) uint8 pictures' decodings, of the posterior means."""
+    """Return the mean squared error of (n, 3, S, S) uint8 pictures, decoded from their posterior means."""
     errors = []
     for chunk in torch.split(images, CHUNK):
         pictures = chunk.to(vae.log_variance.device).float() / 255

@@ -1,4 +1,4 @@
-"""How different two pictures look: the distance of their features in a network that was trained on ImageNet."""
+"""Measure the perceptual distance of pictures: that of their features in a network trained on ImageNet."""
 
 import torch
 from torch import Tensor, nn
@@ -7,17 +7,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vae.distribution import PictureFeatures
 
 NORMALISED = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
-TAKEN = (0, 2, 4, 7)  # blocks whose results are compared: at a half, a quarter, an eighth, a sixteenth
+TAKEN = (0, 2, 4, 7)  # blocks whose outputs are compared: at 1/2, 1/4, 1/8 and 1/16 of the resolution
 
 
 class Stages(nn.Module):
-    """EfficientNet-Lite0 (Tan & Le 2019) up to a block, frozen, its normalisations folded into its convolutions."""
+    """Frozen EfficientNet-Lite0 (Tan & Le 2019) up to a block, with normalisation folded into the convolutions."""
 
     def __init__(self, taken: tuple[int, ...]) -> None:
         """Load the weights.
 
         Args:
-            taken: Numbers, ascending, of the blocks whose results are wanted, 0 to 15.
+            taken: Ascending numbers, 0 to 15, of the blocks whose outputs to return.
 
         Raises:
             ImportError: If the extra `compare` is not installed.
@@ -29,14 +29,14 @@ class Stages(nn.Module):
         self.taken = taken
         for block in self.blocks:
             for convolution, normalisation in NORMALISED:
-                if hasattr(block, convolution):  # the first block has nothing to expand
+                if hasattr(block, convolution):  # the first block has no expansion
                     pair = (getattr(block, convolution), getattr(block, normalisation))
                     setattr(block, convolution, fuse_conv_bn_eval(*pair))
                     setattr(block, normalisation, nn.Identity())
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the blocks' results, (n, channels, height, width) each, of (n, 3, S, S) pictures in [0, 1]."""
+        """Return the blocks' outputs, (n, channels, height, width) each, for (n, 3, S, S) pictures in [0, 1]."""
         x, results = self.stem(images.clamp(0, 1) * 2 - 1), []
         for number, block in enumerate(self.blocks):
             x = block(x)
@@ -48,8 +48,8 @@ class Stages(nn.Module):
 class Perceptual(nn.Module):
     """Compare pictures by EfficientNet-Lite0's features, each of unit length, at four depths.
 
-    As LPIPS (Zhang et al. 2018) without its learned weights. The kernel distance of `handlatent compare` is taken in
-    the last features of the same network.
+    This is LPIPS (Zhang et al. 2018) without its learned weights. The kernel distance of `handlatent compare` uses the
+    last features of the same network.
     """
 
     def __init__(self) -> None:
@@ -62,11 +62,11 @@ class Perceptual(nn.Module):
         self.stages = Stages(TAKEN)
 
     def forward(self, pictures: Tensor, aims: Tensor) -> Tensor:
-        """Return the mean distance of pictures from others, a scalar >= 0.
+        """Return the mean distance between pictures and their targets, a scalar >= 0.
 
         Args:
             pictures: (n, 3, S, S) in [0, 1]; they get the gradient.
-            aims: Likewise; they get none.
+            aims: (n, 3, S, S) in [0, 1], the targets; they get no gradient.
         """
         with torch.no_grad():
             there = [_unit(x) for x in self.stages(aims)]

@@ -1,11 +1,14 @@
-"""Train the VAE of the packaged hands: first on drawn hands, then on photographs more and more.
+"""Train the VAE of the packaged weights: mostly on synthetic hands at first, then more and more on photographs.
 
-Beside the colours the decoder learns where palm and digits lie, so that latents carry a hand's structure (Annotated
-Hands, Yang et al. 2024, do so for a GAN and a diffusion model). What a decoding loses is measured in pixels and in an
-ImageNet network's features. Critics ask for sharpness: of patches, in decoded pictures and in what lies between two of
-them, and later of features, in decoded pictures alone, since a decoder that pleases these with what lies beside its
-latents draws another picture than they tell of. The KL term's weight follows a number of nats that the latents may tell
-of a picture.
+The decoder learns not only colours but also where palm and digits lie, so that latents carry a hand's structure.
+Annotated Hands (Yang et al. 2024) does so for a GAN and a diffusion model. The reconstruction loss compares pixels and
+features of an ImageNet network. Two kinds of critics make the pictures sharp:
+
+- patch critics judge decoded latents of pictures, and decoded mixtures of two latents;
+- feature critics start later and judge decoded latents of pictures only. To please them with mixtures, a decoder would
+  have to draw pictures that the latents do not describe.
+
+The KL term's weight is adjusted so that latents carry a set number of nats per picture.
 """
 
 from __future__ import annotations
@@ -29,32 +32,32 @@ from vae.loss import kl_to_standard_normal
 from vae.model import VAE, Decoder, VAEConfig, build_vae
 from vae.optim import cosine_decay, ema_decay, stream_seed, update_ema
 
-AHEAD = 8  # batches that are made at once: many small edits cost the more the fewer hands each has
+AHEAD = 8  # batches that are made at once: each of the many small edits costs less per hand on more hands
 AVERAGING = 0.999  # decay per step of the averaged weights
 ADJUST = 10  # steps between two adjustments of the KL term's weight
-WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all
-CRITICS_RATE = 2e-4  # their learning rate, which does not fall
+WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all steps
+CRITICS_RATE = 2e-4  # the critics' learning rate, which is constant
 FIRST_WEIGHT = 1e-5  # of the KL term, per nat
-Fakes = list[tuple[PatchCritic | FeatureCritic, Tensor]]  # pictures that each critic is to take for real
+Fakes = list[tuple[PatchCritic | FeatureCritic, Tensor]]  # each critic with the decoded pictures it judges
 _BATCH, _LATENT = range(2)  # purposes of random numbers: one stream each
 
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """Say how to train.
+    """Configure the adversarial training of a VAE.
 
     Attributes:
-        steps: Of the optimiser.
-        batch: Pictures a step.
-        learning_rate: AdamW's peak.
-        nats: What the latents may tell of a picture.
-        drawn: Share of drawn hands at first, and at last.
-        pretraining: Share of the steps over which the first goes over into the last.
-        look: Weight of the distance in features, the mean absolute difference of pixels having 1.
+        steps: Optimiser steps.
+        batch: Pictures per step.
+        learning_rate: Peak of AdamW's learning rate.
+        nats: Target of the KL term, nats per picture.
+        drawn: Share of synthetic hands in a batch, at the start and at the end.
+        pretraining: Share of the steps over which the first of these changes linearly to the second.
+        look: Weight of the perceptual distance; the mean absolute difference of pixels has weight 1.
         regions: Weight of the regions' cross-entropy.
-        passing: Weight of the verdict of the critics of patches, and of that of the critics of features.
-        patches_from: Share of the steps after which there are the first.
-        features_from: Likewise of the second.
+        passing: Weight of the adversarial loss of the patch critics, and of that of the feature critics.
+        patches_from: Share of the steps after which the patch critics start.
+        features_from: Share of the steps after which the feature critics start.
         seed: >= 0.
     """
 
@@ -73,10 +76,10 @@ class AdversarialConfig:
 
 
 class AdversarialTrainer:
-    """Own the VAE, its averaged weights, the critics and their optimisers."""
+    """Hold the VAE, its averaged weights, the critics and their optimisers."""
 
     def __init__(self, settings: AdversarialConfig, config: VAEConfig, batches: Batches, device: str) -> None:
-        """Build all on a device; train nothing yet."""
+        """Build everything on a device; train nothing yet."""
         self.settings, self.batches, self.device = settings, batches, torch.device(device)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
@@ -101,11 +104,11 @@ class AdversarialTrainer:
 
     @property
     def share(self) -> float:
-        """How much of the training is done."""
+        """Share of the training that is done, 0 to 1."""
         return self.steps / self.settings.steps
 
     def step(self) -> dict[str, Tensor]:
-        """Take a step; return its terms, detached scalars."""
+        """Take an optimiser step; return the terms of the loss, detached scalars."""
         s = self.settings
         warm = min(1.0, (self.steps + 1) / min(WARMUP, s.steps // 10 + 1))
         self.painters.param_groups[0]["lr"] = s.learning_rate * (warm * cosine_decay(self.share, floor=0.02))
@@ -122,7 +125,7 @@ class AdversarialTrainer:
                 "look": s.look * self.look(decoded, images),
                 "regions": s.regions * self._region_loss(features, hands),
             }
-            fakes: Fakes = []  # of half a batch: critics cost as much as the rest
+            fakes: Fakes = []  # for half a batch: critics cost as much as the rest
             if self.share >= s.patches_from:
                 between = self.vae.decode(_mixed(latents.detach(), real, generator)[::2]).float()
                 fakes.append((self.patches, torch.cat([decoded[::2], between])))
@@ -144,7 +147,7 @@ class AdversarialTrainer:
         return {name: term.detach() for name, term in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy all that a resumed run needs; pictures come from the seed and the step."""
+        """Return what a resumed run needs; batches depend only on the seed and the step."""
         return {
             "vae": self.vae.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -158,13 +161,13 @@ class AdversarialTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         for name in ("vae", "averaged", "regions", "patches"):
             getattr(self, name).load_state_dict(state[name])
         self.features.heads.load_state_dict(state["features"])
         for name in ("painters", "critics"):
             optimizer = getattr(self, name)
-            optimizer.load_state_dict(copy.deepcopy(state[name]))  # it would keep the tensors
+            optimizer.load_state_dict(copy.deepcopy(state[name]))  # it keeps the tensors it is given
             for parameter, moments in optimizer.state.items():  # fused AdamW reads all of them in one memory order
                 for moment in ("exp_avg", "exp_avg_sq"):
                     moments[moment] = torch.empty_like(parameter).copy_(moments[moment])
@@ -172,7 +175,7 @@ class AdversarialTrainer:
         self._ready = []
 
     def _next(self) -> tuple[Hands, int]:
-        """Return a batch and how many of its first hands are photographs; the rest are drawn."""
+        """Return a batch and how many of its first hands are photographs; the rest are synthetic."""
         s = self.settings
         first = self.steps - self.steps % AHEAD
         drawn_share = np.interp(first / s.steps, (0.0, s.pretraining), s.drawn)
@@ -215,7 +218,7 @@ class AdversarialTrainer:
 
 
 def _mixed(latents: Tensor, real: int, generator: Generator) -> Tensor:
-    """Mix the latents of two photographs each, or of two drawn hands, and keep their variance."""
+    """Mix the latents of two photographs, or of two synthetic hands, and keep their variance."""
     n, device = len(latents), latents.device
     orders = [torch.randperm(size, generator=generator, device=device) for size in (real, n - real)]
     angle = 0.5 * math.pi * torch.rand(n, 1, generator=generator, device=device)

@@ -1,4 +1,4 @@
-"""How far many pictures are from photographs, taken together: kernel distance, coverage, density."""
+"""Compare the distribution of pictures with that of photographs: kernel distance, coverage, density."""
 
 from vae.distribution.coverage import coverage_and_density
 from vae.distribution.estimate import Estimate, estimate_over_halves, halves

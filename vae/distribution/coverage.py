@@ -1,4 +1,4 @@
-"""How much of the photographs' variety pictures reach, and how near they keep to it."""
+"""Measure how much of the photographs' variety the pictures cover, and how close they stay to photographs."""
 
 import contextlib
 import io
@@ -15,20 +15,20 @@ NEIGHBOURS = 5
 
 
 def coverage_and_density(pictures: Array, photographs: Array, k: int = NEIGHBOURS) -> tuple[Estimate, Estimate]:
-    """Measure coverage and density, by the authors' own code.
+    """Measure coverage and density with the authors' code.
 
-    Around each photograph lies a ball that reaches to its k-th nearest fellow photograph. Coverage is the share of
-    balls that hold a picture; density is how many balls hold a picture on average, over k. A mode of the photographs
-    that no picture shows lowers coverage and leaves density as it is; pictures unlike any photograph lower density.
-    Coverage grows with the number of pictures: compare it at one number only.
+    Each photograph has a ball that reaches to its k-th nearest photograph. Coverage is the share of balls that contain
+    a picture. Density is the number of balls that contain a picture, averaged over pictures and divided by k. A mode of
+    the photographs that no picture shows lowers coverage but not density. Pictures unlike any photograph lower density.
+    Coverage grows with the number of pictures: compare it only at the same number.
 
     Args:
         pictures: (n, feature), n >= 2 (k + 2).
-        photographs: (m, feature), m >= k + 2; taken as given.
+        photographs: (m, feature), m >= k + 2; treated as fixed.
         k: >= 1.
 
     Returns:
-        Coverage in [0, 1] and density, >= 0, about 1 where both distributions are the same; their intervals over
+        Coverage in [0, 1], and density >= 0, about 1 if both distributions are the same. Their intervals come from
         halves of the pictures.
 
     Raises:
@@ -55,7 +55,7 @@ def coverage_and_density(pictures: Array, photographs: Array, k: int = NEIGHBOUR
 def _of(pictures: Array, photographs: Array, k: int) -> tuple[float, float]:
     from prdc import compute_prdc
 
-    # It prints how many there are, and starts eight threads, which costs more than the distances do.
+    # compute_prdc prints its counts, and starts eight threads, which costs more than the distances.
     with contextlib.redirect_stdout(io.StringIO()), joblib.parallel_config(backend="sequential"):
         found = compute_prdc(real_features=photographs, fake_features=pictures, nearest_k=k)
     return float(found["coverage"]), float(found["density"])

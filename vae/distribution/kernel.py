@@ -1,4 +1,4 @@
-"""The kernel distance between two sets of pictures."""
+"""Measure the kernel distance between two sets of pictures."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,26 +11,26 @@ DEGREE = 3
 
 
 def kernel_distance(pictures: Array, photographs: Array) -> Estimate:
-    """Measure how far two distributions are apart: the squared maximum mean discrepancy of a cubic kernel.
+    """Measure the distance of two distributions: the squared maximum mean discrepancy of a cubic kernel.
 
-    The kernel is (x y / features + 1)^3. The estimate is unbiased, so that it does not depend on how many pictures
-    there are, and is below 0 about half of the time where both distributions are the same.
+    The kernel is (x y / features + 1)^3. The estimate is unbiased: its mean does not depend on the number of pictures.
+    If both distributions are the same, it is below 0 about half of the time.
 
     Args:
         pictures: (n, feature), n >= 4.
-        photographs: (m, feature), m >= 2; taken as given.
+        photographs: (m, feature), m >= 2; treated as fixed.
 
     Returns:
-        The distance, and its interval over halves of the pictures; often shown times 1,000.
+        The distance, often shown times 1,000, with its interval over halves of the pictures.
 
     Raises:
-        ValueError: If there are too few pictures or photographs, or the features differ in number.
+        ValueError: If there are too few pictures or photographs, or their numbers of features differ.
 
     Source: Binkowski, Sutherland, Arbel & Gretton 2018, section 4, for the kernel; Gretton et al. 2012, lemma 6, for
     the estimate from sets of different sizes.
     """
     if len(photographs) < 2:
-        raise ValueError(f"photographs must be at least 2, got {len(photographs)!r}. Hold more people out.")
+        raise ValueError(f"photographs must be at least 2, got {len(photographs)!r}. Hold out more people.")
     parts = halves(len(pictures))
     pictures, photographs = (np.asarray(rows, np.float64) for rows in (pictures, photographs))
     within, between = polynomial_kernel(pictures, degree=DEGREE), polynomial_kernel(pictures, photographs, DEGREE)

@@ -1,4 +1,4 @@
-"""Pictures of hands: photographs from 11k Hands or any folder, split by person, varied on the device."""
+"""Pictures of hands: photographs from 11k Hands or any folder, split by person, augmented on the device."""
 
 from vae.images.augmentation import augment, random_affine, warp
 from vae.images.crop import crop_to_hand

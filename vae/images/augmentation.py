@@ -1,4 +1,4 @@
-"""Vary pictures while they are trained on, on the device they are on: flips and small affine changes."""
+"""Augment pictures during training, on their device: flips and small affine transforms."""
 
 import math
 
@@ -16,18 +16,18 @@ def augment(
     translate: float = 0.03,
     scale: float = 0.05,
 ) -> Tensor:
-    """Flip, turn, shift and scale every image a little, each in its own way.
+    """Flip, rotate, shift and scale every image a little, each differently.
 
     Args:
         images: (batch, 3, size, size) float32 in [0, 1], on any device.
-        generator: On the same device; it is drawn from once.
-        flip: Whether half of the images are mirrored, left to right.
-        degrees: Largest turn either way.
+        generator: Source of random numbers, on the same device; it is used once.
+        flip: Whether to mirror half of the images, left to right.
+        degrees: Largest rotation in either direction.
         translate: Largest shift along each axis, as a share of the size.
-        scale: Largest growth or shrinkage, as a share.
+        scale: Largest change of scale, as a share.
 
     Returns:
-        (batch, 3, size, size) float32 in [0, 1]; what comes in from outside repeats the border.
+        (batch, 3, size, size) float32 in [0, 1]; pixels from outside the image repeat its border.
     """
     theta = random_affine(
         len(images), generator, images.device, flip=flip, degrees=degrees, translate=translate, scale=scale
@@ -45,11 +45,11 @@ def random_affine(
     translate: float = 0.03,
     scale: float = 0.05,
 ) -> Tensor:
-    """Draw affine changes; see `augment` for the arguments.
+    """Draw affine transforms; see `augment` for the arguments.
 
     Returns:
-        (n, 2, 3) float32: maps a place in the result to the place in the image it is taken from, both in
-        -1..1 from border to border, x before y.
+        (n, 2, 3) float32: maps a point of the result to the point of the image that it shows. Both are in -1..1
+        from border to border, x before y.
     """
     draw = torch.rand(n, 5, generator=generator, device=device)
     turn, right, down, grow = (2 * draw[:, :4] - 1).unbind(1)
@@ -64,7 +64,7 @@ def random_affine(
 
 
 def warp(images: Tensor, theta: Tensor) -> Tensor:
-    """Apply affine changes; a pure function.
+    """Apply affine transforms; a pure function.
 
     Args:
         images: (batch, 3, size, size) float32 in [0, 1].

@@ -1,8 +1,7 @@
-"""Keep decoded pictures on disk, so that they are decoded once.
+"""Cache decoded pictures on disk, so that they are decoded only once.
 
-One safetensors file a set of pictures: the pixels, and in the header which pictures could not be used, and a
-checksum. Nothing in it is ever executed. It is only a cache: whatever is wrong with it, the pictures are
-decoded again.
+Each set of pictures has one safetensors file with the pixels. Its header lists the pictures that cannot be used, and a
+checksum. Nothing in the file is ever executed. If anything is wrong with it, the pictures are decoded again.
 """
 
 import json
@@ -22,14 +21,14 @@ CACHE_VARIABLE = "HANDLATENT_CACHE"
 
 
 def cache_folder(cache_dir: Path | str | None = None) -> Path:
-    """Find where decoded pictures are kept.
+    """Return the folder of the cache.
 
     Args:
-        cache_dir: The folder; otherwise the environment variable HANDLATENT_CACHE names it; otherwise it is
-            the user's own cache folder.
+        cache_dir: The folder. None takes it from the environment variable HANDLATENT_CACHE or, if that is not set,
+            takes the user's cache folder.
 
     Returns:
-        The folder, which need not exist.
+        The folder, which may not exist yet.
     """
     chosen = cache_dir or os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("handlatent"))
@@ -40,12 +39,12 @@ def load_cached(file: Path, n: int, size: int) -> tuple[Tensor, dict[int, str]] 
 
     Args:
         file: The cache file.
-        n: How many pictures it should know of.
+        n: Number of pictures that the file should describe.
         size: Pixels a side.
 
     Returns:
-        The pixels, (n - problems, 3, size, size) uint8, and the reason of each unusable picture by its index;
-        None if the file is missing, damaged, or not about these pictures.
+        The pixels, (n - problems, 3, size, size) uint8, and the reason for each unusable picture by its index.
+        None if the file is missing, damaged, or describes other pictures.
     """
     try:
         with safe_open(file, framework="pt") as stored:
@@ -61,12 +60,12 @@ def load_cached(file: Path, n: int, size: int) -> tuple[Tensor, dict[int, str]] 
 
 
 def store_cached(file: Path, pixels: Tensor, problems: dict[int, str]) -> None:
-    """Write decoded pictures, atomically: nobody ever sees half a file.
+    """Write decoded pictures atomically: no reader ever sees part of a file.
 
     Args:
-        file: The cache file; missing folders are made.
+        file: The cache file; missing folders are created.
         pixels: (n, 3, size, size) uint8.
-        problems: The reason of each unusable picture by its index.
+        problems: The reason for each unusable picture by its index.
 
     Warns:
         UserWarning: If the folder cannot be written. The pictures are decoded again next time.
@@ -84,13 +83,13 @@ def store_cached(file: Path, pixels: Tensor, problems: dict[int, str]) -> None:
         os.replace(part, file)
     except (OSError, SafetensorError) as error:
         warnings.warn(
-            f"Decoded pictures could not be kept in {str(file.parent)!r} ({error}) and will be decoded again "
-            f"next time. Set {CACHE_VARIABLE} to a folder that can be written.",
+            f"Decoded pictures could not be saved in {str(file.parent)!r} ({error}) and will be decoded again "
+            f"next time. Set {CACHE_VARIABLE} to a folder that is writable.",
             stacklevel=2,
         )
     finally:
         if part is not None:
-            part.unlink(missing_ok=True)  # where it was not brought to its place
+            part.unlink(missing_ok=True)  # if it was not moved into place
 
 
 def _checksum(pixels: Tensor) -> int:

@@ -1,9 +1,9 @@
-"""Frame the hand of an 11k Hands photograph: fingers up, one square, nothing of the hand cut off.
+"""Crop an 11k Hands photograph to a square around the hand, fingers up, without cutting off any part of the hand.
 
-The photographs show one hand on a near-white ground; the fingers point down and the arm leaves through the
-top border. Half a turn (a rotation, not a flip: a left hand stays a left hand) puts the fingers up. The hand
-is then found on a small copy by its colour, and its palm by the largest circle that fits into it, which tells
-where the wrist is without being fooled by sleeves and watches.
+The photographs show one hand on a near-white background; the fingers point down and the arm leaves through the
+top border. A half turn (a rotation, not a flip: a left hand stays a left hand) makes the fingers point up. The hand
+is then found on a small copy by its colour. The largest circle that fits into the hand is the palm. It shows where
+the wrist is, even if there are sleeves or watches.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from scipy import ndimage
 
 from vae.images.resize import resize
 
-CROP_VERSION = 1  # a change of any crop must raise this: cached pictures are kept by it
+CROP_VERSION = 1  # raise this if any crop changes: it is part of the cache's key
 
-WORK_HEIGHT = 144  # pixels; the hand is looked for on a copy of this height
+WORK_HEIGHT = 144  # pixels; height of the copy on which the hand is found
 MARGIN = 0.07  # of the hand's size, left free around it
 WRIST = 1.5  # palm radii from the middle of the palm down to the lower border: a little of the wrist shows
-WARM = 0.09  # red minus blue, relative to the ground: skin has more, a shadow on white less
+WARM = 0.09  # red minus blue, relative to the background: skin has more, a shadow on white less
 WARM_SHARE = 0.4  # of the hand's own median warmth: a warm reflection beside the hand has less
-DARK = 0.45  # of the ground's brightness missing: sleeves, watches, black nails, but no soft shadow
+DARK = 0.45  # of the background's brightness missing: sleeves, watches, black nails, but no soft shadow
 FINGERS = 4.2  # palm radii from the tip of the longest finger to the middle of the palm, at most
 NEARLY = 0.93  # of the largest radius
 REACH = 3  # working pixels, odd: a gap that a ring may leave in a finger
@@ -33,7 +33,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Square:
-    """A square in a picture; it may reach over the picture's borders. All in pixels, y downwards."""
+    """A square in a picture, in pixels, y downwards; it may extend beyond the picture's borders."""
 
     left: int
     top: int
@@ -41,12 +41,11 @@ class Square:
 
 
 def crop_to_hand(photo: Pixels) -> Pixels:
-    """Turn an 11k Hands photograph fingers up and cut out the square that holds the hand.
+    """Rotate an 11k Hands photograph to fingers up and cut out the square around the hand.
 
-    The square is centred on the hand from side to side, ends a little below the wrist (or where the
-    photograph ends, if that is above), and is as small as the hand with a margin allows. Where it reaches
-    over the photograph, the ground is continued. A picture in which no hand is found is padded to a square,
-    so that nothing is lost.
+    The square is centred horizontally on the hand, and is as small as the hand and a margin allow. It ends a little
+    below the wrist, or where the photograph ends if that is above. Beyond the photograph, the background is continued.
+    If no hand is found, the picture is padded to a square, so that nothing is lost.
 
     Args:
         photo: (height, width, 3) uint8, as in the file: fingers down.
@@ -68,7 +67,7 @@ def crop_to_hand(photo: Pixels) -> Pixels:
 
 
 def ground_colour(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Find the colour of the ground: the median of the brighter part of the picture.
+    """Find the colour of the background: the median of the brighter part of the picture.
 
     Args:
         picture: (height, width, 3) float32, 0..255.
@@ -82,18 +81,17 @@ def ground_colour(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def hand_mask(picture: NDArray[np.float32], ground: NDArray[np.float32]) -> Mask:
-    """Mark the hand, with what it wears and the arm it hangs on.
+    """Mark the hand, what it wears, and the arm.
 
-    Skin of every tone is redder than blue where a shadow on white is not; what is neither skin nor ground
-    (sleeves, watches, varnish) is far darker than a soft shadow. Of all that is marked, the piece with the
-    palm is kept.
+    Skin of every tone has more red than blue; a shadow on white does not. Other things on the hand (sleeves, watches,
+    varnish) are far darker than a soft shadow. Only the connected piece with the palm is kept.
 
     Args:
         picture: (height, width, 3) float32, 0..255, fingers up.
-        ground: (3,) float32, the ground's colour.
+        ground: (3,) float32, the background's colour.
 
     Returns:
-        (height, width) bool; all False where there is nothing like a hand.
+        (height, width) bool; all False if there is nothing like a hand.
     """
     relative = picture / ground
     warmth = relative[..., 0] - relative[..., 2]
@@ -111,9 +109,8 @@ def hand_mask(picture: NDArray[np.float32], ground: NDArray[np.float32]) -> Mask
 def palm(hand: Mask) -> tuple[int, int, int]:
     """Find the palm: the largest circle (an octagon, here) that fits into the hand.
 
-    The mask is peeled layer by layer; the number of layers above a pixel is the radius that fits there. A
-    sleeve may be wider than the palm, but it is further from the fingertips than a palm of that size could
-    be.
+    The mask is eroded layer by layer; the number of layers above a pixel is the radius that fits there. A
+    sleeve may be wider than the palm, but it is further from the fingertips than a palm of that size can be.
 
     Args:
         hand: (height, width) bool, not all False.
@@ -137,12 +134,12 @@ def palm(hand: Mask) -> tuple[int, int, int]:
 
 
 def connected(mask: Mask, row: int, column: int) -> Mask:
-    """Keep of a mask the piece at or around a place, across gaps of up to `REACH` pixels.
+    """Keep the piece of a mask at or around a point, across gaps of up to `REACH` pixels.
 
     Args:
         mask: (height, width) bool, not all False.
-        row: Of the place; it may lie in a hole of the piece.
-        column: Of the place.
+        row: Row of the point, which may lie in a hole of the piece.
+        column: Column of the point.
 
     Returns:
         (height, width) bool.
@@ -176,16 +173,16 @@ def frame(hand: Mask) -> Square:
 
 
 def cut(picture: Pixels, square: Square, hand: Mask, ground: NDArray[np.float32]) -> Pixels:
-    """Cut a square out of a picture, continuing the ground where the square reaches over the borders.
+    """Cut a square out of a picture, continuing the background where the square extends beyond the borders.
 
     The pixels along a border are smoothed and repeated outwards. Where the hand touches the border, the
-    ground on either side of it is joined instead.
+    background is interpolated between both sides of the hand.
 
     Args:
         picture: (height, width, 3) uint8.
-        square: In pixels of the picture; it does not reach below it.
-        hand: (small height, small width) bool, what is not ground, at any resolution.
-        ground: (3,) float32, 0..255, the colour where a border shows no ground at all.
+        square: In pixels of the picture; it does not extend below the picture.
+        hand: (small height, small width) bool, what is not background, at any resolution.
+        ground: (3,) float32, 0..255, the colour to use if a border shows no background.
 
     Returns:
         (side, side, 3) uint8.
@@ -207,12 +204,12 @@ def cut(picture: Pixels, square: Square, hand: Mask, ground: NDArray[np.float32]
 
 
 def _ground_along(line: Pixels, hand: NDArray[np.bool_], ground: NDArray[np.float32]) -> Pixels:
-    """Take the ground's colour along a border from its pixels and from where the hand covers them.
+    """Return the background's colour along a border, interpolated where the hand covers it.
 
     Args:
         line: (length, 3) uint8, the border.
         hand: (small length,) bool, where the hand is.
-        ground: (3,) float32.
+        ground: (3,) float32, the colour to use if the hand covers the whole border.
 
     Returns:
         (length, 3) uint8.
@@ -236,7 +233,7 @@ def _scaled(square: Square, factor: float) -> Square:
 
 
 def _filled(mask: Mask) -> Mask:
-    """Fill the holes that glare leaves in a palm: what has hand to the left and right, above and below."""
+    """Fill holes that glare leaves in a palm: pixels with hand to the left and right, above and below."""
     any_before = np.logical_or.accumulate
     left, right = any_before(mask, axis=1), any_before(mask[:, ::-1], axis=1)[:, ::-1]
     above, below = any_before(mask, axis=0), any_before(mask[::-1], axis=0)[::-1]

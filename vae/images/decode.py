@@ -1,4 +1,4 @@
-"""Decode one picture file, whatever is in it, or say why it cannot be used."""
+"""Decode one picture file, or say why it cannot be used."""
 
 import stat
 from collections.abc import Callable
@@ -12,22 +12,22 @@ from vae.images.resize import resize
 
 MIN_SIDE = 8  # pixels; a picture with a shorter side shows no hand
 MAX_ASPECT = 4  # longer to shorter side; a thinner picture would need a huge square around it
-DETAIL = 3  # times the asked size: what a picture is decoded at, at least, to be cropped without loss
-UNREADABLE = "cannot be read"  # a reason that lies in the file system, not in the picture
+DETAIL = 3  # a picture is decoded at this many times the requested size or more, so that a crop loses no detail
+UNREADABLE = "cannot be read"  # because of the file system, not because of the picture
 
 Pixels = NDArray[np.uint8]
 Prepare = Callable[[Pixels], Pixels]
 
 
 class PictureError(ValueError):
-    """A picture that cannot be used; the message is the reason and goes on from the picture's name."""
+    """A picture cannot be used; the message is the reason, to be read after the picture's name."""
 
 
 def decode_picture(path: Path, size: int, prepare: Prepare) -> Pixels:
-    """Read one picture as RGB, bring it to a square and to its size.
+    """Read one picture as RGB, make it square and resize it.
 
-    CMYK, greyscale, palette and 16-bit pictures become 8-bit RGB; what is transparent is laid on white; the
-    camera's orientation (EXIF) is applied; of an animation the first picture counts.
+    CMYK, greyscale, palette and 16-bit pictures become 8-bit RGB. Transparent pixels are blended with white. The
+    camera's orientation (EXIF) is applied. Only the first frame of an animation is used.
 
     Args:
         path: The file.
@@ -50,12 +50,12 @@ def decode_picture(path: Path, size: int, prepare: Prepare) -> Pixels:
         return np.ascontiguousarray(resize(prepare(np.asarray(rgb)), size, size).transpose(2, 0, 1))
     except (PictureError, MemoryError):
         raise
-    except Exception as error:  # a file from anywhere makes Pillow raise almost anything
+    except Exception as error:  # Pillow can raise almost anything on an unknown file
         raise PictureError(_reason(error)) from error
 
 
 def check_file(path: Path) -> None:
-    """Check that a path is a file with something in it, without opening it.
+    """Check that a path is a file and not empty, without opening it.
 
     Raises:
         PictureError: If it is not.
@@ -67,7 +67,7 @@ def check_file(path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise PictureError("is a folder")
     if not stat.S_ISREG(status.st_mode):
-        raise PictureError("is not a regular file")  # reading a pipe would wait for ever
+        raise PictureError("is not a regular file")  # reading a pipe would wait forever
     if status.st_size == 0:
         raise PictureError("is empty (0 bytes)")
 
@@ -87,7 +87,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bit(image).convert("RGB")
     if image.mode == "F":
-        raise PictureError("has floating-point pixels, whose white is not known")
+        raise PictureError("has floating-point pixels, whose white value is unknown")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -97,7 +97,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _from_16_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise PictureError("has 32-bit pixels, whose white is not known")
+        raise PictureError("has 32-bit pixels, whose white value is unknown")
     return Image.fromarray(np.round(values / 257).astype(np.uint8))  # 65535 = 257 * 255
 
 

@@ -11,7 +11,7 @@ from vae.images.image_set import ImageSet
 from vae.images.reading import check_size, choose, read_pictures
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-PAD_VERSION = 1  # a change of `pad_to_square` must raise this: cached pictures are kept by it
+PAD_VERSION = 1  # raise this if `pad_to_square` changes: it is part of the cache's key
 
 
 def load_images(
@@ -33,7 +33,7 @@ def load_images(
 
     Raises:
         ValueError: Also if `side`, `hand`, `accessories` or `irregularities` is chosen for a plain folder,
-            which does not say these things of its pictures.
+            which does not record them.
     """
     choices = {"side": side, "hand": hand, "accessories": accessories, "irregularities": irregularities}
     if is_hands11k(Path(root)):
@@ -59,7 +59,7 @@ def load_images(
 
 
 def is_hands11k(root: Path) -> bool:
-    """Tell whether a folder is the download of 11k Hands, or its `Hands`, even where the table is missing."""
+    """Return whether a folder is the download of 11k Hands, or its `Hands`, even if the table is missing."""
     if (download_root(root) / "HandInfo.csv").exists() or (root / "Hands").is_dir():
         return True
     return root.name == "Hands" and next(root.glob("Hand_[0-9]*.jpg"), None) is not None
@@ -74,25 +74,25 @@ def load_folder(
     cache_dir: Path | str | None = None,
     progress: bool = True,
 ) -> ImageSet:
-    """Load all pictures under a folder, as they are but for their size.
+    """Load all pictures under a folder and resize them.
 
-    Pictures are padded to a square, never cropped: a crop might cut a finger off. Nothing is turned but by
-    the camera's own mark (EXIF). Hidden files and folders are skipped, and links to folders are not followed.
+    Pictures are padded to a square, never cropped, because a crop might cut off a finger. Only the camera's orientation
+    (EXIF) rotates them. Hidden files and folders are skipped, and links to folders are not followed.
 
     Args:
         root: The folder.
         size: Pixels a side, 8..1024.
         n_images: How many pictures to take, at random; None takes all.
-        seed: Of that choice.
+        seed: Seed of that choice.
         cache_dir: Where decoded pictures are kept; see `cache_folder`.
         progress: Whether to show a progress bar on a terminal.
 
     Returns:
-        The pictures, named by their path under the folder, in that order; each is its own group.
+        The pictures, named by their path under the folder and sorted by name; each is its own group.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no picture in it.
-        ValueError: If there are not that many pictures, or none can be used.
+        FileNotFoundError: If the folder does not exist or has no picture.
+        ValueError: If there are fewer than `n_images` pictures, or none can be used.
         OSError: If a folder cannot be read.
 
     Warns:
@@ -101,7 +101,7 @@ def load_folder(
     check_size(size)
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{str(root)!r} must be a folder of pictures, and there is none. Check the path.")
+        raise FileNotFoundError(f"{str(root)!r} must be a folder of pictures, but is no folder. Check the path.")
     names, others = _list(root)
     if not names:
         raise FileNotFoundError(f"No pictures under {str(root)!r} (looked for *{', *'.join(SUFFIXES)}).")
@@ -116,12 +116,12 @@ def load_folder(
         progress=progress,
     )
     kept = tuple(chosen[index] for index in usable)
-    notes = (f"{others:,} files under {str(root)!r} are left out, as they are not named like pictures.",)
+    notes = (f"{others:,} files under {str(root)!r} are left out: they are not named like pictures.",)
     return ImageSet(pixels, kept, kept, tuple(names), problems, notes if others else ())
 
 
 def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Make a picture square by adding to its shorter side, in the median colour of its border.
+    """Pad the shorter side of a picture to a square, with the median colour of its border.
 
     Args:
         picture: (height, width, 3) uint8.
@@ -155,7 +155,7 @@ def _list(root: Path) -> tuple[list[str], int]:
 
 
 def _refuse(error: OSError) -> None:
-    """Stop at a folder that cannot be read: to walk past it would drop its pictures without a word."""
+    """Raise for a folder that cannot be read: skipping it would silently drop its pictures."""
     raise OSError(
         f"The folder {str(error.filename)!r} cannot be read: {error.strerror}. Change its permissions or move it away."
     ) from error

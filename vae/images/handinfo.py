@@ -13,21 +13,21 @@ COLUMNS = (
     "aspectOfHand",
     "imageName",
     "irregularities",
-)  # those read; others may follow
+)  # the columns that are read; the table may have others
 ASPECTS = ("dorsal left", "dorsal right", "palmar left", "palmar right")
-WAY_OUT = "Take HandInfo.csv again from the 11k Hands download."
+WAY_OUT = "Copy HandInfo.csv again from the 11k Hands download."
 
 
 @dataclass(frozen=True)
 class HandRow:
-    """One row: one photograph.
+    """One row of the table, which describes one photograph.
 
     Attributes:
         image: File name in the folder `Hands`.
         person: The person's id.
         side: 'dorsal' or 'palmar'.
         hand: 'left' or 'right'.
-        accessories: Whether rings, watches or the like show.
+        accessories: Whether rings, watches or similar things are visible.
         irregularities: Whether the hand or the picture is irregular.
     """
 
@@ -43,10 +43,10 @@ def read_handinfo(path: Path) -> tuple[HandRow, ...]:
     """Read and check the table.
 
     Args:
-        path: Of `HandInfo.csv`.
+        path: Path of `HandInfo.csv`.
 
     Returns:
-        A row for each photograph of the full data set, present or not.
+        A row for each photograph of the full data set, even if its file is missing.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -56,7 +56,7 @@ def read_handinfo(path: Path) -> tuple[HandRow, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{str(path)!r} is missing. It comes with the 11k Hands download, beside the folder Hands."
+            f"{str(path)!r} is missing. It comes with the 11k Hands download, next to the folder Hands."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(path)!r} must be a UTF-8 text file, but {error}. {WAY_OUT}") from error

@@ -27,27 +27,27 @@ def load_hands11k(
     cache_dir: Path | str | None = None,
     progress: bool = True,
 ) -> ImageSet:
-    """Load photographs of hands, each turned fingers up and cropped to the hand.
+    """Load photographs of hands, each rotated to fingers up and cropped to the hand.
 
     Args:
-        root: The folder that holds `HandInfo.csv` and `Hands`, or that `Hands` itself.
+        root: The folder that holds `HandInfo.csv` and `Hands`, or its `Hands` folder.
         size: Pixels a side, 8..1024.
         side: The back of the hand (dorsal), its palm (palmar), or both.
         hand: Which hand.
-        accessories: Whether to take pictures with rings, watches and the like.
-        irregularities: Whether to take pictures marked as irregular.
-        n_images: How many pictures to take, at random, of those that match; None takes all.
-        seed: Of that choice.
+        accessories: Include or exclude pictures with rings, watches or similar things, or take only these.
+        irregularities: Include or exclude pictures marked as irregular, or take only these.
+        n_images: How many of the matching pictures to take, at random; None takes all.
+        seed: Seed of that choice.
         cache_dir: Where decoded pictures are kept; see `cache_folder`.
         progress: Whether to show a progress bar on a terminal.
 
     Returns:
-        The pictures, by name. Groups are the persons' ids; `all_groups` are all ids in `HandInfo.csv`. Rows
-        without a picture, and pictures without a row (left out), are counted in its notes.
+        The pictures, sorted by name. Groups are the persons' ids; `all_groups` are all ids in `HandInfo.csv`. The
+        notes count rows without a picture, and pictures without a row, which are left out.
 
     Raises:
         FileNotFoundError: If `HandInfo.csv`, `Hands`, or all of its pictures are missing.
-        ValueError: If `HandInfo.csv` is malformed, a choice is unknown, or not that many pictures match.
+        ValueError: If `HandInfo.csv` is malformed, a choice is unknown, or fewer than `n_images` pictures match.
 
     Warns:
         UserWarning: Once, if pictures cannot be used; see `read_pictures`.
@@ -61,7 +61,7 @@ def load_hands11k(
     matching = [row for row in present if _wanted(row, choices)]
     if not matching:
         chosen = ", ".join(f"{name}={value!r}" for name, value in choices.items())
-        raise ValueError(f"None of the {len(present)} pictures in {str(root)!r} matches {chosen}. Choose fewer limits.")
+        raise ValueError(f"None of the {len(present)} pictures in {str(root)!r} matches {chosen}. Use fewer filters.")
     chosen_rows = [matching[i] for i in choose(len(matching), n_images, seed, f"in {str(root)!r} that match")]
     pixels, usable, problems = read_pictures(
         [root / "Hands" / row.image for row in chosen_rows],
@@ -83,7 +83,7 @@ def load_hands11k(
 
 
 def download_root(root: Path) -> Path:
-    """Find the folder of the download: the one given, or the one around it if that is its `Hands`."""
+    """Return the folder of the download: the given one or, if that is its `Hands`, the parent."""
     root = root.absolute()
     if root.name == "Hands" and not (root / "HandInfo.csv").exists() and not (root / "Hands").exists():
         return root.parent
@@ -98,10 +98,10 @@ def _check_choices(choices: Mapping[str, str]) -> None:
 
 
 def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[str, ...]]:
-    """Match rows and files; return the rows with a file, by file name, and the notes on the others."""
+    """Match rows and files; return the rows with a file, sorted by file name, and notes on the others."""
     folder = root / "Hands"
     if not folder.is_dir():
-        raise FileNotFoundError(f"{str(folder)!r} is missing. Unpack the Hands.zip of 11k Hands beside HandInfo.csv.")
+        raise FileNotFoundError(f"{str(folder)!r} is missing. Unpack Hands.zip from 11k Hands next to HandInfo.csv.")
     files = {
         entry.name
         for entry in folder.iterdir()
@@ -111,7 +111,7 @@ def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[
     if not present:
         raise FileNotFoundError(
             f"None of the {len(rows)} pictures in HandInfo.csv is in {str(folder)!r}. "
-            "Unpack the Hands.zip of 11k Hands there."
+            "Unpack Hands.zip from 11k Hands there."
         )
     notes = []
     if absent := len(rows) - len(present):

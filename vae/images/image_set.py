@@ -1,4 +1,4 @@
-"""What every source of pictures hands over: the pixels, whose they are, and what went wrong."""
+"""Hold the pictures of any source: the pixels, their groups, and the problems of reading them."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Problem:
 
     Attributes:
         name: The picture, as `ImageSet.names` would have named it.
-        reason: Half a sentence that goes on from the name, such as 'is empty (0 bytes)'.
+        reason: The rest of a sentence that starts with the name, such as 'is empty (0 bytes)'.
     """
 
     name: str
@@ -26,12 +26,12 @@ class ImageSet:
     Attributes:
         pixels: (n, 3, size, size) uint8, RGB, on the CPU.
         names: n names, unique.
-        groups: n names of the group of each picture, which a split keeps together: the person's id in 11k
-            Hands, the picture's own name in a plain folder.
-        all_groups: Every group of the source, chosen or not, present or not: the split is drawn over these,
-            so that a group stays on its side whatever pictures are chosen.
-        problems: Pictures that were asked for and could not be used.
-        notes: One sentence each on what was left out for another reason.
+        groups: n names, the group of each picture: the person's id in 11k Hands, the picture's own name in a plain
+            folder. A split keeps a group together.
+        all_groups: Every group of the source, even if none of its pictures is chosen or present. The split shuffles
+            these, so a group stays on its side whatever pictures are chosen.
+        problems: Requested pictures that could not be used.
+        notes: Sentences, each on something left out for another reason.
     """
 
     pixels: Tensor
@@ -42,12 +42,12 @@ class ImageSet:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Return the number of pictures."""
         return len(self.names)
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """Bring pixels from memory to the model's range.
+    """Convert uint8 pixels to the model's range.
 
     Args:
         pixels: Any shape, uint8.
@@ -64,7 +64,7 @@ def to_float(pixels: Tensor) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Bring images from the model's range to bytes, rounding to the nearest and clipping what lies outside.
+    """Convert images from the model's range to bytes, rounding to the nearest and clipping to [0, 1].
 
     Args:
         images: Any shape, floating point, [0, 1].

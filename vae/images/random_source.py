@@ -21,7 +21,7 @@ class RandomSource(ABC):
 
     Attributes:
         n: Number of pictures.
-        device: Where the numbers are.
+        device: Device of the numbers.
     """
 
     n: int
@@ -48,7 +48,7 @@ class RandomSource(ABC):
         return torch.where(self.chance(0.5), 1.0, -1.0)
 
     def normal(self, mean: float, std: float, count: int = 1) -> Tensor:
-        """Return (n, count) numbers, normal and cut at 2.2 standard deviations."""
+        """Return (n, count) numbers from a normal distribution, truncated at 2.2 standard deviations."""
         edge = math.erf(2.2 / math.sqrt(2.0))
         return mean + std * math.sqrt(2.0) * torch.erfinv(self.columns(-edge, edge, count))
 
@@ -57,7 +57,7 @@ class GeneratorSource(RandomSource):
     """Draw float32 numbers from one generator, for pictures that are edited as a batch."""
 
     def __init__(self, n: int, generator: Generator) -> None:
-        """Remember the generator; its device is the pictures'."""
+        """Store the generator, which is on the pictures' device."""
         self.n, self.generator, self.device = n, generator, generator.device
 
     def columns(self, low: float, high: float, count: int = 1) -> Tensor:
@@ -70,14 +70,14 @@ class GeneratorSource(RandomSource):
 
 
 class PictureSource(RandomSource):
-    """Give out float64 numbers that were drawn beforehand: row i depends on the seed and on picture i alone."""
+    """Return float64 numbers that were drawn in advance: row i depends only on the seed and on picture i."""
 
     def __init__(self, numbers: Tensor, used: int = 0) -> None:
-        """Take the numbers.
+        """Store the numbers.
 
         Args:
             numbers: (n, DRAWS) float64 in [0, 1).
-            used: How many columns have been given out.
+            used: Number of columns already used.
         """
         self.n, self.device, self.numbers, self.used = len(numbers), numbers.device, numbers, used
 
@@ -93,16 +93,16 @@ class PictureSource(RandomSource):
         return low + self.columns(0.0, float(high - low))[:, 0].long()
 
     def rows(self, rows: Tensor) -> PictureSource:
-        """Return the source of some of the pictures, at the same column."""
+        """Return a source for some of the pictures, at the same column."""
         return PictureSource(self.numbers[rows], self.used)
 
 
 def draw_for_pictures(seed: int, indices: range, size: int) -> tuple[PictureSource, Tensor, Tensor]:
-    """Draw everything random about some synthetic pictures.
+    """Draw all random numbers of some synthetic pictures.
 
     Args:
         seed: >= 0.
-        indices: The indices of the pictures in the endless sequence that the seed stands for.
+        indices: Indices of the pictures in the seed's endless sequence.
         size: Pixels a side.
 
     Returns:

@@ -17,8 +17,8 @@ from vae.images.decode import UNREADABLE, PictureError, Prepare, check_file, dec
 from vae.images.image_set import Problem
 from vae.progress import progress_bar
 
-MAX_THREADS = 16  # more than these wait for one another
-SMALLEST, LARGEST = 8, 1024  # pixels a side that can be asked for
+MAX_THREADS = 16  # more threads would wait for each other
+SMALLEST, LARGEST = 8, 1024  # allowed pixels a side
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,15 +38,15 @@ def read_pictures(
 
     Args:
         paths: The files.
-        names: What to call them, in warnings too.
+        names: Their names, as warnings show them.
         size: Pixels a side.
         prepare: Makes a picture square.
-        version: Of `prepare`: part of the cache's key.
+        version: Version of `prepare`, part of the cache's key.
         cache_dir: See `cache_folder`.
         progress: Whether to show a progress bar on a terminal.
 
     Returns:
-        The pixels, (n, 3, size, size) uint8; the indices of the n usable pictures, rising; the problems of
+        The pixels, (n, 3, size, size) uint8; the ascending indices of the n usable pictures; the problems of
         the others.
 
     Raises:
@@ -62,7 +62,7 @@ def read_pictures(
     cached = load_cached(file, len(paths), size)
     if cached is None:
         cached = _decode(paths, size, prepare, progress)
-        if not any(reason.startswith(UNREADABLE) for reason in cached[1].values()):  # that may be mended by next time
+        if not any(reason.startswith(UNREADABLE) for reason in cached[1].values()):  # this may be fixed next time
             store_cached(file, *cached)
     pixels, reasons = cached
     problems = tuple(Problem(names[index], reason) for index, reason in sorted(reasons.items()))
@@ -81,25 +81,25 @@ def check_size(size: int) -> None:
 
 
 def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
-    """Choose pictures at random; a smaller choice with the same seed is part of a larger one.
+    """Choose pictures at random; with the same seed, a larger choice contains a smaller one.
 
     Args:
-        n: How many there are.
-        n_images: How many to take; None takes all.
-        seed: Of the choice.
-        where: Names the pictures in the error, such as "in 'photos'".
+        n: Number of pictures to choose from.
+        n_images: Number of pictures to take; None takes all.
+        seed: Seed of the choice.
+        where: Says in the error where the pictures are, such as "in 'photos'".
 
     Returns:
-        Rising indices.
+        Ascending indices.
 
     Raises:
-        ValueError: If there are not that many.
+        ValueError: If `n_images` is not in 1..n.
     """
     if n_images is None:
         return list(range(n))
     if not isinstance(n_images, int) or not 1 <= n_images <= n:
         raise ValueError(
-            f"images must be in 1..{n}, as there are {n} pictures {where}, got {n_images!r}. "
+            f"images must be in 1..{n}, because there are {n} pictures {where}, got {n_images!r}. "
             "Leave it out to take them all."
         )
     return sorted(np.random.default_rng(seed).permutation(n)[:n_images].tolist())
@@ -115,8 +115,8 @@ def _decode(paths: Sequence[Path], size: int, prepare: Prepare, progress: bool) 
             return str(error)
         return None
 
-    with warnings.catch_warnings():  # around all threads, as it is not safe within one
-        warnings.simplefilter("ignore")  # Pillow's remarks do not name the picture; our one warning does
+    with warnings.catch_warnings():  # around all threads, because it is not thread-safe
+        warnings.simplefilter("ignore")  # Pillow's warnings do not name the picture; ours does
         found = _in_parallel(decode, range(len(paths)), "Decoding", progress)
     reasons = {index: reason for index, reason in enumerate(found) if reason is not None}
     if reasons:
@@ -137,7 +137,7 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, PictureError) as error:
-        return f"unreadable: {error}"  # decoding will tell the reason
+        return f"unreadable: {error}"  # decoding reports the reason
 
 
 def _report(problems: tuple[Problem, ...], n: int) -> None:

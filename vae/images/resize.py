@@ -6,12 +6,12 @@ from PIL import Image
 
 
 def resize(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Resize a picture; shrinking averages (Lanczos), so that nothing aliases.
+    """Resize a picture with Lanczos filtering, which averages when it shrinks and so avoids aliasing.
 
     Args:
         picture: (height, width, 3) uint8.
-        width: Of the result, in pixels.
-        height: Of the result, in pixels.
+        width: Width of the result, in pixels.
+        height: Height of the result, in pixels.
 
     Returns:
         (height, width, 3) uint8.

@@ -1,4 +1,4 @@
-"""Split pictures into training, validation and test, by group and never by picture."""
+"""Split pictures into training, validation and test sets, by group and never by picture."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Which pictures are trained on, which choose, and which judge.
+    """Indices of the training, validation and test pictures.
 
     Attributes:
-        train: (n_train,) int64, rising indices of pictures.
-        validation: (n_validation,) int64.
-        test: (n_test,) int64.
+        train: (n_train,) int64, ascending.
+        validation: (n_validation,) int64, ascending.
+        test: (n_test,) int64, ascending.
     """
 
     train: Tensor
@@ -33,26 +33,25 @@ def split_by_group(
     seed: int,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
 ) -> Split:
-    """Put every group on one side, fixed by the seed and the source alone.
+    """Assign every group to one side, which depends only on the seed and the source.
 
-    The groups of the source are shuffled by the seed; the first share goes to the test, the next to
-    validation, the rest to training. The side of a group depends on the seed and `all_groups` only, not on
-    which pictures are chosen or present. With three groups or more, each side with a fraction above zero is
-    given at least one group, and training too. A small choice of pictures may still leave validation or test
-    empty. Should it leave training empty, the group of the choice that comes last in the shuffled order
-    trains: only then a group changes side.
+    The seed shuffles the groups of the source. The first share goes to the test, the next to validation, the rest to
+    training. A group's side depends only on the seed and `all_groups`, not on which pictures are chosen or present.
+    With three groups or more, training and each side with a fraction above zero get at least one group. A small choice
+    of pictures may still leave validation or test empty. If it would leave training empty, its last group in the
+    shuffled order moves to training. Only then does a group change sides.
 
     Args:
         groups: The group of each picture.
-        all_groups: Every group of the source, in any order; repetitions do not count.
-        seed: Of the shuffle.
+        all_groups: Every group of the source, in any order; duplicates are ignored.
+        seed: Seed of the shuffle.
         fractions: Shares of the groups for training, validation and test; they add up to 1.
 
     Returns:
         Indices into `groups`; every picture is on exactly one side.
 
     Raises:
-        ValueError: If there is no picture, a group is not in `all_groups`, or the fractions are no shares.
+        ValueError: If there is no picture, a group is not in `all_groups`, or the fractions are invalid.
     """
     if not groups:
         raise ValueError("groups must name at least one picture's group, got none. Load pictures first.")

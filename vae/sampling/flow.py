@@ -1,4 +1,4 @@
-"""A learned prior over the latents: a flow that carries standard normal noise to where the encoder puts pictures."""
+"""Learn a prior over the latents: a flow from standard normal noise to the latents of encoded pictures."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vae.checkpoint import save_tensors
 from vae.optim import cosine_decay, ema_decay, update_ema
 
 WIDTH, BLOCKS = 576, 4
-FREQUENCIES = 32  # of the time, as sines and cosines
-EVALUATIONS = 50  # of the velocity, for a sample
+FREQUENCIES = 32  # of the time embedding, as sines and cosines
+EVALUATIONS = 50  # of the velocity, per sample
 AVERAGING = 0.999  # decay per step of the averaged weights
-LOOK = 500  # steps between two looks at held-out pictures
+LOOK = 500  # steps between two evaluations on held-out latents
 
 
 class Velocity(nn.Module):
-    """A residual network: which way latents flow, and how fast."""
+    """A residual network that predicts the velocity of latents in the flow."""
 
     def __init__(self, latent_dim: int, width: int = WIDTH, blocks: int = BLOCKS) -> None:
-        """Build it for (n, latent_dim)."""
+        """Build the network for (n, latent_dim) latents."""
         super().__init__()
         self.first = nn.Linear(latent_dim, width)
         self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
@@ -40,7 +40,7 @@ class Velocity(nn.Module):
         self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_dim))
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return (n, latent_dim) velocities of (n, latent_dim) places at (n,) times in [0, 1]."""
+        """Return (n, latent_dim) velocities at (n, latent_dim) positions and (n,) times in [0, 1]."""
         angle = t.unsqueeze(1) * torch.exp(torch.linspace(0, math.log(200.0), FREQUENCIES, device=t.device))
         when = self.time(torch.cat([angle.sin(), angle.cos()], 1))
         x = self.first(x)
@@ -53,22 +53,22 @@ class Velocity(nn.Module):
 class FlowPrior:
     """Rectified flow (Liu, Gong & Liu 2023; Lipman et al. 2023) from noise to encoded pictures.
 
-    The network learns the mean of (latent - noise) at places between the two; to sample, noise follows it from time 0
-    to 1 by Heun's method. A sample may then settle: its own last share s is taken for noise, as though it had only come
-    to time 1 - s, and replaced by the mean that the network expects there.
+    The network learns the mean of (latent - noise) at positions between the two. To sample, noise follows this velocity
+    from time 0 to 1 by Heun's method. An optional denoising step then replaces the last share s of a sample. It scales
+    the sample by 1 - s, takes that as the state at time 1 - s, and moves it to time 1 in one step.
     """
 
     def __init__(
         self, velocity: Velocity, mean: Tensor, scale: Tensor, temperature: float = 1.0, final_denoise: float = 0.0
     ) -> None:
-        """Take a trained network.
+        """Store a trained network.
 
         Args:
-            velocity: Of latents that were shifted by `mean` and divided by `scale`.
+            velocity: The network, trained on (latent - mean) / scale.
             mean: (D,) float32.
             scale: (D,) float32, above 0.
-            temperature: In (0, 1]: the standard deviation of the noise; below 1 samples are usual and less diverse.
-            final_denoise: In [0, 1), the share s; 0: not at all.
+            temperature: In (0, 1], standard deviation of the noise; below 1, samples are more typical, less diverse.
+            final_denoise: In [0, 1), the share s; 0 for no denoising step.
         """
         self.velocity, self.mean, self.scale = velocity.eval().requires_grad_(False), mean, scale
         self.temperature, self.final_denoise = temperature, final_denoise
@@ -78,7 +78,7 @@ class FlowPrior:
         """Draw latents.
 
         Args:
-            n: How many, >= 1.
+            n: Number of latents, >= 1.
             seed: >= 0.
 
         Returns:
@@ -98,13 +98,13 @@ class FlowPrior:
         return (x * self.scale + self.mean).cpu()
 
     def to(self, device: torch.device | str) -> FlowPrior:
-        """Move the network; samples are drawn on the CPU either way, and are the same up to rounding."""
+        """Move the network to a device; samples stay on the CPU and are the same up to rounding."""
         self.velocity.to(device)
         self.mean, self.scale = self.mean.to(device), self.scale.to(device)
         return self
 
     def save(self, path: Path) -> None:
-        """Write all to one safetensors file, the network's weights in half precision."""
+        """Write everything to one safetensors file, the network's weights in half precision."""
         tensors = {f"velocity.{name}": tensor.half() for name, tensor in self.velocity.state_dict().items()}
         numbers = {name: torch.tensor(getattr(self, name)) for name in ("temperature", "final_denoise")}
         save_tensors(path, {**tensors, "mean": self.mean, "scale": self.scale, **numbers})
@@ -114,7 +114,7 @@ class FlowPrior:
         """Read what `save` wrote."""
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
         mean, scale = tensors.pop("mean"), tensors.pop("scale")
-        if "settle" in tensors:  # what earlier versions called it
+        if "settle" in tensors:  # its name in earlier versions
             tensors["final_denoise"] = tensors.pop("settle")
         temperature, final_denoise = (float(tensors.pop(name)) for name in ("temperature", "final_denoise"))
         weights = {name.removeprefix("velocity."): tensor for name, tensor in tensors.items()}
@@ -135,20 +135,20 @@ def fit_flow(
     blocks: int = BLOCKS,
     seed: int = 0,
 ) -> tuple[FlowPrior, list[dict[str, float]]]:
-    """Train a flow; of its averaged weights those are kept that carry noise best to held-out people's latents.
+    """Train a flow; keep the averaged weights with the lowest loss on held-out people's latents.
 
     Args:
-        latents: From a number n and a generator to (n, D) float32 draws from the training pictures' posteriors.
-        held_out: (m, D) float32, draws from other people's posteriors, on the same device.
-        steps: Of AdamW, at least 1.
-        batch: Latents a step.
-        learning_rate: At its peak; it rises over 200 steps and falls to nothing.
-        width: Of the network.
-        blocks: Of the network.
-        seed: >= 0, of weights and noise.
+        latents: Takes a number n and a generator, returns (n, D) float32 draws from the training pictures' posteriors.
+        held_out: (m, D) float32, draws from the posteriors of held-out people's pictures, on the same device.
+        steps: AdamW steps, at least 1.
+        batch: Latents per step.
+        learning_rate: Its peak; it rises over 200 steps and then decays to 0.
+        width: Width of the network.
+        blocks: Residual blocks of the network.
+        seed: >= 0, for weights and noise.
 
     Returns:
-        The flow, and the course of its training: "step", "loss", "held_out".
+        The flow, and its training log with "step", "loss" and "held_out".
     """
     device = held_out.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -169,7 +169,7 @@ def fit_flow(
         optimizer.param_groups[0]["lr"] = learning_rate * (min(1.0, step / 200) * cosine_decay((step - 1) / steps))
         x = (latents(batch, generator) - mean) / scale
         noise = torch.randn(x.shape, generator=generator, device=device)
-        t = torch.sigmoid(torch.randn(batch, generator=generator, device=device))  # most of them in the middle
+        t = torch.sigmoid(torch.randn(batch, generator=generator, device=device))  # most times are in the middle
         loss = _flow_loss(velocity, x, noise, t)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it

@@ -1,4 +1,4 @@
-"""Samplers over the latent space: where new latents come from before they are decoded."""
+"""Sample latents from a Gaussian mixture that is fitted to the encoded training pictures."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from vae.checkpoint import save_tensors
 class Mixture:
     """A Gaussian mixture with full covariances, fitted to the aggregated posterior.
 
-    The aggregated posterior is where the encoder really puts the training pictures; a VAE's samples from it are better
-    than those from the standard normal, which it fills only in part (Ghosh et al. 2020, section 4).
+    The aggregated posterior is the distribution of the encoded training pictures. It fills only part of the standard
+    normal, so a VAE's samples from it are better (Ghosh et al. 2020, section 4).
     """
 
     def __init__(self, weights: Tensor, means: Tensor, factors: Tensor) -> None:
-        """Take the parameters.
+        """Store the parameters.
 
         Args:
             weights: (component,) float32, sum 1.
@@ -30,13 +30,13 @@ class Mixture:
 
     @classmethod
     def fit(cls, mean: Tensor, log_var: Tensor, *, components: int = 32, draws: int = 8192, seed: int = 0) -> "Mixture":
-        """Fit to draws from the posteriors of the training pictures, with scikit-learn's EM.
+        """Fit a mixture to draws from the posteriors of the training pictures, with scikit-learn's EM.
 
         Args:
             mean: (image, latent) float32, posterior means.
             log_var: (image, latent) float32, natural log of the posterior variances.
-            components: How many Gaussians, at least 1; fewer are used where there are not 20 pictures for each.
-            draws: Latents to fit to, at least one a picture.
+            components: Number of Gaussians, at least 1; fewer are used if there are not 20 pictures for each.
+            draws: Latents to fit to, at least one per picture.
             seed: >= 0.
 
         Returns:
@@ -56,7 +56,7 @@ class Mixture:
         """Draw latents.
 
         Args:
-            n: How many, >= 1.
+            n: Number of latents, >= 1.
             seed: >= 0.
 
         Returns:

@@ -1,4 +1,4 @@
-"""A sampler whose latents are decoded and encoded again: what its pictures are encoded to."""
+"""Decode the latents of another sampler and encode them again."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ _TOGETHER = {"cpu": 32, "cuda": 256}  # latents
 
 
 class Reencoded:
-    """Pass another sampler's latents through the decoder and the encoder, again and again.
+    """Pass another sampler's latents through the decoder and the encoder, once or several times.
 
-    Trained to encode what it decodes from latents with noise on them, an autoencoder carries a latent that lies beside
-    those of its pictures towards them: the chain by which Bengio et al. (2013, "Generalized Denoising Auto-Encoders as
-    Generative Models") draw samples, without the noise in between. A picture of two hands over one another becomes one
-    of either.
+    A VAE learns to decode noisy latents. So each pass moves an unusual latent towards the latents of training pictures.
+    This is the chain from which Bengio et al. (2013, "Generalized Denoising Auto-Encoders as Generative Models") draw
+    samples, without the noise between passes. For example, a picture of two overlaid hands becomes a picture of one.
     """
 
     def __init__(self, sampler: Sampler, vae: VAE, reencode_passes: int) -> None:
-        """Take the parts.
+        """Combine a sampler and a VAE.
 
         Args:
-            sampler: Where latents come from.
-            vae: Decodes and encodes them, on whatever device it is at the time.
-            reencode_passes: How often, at least 0.
+            sampler: Draws the latents.
+            vae: Decodes and encodes the latents, on its current device.
+            reencode_passes: Number of passes, at least 0.
         """
         self.sampler, self.vae, self.reencode_passes = sampler, vae, reencode_passes
 
@@ -36,11 +35,11 @@ class Reencoded:
         """Draw latents.
 
         Args:
-            n: How many, >= 1.
+            n: Number of latents, >= 1.
             seed: >= 0.
 
         Returns:
-            (n, latent) float32 on the CPU; with a pass or more they are posterior means of pictures.
+            (n, latent) float32 on the CPU; after at least one pass they are posterior means of pictures.
         """
         latents = self.sampler.sample(n, seed)
         device = self.vae.log_variance.device
@@ -48,7 +47,7 @@ class Reencoded:
         return torch.cat([self._passed(chunk) for chunk in chunks]).cpu()
 
     def to(self, device: torch.device | str) -> Reencoded:
-        """Move the VAE and, where it can be moved, the other sampler; what is drawn is on the CPU all the same."""
+        """Move the VAE and, if possible, the other sampler to a device; samples stay on the CPU."""
         for part in (self.vae, self.sampler):
             if isinstance(part, nn.Module | FlowPrior):
                 part.to(device)

@@ -1,4 +1,4 @@
-"""Where new latents come from before they are decoded: the interface, the paper's sampler, a pool of drawn latents."""
+"""Draw latents to decode: the interface, the paper's sampler, and a pool of latents drawn in advance."""
 
 from typing import Protocol
 
@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-POOLED_AT_ONCE = 1024  # latents that a pool asks its sampler for in one call
+POOLED_AT_ONCE = 1024  # latents that a pool requests from its sampler in one call
 
 
 class Sampler(Protocol):
     """Draw latents."""
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """Draw (n, latent) float32 on the CPU; the same seed draws the same."""
+        """Draw (n, latent) float32 on the CPU; the same seed draws the same latents."""
         ...
 
 
@@ -21,14 +21,14 @@ class StandardNormal:
     """The paper's sampler: the prior of the KL term, N(0, 1) in every dimension."""
 
     def __init__(self, latent_dim: int) -> None:
-        """Remember D, `latent_dim`."""
+        """Store D, `latent_dim`."""
         self.latent_dim = latent_dim
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Draw latents.
 
         Args:
-            n: How many, >= 1.
+            n: Number of latents, >= 1.
             seed: >= 0.
 
         Returns:
@@ -38,18 +38,18 @@ class StandardNormal:
 
 
 class Pool:
-    """Latents that a sampler has drawn beforehand, many at once, to draw from again one by one.
+    """Latents that a sampler has drawn in advance, in large batches.
 
-    For environments, which ask for one latent at a time: of a sampler that runs a network that costs far more than its
-    share of a batch.
+    Environments ask for one latent at a time. With a sampler that runs a network, a single latent costs far more than
+    a latent in a batch.
     """
 
     def __init__(self, sampler: Sampler, size: int, seed: int) -> None:
-        """Draw them.
+        """Draw the latents of the pool.
 
         Args:
-            sampler: Where they come from.
-            size: How many, at least 1.
+            sampler: Draws the latents.
+            size: Number of latents, at least 1.
             seed: >= 0.
         """
         seeds = np.random.default_rng(seed)
@@ -57,10 +57,10 @@ class Pool:
         self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in counts])
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """Choose among them, each as likely as any other.
+        """Choose latents of the pool at random, each with the same probability.
 
         Args:
-            n: How many, >= 1.
+            n: Number of latents, >= 1.
             seed: >= 0.
 
         Returns:

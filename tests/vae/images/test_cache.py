@@ -111,7 +111,7 @@ def test_no_unfinished_file_is_left_behind(album, cache):
 
 def test_cache_that_cannot_be_written_is_a_warning(album, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.warns(UserWarning, match=r"could not be kept in .*Set HANDLATENT_CACHE to a folder"):
+    with pytest.warns(UserWarning, match=r"could not be saved in .*Set HANDLATENT_CACHE to a folder"):
         images = load(album, tmp_path / "file" / "cache")
     assert len(images) == 3
 

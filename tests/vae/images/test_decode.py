@@ -167,12 +167,12 @@ def test_decompression_bomb_is_named_and_not_decoded(tmp_path, monkeypatch, fact
 @pytest.mark.parametrize("value", [70000, -1])
 def test_32_bit_pixels_are_named(tmp_path, value):
     image = Image.fromarray(np.full((20, 20), value, dtype=np.int32))
-    assert reason(saved(image, tmp_path / "a.tif")) == "has 32-bit pixels, whose white is not known"
+    assert reason(saved(image, tmp_path / "a.tif")) == "has 32-bit pixels, whose white value is unknown"
 
 
 def test_floating_point_pixels_are_named(tmp_path):
     image = Image.fromarray(np.zeros((20, 20), dtype=np.float32))
-    assert reason(saved(image, tmp_path / "a.tif")) == "has floating-point pixels, whose white is not known"
+    assert reason(saved(image, tmp_path / "a.tif")) == "has floating-point pixels, whose white value is unknown"
 
 
 def test_folder_link_loop_and_missing_file_are_named(tmp_path):

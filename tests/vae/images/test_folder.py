@@ -91,7 +91,7 @@ def test_missing_folder_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("n", [0, -1, 4])
 def test_number_of_images_out_of_range_is_an_error_that_says_how_many(album, cache, n):
-    with pytest.raises(ValueError, match=rf"images must be in 1..3, as there are 3 pictures .* got {n}"):
+    with pytest.raises(ValueError, match=rf"images must be in 1..3, because there are 3 pictures .* got {n}"):
         load(album, cache, n_images=n)
 
 

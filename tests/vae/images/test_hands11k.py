@@ -70,7 +70,7 @@ def test_smaller_number_of_images_is_part_of_a_larger_one_with_the_same_seed(dow
 
 
 def test_more_images_than_there_are_is_an_error_that_says_how_many(download, cache):
-    with pytest.raises(ValueError, match=r"images must be in 1..20, as there are 20 pictures .* got 21"):
+    with pytest.raises(ValueError, match=r"images must be in 1..20, because there are 20 pictures .* got 21"):
         load(download, cache, side="dorsal", n_images=21)
 
 
@@ -124,7 +124,7 @@ def test_missing_table_is_a_clear_error(download, root):
 
 def test_missing_hands_folder_is_a_clear_error(download):
     (download / "Hands").rename(download / "Fingers")
-    with pytest.raises(FileNotFoundError, match=r"Hands' is missing. Unpack the Hands.zip"):
+    with pytest.raises(FileNotFoundError, match=r"Hands' is missing. Unpack Hands.zip from 11k Hands"):
         load_images(download, 16)
 
 

@@ -1,4 +1,4 @@
-"""Take some rows out of a batch that is spread over the fields of a dataclass."""
+"""Take some rows of a batch that is stored in the fields of a dataclass."""
 
 from __future__ import annotations
 

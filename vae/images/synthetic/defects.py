@@ -1,4 +1,4 @@
-"""Make correct skeletons wrong, one plain defect each."""
+"""Turn correct skeletons into malformed ones, with one clear defect each."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def apply_defects(skeleton: Skeleton, kinds: Sequence[str], random: PictureSourc
 
     Args:
         skeleton: n hands, edited in place, before they are posed.
-        kinds: n names out of `EDITS`, or "none".
+        kinds: n names, each "none" or one of `EDITS`.
         random: Random numbers of n pictures.
 
     Returns:
-        (n,) int64, the slot of the digit that is half transparent, -1 where there is none.
+        (n,) int64, the slot of the half-transparent digit, -1 if there is none.
     """
     ghosts = torch.full((len(kinds),), -1)
     for kind, edit in EDITS.items():
@@ -35,7 +35,7 @@ def _none(rows: Tensor) -> Tensor:
 
 
 def _missing_digit(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
-    """Take a digit away and draw its metacarpal back, so that no stump is left."""
+    """Remove a digit and shorten its metacarpal, so that no stump is left."""
     digit = random.choice(0, 5)
     skeleton.present[rows, digit] = False
     keep = torch.where(digit == THUMB, 0.3, 0.76).double().unsqueeze(-1)
@@ -66,7 +66,7 @@ def _extra_digit(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Ten
 
 
 def _fused_digits(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
-    """Let two neighbouring fingers overlap so far that they are one broad finger."""
+    """Let two neighbouring fingers overlap so much that they form one broad finger."""
     left = INDEX + random.choice(0, 3)
     right = left + 1
     _fan_out(skeleton, rows)
@@ -88,13 +88,13 @@ def _fused_digits(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Te
 
 
 def _fan_out(skeleton: Skeleton, rows: Tensor) -> None:
-    """Spread the fingers, so that gaps show which of them have not grown together."""
+    """Spread the fingers, so that gaps show which of them are not fused."""
     fan = torch.deg2rad(torch.tensor([-13.0, -1.0, 10.0, 24.0]).double())
     skeleton.angle[rows, INDEX : PINKY + 1] = fan
 
 
 def _missing_segment(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
-    """Take the middle phalanx out of any finger but the pinky, which is short anyway."""
+    """Remove the middle phalanx of any finger except the pinky, which is short anyway."""
     finger = INDEX + random.choice(0, 3)
     bones = skeleton.bones[rows, finger]
     zero = torch.zeros_like(bones[:, 0])
@@ -103,7 +103,7 @@ def _missing_segment(skeleton: Skeleton, rows: Tensor, random: PictureSource) ->
 
 
 def _extra_segment(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
-    """Lengthen any finger but the pinky, which would then merely reach as high as the others."""
+    """Add a phalanx to any finger except the pinky, which would then only be as long as the others."""
     finger = INDEX + random.choice(0, 3)
     bones = skeleton.bones[rows, finger]
     extra = random.uniform(27.0, 33.0)
@@ -112,7 +112,7 @@ def _extra_segment(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> T
 
 
 def _length_out_of_range(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
-    """Stretch or shrink what is seen of one digit, that is from where it leaves the palm."""
+    """Stretch or shrink the visible part of one digit, from where it leaves the palm."""
     digit = random.choice(0, 5)
     outer = (digit == PINKY) | (digit == THUMB)
     long = torch.where(outer.unsqueeze(-1), random.columns(1.72, 1.9), random.columns(1.5, 1.9))
@@ -127,7 +127,7 @@ def _length_out_of_range(skeleton: Skeleton, rows: Tensor, random: PictureSource
 
 
 def _second_thumb(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
-    """Add a thumb at the side of the pinky, or beside the first one."""
+    """Add a second thumb, on the pinky's side or beside the first one."""
     opposite = random.chance(0.6)
     turn = torch.deg2rad(random.uniform(28.0, 42.0))
     near = skeleton.angle[rows, THUMB].clamp(min=-0.35)
@@ -151,7 +151,7 @@ def _second_thumb(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Te
 
 
 def _ghost_digit(skeleton: Skeleton, rows: Tensor, random: PictureSource) -> Tensor:
-    """Choose one of the five digits, or add a sixth, to be drawn half transparent."""
+    """Choose one of the five digits, or add a sixth, to be half-transparent."""
     sixth = random.chance(0.4)
     ghost = torch.where(sixth, torch.full_like(rows, SIXTH), random.choice(0, 5))
     chosen = torch.nonzero(sixth)[:, 0]
@@ -170,7 +170,7 @@ EDITS: dict[str, Callable[[Skeleton, Tensor, PictureSource], Tensor]] = {
     "second_thumb": _second_thumb,
     "ghost_digit": _ghost_digit,
 }
-"""What turns a correct skeleton into each kind of malformed one."""
+"""For each kind of defect, the function that edits correct skeletons."""
 
 DEFECTS: tuple[str, ...] = tuple(EDITS)
 """The kinds of malformed hand."""

@@ -1,4 +1,4 @@
-"""Creases, joints and nails as tables along the digits, and the lines of the palm and of the back."""
+"""Tabulate creases, joints and nails along the digits, and draw the lines of the palm and of the back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vae.images.synthetic.shape import Surface, knots
 from vae.images.synthetic.skeleton import INDEX, PINKY, THUMB, Skeleton
 
 LINE = 0.6
-"""mm, breadth (standard deviation) of a crease; a coarser picture smears it out and keeps its total."""
+"""mm, breadth (standard deviation) of a crease; a coarser picture spreads it and keeps its total."""
 
 # Offsets in mm from the joint and depths of the creases there: first joint, then the others.
 DORSAL = (((-3.6, 0.45), (-0.4, 0.7), (3.0, 0.5)), ((-1.2, 0.4), (1.6, 0.35)))
@@ -19,7 +19,7 @@ PALMAR = (((-1.4, 0.65), (1.4, 0.65)), ((0.0, 0.75),))
 # Lines of the palm as parabolas, in mm: start, stop, a, b, c of y = a + b t + c t^2, t = x - start.
 HEART_LINE = (-14.0, 38.0, 86.0, -0.75, 0.0065)
 HEAD_LINE = (-36.0, 22.0, 69.0, 0.02, -0.0075)
-# The life line is a piece of a circle.
+# The life line is an arc of a circle.
 LIFE_CENTRE, LIFE_RADIUS = (-37.0, 32.0), 34.0
 
 
@@ -28,7 +28,7 @@ def crease_table(skeleton: Skeleton, look: Look, pitch: Tensor) -> Tensor:
 
     Args:
         skeleton: n hands.
-        look: Of the same hands.
+        look: Look of these hands.
         pitch: (n,) float64, mm between sampling points.
     """
     along = knots(skeleton)
@@ -82,7 +82,7 @@ def palm_lines(surface: Surface, unevenness: Tensor, breadth: Tensor) -> Tensor:
 
     Args:
         surface: The skin.
-        unevenness: (n, S, S) float32, smooth and about standard normal: bends the lines and lets them fade.
+        unevenness: (n, S, S) float32, smooth and about standard normal: it bends and fades the lines.
         breadth: (n, 1, 1) float32, mm, standard deviation of the lines.
     """
     x, y = surface.x + 0.9 * unevenness, surface.y + 0.9 * unevenness

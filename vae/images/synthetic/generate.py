@@ -16,22 +16,22 @@ from vae.progress import progress_bar
 
 @dataclass(frozen=True)
 class SyntheticHands:
-    """Pictures of n hands, fingers up, and what is true about them.
+    """Pictures of n hands, fingers up, and their labels.
 
     Attributes:
         images: (n, 3, S, S) uint8, RGB.
-        joints: (n, 21, 2) float32, x then y in pixels from the top left corner of the picture (the centre of
-            the first pixel is at 0.5, 0.5), in MediaPipe's order: wrist, thumb CMC, MCP, IP, TIP, then MCP,
-            PIP, DIP, TIP of index, middle, ring and pinky. NaN for a joint that does not exist. With a
-            segment too few, DIP is the one that is missing; with one too many, DIP is the last joint before
-            the tip and the additional joint has no entry. A sixth digit has none either.
+        joints: (n, 21, 2) float32, x then y in pixels from the top left corner of the picture; the centre of
+            the first pixel is at (0.5, 0.5). MediaPipe's order: wrist, thumb CMC, MCP, IP, TIP, then MCP,
+            PIP, DIP, TIP of index, middle, ring and pinky. NaN for a joint that does not exist. If a segment
+            is missing, DIP does not exist. If there is an extra segment, DIP is the last joint before the
+            tip, and the extra joint has no entry. A sixth digit has no entry either.
         digit_masks: (n, 6, S, S) bool, where thumb, index, middle, ring, pinky and a sixth (extra) digit are
-            seen, each from where it leaves the palm. A half transparent digit counts as seen.
-        palm_masks: (n, S, S) bool, where the rest of the hand is seen: palm and forearm.
+            visible, each from where it leaves the palm. A half-transparent digit counts as visible.
+        palm_masks: (n, S, S) bool, where the rest of the hand is visible: palm and forearm.
         defect: n words, "none" or one of `DEFECTS`.
         side: n words, "dorsal" or "palmar".
         hand: n words, "left" or "right".
-        spread: (n,) float32, 0: fingers together, 1: wide apart; where a defect needs room they are wider.
+        spread: (n,) float32, 0: fingers together, 1: wide apart; a defect that needs room moves them further apart.
         tone: (n,) float32, individual typology angle of the back of the hand in degrees, -58 (dark) to 68
             (light).
     """
@@ -59,13 +59,13 @@ def generate_hands(
     progress: bool = False,
     first: int = 0,
 ) -> SyntheticHands:
-    """Draw n hands.
+    """Generate n hands.
 
-    Picture i depends on the seed and on i alone, so that fewer pictures are the beginning of more, bit for
-    bit on a CPU; with the same seed, a malformed hand is the correct one made wrong.
+    Picture i depends only on the seed and on i. So a larger set begins with the pictures of a smaller one, bit for bit
+    on a CPU. With the same seed, a malformed hand is the correct hand with a defect.
 
     Args:
-        n: How many pictures, >= 1.
+        n: Number of pictures, >= 1.
         size: Pixels a side, 16..1024.
         seed: Any integer >= 0.
         defect: "none", one of `DEFECTS`, or "any" for a uniform mix of them.

@@ -14,8 +14,8 @@ from vae.images.synthetic.pose import Camera
 class Grid:
     """S x S points for each of n pictures; see `skeleton` for the axes of the hand.
 
-    A point's place is the sum of a term of its column and a term of its row, so that projecting all points on
-    a direction takes one addition per point.
+    A point's position is the sum of a term of its column and a term of its row. So projecting all points on a
+    direction takes one addition per point.
 
     Attributes:
         column: x and y, (n, 1, S) float32 each, mm.
@@ -27,7 +27,7 @@ class Grid:
 
     @property
     def device(self) -> torch.device:
-        """Where the points are."""
+        """Device of the points."""
         return self.row[0].device
 
     @property
@@ -51,7 +51,7 @@ def make_grid(camera: Camera, size: int, points: int, device: str) -> Grid:
     """Spread points evenly over pictures.
 
     Args:
-        camera: Of n pictures of size x size pixels.
+        camera: Cameras of n pictures of size x size pixels.
         size: Pixels a side.
         points: Points a side, S.
         device: Where to put them.

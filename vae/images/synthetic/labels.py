@@ -1,4 +1,4 @@
-"""Joints and masks: where everything is."""
+"""Compute the labels of pictures: joints and masks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def joints(skeleton: Skeleton, camera: Camera) -> Tensor:
 
 
 def masks(surface: Surface, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
-    """Tell which digit, or the palm and the forearm, is seen at every point.
+    """Mark at every point which digit is visible, or the palm and the forearm.
 
     Returns:
         (n, 6, S, S) bool, the digits from where they leave the palm; (n, 1, S, S) bool, the rest of the hand.

@@ -19,13 +19,13 @@ class Look:
     """How n hands look; (n,) float64 except where noted.
 
     Attributes:
-        palmar: bool, whether the palm is seen rather than the back.
+        palmar: bool, whether the palm is visible rather than the back.
         tone: Individual typology angle of the skin on the back of the hand, degrees.
-        skin: (n, 3), sRGB in [0, 1], of the skin that is seen.
+        skin: (n, 3), sRGB in [0, 1], of the visible skin.
         nail: (n, 3), sRGB in [0, 1].
-        exposure: Gain on the light; above 1 the ground is overexposed, as in the photographs.
+        exposure: Gain on the light; above 1 the background is overexposed, as in the photographs.
         balance: (n, 3), gain of the colour channels.
-        light: (n, 3), unit vector towards the light, in the picture: right, down, out of it.
+        light: (n, 3), unit vector towards the light: right, down, out of the picture.
         ambient: Share of the light that comes from everywhere.
         shadow: Depth of the shadow beside the hand, 0..1.
         shadow_width: mm.
@@ -103,8 +103,8 @@ def skin_lab(tone: Tensor, hue: Tensor) -> Tensor:
         hue: (n,) float64, standard normal, personal redness.
 
     Returns:
-        (n, 3) float64, L*, a*, b*: drawn by eye after what is measured on people, where b* is largest for
-        tanned skin and falls towards both ends.
+        (n, 3) float64, L*, a*, b*: fitted by eye to measurements of people, in which b* is largest for tanned
+        skin and falls towards both ends.
     """
     away = tone - 14.0
     yellow = 20.0 - torch.where(away > 0, 0.0033, 0.0019) * away.square()

@@ -1,4 +1,4 @@
-"""Rings, sleeves and watches: what hides skin without being wrong with the hand."""
+"""Draw rings, sleeves and watches, which hide skin but are no defects of the hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae.images.synthetic.shape import Surface
 from vae.images.synthetic.skeleton import INDEX, Skeleton, heading
 
 NOWHERE = 1e3
-"""mm, signed distance to cloth that is not there."""
+"""mm, signed distance to cloth if there is none."""
 
 METALS = ((0.86, 0.68, 0.36), (0.78, 0.78, 0.80))
 
@@ -43,7 +43,7 @@ class Outfit:
 
 
 def draw_outfit(random: RandomSource, rings: bool, sleeves: bool) -> Outfit:
-    """Draw rings and sleeves for about half of the hands each, if asked for."""
+    """Draw rings and sleeves, each for about half of the hands, if requested."""
     ring = torch.where(random.chance(0.5 * rings), INDEX + random.choice(0, 4), -1)
     cloth, watch = random.chance(0.5 * sleeves), random.chance(0.3)
     start = random.uniform(-12.0, 4.0)
@@ -89,13 +89,13 @@ def ring_cover(outfit: Outfit, surface: Surface, step: Tensor) -> Tensor:
 
 
 def wear(skin: Tensor, outfit: Outfit, skeleton: Skeleton, surface: Surface, step: Tensor, light: Tensor) -> Tensor:
-    """Draw rings and cloth over the skin; the outline and the palm of the surface are changed to match.
+    """Draw rings and cloth over the skin, and update the surface.
 
     Args:
         skin: (n, 3, S, S) float32.
-        outfit: Of n hands.
-        skeleton: Of the same hands.
-        surface: Of the same hands; its `outside` comes to include the cloth, and `cloth` is set.
+        outfit: Outfits of n hands.
+        skeleton: Skeletons of these hands.
+        surface: Surface of these hands; `cloth` is set, and `outside` is changed to include the cloth.
         step: (n, 1, 1) float32, mm between sampling points.
         light: (n, S, S) float32, light on the skin.
 

@@ -1,4 +1,4 @@
-"""The palm: a smooth union of tapered capsules around the metacarpals, and the forearm."""
+"""Compute the palm, a smooth union of tapered capsules around the metacarpals, and the forearm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vae.images.synthetic.grid import Grid, smooth_minimum
 from vae.images.synthetic.skeleton import ABSENT, INDEX, PINKY, SIXTH, THUMB, Skeleton, heading
 
 BLEND = 10.0
-"""mm over which the capsules melt into one another."""
+"""mm over which the capsules blend into one another."""
 
 
 def palm_distance(skeleton: Skeleton, grid: Grid) -> Tensor:

@@ -1,4 +1,4 @@
-"""Turn the fingers out of one another and find the frame that holds the hand."""
+"""Separate overlapping fingers and frame the hand."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Framing:
 
     Attributes:
         tilt: Rotation of the hand, radians, clockwise before mirroring.
-        below: mm of forearm under the wrist that are seen at least.
+        below: Smallest visible length of the forearm below the wrist, mm.
         margin: Share of the picture above the highest finger.
-        shift: Share of the room beside the hand by which it is off the middle.
+        shift: Offset of the hand from the middle, as a share of the space beside it.
     """
 
     tilt: Tensor
@@ -57,7 +57,7 @@ class Framing:
 
 
 def separate(skeleton: Skeleton) -> None:
-    """Turn each digit outwards until it no more than touches its neighbour; edits the angles."""
+    """Rotate each digit outwards until it only touches its neighbour; edits the angles."""
     rows = torch.arange(len(skeleton.order))
     first = last = skeleton.order[:, 0]
     for place in range(1, skeleton.order.shape[1]):
@@ -80,7 +80,7 @@ def _contact_angle(skeleton: Skeleton, fixed: Tensor, moving: Tensor, outwards: 
         skeleton: n hands.
         fixed: (n,) int64, slots of the digits that stay.
         moving: (n,) int64, slots of the digits that turn.
-        outwards: 1 if the moving digit lies at the pinky's side of the fixed one, else -1.
+        outwards: 1 if the moving digit lies on the pinky's side of the fixed one, else -1.
 
     Returns:
         (n,) float64, radians.
@@ -102,7 +102,7 @@ def _contact_angle(skeleton: Skeleton, fixed: Tensor, moving: Tensor, outwards: 
 
 
 def _turn(points: Tensor, angle: Tensor) -> Tensor:
-    """Turn (n, k, 2) points clockwise about the origin by (n,) radians."""
+    """Rotate (n, k, 2) points clockwise about the origin by (n,) radians."""
     sine, cosine = torch.sin(angle)[:, None], torch.cos(angle)[:, None]
     x, y = points[..., 0], points[..., 1]
     return torch.stack((x * cosine + y * sine, y * cosine - x * sine), -1)
@@ -123,7 +123,7 @@ def outline(skeleton: Skeleton, count: int) -> tuple[Tensor, Tensor]:
 
 
 def draw_framing(random: RandomSource) -> Framing:
-    """Draw how the photographer holds the camera."""
+    """Draw the framing of n pictures at random."""
     return Framing(
         tilt=torch.deg2rad(random.normal(0.0, 9.0)[:, 0]),
         below=random.uniform(4.0, 20.0),
@@ -137,8 +137,8 @@ def place(skeleton: Skeleton, framing: Framing, mirrored: Tensor, size: int) -> 
 
     Args:
         skeleton: n posed hands.
-        framing: Of n pictures.
-        mirrored: (n,) bool, whether the thumb is to appear at the right.
+        framing: Framing of n pictures.
+        mirrored: (n,) bool, whether the thumb should appear on the right.
         size: Pixels a side.
 
     Returns:

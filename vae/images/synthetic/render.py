@@ -59,11 +59,11 @@ def _expose(scene: Scene, size: int, device: str) -> tuple[Surface, Tensor]:
     skin = make_surface(scene.skeleton, make_grid(scene.camera, size, points, device))
     pitch = scene.camera.scale * size / points
     picture = paint(skin, scene.skeleton, scene.look, scene.outfit, scene.texture.to(device), pitch)
-    return skin, picture.clamp_(max=1.0)  # overexposed before digits fade: the film is what is exposed twice
+    return skin, picture.clamp_(max=1.0)  # clipped before digits fade: a double exposure blends exposed pictures
 
 
 def _fade(picture: Tensor, scene: Scene, rows: Tensor, size: int, device: str) -> None:
-    """Cross-fade some pictures with what they would be without one digit; edits the pictures."""
+    """Blend some pictures with the same pictures without one digit; edits the pictures."""
     without = take(scene, rows)
     without.skeleton.present[torch.arange(len(rows)), without.ghost] = False
     behind = _expose(without, size, device)[1]

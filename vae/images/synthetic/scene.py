@@ -1,4 +1,4 @@
-"""Everything there is to know about some pictures before they are rendered."""
+"""Draw everything that describes some pictures before they are rendered."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Scene:
         camera: Where they lie in the pictures.
         look: Skin, light and camera.
         outfit: Rings and sleeves.
-        ghost: (n,) int64, slot of the half transparent digit, -1 for none.
-        opacity: (n,) float64, of that digit.
+        ghost: (n,) int64, slot of the half-transparent digit, -1 for none.
+        opacity: (n,) float64, opacity of that digit.
         texture: (n, 1, GRID, GRID) float32, random nodes of the unevenness of the skin.
         noise: (n, 3, size, size) float32, sensor noise, standard normal.
     """
@@ -46,10 +46,10 @@ class Scene:
 
 
 def draw_scene(indices: range, size: int, seed: int, defect: str, rings: bool, sleeves: bool) -> Scene:
-    """Draw some pictures of the endless sequence that a seed stands for.
+    """Draw the scenes of some pictures of a seed's endless sequence.
 
-    The numbers are drawn in the same order whatever is asked for, the defect last: a malformed hand is the
-    correct hand of the same seed and index, made wrong.
+    The order of the random numbers does not depend on the arguments, and the defect comes last. So a malformed hand is
+    the correct hand of the same seed and index, with a defect.
     """
     random, texture, noise = draw_for_pictures(seed, indices, size)
     look = draw_look(random)

@@ -1,4 +1,4 @@
-"""Colour the surface: skin, nails, creases, light, ground and shadow."""
+"""Colour the surface: skin, nails, creases, light, background and shadow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vae.images.synthetic.skeleton import Skeleton
 # How strongly a crease darkens, and redness tints, the channels red, green, blue.
 CREASE_TINT = (0.38, 0.46, 0.50)
 RED_TINT = (0.04, 0.13, 0.13)
-# Light that has passed through skin has lost more green and blue: shaded skin is redder.
+# Light that passes through skin loses more green and blue, so shaded skin is redder.
 DEPTH_TINT = (1.0, 1.3, 1.5)
 GROUND = (0.965, 0.97, 0.975)
 
@@ -26,8 +26,8 @@ def paint(surface: Surface, skeleton: Skeleton, look: Look, outfit: Outfit, text
     Args:
         surface: The skin on S x S points.
         skeleton: n posed hands.
-        look: Of the same hands.
-        outfit: Of the same hands.
+        look: Look of these hands.
+        outfit: Outfits of these hands.
         texture: (n, 1, GRID, GRID) float32, random nodes of the unevenness of the skin.
         pitch: (n,) float64, mm between sampling points.
 
@@ -53,7 +53,7 @@ def paint(surface: Surface, skeleton: Skeleton, look: Look, outfit: Outfit, text
 def _marks(
     surface: Surface, skeleton: Skeleton, look: Look, unevenness: Tensor, pitch: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return how dark, how red and how much nail every point is, (n, S, S) each."""
+    """Return the darkness, the redness and the share of nail at every point, (n, S, S) each."""
     on_digit = (1.0 - surface.nearest).clamp_(0.0, 1.0)
     middle = (1.0 - (surface.across / surface.radius.clamp(min=1.0)).square_()).clamp_(min=0.0)
     palmar = surface.per_picture(look.palmar)
@@ -73,7 +73,7 @@ def _marks(
 
 
 def _crevice(surface: Surface, skeleton: Skeleton, pitch: Tensor) -> Tensor:
-    """Darken where two digits touch; digits that have grown together show no line."""
+    """Darken the line where two digits touch; fused digits show no line."""
     whole = surface.per_digit(~skeleton.fused)
     thumb = surface.digit == 0
     other = torch.where(thumb, torch.minimum(surface.second, surface.palm), surface.second)
@@ -94,7 +94,7 @@ def _slopes(height: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _light(slope_x: Tensor, slope_y: Tensor, look: Look, surface: Surface) -> Tensor:
-    """Return the light that the skin sends back, about 0.6..1.1, (n, S, S)."""
+    """Return the light that the skin reflects, about 0.6..1.1, (n, S, S)."""
     x, y, z = (surface.per_picture(part) for part in look.light.unbind(-1))
     flat = slope_x.square().add_(slope_y.square()).add_(1.0).rsqrt_()
     facing = (z - slope_x * x - slope_y * y).mul_(flat).clamp_(min=0.0)
@@ -119,7 +119,7 @@ def _skin(look: Look, surface: Surface, dark: Tensor, red: Tensor, nail: Tensor,
 
 
 def _ground(surface: Surface, look: Look) -> Tensor:
-    """Return the brightness of the ground, (n, S, S), with a vignette and a shadow away from the light."""
+    """Return the brightness of the background, (n, S, S), with a vignette and a shadow away from the light."""
     points = surface.x.shape[-1]
     line = torch.linspace(-1.0, 1.0, points, device=surface.x.device)
     corner = (line.square().unsqueeze(0) + line.square().unsqueeze(1)) / 2.0

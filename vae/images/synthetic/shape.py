@@ -1,8 +1,8 @@
-"""The shape of the skin, point by point: outline, height and which digit a point belongs to.
+"""Compute the shape of the skin at each point: outline, height, and which digit the point belongs to.
 
-A digit is a ribbon: a point's place along the curved axis and across it are a few additions away, and the
-half breadth there comes from a table. Distances are signed, in mm, negative inside. All loops run over
-digits, never over pictures or points.
+A digit is a ribbon: a few additions give a point's position along and across its curved axis, and a table gives the
+half breadth there. Distances are signed, in mm, negative inside. All loops run over digits, never over pictures or
+points.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KNOTS = 256
 """Entries of the tables along a digit, from its knuckle to its tip."""
 
 WEB_BLEND = 6.0
-"""mm over which digits melt into the palm."""
+"""mm over which digits blend into the palm."""
 
 PALM_DEPTH, FLATNESS = 14.0, 0.62
 """mm from the outline at which the palm becomes level; height of everything relative to a round profile."""
@@ -35,7 +35,7 @@ class Surface:
         x: mm, rightwards in the frame of the hand.
         y: mm, upwards in the frame of the hand.
         outside: Signed distance to the outline of the hand, mm.
-        height: Height of the skin over the ground, mm.
+        height: Height of the skin above the background, mm.
         palm: Signed distance to the palm, mm.
         nearest: Signed distance to the nearest digit, mm.
         second: Signed distance to the next digit, mm.
@@ -44,7 +44,7 @@ class Surface:
         along: mm from the knuckle of that digit, limited to its length.
         across: mm from the axis of that digit, positive towards the pinky.
         radius: Half breadth of that digit there, mm.
-        cloth: Signed distance to a sleeve or watch strap, mm; None where nobody wears one.
+        cloth: Signed distance to a sleeve or watch strap, mm; None if no hand wears one.
     """
 
     grid: Grid
@@ -126,11 +126,11 @@ def make_surface(skeleton: Skeleton, grid: Grid) -> Surface:
 
 
 def _add_digit(skin: Surface, skeleton: Skeleton, slot: int, breadth: Tensor) -> None:
-    """Take one more digit into account: distances, and for its points what is kept of the nearest digit.
+    """Add one digit: update the distances, and at its points the values of the nearest digit.
 
     Args:
         skin: n hands, edited.
-        skeleton: Of the same hands.
+        skeleton: Skeletons of these hands.
         slot: Which digit.
         breadth: (n, KNOTS) float32, mm, half breadth along this digit.
     """
@@ -153,7 +153,7 @@ def _add_digit(skin: Surface, skeleton: Skeleton, slot: int, breadth: Tensor) ->
 
 
 def _height(skin: Surface, skeleton: Skeleton) -> Tensor:
-    """Return the height of the skin, (n, S, S) float32 mm: the palm runs out into the digits smoothly."""
+    """Return the height of the skin, (n, S, S) float32 mm: the palm blends smoothly into the digits."""
     radius = skin.radius.clamp(min=1.0)
     level = ((skin.nearest + radius).square_() - radius.square()) / (2.0 * radius)  # as `nearest`, without a ridge
     beyond = (skin.along - 0.5 * skin.per_digit(skeleton.web)).clamp_(min=0.0)

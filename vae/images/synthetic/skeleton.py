@@ -1,9 +1,8 @@
-"""The bones of a batch of hands, in millimetres, before they are posed.
+"""Draw the bones of a batch of hands, in millimetres, before they are posed.
 
-Every hand is drawn as a right hand seen from the back with the fingers up: the wrist at the origin, y up, x
-to the right, so that the thumb is at the left (x < 0). Side, handedness, rotation and scale come later, in
-the camera. There are six slots for digits: thumb, index, middle, ring, pinky, and a sixth that is empty in a
-normal hand.
+Every hand is a right hand seen from the back, fingers up. The wrist is at the origin, y points up and x to the right,
+so the thumb is on the left (x < 0). Side, handedness, rotation and scale come later, in the camera. There are six slots
+for digits: thumb, index, middle, ring, pinky, and a sixth that is empty in a normal hand.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ BONES = (
     (32.7, 18.1, 19.7, 0.0),
     (40.0, 23.0, 20.0, 0.0),
 )
-# The rest by eye, in mm, slot by slot: both ends of the metacarpals (where the thumb's end is computed), and
-# half the breadth of the digits at their knuckles and near their tips.
+# The other numbers are estimated by eye, in mm, slot by slot: the ends of the metacarpals (the thumb's is computed)
+# and half the breadth of the digits at their knuckles and near their tips.
 ROOTS = ((-17.0, 20.0), (-13.0, 13.0), (-4.0, 15.0), (6.0, 13.0), (14.0, 11.0), (0.0, 14.0))
 KNUCKLES = ((0.0, 0.0), (-27.0, 91.0), (-6.5, 94.0), (13.0, 88.0), (30.5, 77.5), (0.0, 90.0))
 THICKNESS = ((13.0, 9.6), (11.0, 8.1), (11.2, 8.3), (10.6, 7.8), (9.4, 6.8), (10.4, 7.7))
 METACARPAL_OF_THUMB = 46.2
 
 ABSENT = -1e3
-"""Half breadth, mm, of what does not exist: its surface is so far inside itself that it is never seen."""
+"""Half breadth, mm, of what does not exist: so far below zero that it is never visible."""
 
 
 @dataclass
@@ -47,13 +46,13 @@ class Skeleton:
         thickness: (n, 6, 2) float64, half breadth of a digit at its knuckle and near its tip.
         root: (n, 6, 2) float64, where the metacarpal starts.
         knuckle: (n, 6, 2) float64, where the metacarpal ends and the digit starts.
-        angle: (n, 6) float64, wanted direction of the digit; fingers are turned out of one another later.
+        angle: (n, 6) float64, wanted direction of the digit; overlapping fingers are separated later.
         bend: (n, 6) float64, 1/mm, sideways curvature: the axis is at bend * u**2 at u mm from the knuckle.
         web: (n, 6) float64, mm from the knuckle to where the digit leaves the palm.
         girth: (n, 6) float64, half breadth of the hand around each metacarpal.
-        fused: (n, 6) bool, digits that have grown together with a neighbour.
-        order: (n, 5) int64, slots of the fingers from the thumb's side outwards, the last one twice where the
-            sixth slot is no finger; those not present are passed over.
+        fused: (n, 6) bool, digits that are fused with a neighbour.
+        order: (n, 5) int64, slots of the fingers from the thumb's side outwards; absent fingers are skipped. The
+            last slot is repeated if the sixth digit is not a finger.
         wrist: (n, 1) float64, half breadth of the wrist.
         forearm: (n, 1) float64, direction in which the forearm leaves the wrist, 0 straight down.
     """
@@ -106,7 +105,7 @@ def sideways(ahead: Tensor) -> Tensor:
 
 
 def draw_skeleton(random: RandomSource, spread: Tensor) -> Skeleton:
-    """Draw hands of human proportions.
+    """Draw hands with human proportions.
 
     Args:
         random: Random numbers of n pictures.
@@ -140,7 +139,7 @@ def draw_skeleton(random: RandomSource, spread: Tensor) -> Skeleton:
 
 
 def _finger_angles(random: RandomSource, spread: Tensor) -> Tensor:
-    """Fan the fingers out; together they lean on one another, which the pose resolves."""
+    """Fan out the fingers; if they are together they overlap, and the pose separates them."""
     together = torch.tensor([0.0, 2.0, 0.0, -3.0, -8.0, 0.0]).double()
     apart = torch.tensor([0.0, -15.0, -1.0, 11.0, 27.0, 0.0]).double()
     wobble = random.normal(0.0, 2.0, 6) * (0.25 + spread)
@@ -148,7 +147,7 @@ def _finger_angles(random: RandomSource, spread: Tensor) -> Tensor:
 
 
 def _attach_thumb(skeleton: Skeleton, random: RandomSource) -> None:
-    """Pose the thumb, anything from beside the palm (0) to far out (1); edits the skeleton."""
+    """Pose the thumb, anywhere from beside the palm (0) to far out (1); edits the skeleton."""
     out = random.uniform(0.0, 1.0)
     metacarpal = torch.deg2rad(-35.0 - 16.0 * out + random.normal(0.0, 2.0)[:, 0])
     length = METACARPAL_OF_THUMB * skeleton.bones[:, THUMB, 0] / BONES[THUMB][0]
