@@ -8,7 +8,7 @@ OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
 DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13,--epochs 50)
 
-.PHONY: hands demo test check format clean
+.PHONY: hands demo test lint check format clean
 
 hands: .venv/installed
 	@rm -rf runs/drawn
@@ -25,10 +25,12 @@ demo: .venv/installed
 test: .venv/installed .venv/zoo
 	$(PYTEST)
 
-check: .venv/installed
+lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint
 	$(PYTEST) -m "not slow"
 
 format: .venv/installed
