@@ -1,4 +1,4 @@
-"""Agents for the environments: Stable-Baselines3 SAC, baselines, the main job and the command line."""
+"""Agents for the environments: Stable-Baselines3 SAC, baselines, training and the command line."""
 
 from agents.commands.generate import GenerateArgs, generate
 from agents.commands.refine.args import RefineArgs
