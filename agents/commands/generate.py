@@ -45,7 +45,7 @@ class GenerateArgs:
     rounds: int = ROUNDS
     """How many times the refiner corrects a latent. Each round starts from the latent that the last round kept."""
     refine_below: float = REFINE_BELOW
-    """Refine only the hands that score below this, in log-odds of the rewarding judge. 'inf': refine all."""
+    """Refine only the hands whose log-odds by the rewarding judge are below this. 'inf': refine all."""
     out: Path = Path("hands")
     """Folder for the pictures."""
 
