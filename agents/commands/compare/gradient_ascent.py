@@ -1,4 +1,4 @@
-"""Gradient steps on the rewarding judge's score, within the bound that an agent has."""
+"""Gradient ascent on the rewarding judge's score, within the same bound as for an agent."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-LOWEST, HIGHEST = 1e-30, 1 - 1e-6  # of a score, before its log-odds
+LOWEST, HIGHEST = 1e-30, 1 - 1e-6  # bounds of a score, before its log-odds
 
 
 def gradient_ascent(
@@ -19,21 +19,21 @@ def gradient_ascent(
     bound: float,
     enough: float = math.inf,
 ) -> Tensor:
-    """Move latents uphill on the log-odds of a score by projected Adam.
+    """Raise the log-odds of a score by gradient ascent on latents, with projected Adam.
 
-    The log-odds are those of `LogitScore`, without its limits, beyond which there would be no gradient.
+    The log-odds are those of `LogitScore` without its limits, because beyond them there would be no gradient.
 
     Args:
         decode: Maps (n, latent) to pictures (n, 3, S, S); differentiable.
         score: Maps pictures in [0, 1] to (n,) scores in [0, 1]; differentiable.
-        latents: (n, latent) float32, where to begin.
+        latents: (n, latent) float32, the start.
         steps: >= 0.
-        rate: Adam's, in units of the bound.
-        bound: Kappa: no latent ends further away than this in any dimension.
-        enough: Log-odds at which a latent is left where it is, as in `hand_env.refine`.
+        rate: Adam's learning rate, in units of the bound.
+        bound: Kappa: the largest distance from the start in any dimension.
+        enough: Only latents with log-odds below this are moved, as in `hand_env.refine`.
 
     Returns:
-        (n, latent) float32: the best of each latent's steps by the score, its start included, which wins a tie.
+        (n, latent) float32: for each latent, the step with the best score; the start counts too and wins a tie.
     """
     start = latents.detach()
     delta = torch.zeros_like(start, requires_grad=True)  # in units of the bound
@@ -57,6 +57,6 @@ def gradient_ascent(
 
 
 def log_odds(scores: Tensor) -> Tensor:
-    """Return ln(s / (1 - s)) of (n,) scores in [0, 1]; finite."""
+    """Return ln(s / (1 - s)) of (n,) scores in [0, 1], always finite."""
     scores = scores.clamp(LOWEST, HIGHEST)
     return scores.log() - torch.log1p(-scores)

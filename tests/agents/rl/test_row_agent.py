@@ -180,9 +180,7 @@ def with_notes(saved, change):
 def test_an_agent_that_sees_pictures_is_not_loaded_without_the_vae_that_decodes_them(tmp_path):
     path = tmp_path / "refiner.safetensors"
     RowAgent.of(trained(1, RefinePolicy), steps_per_episode=1, **NOTES).save(path)
-    with pytest.raises(
-        ValueError, match=r"' sees pictures, and needs the VAE that .*RowAgent\.load\(path, vae\)\.$"
-    ):
+    with pytest.raises(ValueError, match=r"' sees pictures, and needs the VAE that .*RowAgent\.load\(path, vae\)\.$"):
         RowAgent.load(path)
     with pytest.raises(
         ValueError, match=r"the shapes of .* are not those that its notes and the VAE's pictures require"
