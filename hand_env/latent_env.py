@@ -85,10 +85,10 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     | key | unit | meaning |
     | --- | --- | --- |
-    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats an image | means over the minibatch; after reset and after divergence, info holds only `epoch` |
-    | `loss_change_nats` | nats an image | B / N * mean(l_i now - l_i at its last visit) |
-    | `counterfactual_nats` | nats an image | mean(l_i - l_i without the shift); only if the reward or a judge needs it |
-    | `validation_change_nats` | nats an image | V_t - V_(t-1) at the end of an epoch, else 0; only with `validation_images` |
+    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats per image | means over the minibatch; after reset and after divergence, info holds only `epoch` |
+    | `loss_change_nats` | nats per image | B / N * mean(l_i now - l_i at its last visit) |
+    | `counterfactual_nats` | nats per image | mean(l_i - l_i without the shift); only if the reward or a judge needs it |
+    | `validation_change_nats` | nats per image | V_t - V_(t-1) at the end of an epoch, else 0; only with `validation_images` |
     | `anatomy_change` | the judge's | mean change of its score; only with a `judge` |
     | `epoch` | epochs | the current epoch, from 1 |
 

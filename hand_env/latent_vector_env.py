@@ -40,7 +40,7 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
     | mode | what Gymnasium means by it |
     | --- | --- |
-    | "NextStep", the default | the step after the end ignores its action, resets and pays 0 |
+    | "NextStep", the default | the step after the end ignores its action, resets, and its reward is 0 |
     | "SameStep" | the last step returns the next episode's first observation; the last observation is in `infos["final_obs"]` |
     | "Disabled" | call `reset`; a `reset_mask` must be true for all rows |
 

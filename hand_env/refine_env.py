@@ -50,7 +50,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
     | j | dimension j of the latent, corrected so far | 1 | -inf | inf |
-    | D, only with several steps an episode | steps left / `steps_per_episode`: 1 at the start, 0 after the last step | 1 | 0 | 1 |
+    | D, only with several steps per episode | steps left / `steps_per_episode`: 1 at the start, 0 after the last step | 1 | 0 | 1 |
 
     ## Reward
 
@@ -62,7 +62,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
     | None | `LogitScore()`: the packaged judge "parser" gives s in [0, 1]; the score is ln(s / (1 - s)), but at least -12 and at most 12. s itself hardly changes near 0, where most latents start | 24 lambda on either side of 0 |
     | `hand_env.anatomy.default_judge().score` | s itself | lambda on either side of 0 |
     | `LogitScore(function)` | the same log-odds for a function of your own, whose scores lie in [0, 1] | 24 lambda on either side of 0 |
-    | a function of your own | what it returns | its own |
+    | a function of your own | what it returns | depends on the function |
 
     ## Starting state
 

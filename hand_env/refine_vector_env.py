@@ -30,7 +30,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     | space | a row's | meaning |
     | --- | --- | --- |
     | action | `Box(-1, 1, (D,), float32)` | as in `HandRefineEnv` |
-    | observation | `Box(-inf, inf, (D,), float32)`, with several steps an episode D + 1 numbers | as in `HandRefineEnv` |
+    | observation | `Box(-inf, inf, (D,), float32)`, with several steps per episode D + 1 numbers | as in `HandRefineEnv` |
 
     ## Reward
 
@@ -43,7 +43,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
     | mode | what Gymnasium means by it |
     | --- | --- |
-    | "NextStep", the default | the step after a row's end ignores its action, resets it and pays 0 |
+    | "NextStep", the default | the step after a row's end ignores its action, resets it, and its reward is 0 |
     | "SameStep" | the last step returns the next episode's first observation; the last observation is in `infos["final_obs"]` |
     | "Disabled" | call `reset` with a `reset_mask` of the rows that have ended, or without a mask to reset all rows |
 
