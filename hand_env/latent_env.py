@@ -170,7 +170,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.latent_dim = first.latent_dim
         further = dict(training or {})
         if {"epochs", "batch_size"} & set(further):
-            raise ValueError(f"training must not set epochs or batch_size, which are own arguments, got {further!r}.")
+            raise ValueError(f"training must not set epochs or batch_size (separate arguments), got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
         check_images(self.images, first.size, batch_size)
         self.reward, self.judge = resolve_reward(reward), judge

@@ -211,5 +211,5 @@ def _check_rows(observation_space: spaces.Space[Any], action_space: spaces.Space
     if not (len(shapes) == 2 and all(len(shape) == 2 for shape in shapes) and shapes[0][0] == shapes[1][0]):
         raise ValueError(
             "RowPolicy needs an observation space Box (B, D) and an action space Box (B, A) with the same B, got "
-            f"{observation_space} and {action_space}. Use 'MlpPolicy' for rows that are environments of their own."
+            f"{observation_space} and {action_space}. Use 'MlpPolicy' for rows that are separate environments."
         )
