@@ -1,4 +1,4 @@
-"""Agents for the environments, and the hands that come of them.
+"""Agents for the environments, and drawing hands with them.
 
 Stable-Baselines3 SAC and its policies, baselines, runs on disk, drawing, and the command line; no model, no reward.
 """

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
     Args:
-        argv: The words after `handlatent`; by default the command line's.
+        argv: The words after `handlatent`. Default: those of the command line.
 
     Returns:
         Exit status: 0, 2 for wrong input (said in one sentence), 130 after Ctrl-C.

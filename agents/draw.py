@@ -1,4 +1,4 @@
-"""Draw hands: from the weights that come with the package, or from a run of your own."""
+"""Draw hands from the packaged weights or from a run of your own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DrawnHands:
 
     @cached_property
     def judgements(self) -> list[Judgement]:
-        """One for each hand, by the reporting judge, which no training saw; computed when first asked for."""
+        """One judgement per hand, by the reporting judge, which no training used; computed on first access."""
         return Judge.load(architecture="reporter").judge(to_float(self.images))
 
 
@@ -58,17 +58,17 @@ def draw_hands(
     """Draw new hands; the same arguments draw the same hands.
 
     Args:
-        n: How many, >= 1.
-        seed: >= 0, of the latents.
-        weights: Of those that come with the package: "photographs", or "synthetic", of drawn hands alone.
-        run: A finished run to draw from in place of the package's weights; see `load_run`.
-        sampler: "prior", "mixture" or "normal"; "auto": what the refiner was trained on, or the best of the run.
+        n: Number of hands, >= 1.
+        seed: Seed of the latents, >= 0.
+        weights: Packaged weights: "photographs", or "synthetic", trained on synthetic hands only.
+        run: A finished run to draw from instead of the packaged weights; see `load_run`.
+        sampler: "prior", "mixture", "normal" or "auto": the sampler that the refiner was trained on, or the run's best.
         best_of_k: Draw k latents for each hand and keep the one that the rewarding judge scores highest. This is
-            selection, not correction: `record` names it.
+            selection, not correction; `record` says so.
         agent: Whether the run's agent acts on the latents.
-        refine: Whether the run's refiner corrects them; a correction that does not raise the score is dropped.
-        rounds: How often the refiner corrects a latent, >= 1.
-        refine_below: The refiner corrects latents whose hands score less, in log-odds of the rewarding judge.
+        refine: Whether the run's refiner corrects the latents. It drops a correction that does not raise the score.
+        rounds: How many times the refiner corrects a latent, >= 1.
+        refine_below: The refiner corrects only hands that score below this, in log-odds of the rewarding judge.
 
     Returns:
         The hands.
@@ -98,13 +98,13 @@ def draw_hands(
 
 
 def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
-    """Draw the same latents without the agent, on the left, and with it, on the right; write one picture.
+    """Draw the same latents without the agent (left) and with it (right), as one picture.
 
     Args:
         run: A finished run.
-        n: How many latents.
-        seed: Of the latents.
-        path: Of the PNG.
+        n: Number of latents.
+        seed: Seed of the latents.
+        path: Where to write the PNG.
     """
     latents = run.samplers["mixture"].sample(n, seed)
     name = run.settings["agent"]
@@ -118,11 +118,11 @@ def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
 def _in_words(record: dict[str, Any]) -> str:
     source = f"from the sampler '{record['sampler']}'"
     if record["best_of"] > 1:
-        words = [f"{record['n']} hands, each by the rewarding judge the best of {record['best_of']} draws {source}"]
+        words = [f"{record['n']} hands, each the rewarding judge's best of {record['best_of']} draws {source}"]
     else:
         words = [f"{record['n']} hands drawn {source}"]
     if record["agent"] != "none":
         words.append(f"moved by the agent '{record['agent']}'")
     if record["refined"]:
-        words.append(f"corrected by the refiner, {record['corrected']} of them, in up to {record['rounds']} rounds")
+        words.append(f"{record['corrected']} of them corrected by the refiner in up to {record['rounds']} rounds")
     return ", then ".join(words) + "."

@@ -22,7 +22,7 @@ def sentences(text: str) -> list[str]:
     """Split plain text into sentences; code, tables and links' addresses are left out."""
     text = re.sub(r"```.*?```", ". ", text, flags=re.S)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
-    text = re.sub(r"^\|.*$", ". ", text, flags=re.M)
+    text = re.sub(r"^\s*\|.*$", ". ", text, flags=re.M)
     text = re.sub(r"^---\n.*?^---\n", "", text, count=1, flags=re.S | re.M)
     text = re.sub(r"^#+ .*$", ". ", text, flags=re.M)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)

@@ -1,4 +1,4 @@
-"""Environments in which an agent steers the latents of a VAE that draws hands; importing this registers them."""
+"""Environments in which an agent steers the latents of a VAE that draws hands; importing the package registers them."""
 
 import gymnasium as gym
 

@@ -1,4 +1,4 @@
-"""Check at the door what both environments are given, in the words that both use."""
+"""Check the arguments and actions of both environments, with the same error messages."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ def check_above_zero(**values: float) -> None:
     """Refuse numbers that are not finite and above 0.
 
     Raises:
-        ValueError: If one is not.
+        ValueError: If a value is not.
     """
     for name, value in values.items():
         if not 0 < value < math.inf:
@@ -26,7 +26,7 @@ def check_at_least(low: int, **values: int) -> None:
     """Refuse numbers below a bound.
 
     Raises:
-        ValueError: If one is.
+        ValueError: If a value is below the bound.
     """
     for name, value in values.items():
         if value < low:
@@ -34,7 +34,7 @@ def check_at_least(low: int, **values: int) -> None:
 
 
 def check_not_nan(**values: float) -> None:
-    """Refuse NaN, than which nothing is larger and nothing smaller.
+    """Refuse NaN, which passes every check of a bound.
 
     Raises:
         ValueError: If a value is NaN.
@@ -48,14 +48,14 @@ def check_render_mode(render_mode: str | None) -> None:
     """Refuse all render modes but None and "rgb_array".
 
     Raises:
-        ValueError: If it is another.
+        ValueError: If it is another mode.
     """
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
 
 
 def check_vae(vae: Any) -> None:
-    """Refuse what is neither a VAE nor a function.
+    """Refuse anything but a VAE or a function.
 
     Raises:
         TypeError: If it is something else, such as another module.
@@ -65,11 +65,11 @@ def check_vae(vae: Any) -> None:
 
 
 def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """Refuse an action before anything is done with it.
+    """Refuse a wrong action before it is used.
 
     Args:
-        action: Of the shape, in [-1, 1].
-        shape: What it must be.
+        action: Array of this shape, in [-1, 1].
+        shape: The shape that the action must have.
         acting: (shape[0],) bool, the rows whose values count; None: all.
 
     Returns:
@@ -92,18 +92,18 @@ def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] 
 
 
 def check_rows(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Refuse what is not one finite number for each row.
+    """Refuse anything but one finite number for each row.
 
     Args:
-        name: Of what gave the values.
-        values: Anything that NumPy takes for numbers.
-        shape: What theirs must be.
+        name: Name of the function that returned the values.
+        values: Anything that NumPy converts to numbers.
+        shape: The shape that the values must have.
 
     Returns:
         The values, float64.
 
     Raises:
-        ValueError: If the shape is another, or a value is not finite.
+        ValueError: If the shape is wrong, or a value is not finite.
     """
     rows: NDArray[np.float64] = np.asarray(values, np.float64)
     if rows.shape != shape or not np.isfinite(rows).all():
@@ -112,7 +112,7 @@ def check_rows(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.flo
 
 
 def resolve_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
-    """Find an autoreset mode by its name, or take it as it is.
+    """Find an autoreset mode by its name, or return it unchanged.
 
     Raises:
         ValueError: If there is no mode of that name.

@@ -33,15 +33,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     ## Description
 
-    The training of a variational autoencoder on pictures of hands. Each step shows the posterior means of the
-    minibatch that comes next, lets the agent shift them, and trains the VAE on what came of it: sampling, KL and
-    decoding all use the shifted means. No model is rebuilt. `gym.make_vec("HandLatent-v0", num_envs=B)` presents each
-    latent of the batch as a row of its own: `HandLatentVectorEnv`.
+    The environment trains a variational autoencoder on pictures of hands. The observation holds the posterior means of
+    the next minibatch. The agent shifts these means, and the step trains the VAE on them: sampling, KL and decoding all
+    use the shifted means. All steps train the same VAE. `gym.make_vec("HandLatent-v0", num_envs=B)` makes each latent
+    of the batch a row of its own; see `HandLatentVectorEnv`.
 
     ## Action space
 
-    `Box(-1, 1, (B, D), float32)`: delta. Zeros leave the training as it would be without an agent, bit for bit. NaN,
-    infinity, another shape or a value out of bounds is a `ValueError` before anything is trained.
+    `Box(-1, 1, (B, D), float32)`: delta. Zeros give the same training as without an agent, bit for bit. NaN, infinity,
+    another shape or a value out of bounds raises a `ValueError` before any training.
 
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
@@ -49,7 +49,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     ## Observation space
 
-    `Box(-inf, inf, (B, D), float32)`. A bound would be a lie: nothing bounds a posterior's mean.
+    `Box(-inf, inf, (B, D), float32)`. It has no bounds, because a posterior mean has none.
 
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
@@ -57,61 +57,61 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     ## Reward
 
-    Lambda is `reward_scale`, l_i the loss of picture i in nats (reconstruction + KL), and the mean is over the
-    minibatch. Unbounded. A function is given a `hand_env.rewards.Visit` and returns a number for each row, higher is
-    better: lambda * mean of them is paid. With an attribute `needs_without_shift = True` it is also told what the losses
-    would have been without the shift.
+    Lambda is `reward_scale`, l_i is the loss of picture i in nats (reconstruction + KL), and the mean is over the
+    minibatch. The reward is unbounded. A function of your own takes a `hand_env.rewards.Visit` and returns one number
+    per row, higher is better; the reward is lambda * their mean. With an attribute `needs_without_shift = True`, the
+    function also gets the losses without the shift.
 
     | `reward` | what is paid | when |
     | --- | --- | --- |
-    | "loss_change" | -lambda * B / N * mean(l_i now - l_i at its last visit); over an epoch, the paper's R_t = -lambda * (L_t - L_(t-1)) | each step; 0 in the first epoch, unless an episode has only one: then losses measured at reset, without augmentation, stand in for L_0 |
-    | "validation_loss_change" | -lambda * (V_t - V_(t-1)), V_t the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
-    | "counterfactual" | -lambda * mean(l_i - l_i without the shift), the same weights and noise: what the action itself did, 0 for zeros but for rounding | each step |
+    | "loss_change" | -lambda * B / N * mean(l_i now - l_i at its last visit); summed over an epoch, the paper's R_t = -lambda * (L_t - L_(t-1)) | each step; 0 in the first epoch. If the episode has only one epoch, L_0 is measured at reset, without augmentation |
+    | "validation_loss_change" | -lambda * (V_t - V_(t-1)), where V_t is the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
+    | "counterfactual" | -lambda * mean(l_i - l_i without the shift), with the same weights and noise: the effect of the action alone; 0 for zeros, up to rounding | each step |
     | "anatomy" | lambda * mean(`judge`'s score of the decoded picture - its score without the shift) | each step |
 
     ## Starting state
 
-    Fresh weights, optimiser and data order, all from the seed (or the weights of `vae`); or a state to continue from:
-    `reset(options={"state": env.unwrapped.state_dict()})`.
+    New weights (or those of `vae`), optimiser and data order, all from the seed. To continue a saved episode, call
+    `reset(options={"state": state})`, where `state` is what `env.unwrapped.state_dict()` returned.
 
     ## Episode end
 
     | flag | when | then |
     | --- | --- | --- |
-    | terminated | the VAE diverged: a loss, or the next observation, is not finite | the reward is `DIVERGENCE_REWARD`, -100, the observation zeros |
-    | truncated | `epochs_per_episode` epochs of ceil(N / B) steps each are over; the last minibatch of an epoch is filled with the epoch's first pictures | the observation is the next minibatch, as ever |
+    | terminated | the VAE diverged: a loss, or the next observation, is not finite | the reward is `DIVERGENCE_REWARD`, -100, and the observation is zeros |
+    | truncated | `epochs_per_episode` epochs of ceil(N / B) steps each are over; the last minibatch of an epoch is filled with the epoch's first pictures | the observation is the next minibatch, as after any step |
 
     ## Info
 
     | key | unit | meaning |
     | --- | --- | --- |
-    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats an image | means over the minibatch; absent from reset's info, and after divergence, as are the rest but `epoch` |
-    | `loss_change_nats` | nats an image | B / N * mean(l_i now - l_i at its last visit) |
-    | `counterfactual_nats` | nats an image | mean(l_i - l_i without the shift); where the reward or a judge has it measured |
-    | `validation_change_nats` | nats an image | V_t - V_(t-1) at an epoch's end, else 0; where there are `validation_images` |
-    | `anatomy_change` | the judge's | mean change of its score; where there is a `judge` |
-    | `epoch` | epochs | the running one, from 1 |
+    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats per image | means over the minibatch; after reset and after divergence, info holds only `epoch` |
+    | `loss_change_nats` | nats per image | B / N * mean(l_i now - l_i at its last visit) |
+    | `counterfactual_nats` | nats per image | mean(l_i - l_i without the shift); only if the reward or a judge needs it |
+    | `validation_change_nats` | nats per image | V_t - V_(t-1) at the end of an epoch, else 0; only with `validation_images` |
+    | `anatomy_change` | the judge's | mean change of its score; only with a `judge` |
+    | `epoch` | epochs | the current epoch, from 1 |
 
     ## Arguments
 
     | name | default | meaning |
     | --- | --- | --- |
     | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures; None: `n_images` synthetic hands |
-    | `n_images` | 64 | N, how many synthetic hands; ignored where `images` is given |
-    | `size` | 32 | S, 32, 64 or 128 pixels, of synthetic hands; ignored where `images` is given |
-    | `latent_dim` | 300 | D, 300 as in the paper; ignored where `vae` is given |
-    | `width` | "small" | "small" or "large", the VAE's; ignored where `vae` is given |
-    | `batch_size` | 4 | B, at most N; small, since a flat network over B x D latents grows with B |
+    | `n_images` | 64 | N, the number of synthetic hands; ignored if `images` is given |
+    | `size` | 32 | S, the size of synthetic hands: 32, 64 or 128 pixels; ignored if `images` is given |
+    | `latent_dim` | 300 | D, 300 as in the paper; ignored if `vae` is given |
+    | `width` | "small" | width of the VAE's networks, "small" or "large"; ignored if `vae` is given |
+    | `batch_size` | 4 | B, at most N; small by default, because a flat network over B x D latents grows with B |
     | `epochs_per_episode` | 10 | at least 1 |
     | `delta_scale` | 0.1 | kappa, above 0 |
-    | `reward` | "loss_change" | as above, by name or a function |
+    | `reward` | "loss_change" | a name in the table above, or a function |
     | `reward_scale` | 0.01 | lambda, above 0 |
     | `validation_images` | None | (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them |
-    | `judge` | None | from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it |
-    | `vae` | None | a `vae.VAE` of your own: your encoder and decoder, or trained ones to go on from; each reset copies it as it is. Or a function from a seed to one |
-    | `training` | None | further fields of `vae.TrainingConfig`, by name: not epochs, not batch_size |
-    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, on one number of threads |
-    | `render_mode` | None | None or "rgb_array": a grid of 16 pictures, decoded now from standard normal latents |
+    | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it |
+    | `vae` | None | a `vae.VAE` of your own, trained or not; each reset starts from a copy of it. Or a function from a seed to a `vae.VAE` |
+    | `training` | None | other fields of `vae.TrainingConfig`, by name; epochs and batch_size are not allowed |
+    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |
+    | `render_mode` | None | None or "rgb_array": a grid of 16 pictures that the VAE, as it is now, decodes from standard normal latents |
 
     ## Sources
 
@@ -149,7 +149,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         device: str = "cpu",
         render_mode: str | None = None,
     ) -> None:
-        """Check the arguments and build the spaces; see the class for what each argument means.
+        """Check the arguments and build the spaces; the class docstring explains each argument.
 
         Raises:
             ValueError: If an argument is out of its range.
@@ -170,7 +170,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.latent_dim = first.latent_dim
         further = dict(training or {})
         if {"epochs", "batch_size"} & set(further):
-            raise ValueError(f"training must leave epochs and batch_size to arguments of their own, got {further!r}.")
+            raise ValueError(f"training must not set epochs or batch_size (separate arguments), got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
         check_images(self.images, first.size, batch_size)
         self.reward, self.judge = resolve_reward(reward), judge
@@ -190,7 +190,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     @property
     def trainer(self) -> Trainer:
-        """The running episode's trainer, which holds the VAE; a reset makes a new one and leaves the old alone.
+        """The running episode's trainer, which holds the VAE; a reset makes a new one and does not change the old one.
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset.
@@ -200,15 +200,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
         return self._trainer
 
     def build_vae(self, seed: int) -> VAE:
-        """Build the VAE that an episode of this seed begins with, on the CPU."""
+        """Build the VAE that an episode with this seed starts from, on the CPU."""
         return copy.deepcopy(self._make_vae).cpu() if isinstance(self._make_vae, VAE) else self._make_vae(seed).cpu()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Begin an episode with an untrained VAE, or continue one.
+        """Start a new episode, or continue a saved one.
 
         Args:
             seed: >= 0; the same seed and actions give the same episode, bit for bit on the CPU.
-            options: {"state": what `state_dict` returned} continues that episode where it was.
+            options: {"state": what `state_dict` returned} continues that episode.
 
         Returns:
             The first observation, (B, D) float32, and info.
@@ -244,7 +244,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         return observation, float(rewards.mean()), terminated, truncated, {**means, "epoch": info["epoch"]}
 
     def step_rows(self, action: Array) -> tuple[Array, Rewards, bool, bool, dict[str, Any]]:
-        """Do as `step`, but leave each row its own reward and its own terms.
+        """Take a step as `step` does, but return the reward and the info terms of each row.
 
         Args:
             action: (B, D) float32 in [-1, 1].
@@ -270,7 +270,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             zeros, rewards = np.zeros(self._shape, np.float32), np.full(len(scores), self.DIVERGENCE_REWARD)
             return zeros, rewards, True, False, {"epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
-        rewards = self.reward_scale * scores + 0.0  # + 0.0: no minus before a zero
+        rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0
         return observation, rewards, False, truncated, {**terms, "epoch": epoch}
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -281,19 +281,19 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     @torch.no_grad()
     def draw(self, n: int) -> Tensor:
-        """Decode n standard normal latents, always the same, to (n, 3, S, S) uint8 pictures on the CPU."""
+        """Decode the same n standard normal latents each time, to (n, 3, S, S) uint8 pictures on the CPU."""
         latents = StandardNormal(self.latent_dim).sample(n, seed=0)
         return to_uint8(self.trainer.averaged_vae.decode(latents.to(self.device))).cpu()
 
     def close(self) -> None:
-        """Let go of the VAE and its training state."""
+        """Release the VAE and its training state."""
         self._trainer = self._scorer = None
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
         trainer, scorer = self.trainer, self._scorer
         assert scorer is not None, "set with the trainer"
-        random = self.np_random.bit_generator.state  # what later episodes' seeds come from
+        random = self.np_random.bit_generator.state  # later episodes' seeds come from it
         return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict(), "np_random": random}
 
     @property
@@ -311,5 +311,5 @@ def _check_layout(images: Tensor) -> None:
     shape = tuple(images.shape)
     if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
         raise ValueError(
-            f"images must have the shape (image, 3, S, S), got {shape}. Where the channels come last, permute them."
+            f"images must have the shape (image, 3, S, S), got {shape}. If the channels come last, permute them."
         )

@@ -1,4 +1,4 @@
-"""The vector form of HandLatent-v0: each latent of the batch is a row of its own, one VAE behind them all."""
+"""The vector form of HandLatent-v0: each latent of the batch is a row of its own, and all rows share one VAE."""
 
 from typing import Any
 
@@ -15,52 +15,52 @@ Flags = NDArray[np.bool_]
 
 
 class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
-    """Steer each latent of a minibatch by itself: `gym.make_vec("HandLatent-v0", num_envs=B)`.
+    """Steer each latent of a minibatch separately: `gym.make_vec("HandLatent-v0", num_envs=B)`.
 
     ## Description
 
-    The rows are the B pictures of the minibatch that comes next, so the episode is that of `HandLatentEnv` with
-    `batch_size=B`, bit for bit on the CPU: the same seed, the same actions, the same VAE. What differs is the view: a
-    flat network over B x D latents grows with B, one over a row's D does not, and credit is given per picture.
+    The rows are the B pictures of the next minibatch. The episode is that of `HandLatentEnv` with `batch_size=B`, bit
+    for bit on the CPU: the same seed and actions give the same VAE. Only the view differs. A flat network over B x D
+    latents grows with B; a network over one row's D latents does not. Each picture also gets a reward of its own.
 
     ## Spaces
 
     | space | a row's | meaning |
     | --- | --- | --- |
     | action | `Box(-1, 1, (D,), float32)` | delta of its picture's latent |
-    | observation | `Box(-inf, inf, (D,), float32)` | its picture's posterior mean; the next one is another picture's, so an action has no effect on what its row sees next but through the weights of the VAE |
+    | observation | `Box(-inf, inf, (D,), float32)` | its picture's posterior mean; the next one belongs to another picture, so an action affects it only through the weights of the VAE |
 
     ## Reward
 
-    The row's own, float64; the mean over rows is what `HandLatentEnv` pays.
+    Each row gets its own, float64. The mean over rows is the reward of `HandLatentEnv`.
 
     ## Episode end
 
-    All rows end together, since there is one VAE; then, by `autoreset_mode`:
+    All rows end together, because they share one VAE. What happens then depends on `autoreset_mode`:
 
     | mode | what Gymnasium means by it |
     | --- | --- |
-    | "NextStep", the default | the step after the end ignores its action, resets and pays 0 |
-    | "SameStep" | the ending step returns the next episode's first observation; the last is in `infos["final_obs"]` |
-    | "Disabled" | call `reset`; a `reset_mask` must name all rows |
+    | "NextStep", the default | the step after the end ignores its action, resets, and its reward is 0 |
+    | "SameStep" | the last step returns the next episode's first observation; the last observation is in `infos["final_obs"]` |
+    | "Disabled" | call `reset`; a `reset_mask` must be true for all rows |
 
     ## Info
 
-    The terms of `HandLatentEnv`, a (B,) array each, with its mask `_name`, as Gymnasium lays them out.
+    The terms of `HandLatentEnv`, each as a (B,) array with a mask `_name`, in Gymnasium's layout.
 
     ## Arguments
 
     | name | default | meaning |
     | --- | --- | --- |
-    | `num_envs` | 1 | B, in place of `batch_size` |
-    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; a spec goes through JSON with the name only |
+    | `num_envs` | 1 | B, replaces `batch_size` |
+    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; only the name can be saved in a JSON spec |
     | others | | those of `HandLatentEnv` |
     """  # noqa: E501 - a table's row is one line
 
     def __init__(
         self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **settings: Any
     ) -> None:
-        """Build the single form and present its rows.
+        """Build the single form, whose rows this form shows.
 
         Raises:
             ValueError: If an argument is out of its range.
@@ -79,11 +79,11 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._reset_is_due = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Begin an episode, or continue one; see `HandLatentEnv.reset`.
+        """Start a new episode, or continue a saved one; see `HandLatentEnv.reset`.
 
         Args:
-            seed: >= 0; one for all rows, since there is one VAE.
-            options: As the single form's; a "reset_mask", (B,) bool, must be true for all rows.
+            seed: >= 0; one seed for all rows, because they share one VAE.
+            options: As in the single form; a "reset_mask", (B,) bool, must be true for all rows.
 
         Returns:
             (B, D) float32 observations and infos.
@@ -137,13 +137,13 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         return tuple(self.env.draw(self.num_envs).permute(0, 2, 3, 1).contiguous().numpy())
 
     def close_extras(self, **_: Any) -> None:
-        """Let go of the VAE and its training state; a reset opens again."""
+        """Release the VAE and its training state; `reset` opens the environment again."""
         self._reset_is_due = False
-        if hasattr(self, "env"):  # Gymnasium 1.1 and 1.2 close what `__init__` has refused to build, too
+        if hasattr(self, "env"):  # Gymnasium 1.1 and 1.2 close it even if `__init__` raised
             self.env.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy the running episode, to continue it with `reset`, in this form or in the single one."""
+        """Copy the running episode; `reset` of this form or of the single form continues it."""
         return self.env.state_dict()
 
     def _flags(self, value: bool) -> Flags:

@@ -1,4 +1,4 @@
-"""HandRefine-v0: the correction of latents, drawn from a sampler, before a frozen VAE decodes them."""
+"""HandRefine-v0: correct latents from a sampler before a frozen VAE decodes them."""
 
 import copy
 from collections.abc import Callable
@@ -27,16 +27,16 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
     ## Description
 
-    A latent is drawn from a sampler and shown; the agent adds a bounded correction; a judge scores the decoded picture
-    before and after. The VAE is never trained: it is copied, in evaluation mode, and has no gradients.
-    `gym.make_vec("HandRefine-v0", num_envs=B)` corrects B latents side by side: `HandRefineVectorEnv`. At generation,
-    `hand_env.refine` lets a trained agent correct latents and drops each correction that does not raise the score. The
-    judge that pays is not the one to report the result with.
+    A sampler draws a latent, and the agent observes it. The agent adds a bounded correction. A judge scores the decoded
+    picture before and after. The VAE is never trained: the environment copies it, in evaluation mode and without
+    gradients. `gym.make_vec("HandRefine-v0", num_envs=B)` corrects B latents in parallel; see `HandRefineVectorEnv`. At
+    generation, `hand_env.refine` lets a trained agent correct latents and drops each correction that does not raise the
+    score. Do not report results with the judge that gives the reward; use another one.
 
     ## Action space
 
-    `Box(-1, 1, (D,), float32)`: delta. Zeros leave the latent as it is and are paid exactly 0. NaN, infinity, another
-    shape or a value out of bounds is a `ValueError` before anything is decoded.
+    `Box(-1, 1, (D,), float32)`: delta. Zeros do not change the latent, and the reward is exactly 0. NaN, infinity,
+    another shape or a value out of bounds raises a `ValueError` before any decoding.
 
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
@@ -44,57 +44,57 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
     ## Observation space
 
-    `Box(-inf, inf, (D,), float32)`; with `steps_per_episode` above 1, a Box of D + 1 numbers. A bound would be a lie:
-    nothing bounds a Gaussian latent.
+    `Box(-inf, inf, (D,), float32)`; with `steps_per_episode` above 1, a Box of D + 1 numbers. The latent has no bounds,
+    because a Gaussian has none.
 
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
     | j | dimension j of the latent, corrected so far | 1 | -inf | inf |
-    | D, only with several steps an episode | steps left / `steps_per_episode`: 1 at the start, 0 after the last step | 1 | 0 | 1 |
+    | D, only with several steps per episode | steps left / `steps_per_episode`: 1 at the start, 0 after the last step | 1 | 0 | 1 |
 
     ## Reward
 
-    lambda * (`judge`'s score of the picture after the correction - its score before), lambda being `reward_scale`. Over
-    an episode the rewards add up to lambda * (the last score - the first).
+    lambda * (`judge`'s score of the picture after the correction - its score before), where lambda is `reward_scale`.
+    The rewards of an episode add up to lambda * (the last score - the first).
 
     | `judge` | score | range of the reward |
     | --- | --- | --- |
-    | None | `LogitScore()`: s in [0, 1] is what the package's judge "parser" gives; the score is ln(s / (1 - s)), but at least -12 and at most 12. In [0, 1] it would hardly move near 0, where most latents begin | 24 lambda on either side of 0 |
+    | None | `LogitScore()`: the packaged judge "parser" gives s in [0, 1]; the score is ln(s / (1 - s)), but at least -12 and at most 12. s itself hardly changes near 0, where most latents start | 24 lambda on either side of 0 |
     | `hand_env.anatomy.default_judge().score` | s itself | lambda on either side of 0 |
-    | `LogitScore(function)` | the same logarithm of a function of your own, whose scores lie in [0, 1] | 24 lambda on either side of 0 |
-    | a function of your own | what it gives | its own |
+    | `LogitScore(function)` | the same log-odds for a function of your own, whose scores lie in [0, 1] | 24 lambda on either side of 0 |
+    | a function of your own | what it returns | depends on the function |
 
     ## Starting state
 
-    One draw of the sampler: `sampler.sample(1, seed)`, the seed from `np_random`; or a state to continue from:
-    `reset(options={"state": env.unwrapped.state_dict()})`.
+    One draw of the sampler: `sampler.sample(1, seed)`, with a seed from `np_random`. To continue a saved episode, call
+    `reset(options={"state": state})`, where `state` is what `env.unwrapped.state_dict()` returned.
 
     ## Episode end
 
     | flag | when | then |
     | --- | --- | --- |
-    | terminated | `steps_per_episode` corrections are made: their number is the task's own, not a limit outside it, so nothing is to be bootstrapped | the observation is the corrected latent |
+    | terminated | `steps_per_episode` corrections are made; their number is part of the task, not a limit outside it, so an agent must not bootstrap | the observation is the corrected latent |
     | truncated | never | |
 
     ## Info
 
     | key | unit | meaning |
     | --- | --- | --- |
-    | `score_before` | the judge's | score of the picture before this step's correction; in reset's info, of the first picture |
-    | `score_after` | the judge's | score of the picture after it; absent from reset's info |
+    | `score_before` | the judge's | score of the picture before this step's correction; after reset, of the first picture |
+    | `score_after` | the judge's | score of the picture after the correction; absent after reset |
 
     ## Arguments
 
     | name | default | meaning |
     | --- | --- | --- |
-    | `vae` | None | a trained `vae.VAE`, or a function from a seed to one, called once, with 0. None: a placeholder with fresh weights, 32 pixels, D = 16, to try the environment with: it draws no hands, and the package's judge pays 0 for nearly all it draws |
-    | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)`. It is asked for one latent at a time: wrap a slow one into a `vae.Pool` |
-    | `judge` | None | as above; a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) finite scores, higher is better; it gets at most 64 pictures at a time on the CPU, 1,024 on a GPU |
+    | `vae` | None | a trained `vae.VAE`, or a function from a seed to one, called once, with 0. None: an untrained placeholder, 32 pixels, D = 16, to try the environment. It draws no hands; with the packaged judge, nearly all rewards are 0 |
+    | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)`. The environment asks for one latent at a time; wrap a slow sampler in a `vae.Pool` |
+    | `judge` | None | as above; a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) finite scores, higher is better. It gets at most 64 pictures at a time on the CPU, 1,024 on a GPU |
     | `delta_scale` | 1.0 | kappa, above 0 |
     | `reward_scale` | 1.0 | lambda, above 0 |
     | `steps_per_episode` | 1 | at least 1 |
-    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, on one number of threads |
-    | `render_mode` | None | None or "rgb_array": the picture of the latent as drawn above, as corrected so far below |
+    | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |
+    | `render_mode` | None | None or "rgb_array": the picture of the latent as drawn (top) and as corrected so far (bottom) |
 
     ## Sources
 
@@ -123,10 +123,10 @@ class HandRefineEnv(gym.Env[Array, Array]):
         device: str = "cpu",
         render_mode: str | None = None,
     ) -> None:
-        """Check the arguments and build the spaces; see the class for what each argument means.
+        """Check the arguments and build the spaces; the class docstring explains each argument.
 
         Raises:
-            TypeError: If an argument is of another kind.
+            TypeError: If an argument has a wrong type.
             ValueError: If an argument is out of its range.
         """
         check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
@@ -141,7 +141,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         self.sampler = StandardNormal(self.latent_dim) if sampler is None else sampler
         if not callable(getattr(self.sampler, "sample", None)):
             raise TypeError(f"sampler must have a method sample(n, seed), got {type(sampler).__name__}.")
-        self.draw(np.random.default_rng(0))  # refuses latents of another length
+        self.draw(np.random.default_rng(0))  # raises for latents of another length
         self.judge: ScoreFn = LogitScore() if judge is None else judge
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
         self.steps_per_episode = steps_per_episode
@@ -155,11 +155,11 @@ class HandRefineEnv(gym.Env[Array, Array]):
         self._score, self._left = 0.0, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Begin an episode with a new latent, or continue one.
+        """Start an episode with a new latent, or continue a saved one.
 
         Args:
             seed: >= 0; the same seed and actions give the same episode, bit for bit on the CPU.
-            options: {"state": what `state_dict` returned} continues that episode where it was.
+            options: {"state": what `state_dict` returned} continues that episode.
 
         Returns:
             The first observation, (D,) or (D + 1,) float32, and info.
@@ -199,7 +199,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         return self._observe(), reward, self._left == 0, False, {"score_before": before, "score_after": after}
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return two pictures, as drawn above and as corrected below, (height, width, 3) uint8; None without a mode."""
+        """Return the latent's picture as drawn (top) and corrected (bottom), (height, width, 3) uint8, or None."""
         if self.render_mode is None:
             return None
         latent = self._running()
@@ -207,13 +207,13 @@ class HandRefineEnv(gym.Env[Array, Array]):
         return self.picture(self._first, latent)
 
     def close(self) -> None:
-        """Let go of the episode; a reset opens again."""
+        """Release the episode; `reset` opens the environment again."""
         self._first = self._latent = None
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode into arrays and numbers, to continue it with `reset`."""
         latent, first = self._running().copy(), np.array(self._first)
-        random = self.np_random.bit_generator.state  # what later episodes' latents come from
+        random = self.np_random.bit_generator.state  # later episodes' latents come from it
         return {"first": first, "latent": latent, "score": self._score, "left": self._left, "np_random": random}
 
     def draw(self, random: np.random.Generator) -> Array:
@@ -232,7 +232,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         return latent
 
     def score(self, latents: Array) -> Scores:
-        """Decode (n, D) float32 latents side by side and judge the pictures: (n,) float64, higher is better."""
+        """Decode (n, D) float32 latents together and judge the pictures: (n,) float64, higher is better."""
         return score_latents(self.vae, self.judge, latents)
 
     def picture(self, before: Array, after: Array) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The vector form of HandRefine-v0: latents side by side, decoded and judged together by one VAE and one judge."""
+"""The vector form of HandRefine-v0: one VAE and one judge decode and score the latents of all rows together."""
 
 from typing import Any
 
@@ -17,63 +17,63 @@ Flags = NDArray[np.bool_]
 
 
 class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
-    """Correct latents side by side: `gym.make_vec("HandRefine-v0", num_envs=B)`.
+    """Correct latents in parallel: `gym.make_vec("HandRefine-v0", num_envs=B)`.
 
     ## Description
 
-    B episodes of `HandRefineEnv` with one frozen VAE and one judge behind them all: a step decodes and judges all rows
-    together. Row i, seeded with s, is the single form seeded with s + i: the same latents bit for bit, and scores
-    that differ by rounding at most, since a batch of another size is added up in another order.
+    The rows are B episodes of `HandRefineEnv`, which share one frozen VAE and one judge. A step decodes and judges all
+    rows together. With seed s, row i has the same latents, bit for bit, as the single form with seed s + i. The scores
+    may differ by rounding, because the batch size changes the order of summation.
 
     ## Spaces
 
     | space | a row's | meaning |
     | --- | --- | --- |
     | action | `Box(-1, 1, (D,), float32)` | as in `HandRefineEnv` |
-    | observation | `Box(-inf, inf, (D,), float32)`, with several steps an episode D + 1 numbers | as in `HandRefineEnv` |
+    | observation | `Box(-inf, inf, (D,), float32)`, with several steps per episode D + 1 numbers | as in `HandRefineEnv` |
 
     ## Reward
 
-    The row's own, float64.
+    Each row gets its own, float64.
 
     ## Episode end
 
-    Each row ends for itself, always terminated: together, unless `reset_mask` has begun some anew. Then, by
-    `autoreset_mode`:
+    Each row has its own episode, which always ends as terminated. The rows end together, unless a `reset_mask` has
+    restarted some of them. What happens then depends on `autoreset_mode`:
 
     | mode | what Gymnasium means by it |
     | --- | --- |
-    | "NextStep", the default | the step after a row's end ignores its action, resets it and pays 0 |
-    | "SameStep" | the ending step returns the next episode's first observation; the last is in `infos["final_obs"]` |
-    | "Disabled" | call `reset` with the `reset_mask` of the rows that have ended, or without one for all |
+    | "NextStep", the default | the step after a row's end ignores its action, resets it, and its reward is 0 |
+    | "SameStep" | the last step returns the next episode's first observation; the last observation is in `infos["final_obs"]` |
+    | "Disabled" | call `reset` with a `reset_mask` of the rows that have ended, or without a mask to reset all rows |
 
     ## Info
 
-    Those of `HandRefineEnv`, a (B,) array each, with its mask `_name`, as Gymnasium lays them out. In a row that a step
-    has reset, `score_before` is the new latent's, and there is no `score_after`; "SameStep" has both of the ended
-    episode in `infos["final_info"]`.
+    The keys of `HandRefineEnv`, each as a (B,) array with a mask `_name`, in Gymnasium's layout. If a step resets a
+    row, `score_before` belongs to the new latent and there is no `score_after`. With "SameStep", both scores of the
+    ended episode are in `infos["final_info"]`.
 
     ## Rendering
 
-    A picture for each row, that of its latent as drawn above, as corrected so far below; in the mode "SameStep" a step
-    that ends an episode still leaves that one to be seen.
+    One picture per row: that of its latent as drawn (top) and as corrected so far (bottom). With "SameStep", a step
+    that ends an episode still shows that episode.
 
     ## Arguments
 
     | name | default | meaning |
     | --- | --- | --- |
     | `num_envs` | 1 | B, at least 1 |
-    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; a spec goes through JSON with the name only |
+    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; only the name can be saved in a JSON spec |
     | others | | those of `HandRefineEnv` |
     """  # noqa: E501 - a table's row is one line
 
     def __init__(
         self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **settings: Any
     ) -> None:
-        """Build the single form, which holds the VAE and the judge, and rows around it.
+        """Build the single form, which holds the VAE and the judge, and the state of each row.
 
         Raises:
-            TypeError: If an argument is of another kind.
+            TypeError: If an argument has a wrong type.
             ValueError: If an argument is out of its range.
         """
         if num_envs < 1:
@@ -107,14 +107,14 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Begin episodes, or continue them; see `HandRefineEnv.reset`.
+        """Start new episodes, or continue saved ones; see `HandRefineEnv.reset`.
 
         Args:
-            seed: s >= 0 seeds row i with s + i; or a list of one for each row.
-            options: "reset_mask", (B,) bool, the rows to begin anew; or "state", what `state_dict` returned.
+            seed: s >= 0 seeds row i with s + i; or a list with one seed per row.
+            options: "reset_mask", (B,) bool, the rows to reset; or "state", what `state_dict` returned.
 
         Returns:
-            Observations of all rows, (B, D) or (B, D + 1) float32, and infos of the rows that have begun.
+            Observations of all rows, (B, D) or (B, D + 1) float32, and infos of the rows that were reset.
 
         Raises:
             gymnasium.error.ResetNeeded: If the first reset leaves out a row.
@@ -170,7 +170,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         return tuple(self.env.picture(*pair) for pair in self._shown.swapaxes(0, 1))
 
     def close_extras(self, **_: Any) -> None:
-        """Let go of the episodes; a reset opens again."""
+        """Release the episodes; `reset` opens the environment again."""
         self._is_open = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             generator.bit_generator.state = random
 
     def _seed(self, seed: int | list[int | None] | None, mask: Flags) -> None:
-        """Give the rows of the mask generators of their own, where there is a seed or none has been given yet."""
+        """Give each row of the mask a new generator if it gets a seed, or if no row has been seeded yet."""
         if seed is None or isinstance(seed, int | np.integer):
             seeds: list[int | None] = [None if seed is None else int(seed) + row for row in range(self.num_envs)]
         else:
@@ -209,12 +209,12 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             return np.ones(self.num_envs, np.bool_)
         if np.shape(mask) != (self.num_envs,) or np.asarray(mask).dtype != np.bool_ or not np.any(mask):
             raise ValueError(
-                f"reset_mask must be {self.num_envs} bool, one for each row and some of them true, got {mask!r}."
+                f"reset_mask must be {self.num_envs} bool, one per row and at least one true, got {mask!r}."
             )
         return np.array(mask)
 
     def _acting(self) -> Flags:
-        """Return (B,) bool, the rows whose action counts; the others are to be reset."""
+        """Return (B,) bool, the rows whose action counts; the other rows are due for a reset."""
         self._check_open()
         acting: Flags = self._left > 0
         if self.autoreset_mode is AutoresetMode.DISABLED and not acting.all():
@@ -258,5 +258,5 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
 
 def _laid_out(name: str, values: Scores, mask: Flags) -> dict[str, Any]:
-    """Return an info as Gymnasium's vector environments do: 0 where the mask is not; nothing where none is."""
+    """Lay out an info as Gymnasium's vector environments do: 0 where the mask is false, {} if all of it is false."""
     return {name: np.where(mask, values, 0.0), f"_{name}": mask.copy()} if mask.any() else {}

@@ -1,4 +1,4 @@
-"""Correct latents of a frozen VAE, keep a correction only where it helps, and, by another name, pick the best of k."""
+"""Correct latents of a frozen VAE and keep only the corrections that help; or select the best of k latents."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -20,22 +20,23 @@ from vae.sampling.sampler import Sampler
 Array = NDArray[np.float32]
 Scores = NDArray[np.float64]
 
-CHUNK = {"cpu": 64, "cuda": 1024}  # pictures at a time: memory does not grow with how many are asked for
+CHUNK = {"cpu": 64, "cuda": 1024}  # pictures at a time, so that memory does not grow with their number
 
 
 class LogitScore:
     """Turn scores in [0, 1] into their log-odds, ln(s / (1 - s)), limited on both sides.
 
-    A score in [0, 1] hardly moves where it is near 0, which is where most latents begin; its log-odds do. The packaged
-    judge gives hands that are drawn right log-odds of 3 to 4, and hands that are drawn wrong -12 to -8.
+    Most latents start with a score near 0, where the score hardly changes but its log-odds do. The packaged judge gives
+    log-odds of 3 to 4 to correctly drawn hands, and -12 to -8 to wrongly drawn hands.
     """
 
     def __init__(self, judge: ScoreFn | None = None, *, limit: float = 12.0) -> None:
-        """Remember whom to ask.
+        """Store the judge and the limit.
 
         Args:
-            judge: From pictures to (batch,) scores in [0, 1]; None: the package's "parser", on the pictures' device.
-            limit: Above 0; log-odds beyond it, on either side, count as the limit.
+            judge: A function from pictures to (batch,) scores in [0, 1]; None: the packaged judge "parser", on the
+                pictures' device.
+            limit: Above 0; log-odds are clipped to [-limit, limit].
 
         Raises:
             ValueError: If the limit is not above 0.
@@ -71,19 +72,19 @@ class Agent(Protocol):
     """Choose actions, as any agent of Stable-Baselines3 does."""
 
     def predict(self, observation: Any, *, deterministic: bool) -> tuple[Any, Any]:
-        """Return (n, D) actions in [-1, 1] for (n, ...) observations, and a state that is not looked at."""
+        """Return (n, D) actions in [-1, 1] for (n, ...) observations, and a state that is ignored."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """Hold what came of corrections.
+    """Hold the result of corrections.
 
     Attributes:
-        latents: (n, D) float32 on the CPU: corrected where that raised the score, else as they were.
-        score_before: (n,) float64, of the latents as they were.
-        score: (n,) float64, of `latents`; nowhere below `score_before`.
-        corrected: (n,) bool, where the correction was kept.
+        latents: (n, D) float32 on the CPU: corrected where that raised the score, else unchanged.
+        score_before: (n,) float64, scores of the unchanged latents.
+        score: (n,) float64, scores of `latents`; never below `score_before`.
+        corrected: (n,) bool, true where a correction was kept.
     """
 
     latents: Tensor
@@ -106,23 +107,23 @@ def refine(
     """Let an agent correct latents, and drop each correction that does not raise the score.
 
     Args:
-        agent: Anything with Stable-Baselines3's `predict`, trained in `HandRefine-v0`; asked for its best action.
-        latents: (n, D) float32, such as a sampler draws.
-        vae: Decodes them, as it is; put it into evaluation mode first.
-        judge: Decides which corrections are kept; see `HandRefineEnv`. Let another one report the result.
-        delta_scale: Kappa, the environment's.
-        steps: The environment's `steps_per_episode`.
-        rounds: Episodes, at least 1, each beginning with what the one before has left; each one's corrections are kept
-            or dropped by themselves. A row decodes and judges once for each round, and once before; what the agent
-            decodes to look at comes on top.
-        refine_below: A row whose score is at least this is left as it is. A judge can always be pleased more;
-            beyond what is right, pictures are made to please it rather than better.
+        agent: Any object with Stable-Baselines3's `predict`, trained in `HandRefine-v0`. Its actions are deterministic.
+        latents: (n, D) float32, for example from a sampler.
+        vae: Decodes the latents; set it to evaluation mode first.
+        judge: Decides which corrections are kept; see `HandRefineEnv`. Report the result with another judge.
+        delta_scale: Kappa, as in the environment.
+        steps: `steps_per_episode`, as in the environment.
+        rounds: Number of episodes, at least 1. Each round starts from the latents that the last round kept, and keeps
+            or drops its own corrections. Each row is decoded and judged once at the start and once per round. Pictures
+            that the agent itself decodes come on top.
+        refine_below: Rows that score at least this are not corrected. Above some score, a correction pleases the judge
+            without improving the picture.
 
     Returns:
-        The latents to use, and their scores: by this judge never worse than without the agent.
+        The latents to use and their scores; this judge never scores them lower than without the agent.
 
     Raises:
-        ValueError: If `rounds` is below 1, `refine_below` is NaN, or the agent's action, or a score, is refused.
+        ValueError: If `rounds` is below 1, `refine_below` is NaN, or an action or a score is not valid.
     """
     check_not_nan(refine_below=refine_below)
     if rounds < 1:
@@ -145,17 +146,18 @@ def refine(
 
 
 def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: ScoreFn) -> tuple[Tensor, Scores]:
-    """Draw k latents for each one wanted and return the best: no agent, k times the decoding and judging.
+    """Draw k latents for each latent wanted and return the best one, without an agent.
 
-    This is selection, not correction: name it where its pictures are shown.
+    It decodes and judges k times as many pictures. This is selection, not correction: say so wherever you show the
+    pictures.
 
     Args:
         sampler: Where latents are drawn from.
         k: Draws for each latent, at least 1.
-        n: Latents wanted, at least 1.
+        n: Number of latents wanted, at least 1.
         seed: >= 0.
-        vae: Decodes them.
-        judge: Which is best; see `HandRefineEnv`.
+        vae: Decodes the latents.
+        judge: Decides which latent is best; see `HandRefineEnv`.
 
     Returns:
         (n, D) float32 latents on the CPU, and their (n,) scores.
@@ -187,7 +189,7 @@ def keep_best(latents: Tensor, others: Iterable[Tensor], score: Callable[[Tensor
 
 
 def keep_better(before: Tensor, after: Tensor, score_before: Scores, score_after: Scores) -> tuple[Tensor, Scores]:
-    """Take each row from `after` where its score is higher there, else from `before`.
+    """Take each row from `after` if its score is higher there, else from `before`.
 
     Args:
         before: (n, D).
@@ -210,15 +212,15 @@ def correct(latents: Array, action: Array, delta_scale: float) -> Array:
 
 
 def observe(latents: Array, left: NDArray[np.int64], steps: int) -> Array:
-    """Show latents and, where an episode has several steps, the share of them that is left.
+    """Return latents and, if an episode has several steps, the fraction of the steps that is left.
 
     Args:
         latents: (n, D) float32.
         left: (n,) int, steps left.
-        steps: Of an episode.
+        steps: Steps per episode.
 
     Returns:
-        A copy, (n, D) float32, or (n, D + 1) where `steps` is above 1.
+        A copy, (n, D) float32, or (n, D + 1) if `steps` is above 1.
     """
     if steps == 1:
         return latents.copy()

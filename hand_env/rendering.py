@@ -16,7 +16,7 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> NDAr
 
     Args:
         images: (image, 3, S, S) uint8, at least one.
-        columns: Pictures a row; by default as square as can be.
+        columns: Pictures per row; by default the grid is as square as possible.
         gap: Pixels between pictures and around them.
 
     Returns:
@@ -33,7 +33,7 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> NDAr
 
 
 def enlarged(pictures: Tensor) -> Tensor:
-    """Enlarge (n, 3, S, S) uint8 pictures to 128 pixels where they are smaller, to look at."""
+    """Enlarge (n, 3, S, S) uint8 pictures to 128 pixels if they are smaller, for viewing."""
     factor = max(1, 128 // pictures.shape[-1])
     larger = torch.nn.functional.interpolate(to_float(pictures), scale_factor=factor, mode="bicubic")
     return to_uint8(larger)

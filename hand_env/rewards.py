@@ -1,6 +1,6 @@
-"""What a step is paid for: functions from what a step saw to a number for each row of the minibatch, higher is better.
+"""Reward functions: each maps a step's `Visit` to one number for each row of the minibatch, higher is better.
 
-The environment pays `reward_scale` (the paper's lambda) times their mean over the rows.
+The reward is `reward_scale` (the paper's lambda) times their mean over the rows.
 """
 
 from collections.abc import Callable
@@ -14,18 +14,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Visit:
-    """Hold what is known of a minibatch after a step; all losses in nats.
+    """Hold what is known about a minibatch after a step; all losses in nats.
 
     Attributes:
-        loss: (batch,) float64, each picture's loss, its latent shifted by the agent.
-        loss_before: (batch,) float64, its loss at the last visit; the same as `loss` where there was none.
-        loss_without: (batch,) float64, what its loss would have been without the shift: the same weights, the same
-            noise. None unless the reward has an attribute `needs_without_shift` that is true.
-        anatomy_change: (batch,) float64, the judge's score of each picture as it was decoded, less its score had there
-            been no shift; None where the environment has no judge.
-        share: B / N, the minibatch's share of the training set.
+        loss: (batch,) float64, each picture's loss, with its latent shifted by the agent.
+        loss_before: (batch,) float64, its loss at the last visit; equal to `loss` at the first visit.
+        loss_without: (batch,) float64, its loss without the shift, with the same weights and noise. None unless the
+            reward has a true attribute `needs_without_shift`.
+        anatomy_change: (batch,) float64, the judge's score of each decoded picture minus its score without the shift;
+            None if the environment has no judge.
+        share: B / N, the minibatch's fraction of the training set.
         validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps, None
-            where the environment has no validation pictures.
+            if the environment has no validation pictures.
     """
 
     loss: Array
@@ -40,24 +40,24 @@ Reward = Callable[[Visit], Array]
 
 
 def loss_change(visit: Visit) -> Array:
-    """Pay for the fall of each picture's loss since it was last seen: the paper's reward.
+    """Reward the fall of each picture's loss since its last visit: the paper's reward.
 
-    The paper pays R_t = -lambda * (L_t - L_(t-1)), with L_t the mean loss of epoch t. Here L_t is the mean over the
-    pictures of their loss at their last visit in epoch t, so the changes of the visits of an epoch, each divided by N,
-    add up to L_t - L_(t-1): a sum that telescopes, whether or not B divides N.
+    The paper's reward is R_t = -lambda * (L_t - L_(t-1)), where L_t is the mean loss of epoch t. Here L_t is the mean
+    over the pictures of their loss at their last visit in epoch t. The changes over an epoch's visits, each divided by
+    N, therefore add up to L_t - L_(t-1). This sum telescopes, whether or not B divides N.
     """
     return visit.share * (visit.loss_before - visit.loss)
 
 
 def validation_loss_change(visit: Visit) -> Array:
-    """Pay each row, at an epoch's end, for the fall of the mean validation loss; nothing at other steps."""
+    """Reward each row for the fall of the mean validation loss at the end of an epoch; 0 at other steps."""
     if visit.validation_change is None:
         raise ValueError("validation_loss_change needs validation_images: give some to the environment.")
     return np.full_like(visit.loss, -visit.validation_change)
 
 
 def counterfactual(visit: Visit) -> Array:
-    """Pay for what the action itself did: the loss without the shift, less the loss with it."""
+    """Reward the effect of the action alone: the loss without the shift minus the loss with it."""
     if visit.loss_without is None:
         raise ValueError(
             "counterfactual needs the loss without the shift: set needs_without_shift = True on the reward."
@@ -66,14 +66,14 @@ def counterfactual(visit: Visit) -> Array:
 
 
 def anatomy(visit: Visit) -> Array:
-    """Pay for what the action did to the judge's score: the decoded picture's, less that without the shift."""
+    """Reward the action's effect on the judge's score: that of the decoded picture minus that without the shift."""
     if visit.anatomy_change is None:
         raise ValueError("anatomy needs a judge: give one to the environment.")
     return visit.anatomy_change
 
 
 for _reward in (counterfactual, anatomy):
-    _reward.needs_without_shift = True  # type: ignore[attr-defined]  # a function may carry attributes
+    _reward.needs_without_shift = True  # type: ignore[attr-defined]  # a function may have attributes
 
 REWARDS: dict[str, Reward] = {
     reward.__name__: reward for reward in (loss_change, validation_loss_change, counterfactual, anatomy)
@@ -81,7 +81,7 @@ REWARDS: dict[str, Reward] = {
 
 
 def resolve_reward(reward: str | Reward) -> Reward:
-    """Find a reward by its name, or take a function as it is.
+    """Find a reward by its name, or return a function unchanged.
 
     Raises:
         ValueError: If there is no reward of that name.

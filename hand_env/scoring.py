@@ -1,4 +1,4 @@
-"""Keep the losses that rewards compare with, and score each step."""
+"""Keep the earlier losses that rewards compare with, and score each step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +16,10 @@ ScoreFn = Callable[[Tensor], Any]
 
 
 def judge_pictures(judge: ScoreFn, pictures: Tensor) -> Array:
-    """Ask a judge.
+    """Score pictures with a judge and check its scores.
 
     Args:
-        judge: See `HandLatentEnv`.
+        judge: The judge; see `HandLatentEnv`.
         pictures: (batch, 3, S, S) float32 in [0, 1].
 
     Returns:
@@ -34,16 +34,16 @@ def judge_pictures(judge: ScoreFn, pictures: Tensor) -> Array:
 
 
 class Scorer:
-    """Remember each picture's loss at its last visit and the validation loss at the last epoch's end."""
+    """Keep each picture's loss at its last visit and the validation loss at the end of the last epoch."""
 
     def __init__(self, reward: Reward, trainer: Trainer, validation: Tensor | None, judge: ScoreFn | None) -> None:
-        """Remember nothing yet; where an episode is one epoch, measure the losses that stand in for epoch 0.
+        """Start without losses; if an episode is one epoch, measure the losses that stand for epoch 0.
 
         Args:
-            reward: What a step is paid for.
-            trainer: The episode's.
+            reward: The reward function.
+            trainer: The episode's trainer.
             validation: (image, 3, S, S) uint8, or None.
-            judge: From (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None.
+            judge: A function from (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None.
         """
         self.reward, self.trainer, self.validation, self.judge = reward, trainer, validation, judge
         self.knows_epoch_0 = trainer.config.epochs == 1
@@ -55,15 +55,15 @@ class Scorer:
 
     @property
     def needs_without_shift(self) -> bool:
-        """Whether it must be measured what would have come without the shift."""
+        """Whether a step must also be measured without the shift."""
         return self.judge is not None or bool(getattr(self.reward, "needs_without_shift", False))
 
     def score(self, losses: Losses, epoch: int) -> tuple[Array, dict[str, Array]]:
-        """Score a step that has just been taken.
+        """Score the last step.
 
         Args:
-            losses: The step's.
-            epoch: The epoch that it belonged to, from 1.
+            losses: The losses of the step.
+            epoch: The epoch of the step, from 1.
 
         Returns:
             (batch,) float64 rewards of its rows before lambda, and info's terms, (batch,) float64 each.
@@ -100,11 +100,11 @@ class Scorer:
         return check_rows("reward", self.reward(visit), loss.shape), terms
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy what is remembered."""
+        """Copy the losses that are kept."""
         return {"last_loss": self.last_loss.copy(), "last_validation": self.last_validation}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self.last_loss, self.last_validation = np.array(state["last_loss"]), state["last_validation"]
 
     def _anatomy_change(self, losses: Losses) -> Array | None:

@@ -1,8 +1,8 @@
-"""Check flags and describe them: what every command's arguments share.
+"""Checks and descriptions of flags, which all commands share.
 
-simple_parsing has `field` and `flag` for what is below. They are not called: importing simple_parsing changes how
-PyYAML writes an OrderedDict in the whole process, and rl_zoo3, which imports `RowPolicy` from `agents`, could not read
-its own settings back. simple_parsing takes a flag's help from the string below it, with no comment above.
+This module does not call simple_parsing's own `field` and `flag`. Importing simple_parsing changes how PyYAML writes an
+OrderedDict in the whole process. rl_zoo3, which imports `RowPolicy` from `agents`, could then not read its own settings
+back. simple_parsing takes a flag's help from the string below it; write no comment above the flag.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def check_at_least(low: int, args: Any, *names: str) -> None:
     """Refuse settings below a bound.
 
     Raises:
-        ValueError: If one is.
+        ValueError: If a setting is below the bound.
     """
     at_least(low, **{flag(name): getattr(args, name) for name in names})
 
@@ -34,7 +34,7 @@ def check_above_zero(args: Any, *names: str) -> None:
     """Refuse settings that are not finite and above 0.
 
     Raises:
-        ValueError: If one is not.
+        ValueError: If a setting is not.
     """
     above_zero(**{flag(name): getattr(args, name) for name in names})
 
@@ -43,13 +43,13 @@ def check_not_nan(args: Any, *names: str) -> None:
     """Refuse settings that are NaN.
 
     Raises:
-        ValueError: If one is.
+        ValueError: If a setting is NaN.
     """
     not_nan(**{flag(name): getattr(args, name) for name in names})
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a seed that not every library takes.
+    """Refuse a seed that some library would not accept.
 
     Raises:
         ValueError: If it is not in 0..2**32 - 1.

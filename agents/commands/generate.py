@@ -15,7 +15,7 @@ from hand_env import image_grid
 from hand_env.rendering import enlarged
 from vae.checkpoint import save_json
 
-GRID, HOW_MADE = "grid.png", "generated.json"  # beside the pictures
+GRID, HOW_MADE = "grid.png", "generated.json"  # files beside the pictures
 
 
 @dataclass(frozen=True)
@@ -23,34 +23,35 @@ class GenerateArgs:
     """Draw new hands, from the weights that come with the package or from a finished run of your own."""
 
     run: Path | None = field(default=None, metadata=OPTIONAL_RUN)
-    """The run's folder, or that of a set of weights; without one, the weights that come with the package draw."""
+    """Folder of a run or of a set of weights. Default: the weights that come with the package."""
     weights: WeightSet = "photographs"
-    """Which of those: 'photographs' learned from photographs too, 'synthetic' from drawn hands alone."""
+    """Which packaged weights: 'photographs' (trained on photographs too) or 'synthetic' (synthetic hands only)."""
     n: int = 20
-    """How many hands."""
+    """Number of hands."""
     seed: int = 0
-    """Of the latents."""
+    """Seed of the latents."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
-    """'prior' is a learned one, 'mixture' is fitted to the training pictures' latents, 'normal' is the paper's; 'auto':
-    what the refiner was trained on or, where there is no refiner, the first of the three that the run has."""
+    """Where latents are drawn from: 'prior' (learned), 'mixture' (fitted to the training pictures' latents) or 'normal'
+    (standard normal, as in the paper). 'auto' takes the sampler that the refiner was trained on. Without a refiner, it
+    takes the first of the three that the run has."""
     best_of: int = 1
-    """Draw so many latents for each hand and keep the one that the rewarding judge scores highest; the agent and the
-    refiner act on that one. This is selection, not correction: generated.json names it."""
+    """Draw this many latents for each hand and keep the one that the rewarding judge scores highest. The agent and the
+    refiner then act on it. This is selection, not correction; generated.json records it."""
     agent: bool = field(default=True, metadata=SWITCH)
     """Whether the run's agent acts on the latents."""
     refine: bool = field(default=True, metadata=SWITCH)
-    """Whether the run's refiner, if it has one, then corrects them; a correction that does not raise the rewarding
-    judge's score is dropped."""
+    """Whether the run's refiner, if it has one, then corrects the latents. It drops a correction that does not raise
+    the rewarding judge's score."""
     rounds: int = ROUNDS
-    """How often the refiner corrects a latent, each time from what was kept before."""
+    """How many times the refiner corrects a latent. Each round starts from the latent that the last round kept."""
     refine_below: float = REFINE_BELOW
-    """Log-odds of the rewarding judge at which a hand is left as it is; 'inf': none is."""
+    """Refine only the hands whose log-odds by the rewarding judge are below this. 'inf': refine all."""
     out: Path = Path("hands")
     """Folder for the pictures."""
 
 
 def generate(args: GenerateArgs) -> Path:
-    """Draw hands and write them as hand-000.png, hand-001.png and on, grid.png, and generated.json: how they were made.
+    """Draw hands; write hand-000.png, hand-001.png and so on, grid.png, and generated.json (how they were made).
 
     Args:
         args: Settings.
@@ -64,7 +65,7 @@ def generate(args: GenerateArgs) -> Path:
     check_at_least(1, args, "n", "best_of", "rounds")
     check_not_nan(args, "refine_below")
     run = load_packaged(args.weights) if args.run is None else read_run(args.run)
-    run.sampler_name(args.sampler)  # refuses before the folder is made
+    run.sampler_name(args.sampler)  # raises before the folder is made
     claim_for_pictures(args.out)
     hands = draw_hands(
         args.n,

@@ -30,23 +30,23 @@ class SynthArgs:
     """Draw synthetic hands with exact labels: PNGs and labels.csv."""
 
     n: int = 64
-    """How many."""
+    """Number of hands."""
     size: int = 128
-    """Pixels a side."""
+    """Width and height of a picture, in pixels."""
     defect: Defect = "none"
-    """What is wrong with them; 'any' mixes all kinds."""
+    """What is wrong with the hands; 'any' mixes all defects."""
     rings: bool = flag(False, negative_prefix="--no-")
-    """Whether some wear rings."""
+    """Whether some hands wear rings."""
     sleeves: bool = flag(False, negative_prefix="--no-")
-    """Whether some wear sleeves."""
+    """Whether some arms wear sleeves."""
     seed: int = 0
-    """Picture i depends on the seed and i alone."""
+    """Seed of the hands; picture i depends only on the seed and i."""
     out: Path = Path("synthetic-hands")
     """Folder for the pictures."""
 
 
 def synth(args: SynthArgs) -> Path:
-    """Draw hands and write them as hand-000000.png and on, and labels.csv: a row a picture, joints in pixels.
+    """Draw hands; write hand-000000.png and so on, and labels.csv: one row per picture, joints in pixels.
 
     Args:
         args: Settings.

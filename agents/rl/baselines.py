@@ -1,4 +1,4 @@
-"""Agents that learn nothing, with the `predict` of Stable-Baselines3: what a trained agent is measured against."""
+"""Baselines for a trained agent: agents that do not learn, with the `predict` of Stable-Baselines3."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ Array = NDArray[np.float32]
 
 
 class NoAction:
-    """Leave the latents alone: always zeros."""
+    """Do not change the latents: all actions are zeros."""
 
     def __init__(self, action_space: spaces.Box) -> None:
-        """Remember the action's shape."""
+        """Store the action space."""
         self.action_space = action_space
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Array, None]:
-        """Give zeros.
+        """Return zeros.
 
         Args:
             observation: One observation or a batch of them, float32.
@@ -31,7 +31,7 @@ class NoAction:
             deterministic: Unused.
 
         Returns:
-            Zeros, float32, an action for each observation, and no state.
+            Zeros, float32, one action per observation, and no state.
         """
         return np.zeros(_actions_shape(self.action_space, observation), np.float32), None
 
@@ -40,14 +40,14 @@ class NoAction:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take nothing."""
+        """Do nothing: there is no state."""
 
 
 class RandomAction:
     """The paper's untrained agent: deltas drawn uniformly from the action space."""
 
     def __init__(self, action_space: spaces.Box, seed: int = 0) -> None:
-        """Seed a generator of its own."""
+        """Seed a separate generator."""
         self.action_space = action_space
         self.generator = np.random.default_rng(seed)
 
@@ -63,39 +63,39 @@ class RandomAction:
             deterministic: Unused: this agent is always random.
 
         Returns:
-            Uniform in [-1, 1], float32, an action for each observation, and no state.
+            Uniform in [-1, 1], float32, one action per observation, and no state.
         """
         shape = _actions_shape(self.action_space, observation)
         return self.generator.uniform(-1.0, 1.0, shape).astype(np.float32), None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the generator's state, to go on from it exactly."""
+        """Return the state of the generator, to resume exactly."""
         return {"generator": self.generator.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self.generator.bit_generator.state = state["generator"]
 
 
 class GradientSteps:
-    """Descend the loss of the minibatch by gradient steps on its latents: the strong baseline.
+    """Lower the loss of the minibatch by gradient descent on its latents: the strong baseline.
 
-    An agent sees the latents alone; this one sees the pictures and differentiates the VAE, as semi-amortised inference
-    does (Kim, Wiseman, Miller, Sontag & Rush 2018). It does not see the latent noise that the step will draw. Each of
-    its steps costs a pass forward and one backward through the decoder.
+    An agent sees only the latents. This baseline sees the pictures and differentiates the VAE, as in semi-amortised
+    inference (Kim, Wiseman, Miller, Sontag & Rush 2018). It does not see the latent noise that the step will draw. Each
+    gradient step costs one forward and one backward pass through the decoder.
     """
 
     def __init__(
         self, env: HandLatentEnv | HandLatentVectorEnv, steps: int = 10, step_size: float = 0.4, seed: int = 0
     ) -> None:
-        """Remember the environment whose latents are shifted.
+        """Store the environment whose latents are shifted.
 
         Args:
-            env: Unwrapped; `predict` looks at the minibatch that it is about to train on.
-            steps: k >= 1, gradient steps a prediction.
+            env: The unwrapped environment; `predict` uses its next minibatch.
+            steps: k >= 1, gradient steps per prediction.
             step_size: > 0, in units of the action: Adam's learning rate on delta. The default is the best of five that
                 benchmarks/learning.py tried.
-            seed: >= 0, of the latent noise that the steps draw for themselves.
+            seed: >= 0, seed of the latent noise that the gradient steps draw.
 
         Raises:
             ValueError: If an argument is out of its range.
@@ -112,7 +112,7 @@ class GradientSteps:
         """Find deltas that lower the loss of the environment's next minibatch.
 
         Args:
-            observation: The environment's present one; only its shape is looked at.
+            observation: The environment's current observation; only its shape is used.
             state: Unused; for Stable-Baselines3's signature.
             episode_start: Unused.
             deterministic: Unused.
@@ -132,11 +132,11 @@ class GradientSteps:
         return np.asarray(delta.cpu().numpy().reshape(observation.shape), np.float32), None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the generator's state, to go on from it exactly."""
+        """Return the state of the generator, to resume exactly."""
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self.generator.set_state(state["generator"])
 
 

@@ -9,12 +9,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 class ClipTemperature(BaseCallback):
     """Keep SAC's automatic temperature alpha in [low, high]: the paper's equation 4.
 
-    The equation clips after every update of alpha. A callback is called between calls of `train`, so it does that
-    exactly with `gradient_steps=1`; with more, alpha is clipped after each `train`, and may stray in between. The
-    optimiser's state is left alone, as with any projected gradient step.
+    The equation clips alpha after every update. A callback runs between calls of `train`, so this is exact with
+    `gradient_steps=1`. With more gradient steps, alpha is clipped after each `train` and may leave the range before.
+    The optimiser's state does not change, as in any projected gradient step.
 
-    For any algorithm that keeps an automatic temperature in `log_ent_coef`, as Stable-Baselines3 does: SAC, and TQC and
-    CrossQ of sb3-contrib.
+    It works with any algorithm that has an automatic temperature in `log_ent_coef`: SAC of Stable-Baselines3, and TQC
+    and CrossQ of sb3-contrib.
 
     Source: Mutzig 2024, "Generating Hands with Reinforcement Learning", equation 4.
     """

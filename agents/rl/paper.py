@@ -1,4 +1,4 @@
-"""The paper's own setting, as far as the paper says it."""
+"""The paper's setting, as far as the paper describes it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,25 +9,25 @@ from agents.rl.sac import make_sac
 from hand_env import HandLatentEnv
 
 PAPER_IMAGES = (8, 80, 800)  # N of the paper's figures 3, 5 and 7
-PAPER_BATCH = 8  # N = B for the smallest; the paper names no other
+PAPER_BATCH = 8  # N = B for the smallest N; the paper gives no other B
 
 
 def paper(images: Tensor | NDArray[np.uint8], seed: int, device: str = "cpu") -> SAC:
     """Build the agent and the environment of Mutzig 2024, ready for `learn`.
 
-    Dense ReLU networks for the actor, whose tanh keeps an action in [-1, 1], and for the twin critics, which take state
-    and action joined; kappa = 1; one epoch an episode, each with a fresh VAE. The paper gives no widths, no batch and
-    no learning rate: those are Stable-Baselines3's and `make_sac`'s, and `PAPER_BATCH`. Its equation 4 clips the
-    temperature: pass `ClipTemperature(low, high)` to `learn`; the paper gives no limits either.
+    The actor and the twin critics are dense ReLU networks. The actor's tanh keeps actions in [-1, 1]; the critics take
+    state and action joined. Kappa is 1, and each episode is one epoch with a new VAE. The paper gives no widths, no
+    batch size and no learning rate: here they come from Stable-Baselines3, `make_sac` and `PAPER_BATCH`. Its equation 4
+    clips the temperature: pass `ClipTemperature(low, high)` to `learn`. The paper gives no limits for it.
 
     Args:
         images: (N, 3, S, S) uint8, N at least `PAPER_BATCH`; `PAPER_IMAGES` are the paper's N.
         seed: >= 0.
-        device: Of the VAE and of the agent's networks.
+        device: Device of the VAE and of the agent's networks.
 
     Returns:
-        Stable-Baselines3's SAC, untrained, its environment inside; `model.learn(total_timesteps=...)`, N / 8 steps
-        an episode.
+        Stable-Baselines3's SAC, untrained, with its environment. Train it with `model.learn(total_timesteps=...)`; an
+        episode has N / 8 steps.
 
     Raises:
         ValueError: If there are too few pictures.

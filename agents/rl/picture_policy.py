@@ -1,8 +1,8 @@
-"""A policy for HandRefine-v0 whose networks look at the pictures that latents are decoded to.
+"""A policy for HandRefine-v0 whose networks see the pictures that latents are decoded to.
 
-What a judge says of a picture is plain in the picture and hardly to be guessed from 300 latents: from 4,000 judged
-samples a small convolutional network foretells a third of the variance of the log-odds, one of latents nothing. The
-judge stays what it was, something that is asked for a score and never differentiated.
+A picture shows what the judge will say of it; 300 latents hardly do. Trained on 4,000 judged samples, a small
+convolutional network on pictures predicts a third of the variance of the log-odds; a network on latents predicts none.
+The policy asks the judge only for scores and never differentiates it.
 """
 
 from collections.abc import Iterable
@@ -24,19 +24,19 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from hand_env.refinement import CHUNK
 from vae.model import VAE
 
-SEEN = 64  # pixels a side of the pictures that are looked at, at most
-CHANNELS = (32, 64, 96, 128)  # after each halving
-WIDTH = 256  # numbers that are found in a picture
+SEEN = 64  # largest width and height, in pixels, of the pictures that the networks see
+CHANNELS = (32, 64, 96, 128)  # after each halving of the size
+WIDTH = 256  # features of a picture
 
 
 class Look(nn.Module):
-    """Describe the picture that a latent is decoded to by `WIDTH` numbers."""
+    """Map the picture that a latent is decoded to, to `WIDTH` features."""
 
     def __init__(self, size: int) -> None:
         """Build the convolutions.
 
         Args:
-            size: Pixels a side of the VAE's pictures.
+            size: Width and height of the VAE's pictures, in pixels.
         """
         super().__init__()
         layers: list[nn.Module] = []
@@ -47,17 +47,17 @@ class Look(nn.Module):
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(CHANNELS[-1] * side**2, WIDTH), nn.SiLU())
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return (n, WIDTH) of (n, 3, s, s) pictures, as `shrunk` gives them."""
+        """Map (n, 3, s, s) pictures, as `shrunk` returns them, to (n, WIDTH)."""
         found: Tensor = self.body(pictures * 2 - 1)
         return found
 
 
 def shrunk(vae: VAE, latents: Tensor) -> Tensor:
-    """Decode latents to pictures small enough to look at; differentiable with respect to the latents.
+    """Decode latents to small pictures for the networks; differentiable with respect to the latents.
 
     Args:
-        vae: Decodes, where it is; on a GPU in bfloat16.
-        latents: (n, D) float32 on any device. Where they carry no gradient, at most `CHUNK` are decoded at a time.
+        vae: Decodes on its own device; on a GPU in bfloat16.
+        latents: (n, D) float32 on any device. Without a gradient, at most `CHUNK` are decoded at a time.
 
     Returns:
         (n, 3, s, s) float32 in [0, 1], s at most `SEEN`, on the latents' device.
@@ -71,13 +71,13 @@ def shrunk(vae: VAE, latents: Tensor) -> Tensor:
 
 
 class Sight:
-    """Show what latents are decoded to; what observations showed is remembered as long as they live.
+    """Decode observations to pictures, and cache the pictures for as long as the observations exist.
 
-    An update of SAC looks at the same observations up to four times, and decoding them is most of its work.
+    An update of SAC uses the same observations up to four times, and decoding them is most of its work.
     """
 
     def __init__(self, vae: VAE) -> None:
-        """Take the VAE; it is not trained."""
+        """Store the VAE, which is not trained."""
         self.vae = vae
         self._seen = WeakTensorKeyDictionary()
 
@@ -90,19 +90,19 @@ class Sight:
         return pictures
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is remembered."""
+        """Leave out the cache."""
         return {"vae": self.vae}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Begin with nothing remembered."""
+        """Start with an empty cache."""
         self.vae, self._seen = state["vae"], WeakTensorKeyDictionary()
 
 
 class OneStepReplay(ReplayBuffer):
-    """A replay buffer of episodes of one step, in which nothing follows an observation.
+    """A replay buffer for episodes of one step, in which no observation follows another.
 
-    Stable-Baselines3's SAC looks at the next observations all the same, and multiplies what comes of it by 0. It is
-    given the observations themselves, which have been decoded already.
+    Stable-Baselines3's SAC uses the next observations all the same, and multiplies the result by 0. This buffer gives
+    it the observations themselves, which are decoded already.
     """
 
     def _get_samples(self, batch_inds: NDArray[Any], env: VecNormalize | None = None) -> ReplayBufferSamples:
@@ -111,20 +111,20 @@ class OneStepReplay(ReplayBuffer):
 
 
 class PictureExtractor(BaseFeaturesExtractor):
-    """For the actor: an observation, and beside it what is seen in its picture."""
+    """Features for the actor: the observation, and the features of its picture."""
 
     def __init__(self, observation_space: spaces.Box, sight: Sight) -> None:
-        """Build it.
+        """Build the extractor.
 
         Args:
-            observation_space: HandRefine-v0's.
-            sight: Through the environment's VAE, which is no part of the state dict.
+            observation_space: The observation space of HandRefine-v0.
+            sight: Decodes with the environment's VAE, which is not part of the state dict.
         """
         super().__init__(observation_space, observation_space.shape[0] + WIDTH)
         self.sight, self.look = sight, Look(sight.vae.size)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return (n, D + WIDTH) of (n, D) observations, one more of (n, D + 1)."""
+        """Map (n, D) observations to (n, D + WIDTH), and (n, D + 1) to (n, D + 1 + WIDTH)."""
         if torch.is_grad_enabled():
             return self._described(observations)
         chunks = torch.split(observations, CHUNK.get(observations.device.type, CHUNK["cpu"]))
@@ -135,29 +135,29 @@ class PictureExtractor(BaseFeaturesExtractor):
 
 
 class PictureCritic(ContinuousCritic):
-    """Critics that judge a correction by the pictures before and after it.
+    """Critics that value a correction by the pictures before and after it.
 
-    Q(z, a) = f(decode(z + kappa a)) - g(decode(z)); f and g are two results of one network. With one step an episode
-    the reward is of this form itself; with several, the share of steps that is left is added to both, weighted.
+    Q(z, a) = f(decode(z + kappa a)) - g(decode(z)), where f and g are two outputs of one network. With one step per
+    episode, the reward has this form too. With several steps, the weighted fraction of steps left is added to both.
 
     Attributes:
-        asked: Whether what it says is used; if not, it says 0 without a look.
+        asked: Whether the values are used; if not, `forward` returns 0 without decoding.
     """
 
     def __init__(self, *args: Any, sight: Sight, delta_scale: float, **kwargs: Any) -> None:
-        """Take ContinuousCritic's arguments, what latents are seen through, and kappa."""
+        """Take ContinuousCritic's arguments, the decoding `Sight`, and kappa."""
         super().__init__(*args, **kwargs)
         self.sight, self.delta_scale, self.asked = sight, delta_scale, True
         assert isinstance(self.observation_space, spaces.Box), "HandRefine-v0's"
         vae = sight.vae
         rest = self.observation_space.shape[0] - vae.latent_dim
-        for number in range(self.n_critics):  # in place of Stable-Baselines3's, which see latents
+        for number in range(self.n_critics):  # replaces Stable-Baselines3's, which see latents
             looks = nn.ModuleDict({"look": Look(vae.size), "value": nn.Linear(WIDTH + rest, 2)})
             setattr(self, f"qf{number}", looks)
         self.q_networks = [getattr(self, f"qf{number}") for number in range(self.n_critics)]
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
-        """Return (n, 1) values of each critic for (n, D), or (n, D + 1), observations and (n, D) actions."""
+        """Map (n, D) or (n, D + 1) observations and (n, D) actions to (n, 1) values of each critic."""
         if not self.asked:
             return (obs.new_zeros(len(obs), 1),) * self.n_critics
         return tuple(self._values(self.q_networks, obs, actions))
@@ -177,28 +177,28 @@ class PictureCritic(ContinuousCritic):
 class RefinePolicy(SACPolicy):
     """Stable-Baselines3's SAC policy with `PictureExtractor` for its actor and `PictureCritic` for its critics.
 
-    `make_sac(env, seed, policy=RefinePolicy)` takes the VAE and kappa from the environment. By hand:
+    `make_sac(env, seed, policy=RefinePolicy)` takes the VAE and kappa from the environment. Without `make_sac`:
     `SAC(RefinePolicy, env, policy_kwargs={"vae": env.unwrapped.vae, "delta_scale": env.unwrapped.delta_scale})`.
-    `net_arch` is the actor's hidden layers, behind what it sees; the critics have their convolutions alone. The VAE may
-    lie on another device, and is in neither parameters nor state dict; `SAC.save`, which pickles all that a policy was
-    built with, does write it.
+    `net_arch` gives the actor's hidden layers after the features; the critics have only their convolutions. The VAE may
+    be on another device. It is in neither the parameters nor the state dict. `SAC.save` does write it, because it
+    pickles all arguments of the policy.
     """
 
     def __init__(self, *args: Any, vae: VAE, delta_scale: float, **kwargs: Any) -> None:
-        """Take SACPolicy's arguments, but for the features' extractor, and what the environment corrects with.
+        """Take SACPolicy's arguments except the features extractor, and the environment's VAE and kappa.
 
         Args:
-            args: SACPolicy's.
-            vae: The environment's: frozen, on any device.
+            args: Arguments of SACPolicy.
+            vae: The environment's VAE: frozen, on any device.
             delta_scale: Kappa.
-            kwargs: SACPolicy's.
+            kwargs: Keyword arguments of SACPolicy.
 
         Raises:
-            ValueError: If the VAE's weights ask for gradients.
+            ValueError: If the VAE's weights require gradients.
         """
         if any(parameter.requires_grad for parameter in vae.parameters()):
             raise ValueError(
-                "RefinePolicy's vae must be frozen, but its weights ask for gradients. Take the environment's own: "
+                "RefinePolicy's vae must be frozen, but its weights require gradients. Take the environment's own: "
                 "env.unwrapped.vae."
             )
         self.sight, self.delta_scale = Sight(vae), delta_scale
@@ -208,11 +208,11 @@ class RefinePolicy(SACPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         assert self.observation_space.shape is not None, "a Box has a shape"
-        # where an episode is one step, what the target critic says is multiplied by 0
+        # if an episode is one step, SAC multiplies the target critic's values by 0
         cast(PictureCritic, self.critic_target).asked = self.observation_space.shape[0] > self.sight.vae.latent_dim
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
-        """Build twin critics; the parent calls it, twice."""
+        """Build twin critics; the parent calls this twice."""
         kwargs = {**self.critic_kwargs, "net_arch": [], "features_extractor": nn.Identity(), "features_dim": 1}
         return PictureCritic(**kwargs, sight=self.sight, delta_scale=self.delta_scale).to(self.device)
 
@@ -224,7 +224,7 @@ def _pictures(vae: VAE, latents: Tensor) -> Tensor:
     kind = latents.device.type
     with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
         pictures = vae.decode(latents)
-    return F.avg_pool2d(pictures.float().clamp(0, 1), _shrinkage(vae.size))  # as the judge gets them, if smaller
+    return F.avg_pool2d(pictures.float().clamp(0, 1), _shrinkage(vae.size))  # the judge's pictures, or smaller ones
 
 
 def _shrinkage(size: int) -> int:

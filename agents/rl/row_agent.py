@@ -1,4 +1,4 @@
-"""An agent for single latents: the actor of a Stable-Baselines3 SAC and what must be known to use it, in one file."""
+"""An agent for single latents: the actor of a Stable-Baselines3 SAC, saved in one file with notes on its use."""
 
 import json
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ from vae.checkpoint import save_tensors
 from vae.model import VAE
 
 ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")
-ROUNDS = 3  # episodes that a latent goes through when hands are drawn
-REFINE_BELOW = 2.5  # log-odds of the rewarding judge, twelve to one, at which a hand is left as it is
+ROUNDS = 3  # episodes per latent when hands are drawn
+REFINE_BELOW = 2.5  # log-odds of the rewarding judge, odds of 12 to 1; hands that score at least this are not corrected
 _NOTES = "row_agent"  # the entry in the file's header
 
 
 @dataclass(frozen=True)
 class RowAgentNotes:
-    """Say what an agent was trained for.
+    """Say how an agent was trained.
 
     Attributes:
-        env_id: "HandRefine-v0", or "HandLatent-v0" for one that was trained on its vector form.
-        latent_dim: D, of the latents and of the actions.
+        env_id: "HandRefine-v0", or "HandLatent-v0" if it was trained on the vector form of that environment.
+        latent_dim: D, the length of the latents and of the actions.
         net_arch: Widths of the actor's hidden layers.
-        delta_scale: Kappa, what its actions are multiplied by.
-        steps_per_episode: Corrections a latent gets; above 1, the observation holds the share that is left too.
-        sampler: Where its latents came from: "prior", "mixture" or "normal".
-        seed: Of its training.
-        sees_pictures: Whether it looks at the pictures that latents are decoded to, as `RefinePolicy` does.
+        delta_scale: Kappa, the factor of its actions.
+        steps_per_episode: Corrections per latent; above 1, the observation also holds the fraction of steps left.
+        sampler: The sampler of its latents: "prior", "mixture" or "normal".
+        seed: Seed of its training.
+        sees_pictures: Whether it sees the pictures that latents are decoded to, as with `RefinePolicy`.
     """
 
     env_id: str
@@ -53,7 +53,7 @@ class RowAgentNotes:
     sees_pictures: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no agent can have been trained for.
+        """Refuse notes that no agent can have.
 
         Raises:
             ValueError: If a field is out of its range.
@@ -73,14 +73,14 @@ class RowAgentNotes:
 class RowAgent:
     """Map an observation of one latent, (D,) or (D + 1,), or a batch of them, to its action, (D,).
 
-    Only the actor is kept, in float16: of layers of 1,024 and D = 300 that is 3.9 MB, and 1.9 MB more of one that looks
-    at pictures; the VAE that it looks through is not written beside it. It computes in float32. What the
-    rounding does, measured on 300 latents of 64 numbers after 4,096 corrections: actions, of 0.39 on average, change by
-    at most 0.0003, the rewarding judge's log-odds by at most 0.0014, and the same 181 corrections are kept.
+    The file holds only the actor, in float16. With layers of 1,024 and D = 300 it has 3.9 MB, and 1.9 MB more if the
+    actor sees pictures. It does not hold the VAE that decodes them. The agent computes in float32. The effect of the
+    rounding was measured on 300 latents of 64 numbers after 4,096 corrections. Actions, 0.39 on average, change by at
+    most 0.0003, and the rewarding judge's log-odds by at most 0.0014. The same 181 corrections are kept.
     """
 
     def __init__(self, actor: Actor, notes: RowAgentNotes) -> None:
-        """Take both as they are; `of` and `load` make them."""
+        """Store actor and notes; create an agent with `of` or `load`."""
         self.actor, self.notes = actor.eval().requires_grad_(False), notes
 
     @classmethod
@@ -90,16 +90,16 @@ class RowAgent:
         """Copy the actor of a trained SAC to the CPU.
 
         Args:
-            model: Stable-Baselines3's with "MlpPolicy" or `RefinePolicy`, trained on rows, as `make_sac` makes it for a
-                vector form. Of the latter the copy looks through the same VAE object, wherever that is.
-            env_id: See `RowAgentNotes`, as the others.
+            model: Stable-Baselines3's SAC with "MlpPolicy" or `RefinePolicy`, trained on rows, as `make_sac` builds it
+                for a vector form. With `RefinePolicy`, the copy uses the same VAE object, on the VAE's device.
+            env_id: See `RowAgentNotes`, as for the other arguments.
             delta_scale: Likewise.
             steps_per_episode: Likewise.
             sampler: Likewise.
             seed: Likewise.
 
         Raises:
-            TypeError: If it has another policy, or other observations or actions.
+            TypeError: If the model has another policy, or other observations or actions.
             ValueError: If a note is out of its range.
         """
         actor, shape, extractor = model.actor, model.action_space.shape, model.actor.features_extractor
@@ -109,7 +109,7 @@ class RowAgent:
                 f"RowAgent.of needs SAC('MlpPolicy', ...) on rows, or SAC(RefinePolicy, ...), with ReLU and actions of "
                 f"shape (D,), got {type(model.policy).__name__} and actions of shape {shape}. Train one with make_sac."
             )
-        assert shape is not None, "just looked at"
+        assert shape is not None, "checked above"
         vae = extractor.sight.vae if isinstance(extractor, PictureExtractor) else None
         widths, sees = tuple(actor.net_arch), vae is not None
         notes = RowAgentNotes(env_id, shape[0], widths, delta_scale, steps_per_episode, sampler, seed, sees)
@@ -122,9 +122,9 @@ class RowAgent:
 
         Args:
             observation: (D,) or (n, D) float32; with several steps an episode D + 1 instead of D.
-            state: Handed back; for Stable-Baselines3's signature.
+            state: Returned unchanged; for Stable-Baselines3's signature.
             episode_start: Unused.
-            deterministic: Whether to give the best action rather than to draw one.
+            deterministic: Whether to return the best action instead of a random draw.
 
         Returns:
             (D,) or (n, D) float32 in [-1, 1], and the state.
@@ -134,7 +134,7 @@ class RowAgent:
     def refine(
         self, latents: Tensor, vae: VAE, judge: ScoreFn, rounds: int = ROUNDS, refine_below: float = REFINE_BELOW
     ) -> Refined:
-        """Correct what is not right as in training, `rounds` times over, and drop what does not raise the score.
+        """Correct low-scoring latents as in training, `rounds` times; drop corrections that do not raise the score.
 
         See `hand_env.refine`.
         """
@@ -144,25 +144,25 @@ class RowAgent:
         )
 
     def save(self, path: Path) -> None:
-        """Write actor and notes to one safetensors file, whole or not at all."""
+        """Write actor and notes to one safetensors file, atomically."""
         tensors = {name: tensor.half() for name, tensor in self.actor.state_dict().items()}
         save_tensors(path, tensors, {_NOTES: json.dumps(vars(self.notes))})
 
     @classmethod
     def load(cls, path: Path, vae: VAE | None = None) -> "RowAgent":
-        """Read what `save` wrote; nothing is unpickled, and no random state is touched.
+        """Read what `save` wrote, without unpickling and without changing a random state.
 
         Args:
             path: The file.
-            vae: What it is to be used with, and looks through if it sees pictures: kept, not copied, and decoding where
-                it is. None: whatever it was trained for, which must not see pictures.
+            vae: The VAE that the agent is used with. If the agent sees pictures, this VAE decodes them, on its own
+                device; it is not copied. None: the VAE is not checked; the agent must not see pictures.
 
         Returns:
             The agent on the CPU.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is damaged, is of something else, of latents of another length, or lacks a VAE.
+            ValueError: If the file is damaged or holds something else, or the VAE is missing or has another D.
         """
         if not path.is_file():
             raise FileNotFoundError(f"'{path}' is missing. Train an agent with: handlatent refine RUN")
@@ -187,9 +187,9 @@ class RowAgent:
 
 
 def _misfit(notes: RowAgentNotes, vae: VAE | None) -> str:
-    """Say why an agent cannot be used with a VAE; an empty string if it can."""
+    """Return why an agent cannot be used with a VAE, or an empty string if it can."""
     if vae is None and notes.sees_pictures:
-        return "looks at pictures, and needs the VAE that decodes them. Give it: RowAgent.load(path, vae)."
+        return "sees pictures, and needs the VAE that decodes them. Call RowAgent.load(path, vae)."
     if vae is not None and vae.latent_dim != notes.latent_dim:
         return (
             f"corrects latents of {notes.latent_dim} dimensions, but the VAE's have {vae.latent_dim}. Train an "
@@ -199,25 +199,25 @@ def _misfit(notes: RowAgentNotes, vae: VAE | None) -> str:
 
 
 def _actor(notes: RowAgentNotes, weights: dict[str, Tensor], vae: VAE | None) -> Actor:
-    """Build an actor around weights.
+    """Build an actor from its weights.
 
     Raises:
-        ValueError: If they are not those of such an actor, or not finite.
+        ValueError: If the weights do not fit the notes, or are not finite.
     """
     seen = notes.latent_dim + (notes.steps_per_episode > 1)
-    with torch.device("meta"):  # nothing is drawn, and a file with wrong notes takes no memory
+    with torch.device("meta"):  # draws no random numbers, and wrong notes take no memory
         observations = spaces.Box(-np.inf, np.inf, (seen,), np.float32)
         actions = spaces.Box(-1.0, 1.0, (notes.latent_dim,), np.float32)
         extractor: BaseFeaturesExtractor = FlattenExtractor(observations)
         if notes.sees_pictures:
-            assert vae is not None, "who calls this has looked"
+            assert vae is not None, "the caller has checked"
             extractor = PictureExtractor(observations, Sight(vae))
         actor = Actor(observations, actions, list(notes.net_arch), extractor, extractor.features_dim)
     wanted, got = ({name: tuple(t.shape) for name, t in state.items()} for state in (actor.state_dict(), weights))
     if wanted != got:
         wrong = sorted(name for name in {*wanted, *got} if wanted.get(name) != got.get(name))
         source = "its notes and the VAE's pictures" if notes.sees_pictures else "its notes"
-        raise ValueError(f"the shapes of {', '.join(wrong)} are not those that {source} ask for")
+        raise ValueError(f"the shapes of {', '.join(wrong)} are not those that {source} require")
     if not all(tensor.isfinite().all() for tensor in weights.values()):
         raise ValueError("it holds numbers that are not finite")
     actor.load_state_dict(weights, assign=True)

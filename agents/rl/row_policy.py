@@ -1,4 +1,4 @@
-"""A policy for stock SAC that treats every row of a (B, D) observation alike."""
+"""A policy for stock SAC that applies one network to every row of a (B, D) observation."""
 
 from typing import Any, cast
 
@@ -13,18 +13,18 @@ from torch.nn import functional
 
 from agents.rl.squashed_gaussian import sample_and_score
 
-FEATURES = 16  # and the first layers, which meet D numbers, are what an update costs: see `benchmarks/sac.py`
-NET_ARCH = {"pi": [16], "qf": [12, 32]}  # the critics' second layer is nearly free and halves what SAC leaves unlearned
+FEATURES = 16  # this layer, with D inputs per row, takes most of an update's time: see `benchmarks/sac.py`
+NET_ARCH = {"pi": [16], "qf": [12, 32]}  # the critics' second layer is nearly free and halves the gain that SAC misses
 
 
 class RowPolicy(SACPolicy):
     """Apply one small network to every row of a latent batch: `SAC(RowPolicy, env)`.
 
-    For observations Box (B, D) and actions Box (B, A). The number of parameters depends on D and A, not on B. The
-    actor's action for a row depends on that row alone; the critics look at each row and its action, and value the mean
-    of what they saw. By default one layer of 16 describes a row (`RowExtractor`), then comes `NET_ARCH`: narrow, and
-    yet more for each row than the 256 of a flat network that 64 rows share. Four times wider, at half of the updates/s:
-    `policy_kwargs={"net_arch": [64], "features_extractor_kwargs": {"features_dim": 64}}`.
+    It needs observations Box (B, D) and actions Box (B, A). The number of parameters depends on D and A, not on B. The
+    actor's action for a row depends only on that row. The critics map each row and its action to features, and value
+    the mean of the features. By default, one layer of 16 features per row (`RowExtractor`) comes before `NET_ARCH`.
+    This is narrow, but more per row than in a flat network, where 64 rows share 256. For four times the width, at half
+    the updates/s: `policy_kwargs={"net_arch": [64], "features_extractor_kwargs": {"features_dim": 64}}`.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class RowPolicy(SACPolicy):
             lr_schedule: The learning rate as a function of the progress remaining.
             net_arch: Widths of the layers after the extractor, at least one for the critics ("qf").
             use_sde: Must stay False.
-            settings: The parent's.
+            settings: Other arguments of the parent class.
 
         Raises:
-            ValueError: If the spaces do not have the same rows, or state-dependent exploration is asked for.
+            ValueError: If the spaces do not have the same rows, or `use_sde` is true.
         """
         _check_rows(observation_space, action_space)
         if use_sde:
@@ -58,23 +58,23 @@ class RowPolicy(SACPolicy):
         )
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> "RowActor":
-        """Build the actor; the parent calls it."""
+        """Build the actor; the parent calls this."""
         return RowActor(**self._update_features_extractor(self.actor_kwargs, features_extractor)).to(self.device)
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> "RowCritic":
-        """Build the critics; the parent calls it, twice."""
+        """Build the critics; the parent calls this twice."""
         return RowCritic(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
 
 
 class RowExtractor(BaseFeaturesExtractor):
-    """Describe each row by a few numbers: one layer, the same for every row."""
+    """Map each row to a few features by one layer, the same for every row."""
 
     def __init__(self, observation_space: spaces.Box, features_dim: int = FEATURES) -> None:
         """Build the layer.
 
         Args:
             observation_space: Box (B, D).
-            features_dim: How many numbers describe a row.
+            features_dim: Number of features per row.
         """
         super().__init__(observation_space, features_dim)
         self.layer = nn.Linear(observation_space.shape[-1], features_dim)
@@ -85,13 +85,13 @@ class RowExtractor(BaseFeaturesExtractor):
 
 
 class RowLogStd(nn.Module):
-    """The log of a number's standard deviation: a part that its row decides, and one learned for its dimension.
+    """The log standard deviation of each number: a term that depends on the row, plus one learned for the dimension.
 
-    Stable-Baselines3 has a layer of its own for it, as large as that of the means, which costs a fifth of an update.
+    Stable-Baselines3 uses a separate layer, as large as the layer of the means, which costs a fifth of an update.
     """
 
     def __init__(self, features: int, dimensions: int) -> None:
-        """Build the layer of the rows; the dimensions' part starts at zero."""
+        """Build the layer of the rows; the term of the dimensions starts at zero."""
         super().__init__()
         self.row = nn.Linear(features, 1)
         self.dimension = nn.Parameter(torch.zeros(dimensions))
@@ -108,10 +108,10 @@ class RowLogStd(nn.Module):
 
 
 class RowActor(Actor):
-    """SAC's actor, applied to each row with the same weights: permute the rows and the action is permuted."""
+    """SAC's actor, applied to each row with the same weights; permuting the rows permutes the action."""
 
     mu: nn.Linear
-    log_std: RowLogStd  # type: ignore[assignment]  # the parent's may be a layer too
+    log_std: RowLogStd  # type: ignore[assignment]  # the parent also allows a layer
 
     def __init__(self, observation_space: spaces.Box, action_space: spaces.Box, **settings: Any) -> None:
         """Build the parent's networks for the action of one row.
@@ -119,7 +119,7 @@ class RowActor(Actor):
         Args:
             observation_space: Box (B, D).
             action_space: Box (B, A).
-            settings: The parent's.
+            settings: Other arguments of the parent class.
         """
         super().__init__(observation_space, _row(action_space), **settings)
         self.action_space = action_space
@@ -137,18 +137,18 @@ class RowActor(Actor):
 
 
 class RowCritic(ContinuousCritic):
-    """Twin critics that look at each row and its action with the same weights, and value the mean of what they saw."""
+    """Twin critics that map each row and its action to features, with the same weights, and value their mean."""
 
     def __init__(
         self, observation_space: spaces.Box, action_space: spaces.Box, net_arch: list[int], **settings: Any
     ) -> None:
-        """Put the pooling into the parent's networks.
+        """Add the pooling to the parent's networks.
 
         Args:
             observation_space: Box (B, D).
             action_space: Box (B, A).
-            net_arch: Widths of the layers before the pooling, at least one; one more of the last width follows it.
-            settings: The parent's.
+            net_arch: Widths of the layers before the pooling, at least one; one more layer of the last width follows.
+            settings: Other arguments of the parent class.
 
         Raises:
             ValueError: If net_arch is empty.
@@ -168,8 +168,8 @@ class RowCritic(ContinuousCritic):
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """Map (batch, B, D) and (batch, B A) to one value for each critic, (batch, 1).
 
-        Where the actions carry a gradient, as in SAC's loss of the actor, the first layers get none: SAC would throw it
-        away.
+        If the actions require a gradient, as in SAC's actor loss, the first layers get none, because SAC would discard
+        it.
         """
         learns = torch.is_grad_enabled() and not actions.requires_grad
         with torch.set_grad_enabled(learns and not self.share_features_extractor):
@@ -185,7 +185,7 @@ class RowCritic(ContinuousCritic):
         return tuple(network[1:](rows) for network, rows in zip(self._networks, each, strict=True))
 
     def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """Map as `forward` does, for the first critic alone."""
+        """Map as `forward` does, for the first critic only."""
         value: Tensor = self(obs, actions)[0]
         return value
 
@@ -195,7 +195,7 @@ class RowCritic(ContinuousCritic):
 
 
 class MeanOverRows(nn.Module):
-    """Pool rows: their order and their number no longer matter."""
+    """Average over rows, so that their order and number do not matter."""
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map (batch, B, features) to (batch, features)."""
@@ -211,5 +211,5 @@ def _check_rows(observation_space: spaces.Space[Any], action_space: spaces.Space
     if not (len(shapes) == 2 and all(len(shape) == 2 for shape in shapes) and shapes[0][0] == shapes[1][0]):
         raise ValueError(
             "RowPolicy needs an observation space Box (B, D) and an action space Box (B, A) with the same B, got "
-            f"{observation_space} and {action_space}. Use 'MlpPolicy' for rows that are environments of their own."
+            f"{observation_space} and {action_space}. Use 'MlpPolicy' for rows that are separate environments."
         )

@@ -1,4 +1,4 @@
-"""Stock Stable-Baselines3 SAC on the environments: settings that fit them, and a state that resumes exactly."""
+"""Stock Stable-Baselines3 SAC for the environments: suitable settings, and a state that resumes exactly."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from agents.rl.picture_policy import OneStepReplay, RefinePolicy
 from agents.rl.vec_env import GymnasiumVecEnv
 from hand_env import HandRefineEnv, HandRefineVectorEnv
 
-REPLAY_BYTES = 256 * 2**20  # a transition is 3 B D floats: Stable-Baselines3's million of them are 230 GB at B = 64
+REPLAY_BYTES = 256 * 2**20  # a transition has 3 B D floats: a million, Stable-Baselines3's default, is 230 GB at B = 64
 SETTINGS: dict[str, Any] = {
     "learning_starts": 100,
     "train_freq": 4,
@@ -39,16 +39,16 @@ REFINE_ROW_SETTINGS: dict[str, Any] = {  # for HandRefine-v0's vector form; a tr
     "train_freq": 1,
     "batch_size": 1024,
 }
-REFINE_UPDATES_PER_SAMPLE = 48 / 256  # the trial's: 48 updates a step of 256 rows; of other rows, as many a latent
-REFINE_PICTURE_SETTINGS: dict[str, Any] = {  # the same with RefinePolicy, whose updates decode: fewer, smaller, bolder
+REFINE_UPDATES_PER_SAMPLE = 48 / 256  # as in the trial: 48 updates per step of 256 rows
+REFINE_PICTURE_SETTINGS: dict[str, Any] = {  # for RefinePolicy: fewer updates, smaller batches, higher rate
     **REFINE_ROW_SETTINGS,
     "learning_rate": 5e-4,
     "batch_size": 256,
 }
-REFINE_PICTURE_UPDATES_PER_SAMPLE = 3 / 64  # 24 updates a step of 512 rows
+REFINE_PICTURE_UPDATES_PER_SAMPLE = 3 / 64  # 24 updates per step of 512 rows
 REFINE_ENT_COEF = "auto_0.005"
 ENTROPY_BONUS = (
-    0.1  # reward a step that full entropy is worth at the start: with B D dimensions it would drown the rest
+    0.1  # reward per step for full entropy at the start; unscaled, B D dimensions of entropy would hide the reward
 )
 _BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
@@ -63,23 +63,23 @@ def make_sac(
     """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
 
     Args:
-        env: A HandLatent or a HandRefine environment, single or vector form; the latter must not reset at the next
-            step, but at the same: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
+        env: A HandLatent or a HandRefine environment, single or vector form. The vector form must reset in the same
+            step, not in the next: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
         seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
-        device: Of the agent's networks.
-        policy: SAC's; `RowPolicy` treats the rows of HandLatent's single form alike, `RefinePolicy` looks at the
-            pictures of HandRefine's latents, through the environment's own VAE.
-        settings: Any of SAC's own arguments, in place of `SETTINGS`, of `ROW_SETTINGS` for the vector form, or of
-            `REFINE_ROW_SETTINGS` for HandRefine's, where larger networks pay:
-            `policy_kwargs={"net_arch": [1024, 1024]}`. HandRefine's gamma is 0 where an episode is one step, and its
-            vector form gets 3 updates a step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1. With
-            `RefinePolicy` it is `REFINE_PICTURE_SETTINGS` and 3 for each 64 rows.
+        device: Device of the agent's networks.
+        policy: SAC's policy. `RowPolicy` applies one network to each row of HandLatent's single form. `RefinePolicy`
+            sees the pictures of HandRefine's latents, decoded by the environment's own VAE.
+        settings: Arguments of SAC that replace the defaults: `SETTINGS`, `ROW_SETTINGS` for the vector form, or
+            `REFINE_ROW_SETTINGS` for HandRefine's vector form. HandRefine gains from larger networks:
+            `policy_kwargs={"net_arch": [1024, 1024]}`. Its gamma is 0 if an episode is one step. Its vector form makes
+            3 updates per step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1. With `RefinePolicy`, the
+            defaults are `REFINE_PICTURE_SETTINGS` and 3 updates for each 64 rows.
 
     Returns:
         SAC with twin critics and automatic entropy, untrained.
 
     Raises:
-        TypeError: If `RefinePolicy` is asked for on another environment than HandRefine's.
+        TypeError: If the policy is `RefinePolicy` and the environment is not HandRefine-v0.
     """
     looks = isinstance(policy, type) and issubclass(policy, RefinePolicy)
     if looks:
@@ -98,10 +98,10 @@ def make_sac(
 
 
 def sac_state(model: SAC) -> dict[str, Any]:
-    """Take down all that SAC needs to go on exactly where it is: networks, optimisers, replay buffer, random states.
+    """Copy all that SAC needs to resume exactly: networks, optimisers, replay buffer, random states.
 
     Args:
-        model: Between two rollouts, as at a callback's `_on_rollout_start`.
+        model: SAC between two rollouts, as in a callback's `_on_rollout_start`.
 
     Returns:
         Nested dicts of tensors, arrays and numbers, as `vae.checkpoint` saves them.
@@ -123,10 +123,10 @@ def sac_state(model: SAC) -> dict[str, Any]:
 
 
 def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) -> None:
-    """Put SAC and its environment back where `sac_state` found them; `learn(..., reset_num_timesteps=False)` goes on.
+    """Restore SAC and its environment from `sac_state`; `learn(..., reset_num_timesteps=False)` then resumes.
 
     Args:
-        model: Freshly made with the same settings.
+        model: A new model with the same settings.
         state: What `sac_state` returned.
         env_state: What the environment's `state_dict` returned at the same moment.
     """
@@ -155,7 +155,7 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
 def build_policy(
     observation_space: spaces.Box, action_space: spaces.Box, weights: Mapping[str, torch.Tensor]
 ) -> SACPolicy:
-    """Build the policy of `make_sac`'s defaults from tensors alone, to predict with; nothing is unpickled.
+    """Build the default policy of `make_sac` from its weights, for prediction, without unpickling.
 
     Args:
         observation_space: Box (B, D).
@@ -176,7 +176,7 @@ def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], looks
     if single is None:
         return ROW_SETTINGS if isinstance(env, gym.vector.VectorEnv) else SETTINGS
     fitting: dict[str, Any] = {"ent_coef": REFINE_ENT_COEF}
-    if single.steps_per_episode == 1:  # nothing follows the only step
+    if single.steps_per_episode == 1:  # no step follows
         fitting |= {"gamma": 0.0, **({"replay_buffer_class": OneStepReplay} if looks else {})}
     if not isinstance(env, gym.vector.VectorEnv):
         return {**SETTINGS, **fitting}
@@ -196,7 +196,7 @@ def _seen_through(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) 
 
 
 def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> HandRefineEnv | None:
-    """Return the single form of HandRefine-v0 that an environment is, or has inside; None of another environment."""
+    """Return the single form of HandRefine-v0 that an environment is or contains; None for other environments."""
     base = env.unwrapped
     single = base.env if isinstance(base, HandRefineVectorEnv) else base
     return single if isinstance(single, HandRefineEnv) else None

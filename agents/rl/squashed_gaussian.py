@@ -1,4 +1,4 @@
-"""Sample and score squashed actions of tens of thousands of numbers, row by row, in few passes over memory."""
+"""Sample squashed actions of tens of thousands of numbers and their log-probabilities, with few passes over memory."""
 
 import math
 from typing import Any
@@ -7,26 +7,26 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-6  # as in Stable-Baselines3: keeps the logarithm finite where tanh rounds to 1
-SHARE = 8  # samples with the same noise
-PART_NUMBERS = 2**19  # actions worked on at a time: two megabytes stay in the cores' caches
+SHARE = 8  # samples that share their noise
+PART_NUMBERS = 2**19  # numbers processed at a time: two megabytes stay in the cores' caches
 
 
 def sample_and_score(
     hidden: Tensor, weight: Tensor, bias: Tensor, row_log_std: Tensor, dimension_log_std: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Draw tanh-squashed Gaussian actions whose mean is linear in `hidden`, and give their log-probabilities.
+    """Draw tanh-squashed Gaussian actions whose mean is linear in `hidden`, and return their log-probabilities.
 
-    The same as Stable-Baselines3's `SquashedDiagGaussianDistribution` of these means and deviations, except that eight
-    samples share their noise, four of them mirrored (antithetic sampling): each sample has its exact distribution, so
-    that means over the batch, which is what losses are, stay unbiased, at an eighth of the random numbers. With 64 rows
-    of 300 numbers the parent's forty passes over memory take longer than all of a small network.
+    This equals Stable-Baselines3's `SquashedDiagGaussianDistribution` with these means and deviations, with one
+    difference. Eight samples share their noise, four of them mirrored (antithetic sampling). Each sample still has its
+    exact distribution, so means over the batch, such as losses, stay unbiased. This takes an eighth of the random
+    numbers. With 64 rows of 300 numbers, the parent's forty passes over memory take longer than a whole small network.
 
     Args:
-        hidden: (batch, row, hidden), what the network says of each row.
-        weight: (dimension, hidden), of the layer that makes the means before squashing.
-        bias: (dimension,), of the same layer.
-        row_log_std: (batch, row, 1), one part of the natural log of the standard deviations before squashing.
-        dimension_log_std: (dimension,), the other part: they are added.
+        hidden: (batch, row, hidden), the network's features of each row.
+        weight: (dimension, hidden), weight of the layer that gives the means before squashing.
+        bias: (dimension,), bias of the same layer.
+        row_log_std: (batch, row, 1), one term of the natural log of the standard deviations before squashing.
+        dimension_log_std: (dimension,), the other term; the log is their sum.
 
     Returns:
         (batch, row x dimension) in [-1, 1], and (batch,), nats, summed over the action; gradients flow through both.
@@ -59,12 +59,12 @@ class _SampleAndScore(torch.autograd.Function):
             log_probs[part] = score.repeat(SHARE)[: len(action)]
             torch.addmm(bias, hidden[part].flatten(0, 1), weight.T, out=action.flatten(0, 1))
             action.add_(_spread(drawn, row_std[part], dimension_std, scratch))
-            action.mul_(2).sigmoid_().mul_(2).sub_(1)  # tanh(x) = 2 sigmoid(2 x) - 1, in a third of the time
+            action.mul_(2).sigmoid_().mul_(2).sub_(1)  # tanh(x) = 2 sigmoid(2 x) - 1, three times as fast
             log_probs[part] -= _sum_of_logs(
                 torch.mul(action, action, out=scratch[: len(action)]).neg_().add_(1 + EPSILON)
             )
         ctx.save_for_backward(hidden, weight, actions, row_std, dimension_std)
-        ctx.draws = draws  # an eighth of what the samples' deviations would take
+        ctx.draws = draws  # an eighth of the memory of the samples' deviations
         log_probs -= row_log_std.sum((1, 2)) * len(bias) + dimension_log_std.sum() * rows
         return actions, log_probs - 0.5 * math.log(2 * math.pi) * rows * len(bias)
 
@@ -95,7 +95,7 @@ class _SampleAndScore(torch.autograd.Function):
 
 
 def _parts(actions: Tensor) -> list[slice]:
-    """Cut the batch into parts that fit in a core's cache; a GPU takes it whole."""
+    """Split the batch into parts that fit in a core's cache; a GPU takes the whole batch."""
     fits = max(SHARE, PART_NUMBERS // actions[0].numel() // SHARE * SHARE)
     size = fits if actions.device.type == "cpu" else len(actions)
     return [slice(start, start + size) for start in range(0, len(actions), size)]
@@ -104,7 +104,7 @@ def _parts(actions: Tensor) -> list[slice]:
 def _sum_of_logs(numbers: Tensor) -> Tensor:
     """Sum the logs of (batch, row, dimension) numbers from `EPSILON` to 1 to (batch,); overwrites them.
 
-    Four numbers share a logarithm where the dimensions divide by 4: it costs far more than to multiply them.
+    If the dimensions divide by 4, four numbers share a logarithm, which costs far more than a multiplication.
     """
     for _ in range(2):
         half, rest = divmod(numbers.shape[2], 2)
@@ -113,10 +113,10 @@ def _sum_of_logs(numbers: Tensor) -> Tensor:
 
 
 def _spread(drawn: Tensor, row_std: Tensor, dimension_std: Tensor, scratch: Tensor) -> Tensor:
-    """Give each sample its deviation from its mean: noise that `SHARE` samples share, mirrored in every other of them.
+    """Return each sample's deviation from its mean: `SHARE` samples share the noise, every second one mirrored.
 
     Args:
-        drawn: (draw, row, dimension), standard normal; of n samples, sample i takes draw i modulo their number.
+        drawn: (draw, row, dimension), standard normal; sample i takes draw i modulo the number of draws.
         row_std: (n, row, 1).
         dimension_std: (dimension,).
         scratch: At least (n, row, dimension); overwritten.

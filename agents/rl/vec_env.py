@@ -1,4 +1,4 @@
-"""From Gymnasium's vector environments to Stable-Baselines3's VecEnv, which refuses them as they are."""
+"""Adapt Gymnasium's vector environments to Stable-Baselines3's VecEnv."""
 
 import copy
 import warnings
@@ -19,28 +19,28 @@ class GymnasiumVecEnv(VecEnv):
 
         SAC("MlpPolicy", GymnasiumVecEnv(gym.make_vec("HandLatent-v0", num_envs=64, ...)))
 
-    Stable-Baselines3 wants an environment that has ended to be reset within the same step, the last observation of the
-    episode in info["terminal_observation"], and info["TimeLimit.truncated"] True where the episode was cut off but not
-    over: there, and only there, it bootstraps. Autoreset modes SAME_STEP (Gymnasium's final_obs and final_info are
-    moved) and DISABLED (a reset with "reset_mask" follows) give exactly that; NEXT_STEP cannot, since it spends a step
+    Stable-Baselines3 needs an environment that has ended to reset within the same step. It reads the last observation
+    of the episode from info["terminal_observation"]. It bootstraps only if info["TimeLimit.truncated"] is True, which
+    means that the episode was truncated and not terminated. The autoreset modes SAME_STEP (final_obs and final_info
+    are moved) and DISABLED (a reset with "reset_mask" follows) allow this. NEXT_STEP does not, because it spends a step
     on the reset.
 
-    What a single environment's `get_attr`, `set_attr`, `env_method` and `env_is_wrapped` reach:
+    What `get_attr`, `set_attr`, `env_method` and `env_is_wrapped` act on:
 
     - SyncVectorEnv: the sub-environments, as with DummyVecEnv.
-    - AsyncVectorEnv: all of them at once, so `set_attr` and `env_method` refuse a part of the indices.
-    - Any other: one object is behind all environments, so it is asked once, and its answer given for each index.
+    - AsyncVectorEnv: all sub-environments at once, so `set_attr` and `env_method` refuse a subset of the indices.
+    - Any other: one object stands for all environments. It is called once, and each index gets its answer.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         """Wrap the environment; closing the one closes the other.
 
         Args:
-            env: With autoreset mode SAME_STEP or DISABLED in its metadata.
+            env: A vector environment with autoreset mode SAME_STEP or DISABLED in its metadata.
 
         Raises:
-            TypeError: If it is no vector environment.
-            ValueError: If it has another autoreset mode, or names none.
+            TypeError: If it is not a vector environment.
+            ValueError: If it has another autoreset mode, or none.
         """
         if not isinstance(env, VectorEnv):
             raise TypeError(
@@ -50,24 +50,24 @@ class GymnasiumVecEnv(VecEnv):
         if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED):
             raise ValueError(
                 f"env's autoreset mode must be AutoresetMode.SAME_STEP or AutoresetMode.DISABLED, got {mode}. Call "
-                "gym.make_vec(..., autoreset_mode='SameStep') for an environment with a vector form of its own, as "
-                "HandLatent-v0 has, or gym.make_vec(..., vector_kwargs={'autoreset_mode': 'SameStep'}) for others."
+                "gym.make_vec(..., autoreset_mode='SameStep') for an environment with its own vector form, such as "
+                "HandLatent-v0, or gym.make_vec(..., vector_kwargs={'autoreset_mode': 'SameStep'}) for others."
             )
         self.env = env
         self.spec = env.spec
         self._same_step = mode is AutoresetMode.SAME_STEP
         self._actions: NDArray[Any] | None = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self.metadata = {**env.metadata, **self.metadata}  # with render_fps, which VecVideoRecorder looks for
+        self.metadata = {**env.metadata, **self.metadata}  # with render_fps, which VecVideoRecorder needs
 
     def reset(self) -> VecEnvObs:
-        """Reset every environment, with the seed and options set last; both are used once.
+        """Reset every environment with the seed and options that were set last; both are used once.
 
         Returns:
             Observations, (env, ...), copied; a dict or tuple of them if the space is one. Infos are in `reset_infos`.
 
         Raises:
-            ValueError: If options were set that differ between environments: a vector environment takes one dict.
+            ValueError: If the options differ between environments: a vector environment takes one dict.
         """
         options = self._options[0]
         if not all(other is options or other == options for other in self._options):
@@ -85,11 +85,11 @@ class GymnasiumVecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Take the step, and reset what has ended.
+        """Take the step, and reset the environments that have ended.
 
         Returns:
-            Observations (env, ...), of the next episode where one ended; rewards (env,) float32; dones (env,) bool; and
-            an info for each environment.
+            Observations (env, ...), from the next episode if one ended; rewards (env,) float32; dones (env,) bool; and
+            one info per environment.
         """
         observations, rewards, terminated, truncated, infos = self.env.step(self._actions)
         observations, rows = _copied(observations), _rows(copy.deepcopy(infos), self.num_envs)
@@ -109,7 +109,7 @@ class GymnasiumVecEnv(VecEnv):
         self.env.close()
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """Return a picture for each environment, (height, width, 3) uint8, as far as there is one each."""
+        """Return a picture for each environment, (height, width, 3) uint8, or the single picture that there is."""
         if self.render_mode != "rgb_array":
             warnings.warn(f"The render mode is {self.render_mode!r}, but only 'rgb_array' gives images.", stacklevel=2)
             return [None] * self.num_envs
@@ -117,7 +117,7 @@ class GymnasiumVecEnv(VecEnv):
         return [frames] if isinstance(frames, np.ndarray) and frames.ndim == 3 else list(frames)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """Look an attribute up; see the class for where.
+        """Return an attribute for each index; the class docstring says of which object.
 
         Raises:
             AttributeError: If it does not exist.
@@ -126,14 +126,14 @@ class GymnasiumVecEnv(VecEnv):
         if isinstance(base, SyncVectorEnv):
             return [base.envs[index].get_wrapper_attr(attr_name) for index in chosen]
         if isinstance(base, AsyncVectorEnv):
-            if not all(base.call("has_wrapper_attr", attr_name)):  # asking for it would end the processes
+            if not all(base.call("has_wrapper_attr", attr_name)):  # getting a missing one would end the processes
                 raise AttributeError(f"The sub-environments have no attribute {attr_name!r}.")
             values = base.call("get_wrapper_attr", attr_name)
             return [values[index] for index in chosen]
         return [getattr(self._owner(attr_name), attr_name)] * len(chosen)
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute where it is, or anew; see the class for which environments it reaches."""
+        """Set an attribute on the object that has it, or a new one; the class docstring says on which object."""
         base = self.env.unwrapped
         if isinstance(base, SyncVectorEnv):
             for index in self._get_indices(indices):
@@ -148,7 +148,7 @@ class GymnasiumVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a method and return what it returns for each index; see the class."""
+        """Call a method and return its result for each index; the class docstring says on which object."""
         base, chosen = self.env.unwrapped, list(self._get_indices(indices))
         if isinstance(base, SyncVectorEnv):
             return [base.envs[i].get_wrapper_attr(method_name)(*method_args, **method_kwargs) for i in chosen]
@@ -160,7 +160,7 @@ class GymnasiumVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """Tell whether sub-environments have the wrapper; False where they cannot be looked into."""
+        """Return whether sub-environments have the wrapper; False if they cannot be inspected."""
         base, chosen = self.env.unwrapped, list(self._get_indices(indices))
         if isinstance(base, SyncVectorEnv):
             return [is_wrapped(base.envs[index], wrapper_class) for index in chosen]
@@ -178,18 +178,18 @@ class GymnasiumVecEnv(VecEnv):
             raise ValueError(f"Only all environments can be reached at once, got indices {chosen}. Leave indices out.")
 
     def _take_final(self, rows: list[dict[str, Any]], dones: NDArray[np.bool_]) -> None:
-        """Put the last step's info, where an episode ended, in the place of the reset's, and keep that."""
+        """If an episode ended, replace the reset's info by the last step's, and store the reset's."""
         for index in np.flatnonzero(dones):
             of_reset = rows[index]
             if "final_obs" not in of_reset:
-                raise ValueError(f"{self.env} has autoreset mode SAME_STEP but gave no 'final_obs' where it ended.")
+                raise ValueError(f"{self.env} has autoreset mode SAME_STEP but gave no 'final_obs' when it ended.")
             of_step = {"terminal_observation": of_reset.pop("final_obs"), **of_reset.pop("final_info", {})}
             if "episode" in of_reset:  # RecordEpisodeStatistics writes beside final_info, not into it
                 of_step["episode"] = of_reset.pop("episode")
             rows[index], self.reset_infos[index] = of_step, of_reset
 
     def _reset_ended(self, observations: Any, rows: list[dict[str, Any]], dones: NDArray[np.bool_]) -> Any:
-        """Reset where an episode ended, keep the last observation, and return observations to go on from."""
+        """Reset the environments that ended, keep their last observations, and return the new observations."""
         fresh, infos = self.env.reset(options={"reset_mask": dones.copy()})
         of_resets = _rows(copy.deepcopy(infos), self.num_envs)
         for index in np.flatnonzero(dones):
@@ -217,8 +217,8 @@ def _pick(observations: Any, index: int) -> Any:
 def _rows(infos: dict[str, Any], num_envs: int) -> list[dict[str, Any]]:
     """Turn a dict of arrays into a dict for each environment.
 
-    "_key" masks the environments that have "key"; without a mask all have it. An array of `num_envs` values has one for
-    each environment, a dict is taken apart likewise, and anything else is every environment's.
+    "_key" masks the environments that have "key"; without a mask all have it. An array of `num_envs` values gives one
+    to each environment. A nested dict is split in the same way. Any other value goes to every environment.
     """
     rows: list[dict[str, Any]] = [{} for _ in range(num_envs)]
     for key, value in infos.items():

@@ -1,1 +1,1 @@
-"""What a run leaves on disk and how it is read back, saved and resumed; no training."""
+"""The files of a run: how they are read, saved and resumed; no training."""

@@ -1,4 +1,4 @@
-"""Stop a long job at a moment that it can go on from."""
+"""Stop a long training at a point from which it can resume."""
 
 import signal
 import threading
@@ -7,27 +7,27 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """Say that the user pressed Ctrl-C, that the job was saved, and how to go on."""
+    """The user pressed Ctrl-C; the message says that the training was saved and how to resume it."""
 
     def __init__(self, how: str) -> None:
-        """Name the command that goes on."""
+        """Name the command that resumes."""
         super().__init__(f"Stopped and saved. Continue with: {how}")
 
 
 class CtrlC:
-    """Remember Ctrl-C while inside `with`, so that the job can save first; pressed again, it stops at once.
+    """Remember Ctrl-C inside `with`, so that the training can save first; a second Ctrl-C stops at once.
 
     Attributes:
         pressed: Whether it was pressed.
     """
 
     def __init__(self) -> None:
-        """Take nothing over yet."""
+        """Do not handle the signal yet."""
         self.pressed = False
         self._before: Any = None
 
     def __enter__(self) -> "CtrlC":
-        """Take the signal over; only the main thread may."""
+        """Handle the signal; only the main thread may."""
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
@@ -35,7 +35,7 @@ class CtrlC:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the signal back."""
+        """Restore the earlier handler of the signal."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 

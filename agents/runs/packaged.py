@@ -1,7 +1,7 @@
-"""Weights that come with the package: a run's VAE, learned prior and refiner, small enough to ship.
+"""The packaged weights: a run's VAE, learned prior and refiner, small enough to ship.
 
-A folder for each set, as `handlatent package` makes it: weights in half precision, the VAE's halves in two files, and
-package.json, which says how to build them and has each file's SHA-256.
+`handlatent package` writes one folder per set. It holds the weights in half precision, with the VAE's encoder and
+decoder in two files. Its package.json says how to build the networks and has each file's SHA-256.
 """
 
 import json
@@ -33,11 +33,11 @@ def load_packaged(name: str | Path = "photographs") -> Run:
     """Read a set of weights; nothing is unpickled.
 
     Args:
-        name: "photographs", or "synthetic", whose VAE and prior learned from drawn hands only: these come with the
+        name: "photographs", or "synthetic", whose VAE and prior saw synthetic hands only: these come with the
             package. Or the folder of a set that `handlatent package` wrote.
 
     Returns:
-        Its parts, as of a finished run.
+        The same parts as a finished run has.
 
     Raises:
         ValueError: If there is no such set, or a file of it is missing or damaged.
@@ -45,7 +45,7 @@ def load_packaged(name: str | Path = "photographs") -> Run:
     if name in get_args(WeightSet):
         folder = Path(str(resources.files("agents") / "weights" / name))
         if not (folder / MANIFEST).is_file():
-            raise ValueError(f"This version comes without the weights {name!r}. Name a RUN of your own to draw from.")
+            raise ValueError(f"This version has no packaged weights {name!r}. Name a RUN of your own to draw from.")
         return read_package(folder)
     if is_package(Path(name)):
         return read_package(Path(name))
@@ -61,15 +61,15 @@ def read_run(folder: Path) -> Run:
 
 
 def is_package(folder: Path) -> bool:
-    """Say whether a folder is a set of weights and not a run."""
+    """Return whether a folder is a set of weights and not a run."""
     return (folder / MANIFEST).is_file()
 
 
 def read_package(folder: Path) -> Run:
-    """Read a set of weights, as `handlatent package` writes it.
+    """Read a set of weights that `handlatent package` wrote.
 
     Raises:
-        ValueError: If a file is missing, damaged, or not the one that was packed.
+        ValueError: If a file is missing, damaged, or has another SHA-256 than the packed one.
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def read_package(folder: Path) -> Run:
         return _read(folder, manifest)
     except (KeyError, TypeError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise ValueError(
-            f"The weights in '{folder}' are damaged: {error}. Install handlatent anew, or pack the run again."
+            f"The weights in '{folder}' are damaged: {error}. Install handlatent again, or pack the run again."
         ) from error
 
 

@@ -19,13 +19,13 @@ class Choice:
 
     Attributes:
         data: "synthetic", or a folder: the 11k Hands download, or any folder of pictures.
-        images: How many; None takes all of a folder, 2,000 synthetic ones.
-        size: Pixels a side.
-        side: Of 11k Hands.
-        hand: Of 11k Hands.
-        accessories: Of 11k Hands.
-        irregularities: Of 11k Hands.
-        seed: Of the choice, the split and the synthetic hands.
+        images: Number of pictures; None: all of a folder, or 2,000 synthetic ones.
+        size: Width and height in pixels.
+        side: 11k Hands: which side of the hand.
+        hand: 11k Hands: which hand.
+        accessories: 11k Hands: whether to use pictures with accessories.
+        irregularities: 11k Hands: whether to use pictures marked as irregular.
+        seed: Seed of the choice, the split and the synthetic hands.
     """
 
     data: str
@@ -40,15 +40,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Hold what a run trains on and what it is measured on.
+    """Hold the pictures that a run is trained and measured on.
 
     Attributes:
         train: (N, 3, S, S) uint8.
         validation: (image, 3, S, S) uint8, of other people; may be empty.
         test: (image, 3, S, S) uint8, of other people again; may be empty.
-        counts: For the report: pictures and people on each side, and pictures that could not be used.
-        notes: One sentence each on what was left out; pictures that could not be used have been warned of.
-        problems: Those pictures, with the reason of each.
+        counts: For the report: pictures and people in each split, and unusable pictures.
+        notes: One sentence for each group of pictures left out; a warning has already named unusable pictures.
+        problems: The unusable pictures, each with its reason.
     """
 
     train: Tensor
@@ -63,8 +63,8 @@ def gather(choice: Choice) -> Pictures:
     """Read or draw the pictures and split them, 80/10/10 by person.
 
     Raises:
-        FileNotFoundError: If the folder or its pictures are not there.
-        ValueError: If there are fewer pictures than asked for, or none is left.
+        FileNotFoundError: If the folder or its pictures do not exist.
+        ValueError: If there are fewer pictures than asked for, or none.
     """
     images = _synthetic(choice) if choice.data == SYNTHETIC else _photographs(choice)
     split = split_by_group(images.groups, images.all_groups, seed=choice.seed)

@@ -1,6 +1,6 @@
-"""Names that settings had in earlier versions: old flags and old JSON keys are still read.
+"""Old names of settings: flags and JSON keys of earlier versions are still read.
 
-Each is reported with a FutureWarning that says what it is called now.
+A FutureWarning gives the new name.
 """
 
 import warnings
@@ -24,7 +24,7 @@ KEYS = {
 
 
 def with_new_flags(words: Sequence[str]) -> list[str]:
-    """Replace old flags of a command line by what they are called now; "--flag=value" too."""
+    """Replace old flags of a command line by their new names, also in the form "--flag=value"."""
     new = []
     for word in words:
         flag, equals, value = word.partition("=")
@@ -36,10 +36,10 @@ def with_new_flags(words: Sequence[str]) -> list[str]:
 
 
 def with_new_keys(value: Any, source: object) -> Any:
-    """Replace old keys by what they are called now, at any depth.
+    """Replace old keys by their new names, at any depth.
 
     Args:
-        value: What a JSON file holds.
+        value: The content of a JSON file.
         source: The file, for the warning.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A finished run: its VAE, samplers and agents, read back from its folder."""
+"""A finished run: its VAE, samplers and agents, read from its folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Sampler, StandardNormal
 
 SAMPLERS: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
-    # name: (file in the run's folder, how it is read); a run has those whose file is there, the best first
+    # name: (file in the run's folder, function that reads it), the best first; a run may lack some files
     "prior": ("prior.safetensors", FlowPrior.load),
     "mixture": (SAMPLER, Mixture.load),
 }
@@ -62,11 +62,11 @@ class Run:
 
     Attributes:
         settings: The arguments that it was trained with.
-        vae: Averaged weights, on the CPU.
-        samplers: By name, the best first: "prior", a learned one, where the run has it; "mixture", fitted to the
-            aggregated posterior; "normal", the paper's.
+        vae: The VAE with averaged weights, on the CPU.
+        samplers: Samplers by name, the best first: "prior" (learned), if the run has one; "mixture", fitted to the
+            aggregated posterior; "normal", as in the paper.
         agent: "none" gives zeros, "random" uniform deltas, "sac" the trained policy.
-        latent_agent: Of `handlatent recipe`, trained on single latents in HandLatent-v0; None where there is none.
+        latent_agent: Trained by `handlatent recipe` on single latents in HandLatent-v0; None if there is none.
         refiner: Corrects latents before they are decoded; None until `handlatent refine` has trained one.
     """
 
@@ -78,7 +78,7 @@ class Run:
     refiner: RowAgent | None
 
     def to(self, device: str) -> None:
-        """Move the VAE, and what draws latents through it."""
+        """Move the VAE and the samplers that use it to a device."""
         self.vae.to(device)
         for sampler in self.samplers.values():
             if isinstance(sampler, Reencoded):
@@ -88,7 +88,7 @@ class Run:
         """Choose a sampler.
 
         Args:
-            asked: Its name, or "auto": what the refiner was trained on, or the best where there is no refiner.
+            asked: Its name, or "auto": the sampler that the refiner was trained on, or without a refiner the best.
 
         Raises:
             ValueError: If the run does not have it.
@@ -101,13 +101,13 @@ class Run:
         return name
 
     def deltas(self, latents: Tensor) -> Tensor:
-        """Ask the agent, which sees a batch at a time, for deltas.
+        """Get deltas from the agent, which sees one batch at a time.
 
         Args:
-            latents: (n, D) float32; the last batch is filled up from the first.
+            latents: (n, D) float32; the first latents fill up the last batch.
 
         Returns:
-            (n, D) float32 in [-1, 1], its best ones.
+            (n, D) float32 in [-1, 1], the agent's deterministic deltas.
         """
         n, size = len(latents), self.settings["batch_size"]
         filled = latents[torch.arange(-(-n // size) * size) % n].reshape(-1, size, latents.shape[1])
@@ -121,13 +121,13 @@ class Run:
 
 
 def load_run(folder: Path) -> Run:
-    """Read a finished run; nothing is unpickled.
+    """Read a finished run, without unpickling.
 
     Args:
-        folder: As given to `handlatent train --out`.
+        folder: The folder given to `handlatent train --out`.
 
     Returns:
-        Its parts.
+        The run's parts.
 
     Raises:
         ValueError: If the folder is not a run, or the run is not finished.
@@ -141,11 +141,11 @@ def load_run(folder: Path) -> Run:
     try:
         return read_parts(folder)
     except (KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"The run '{folder}' is damaged: {error}. Train it anew into another folder.") from error
+        raise ValueError(f"The run '{folder}' is damaged: {error}. Train it again in another folder.") from error
 
 
 def read_parts(folder: Path) -> Run:
-    """Read a run's parts, whether or not its report is written already; see `load_run`."""
+    """Read a run's parts, even before its report is written; see `load_run`."""
     settings = read_config(folder)["settings"]
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
     vae.load_state_dict(load_file(folder / VAE_WEIGHTS))
@@ -174,7 +174,7 @@ def _refiner(folder: Path, vae: VAE) -> RowAgent | None:
     if report is not None and report["vae_sha256"] != sha256(folder / VAE_WEIGHTS):
         raise ValueError(
             f"'{folder / REFINER}' was trained on another VAE than '{folder / VAE_WEIGHTS}'. Remove the one that does "
-            f"not belong here, with {REFINE_REPORT}."
+            f"not belong here, and {REFINE_REPORT}."
         )
     return RowAgent.load(folder / REFINER, vae)
 

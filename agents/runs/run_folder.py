@@ -1,4 +1,4 @@
-"""A run folder: what is in it, how it is claimed, and how its parts are read back."""
+"""A run folder: which files it holds, how a new run claims it, and how they are read."""
 
 import hashlib
 import importlib.metadata
@@ -37,7 +37,7 @@ def claim(folder: Path) -> None:
     """
     if (folder / CONFIG).exists():
         raise ValueError(
-            f"--out '{folder}' already holds a run. Choose another --out, or continue that run with: "
+            f"--out '{folder}' already holds a run. Choose another --out, or resume that run with: "
             + command("train", "--resume", folder)
         )
     if folder.exists() and not folder.is_dir():
@@ -70,17 +70,17 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
     except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}. Train the run anew into another folder.") from error
+        raise ValueError(f"'{path}' is damaged: {error}. Train the run again in another folder.") from error
     if not isinstance(config, dict) or not {"settings", "pictures_sha256"} <= set(config):
-        raise ValueError(f"'{path}' is not of a run: it has no settings. Train one into another folder.")
+        raise ValueError(f"'{path}' does not belong to a run: it has no settings. Train one in another folder.")
     return config
 
 
 def read_refine_report(folder: Path) -> dict[str, Any] | None:
-    """Return a run's refine.json: settings, versions, "vae_sha256", what was measured; None before it is refined.
+    """Return a run's refine.json: settings, versions, "vae_sha256", measurements; None if there is no refiner.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If the file is damaged.
     """
     path = folder / REFINE_REPORT
     if not path.is_file():
@@ -88,9 +88,9 @@ def read_refine_report(folder: Path) -> dict[str, Any] | None:
     try:
         report: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
     except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}. Remove it, and refine the run anew.") from error
+        raise ValueError(f"'{path}' is damaged: {error}. Remove it, and refine the run again.") from error
     if not isinstance(report, dict) or not {"settings", "vae_sha256"} <= set(report):
-        raise ValueError(f"'{path}' is damaged: it has no settings. Remove it, and refine the run anew.")
+        raise ValueError(f"'{path}' is damaged: it has no settings. Remove it, and refine the run again.")
     return report
 
 

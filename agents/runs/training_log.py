@@ -1,4 +1,4 @@
-"""Write down a run as it goes: progress bar, metrics.csv, TensorBoard."""
+"""Log a run while it trains: progress bar, metrics.csv, TensorBoard."""
 
 import csv
 import io
@@ -25,18 +25,18 @@ METRICS: dict[str, tuple[str, str]] = {
     # name: (unit, good direction)
     "epoch": ("epochs", "-"),
     "loss_nats": (
-        "nats per image, mean over the epoch's steps, as trained on: augmented, latents shifted",
+        "nats per image, mean over the epoch's steps, on augmented pictures with shifted latents",
         "down",
     ),
     "reconstruction_nats": ("nats per image, likewise", "down"),
     "kl_nats": ("nats per image, likewise", "-"),
     "validation_loss_nats": (
-        "nats per image, people not trained on, averaged weights, as they are: sharper, so above loss_nats",
+        "nats per image, other people, averaged weights, no augmentation: sharper pictures, so above loss_nats",
         "down",
     ),
     "reward": ("lambda times nats, sum over the epoch", "up"),
-    "learning_rate": ("per step, at the epoch's end", "-"),
-    "images_per_second": ("pictures trained on, all of the run's work included", "up"),
+    "learning_rate": ("per step, at the end of the epoch", "-"),
+    "images_per_second": ("training pictures per second, including all other work of the run", "up"),
     "entropy_coefficient": ("SAC's temperature", "-"),
     "critic_loss": ("squared reward", "down"),
     "actor_loss": ("reward", "down"),
@@ -50,14 +50,14 @@ _SAC = {
 
 
 class TrainingLog:
-    """Follow one run step by step; an epoch makes a row of metrics.csv, some epochs a grid of pictures."""
+    """Log each step of one run; each epoch gives a row of metrics.csv, and some epochs a grid of pictures."""
 
     def __init__(self, run: Path, trainer: Trainer, validation: Tensor) -> None:
         """Open the logs.
 
         Args:
             run: The run's folder.
-            trainer: The one that the run trains.
+            trainer: The run's trainer.
             validation: (image, 3, S, S) uint8, pictures of people not trained on; may be empty.
         """
         self.run, self.trainer, self.validation = run, trainer, validation
@@ -70,16 +70,16 @@ class TrainingLog:
 
     @property
     def images_seen(self) -> int:
-        """Pictures trained on so far, earlier parts of a resumed run included."""
+        """Pictures trained on so far, including the earlier parts of a resumed run."""
         return self.trainer.steps_done * self.trainer.config.batch_size
 
     @property
     def seconds(self) -> float:
-        """Time spent on training so far, earlier parts of a resumed run included."""
+        """Time spent on training so far, including the earlier parts of a resumed run."""
         return self.seconds_before + time.monotonic() - self.started
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far, the running epoch's sums, the agent's last values, and the time spent."""
+        """Return the rows so far, the sums of the current epoch, the agent's last values, and the time spent."""
         return {
             "rows": [dict(row) for row in self.rows],
             "sums": dict(self.sums),
@@ -88,7 +88,7 @@ class TrainingLog:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned; rows written after it are dropped."""
+        """Restore what `state_dict` returned; drop rows that were written after it."""
         self.rows, self.sums, self.agent_log = state["rows"], state["sums"], state["agent_log"]
         self.seconds_before = state["seconds"]
 
@@ -107,15 +107,15 @@ class TrainingLog:
             self._writer.close()
 
     def note_agent(self, log: Mapping[str, Any]) -> None:
-        """Remember the last values that Stable-Baselines3's logger holds of SAC's own updates."""
+        """Keep the last values of SAC's updates in Stable-Baselines3's logger."""
         self.agent_log |= {name: float(log[key]) for name, key in _SAC.items() if key in log}
 
     def note_step(self, reward: float, info: dict[str, Any]) -> bool:
         """Add one step.
 
         Args:
-            reward: The step's.
-            info: The step's.
+            reward: The reward of the step.
+            info: The info of the step.
 
         Returns:
             Whether the step ended an epoch.
@@ -171,7 +171,7 @@ class TrainingLog:
 
 
 def metrics_csv(rows: list[dict[str, float]]) -> str:
-    """Return the rows as the text of metrics.csv, columns as in `METRICS`; what was not measured is left empty."""
+    """Return the rows as the text of metrics.csv, columns as in `METRICS`; cells that were not measured are empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(METRICS), restval="", lineterminator="\n")
     writer.writeheader()

@@ -185,7 +185,7 @@ def test_a_damaged_run_is_one_sentence(capsys, finished, tmp_path):
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "settings": {"colour": 1}}))
     (run / "report.json").unlink()
-    assert "is of another version or damaged" in fails(capsys, "train", "--resume", run)
+    assert "is damaged or from another version" in fails(capsys, "train", "--resume", run)
 
 
 def test_choices_of_photographs_are_refused_for_synthetic_hands(capsys, tmp_path):

@@ -321,7 +321,7 @@ def test_pictures_with_their_channels_last_are_an_error_that_says_so(tiny_images
         ({"batch_size": 0}, "TrainingConfig.batch_size must be at least 1, got 0"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
-        ({"training": {"epochs": 3}}, "training must leave epochs and batch_size to arguments of their own"),
+        ({"training": {"epochs": 3}}, r"training must not set epochs or batch_size \(separate arguments\), got"),
         ({"batch_size": 21}, "batch_size must be at most the number of training images, 20, got 21"),
     ],
 )

@@ -70,7 +70,7 @@ def check_extra() -> None:
     except ImportError as error:
         raise ImportError(
             f"Comparing pictures with photographs needs the extra 'compare' ({error}). "
-            'Install it with: pip install "handlatent[compare]"'
+            'Install it from the checkout with: pip install -e ".[compare]"'
         ) from error
 
 

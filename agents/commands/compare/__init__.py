@@ -1,4 +1,4 @@
-"""The command `handlatent compare`: what samplers and agents make of latents, in one table over several runs."""
+"""The command `handlatent compare`: samplers and agents compared in one table over several runs."""
 
 from agents.commands.compare.args import CompareArgs
 from agents.commands.compare.command import compare

@@ -1,4 +1,4 @@
-"""The arguments of the comparison; the command line is generated from them."""
+"""The arguments of `handlatent compare`; the command line is generated from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from hand_env.checks import check_not_nan
 
 SAMPLERS = ("normal", "mixture", "prior")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
-BATCH = 20  # the paper's; fewer pictures make no batch
+BATCH = 20  # pictures, as in the paper; fewer do not count as a batch
 
 
 @dataclass(frozen=True)
@@ -19,35 +19,35 @@ class CompareArgs:
     """Compare samplers and agents on the same latents, over runs that differ in their seed: one table."""
 
     runs: list[Path] = field(positional=True, metavar="RUNS", nargs="+")
-    """The folders of runs, or of weights that 'package' wrote: several are several training seeds."""
+    """Folders of runs, or of weights that 'package' wrote. Several folders stand for several training seeds."""
     data: Path | None = None
-    """The photographs, as in the runs' training: the 11k Hands download, or any folder of pictures."""
+    """The photographs that the runs were trained on: the 11k Hands download, or any folder of pictures."""
     n: int = 1000
-    """Pictures a cell, at least 20."""
+    """Pictures per sampler and agent, at least 20."""
     seed: int = 0
-    """Of the latents, which are the same for all agents, and of the random agent."""
+    """Seed of the latents, which are the same for all agents, and of the random agent."""
     samplers: list[str] = field(default_factory=lambda: [*SAMPLERS])
-    """Any of 'normal' (the standard normal), 'mixture' and 'prior' (the learned one)."""
+    """Any of 'normal' (the standard normal), 'mixture' (fitted to the training pictures' latents) and 'prior' (learned)."""  # noqa: E501 - help is one line
     agents: list[str] = field(default_factory=lambda: [*AGENTS])
-    """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (in HandRefine-v0), 'gradient' and 'best-of'."""  # noqa: E501 - help is one line
+    """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (trained in HandRefine-v0), 'gradient' (gradient ascent) and 'best-of' (best of k draws)."""  # noqa: E501 - help is one line
     rounds: list[int] = field(default_factory=lambda: [1, ROUNDS])
-    """How often 'random' and both SAC agents correct a latent, each time from what was kept before; a row each."""
+    """How many times 'random' and both SAC agents correct a latent; one table row for each number."""
     refine_below: float = REFINE_BELOW
-    """Log-odds of the rewarding judge at which 'random', both SAC agents and 'gradient' leave a latent as it is; 'inf': none is."""  # noqa: E501 - help is one line
+    """'random', both SAC agents and 'gradient' correct only latents that score below this, in log-odds of the rewarding judge. 'inf': they correct all."""  # noqa: E501 - help is one line
     gradient_steps: list[int] = field(default_factory=lambda: [1, 3, 20])
-    """Steps of 'gradient', a row each; with as many steps it judges as often as an agent with so many rounds."""
+    """Steps of 'gradient'; one table row for each number. k steps use the judge as often as k rounds of an agent."""
     gradient_rate: float = 0.1
-    """Of its Adam: about how far a step moves a latent in each dimension, as a share of how far it may go in all."""
+    """Learning rate of Adam in 'gradient': the move per step and dimension, as a fraction of the largest allowed."""
     best_of: list[int] = field(default_factory=lambda: [2, 4])
-    """The k of 'best-of', a row each; it judges as often as an agent with k - 1 rounds."""
+    """The k of 'best-of'; one table row for each number. It uses the judge as often as k - 1 rounds of an agent."""
     delta_scale: float | None = None
-    """Kappa: how far 'random' may move a latent in each dimension in a round, and 'gradient' in as many as --rounds has at most; default: as far as the run's refining agent, or 1."""  # noqa: E501 - likewise
+    """Kappa: the largest move in each dimension, for 'random' in one round. 'gradient' may move as far as the largest number of --rounds allows. Default: that of the run's refiner, or 1."""  # noqa: E501 - likewise
     parser: Path | None = None
-    """The rewarding judge's weights, in place of the package's."""
+    """Weights of the rewarding judge. Default: the packaged ones."""
     reporter: Path | None = None
-    """The reporting judge's weights, in place of the package's."""
+    """Weights of the reporting judge. Default: the packaged ones."""
     out: Path | None = None
-    """Folder for compare.json and a grid of each cell; finished cells in it are not measured again."""
+    """Folder for compare.json and a grid of pictures per sampler and agent. Figures that it already holds are kept."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 
@@ -56,7 +56,7 @@ def check_args(args: CompareArgs) -> None:
     """Refuse wrong settings before anything is read.
 
     Raises:
-        ValueError: If one is.
+        ValueError: If a setting is wrong.
     """
     if args.data is None:
         raise ValueError("--data must name the folder of the photographs to compare with, got none.")
@@ -67,7 +67,7 @@ def check_args(args: CompareArgs) -> None:
     for name, chosen, known in (("samplers", args.samplers, SAMPLERS), ("agents", args.agents, AGENTS)):
         _check_list(name, chosen)
         if wrong := [word for word in chosen if word not in known]:
-            raise ValueError(f"--{name} must be of {', '.join(map(repr, known))}, got {wrong[0]!r}.")
+            raise ValueError(f"--{name} must be one of {', '.join(map(repr, known))}, got {wrong[0]!r}.")
     for name, numbers in (("rounds", args.rounds), ("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
         _check_list(name, numbers)
         if min(numbers) < 1:
@@ -80,4 +80,4 @@ def check_args(args: CompareArgs) -> None:
 
 def _check_list(name: str, given: Sequence[object]) -> None:
     if not given or len(set(given)) < len(given):
-        raise ValueError(f"--{name} must name at least one and none twice, got {list(given)!r}.")
+        raise ValueError(f"--{name} must list at least one value, none twice, got {list(given)!r}.")

@@ -1,4 +1,4 @@
-"""Compare samplers and agents over runs."""
+"""The steps of `handlatent compare`: measure every method of every run, and write the table."""
 
 import hashlib
 import math
@@ -33,15 +33,15 @@ PHOTOGRAPHS, NOBODY = "photographs", "-"
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One run with what it is held against.
+    """One run and the photographs that it is compared with.
 
     Attributes:
-        name: In the table and in file names.
-        sha256: Of its weights, of the photographs, and of kappa.
-        kappa: How far any correction may move a latent in each dimension.
-        pieces: Of the run.
-        photographs: At its size.
-        common: SHA-256 of what all its cells depend on: photographs, kappa, settings, VAE.
+        name: The run's name in the table and in file names.
+        sha256: Hash of its weights, the photographs and kappa.
+        kappa: The largest move of a correction in each dimension.
+        loaded: The run's VAE, samplers and agents.
+        photographs: The photographs, at the run's size.
+        common: SHA-256 of what all its methods depend on: photographs, kappa, settings, VAE.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Subject:
     common: str
 
     def cell_sha256(self, sampler: str, agent: str) -> str:
-        """Return the SHA-256 of what a cell's figures depend on; runs that share these files share the cell."""
-        parts = (sampler, agent.rpartition("-")[0])  # the rounds behind an agent's name are no file's
+        """Return the SHA-256 of what a method's figures depend on; runs that share these files share the figures."""
+        parts = (sampler, agent.rpartition("-")[0])  # without the number of rounds, which belongs to no file
         words = [self.common, *(self.loaded.sha256.get(part, "") for part in parts)]
         return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
     def facts(self) -> dict[str, Any]:
-        """Return plain values, for JSON and above the table."""
+        """Return plain values, for JSON and for the text above the table."""
         agents = {name: agent.delta_scale * agent.steps for name, agent in self.loaded.agents.items()}
         return {
             "run": self.name,
@@ -83,7 +83,7 @@ def compare(args: CompareArgs) -> str:
         The table, in Markdown.
 
     Raises:
-        FileNotFoundError: If the photographs are not there.
+        FileNotFoundError: If the photographs do not exist.
         ImportError: If the extra `compare` is not installed.
         ValueError: If there is no finished run, or a setting is wrong.
     """
@@ -105,12 +105,12 @@ def compare(args: CompareArgs) -> str:
 
 
 def compare_run(subject: Subject, instruments: Instruments, store: Store, args: CompareArgs) -> None:
-    """Measure every cell of one run that the store does not know, and the photographs of its training people.
+    """Measure the methods of one run that the store does not have, and the photographs of its training people.
 
     Args:
         subject: The run.
-        instruments: On the device to compute on.
-        store: Takes the records.
+        instruments: The networks that measure, on the device to compute on.
+        store: Receives the records.
         args: Settings.
     """
     loaded, gauge = subject.loaded, Gauge(instruments, subject.photographs)
@@ -130,10 +130,10 @@ def compare_run(subject: Subject, instruments: Instruments, store: Store, args: 
 
 
 def describe(store: Store, args: CompareArgs) -> str:
-    """Say what the table is of, a line for each run."""
-    lines = [f"{args.n:,} pictures a cell, from latents of seed {args.seed} that are the same for all agents."]
+    """Describe what the table shows, with one line for each run."""
+    lines = [f"{args.n:,} pictures per row and run, from latents of seed {args.seed}, the same for all agents."]
     if args.refine_below < math.inf:
-        lines.append(f"Corrected are latents whose log-odds by the rewarding judge are below {args.refine_below:g}.")
+        lines.append(f"Agents correct latents whose log-odds by the rewarding judge are below {args.refine_below:g}.")
     for run in store.runs:
         less = [f"'{name}' by {reach:g}" for name, reach in run["agents_kappa"].items() if reach < run["kappa"]]
         lines.append(
@@ -144,10 +144,10 @@ def describe(store: Store, args: CompareArgs) -> str:
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """Name runs by their folders' names, with as much of the path before as it takes to tell them apart.
+    """Name runs by their folders' names, preceded by their paths below the common folder if names are equal.
 
     Raises:
-        ValueError: If a folder comes twice.
+        ValueError: If a folder is given twice.
     """
     paths = [folder.resolve() for folder in folders]
     if len(set(paths)) < len(paths):
@@ -180,7 +180,7 @@ def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
 
 
 def _subject(name: str, loaded: LoadedRun, args: CompareArgs) -> Subject:
-    assert args.data is not None, "checked at the door"
+    assert args.data is not None, "checked by check_args"
     photographs = read_photographs(args.data, loaded.vae.size, loaded.split_seed)
     kappa = bound_of(loaded, args)
     depends = f"{photographs.sha256} {kappa} {loaded.settings} {loaded.sha256['vae']}"
@@ -190,7 +190,7 @@ def _subject(name: str, loaded: LoadedRun, args: CompareArgs) -> Subject:
 
 
 def _settings(args: CompareArgs) -> dict[str, Any]:
-    """Return what figures depend on, but for the run and its photographs."""
+    """Return what the figures depend on, apart from the run and its photographs."""
     weights = {
         "parser": args.parser or packaged_weights("parser"),
         "reporter": args.reporter or packaged_weights("reporter"),

@@ -1,4 +1,4 @@
-"""The columns of the table: what is measured of a cell's pictures, and over runs."""
+"""The columns of the table: figures of a method's pictures, and their means over runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class Column:
     """How a figure is shown.
 
     Attributes:
-        heading: Above it.
-        times: What it is multiplied by.
-        digits: After the point.
-        highest: What no value can exceed; none can fall below 0 either, unless this is infinite.
+        heading: The column's heading.
+        times: Factor of the figure.
+        digits: Digits after the decimal point.
+        highest: Upper bound of the values. The lower bound is 0; if `highest` is infinite, there is none.
     """
 
     heading: str
@@ -61,7 +61,7 @@ COLUMNS = {
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """Hold what measures: networks, on one device."""
+    """Hold the networks that measure, on one device."""
 
     parser: Judge
     reporter: Judge
@@ -72,23 +72,23 @@ class Gauge:
     """Measure pictures against the photographs of one run."""
 
     def __init__(self, instruments: Instruments, photographs: Photographs) -> None:
-        """Remember both; the photographs are looked at when they are first needed."""
+        """Store both; the photographs are measured when they are first needed."""
         self.instruments, self.photographs = instruments, photographs
 
     @cached_property
     def known(self) -> Known:
-        """Tells copies of training people's photographs from new pictures."""
+        """Tells copies of the training people's photographs from new pictures."""
         training, held_out = to_float(self.photographs.training), to_float(self.photographs.held_out)
         return Known(self.instruments.reporter, training, held_out)
 
     @cached_property
     def features(self) -> NDArray[np.float32]:
-        """Of the photographs held out, (m, feature)."""
+        """Features of the held-out photographs, (m, feature)."""
         return self._describe(to_float(self.photographs.held_out))
 
     @cached_property
     def usual_sharpness(self) -> float:
-        """Median of the photographs held out; the judges keep one of their own, of other people."""
+        """Median sharpness of the held-out photographs; the judges have their own median, of other people."""
         return float(sharpness(to_float(self.photographs.held_out)).median())
 
     def measure(self, pictures: Tensor, *, drawn: bool = True) -> Figures:
@@ -96,10 +96,10 @@ class Gauge:
 
         Args:
             pictures: (n, 3, S, S) uint8, n >= 20, of the photographs' size.
-            drawn: Whether they were drawn: only then it is asked whether they are new.
+            drawn: Whether a model drew them; only then "new" is measured.
 
         Returns:
-            By name of a column, figures with 95 % intervals: of shares Wilson's, else over halves of the pictures.
+            Figures by column name, with 95 % intervals: Wilson's for shares, else over halves of the pictures.
         """
         images = to_float(pictures)
         figures = rates(self.instruments.reporter.judge(images))
@@ -119,7 +119,7 @@ class Gauge:
 
 
 def rates(judgements: Sequence[Judgement]) -> Figures:
-    """Count what the reporting judge says of at least 20 pictures; whole batches are taken, in order."""
+    """Count the reporting judge's verdicts on at least 20 pictures; only whole batches count, in order."""
     correct = [judgement.correct for judgement in judgements]
     batches = [sum(correct[start : start + BATCH]) for start in range(0, len(correct) - BATCH + 1, BATCH)]
     return {
@@ -135,10 +135,10 @@ def over_runs(of_runs: Sequence[Figures]) -> Figures:
     """Average figures over runs.
 
     Args:
-        of_runs: One or more.
+        of_runs: Figures of one or more runs.
 
     Returns:
-        Means with their 95 % intervals by Student's t over runs; of a single run, its figures as they are.
+        Means with their 95 % intervals by Student's t over runs; for a single run, its figures unchanged.
     """
     if len(of_runs) == 1:
         return of_runs[0]

@@ -1,4 +1,4 @@
-"""What a comparison takes from a run: the VAE, its samplers and its agents, each by name."""
+"""The parts of a run that a comparison uses: the VAE, and the samplers and agents by name."""
 
 import json
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ class Corrections:
 
     Attributes:
         agent: Chooses (n, D) actions in [-1, 1].
-        delta_scale: Kappa: how far a correction moves a latent in each dimension at most.
-        steps: How many corrections it makes, one after another.
-        looks: How many pictures of a latent it decodes for itself to make them.
+        delta_scale: Kappa: the largest move of a correction in each dimension.
+        steps: Number of corrections, one after another.
+        looks: Number of pictures per latent that the agent itself decodes for them.
     """
 
     agent: Agent
@@ -39,15 +39,15 @@ class Corrections:
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
-    """Hold what is compared.
+    """Hold the parts of a run that are compared.
 
     Attributes:
         vae: Decodes latents.
-        samplers: By name, of `SAMPLERS`: those that the run has.
-        agents: By name, "sac-latent" and "sac-refine": those that the run has.
-        split_seed: Of the split by person that the run was trained on.
-        settings: Of the run, as text.
-        sha256: Of the files that "vae", samplers and agents were read from, by these names.
+        samplers: The run's samplers, by their names in `SAMPLERS`.
+        agents: The run's agents, by name: "sac-latent" and "sac-refine".
+        split_seed: Seed of the split by person that the run was trained on.
+        settings: The run's settings, as text.
+        sha256: Hashes of the files of "vae", the samplers and the agents, by these names.
     """
 
     vae: VAE
@@ -59,13 +59,13 @@ class LoadedRun:
 
 
 def load_compared_run(folder: Path) -> LoadedRun:
-    """Take a finished run apart: the one place that knows where a run keeps which sampler and agent.
+    """Load the parts of a finished run; only this function knows which file holds which sampler and agent.
 
     Args:
-        folder: The run's, or that of a set of weights, as `handlatent package` makes it.
+        folder: Folder of the run, or of a set of weights that `handlatent package` wrote.
 
     Returns:
-        Its pieces; the VAE in evaluation mode, on the CPU.
+        The loaded run, with the VAE in evaluation mode on the CPU.
 
     Raises:
         ValueError: If there is no finished run.
@@ -86,7 +86,7 @@ def load_compared_run(folder: Path) -> LoadedRun:
         )
         files["sac-refine"] = REFINER
     own = SPLIT_SEED if run.settings["data"] == SYNTHETIC else run.settings["seed"]
-    split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` keeps to the judges' split
+    split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` uses the judges' split
     vae = [f"{half}.safetensors" for half in HALVES] if packed else [VAE_WEIGHTS]
     digests = {"vae": " ".join(sha256(folder / file) for file in vae)}
     digests |= {name: sha256(folder / file) for name, file in files.items()}
@@ -96,27 +96,27 @@ def load_compared_run(folder: Path) -> LoadedRun:
 
 
 class Remembered:
-    """A sampler that draws the same latents once: every agent begins with them, and the best sampler is the slowest."""
+    """A sampler that caches its latents: every agent starts from the same ones, and the best sampler is the slowest."""
 
     def __init__(self, sampler: Sampler) -> None:
-        """Remember nothing yet."""
+        """Start with an empty cache."""
         self.sampler, self._drawn = sampler, dict[tuple[int, int], Tensor]()
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """Draw (n, D) float32 on the CPU, a copy."""
+        """Return a copy of (n, D) float32 latents on the CPU."""
         if (n, seed) not in self._drawn:
             self._drawn[n, seed] = self.sampler.sample(n, seed)
         return self._drawn[n, seed].clone()
 
 
 class BatchAgent:
-    """The agent of `handlatent train`, which sees a batch of latents at once, as one that is shown any number."""
+    """Let the agent of `handlatent train`, which sees whole batches of latents, act on any number of latents."""
 
     def __init__(self, run: Run) -> None:
-        """Remember the run."""
+        """Store the run."""
         self.run = run
 
     def predict(self, observation: NDArray[np.float32], *, deterministic: bool) -> tuple[NDArray[np.float32], None]:
-        """Return (n, D) actions for (n, D) latents, its best ones; the last batch is filled up from the first."""
+        """Return the best actions, (n, D), for (n, D) latents; the first latents fill up the last batch."""
         actions: NDArray[np.float32] = self.run.deltas(torch.from_numpy(observation)).numpy()
         return actions, None

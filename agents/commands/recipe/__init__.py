@@ -1,4 +1,4 @@
-"""The recipe for the packaged hands: pictures, autoencoder, samplers, agents, and how they are packed."""
+"""The recipe for the packaged hands: pictures, VAE, samplers, agents, and their packing."""
 
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.command import recipe

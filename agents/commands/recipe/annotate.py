@@ -1,4 +1,4 @@
-"""Label photographs with what the rewarding judge sees in them."""
+"""Label photographs with the joints and regions that the rewarding judge finds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vae.images.labelled.photographs import region_map, skin
 
 
 def annotate(images: Tensor, judge: Judge) -> Hands:
-    """Label photographs of right hands: joints as a judge sees them, regions from joints and skin.
+    """Label photographs of correct hands: the judge gives the joints; joints and skin give the regions.
 
     Args:
         images: (n, 3, 128, 128) uint8, fingers up.
-        judge: The rewarding one; where it does not find a right hand, no joints and no regions are given.
+        judge: The rewarding judge. A photograph in which it finds no correct hand gets no joints and no regions.
 
     Returns:
         Labelled hands on the CPU, images uint8.

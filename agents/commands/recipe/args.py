@@ -9,47 +9,47 @@ from vae.model import Width
 
 @dataclass(frozen=True)
 class RecipeArgs:
-    """Train all that draws the packaged hands: VAE, samplers, agents; typed again after a stop, go on."""
+    """Train all that draws the packaged hands: VAE, samplers and agents. Run it again to resume."""
 
     data: str = "synthetic"
-    """'synthetic' for drawn hands alone, or the folder of the 11k Hands download."""
+    """'synthetic' for synthetic hands only, or the folder of the 11k Hands download."""
     out: Path = Path("runs/hands")
     """Folder for the run."""
     width: Width = "large"
-    """The VAE's; 'small' is to try the recipe on two cores."""
+    """Width of the VAE's networks; 'small' is for a trial on two cores."""
     drawn: int = 12_000
-    """Synthetic hands to pre-train on."""
+    """Number of synthetic hands to pre-train on."""
     workers: int = 14
-    """Processes that draw them; 0: this one does."""
+    """Processes that draw the synthetic hands; 0: the main process draws them."""
     steps: int = AdversarialConfig.steps
-    """Of the VAE's training."""
+    """Training steps of the VAE."""
     batch: int = AdversarialConfig.batch
-    """Pictures a step."""
+    """Pictures per minibatch."""
     nats: float = AdversarialConfig.nats
-    """What the latents may tell of a picture."""
+    """Target KL divergence of the latents, in nats per picture."""
     varied: int = 60_000
-    """Varied pictures whose latents the samplers are fitted to."""
+    """Number of augmented pictures whose latents the samplers are fitted to."""
     flow_steps: int = 12_000
-    """Of the learned prior's training."""
+    """Training steps of the learned prior."""
     temperature: float = 0.9
-    """Of the learned prior: the standard deviation of the noise that it carries to latents."""
+    """Temperature of the learned prior: the standard deviation of the noise that a sample starts from."""
     final_denoise: float = 0.4
-    """Of the learned prior: the last share of a sample that is replaced by what is expected there; 0: none."""
+    """Final fraction of a sample of the learned prior, replaced by one denoising step; 0: none."""
     reencode_passes: int = 3
-    """How often a sample of the learned prior is decoded and encoded again."""
+    """How many times a sample of the learned prior is decoded and encoded again."""
     latent_samples: int = 40_000
-    """Latents that the agent on HandLatent-v0 learns from; 0: there is none."""
+    """Latents that the agent on HandLatent-v0 learns from; 0: train no such agent."""
     refine_samples: int = 60_000
-    """Corrections that the agent on HandRefine-v0 learns from; 0: there is none."""
+    """Corrections that the agent on HandRefine-v0 learns from; 0: train no such agent."""
     refine_rows: int = 512
-    """Latents corrected side by side."""
+    """Latents that the agent on HandRefine-v0 corrects in parallel."""
     refine_width: int = 512
-    """Of both hidden layers of its actor."""
+    """Width of both hidden layers of its actor."""
     delta_scale: float = 0.5
     """Kappa of HandRefine-v0: a correction moves a latent by at most this in each dimension."""
     checkpoint_seconds: float = 60.0
-    """At least this long between two checkpoints."""
+    """Shortest time between two checkpoints, in seconds."""
     seed: int = 0
-    """Of everything but the split by person, which is the judges'."""
+    """Seed of everything except the split by person, which is the same as for the judges."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""

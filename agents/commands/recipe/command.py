@@ -1,6 +1,6 @@
 """The command `handlatent recipe`: pre-training, fine-tuning, samplers and agents, one after another, in one folder.
 
-Each stage leaves its file, and is passed over where that is there; the long ones keep checkpoints too.
+Each stage writes its file and is skipped if the file exists; long stages also write checkpoints.
 """
 
 import shutil
@@ -42,24 +42,24 @@ from vae.progress import progress_bar
 from vae.sampling.flow import fit_flow
 from vae.sampling.mixture import Mixture
 
-LATENT_DIM = 300  # the paper's
-LATENT_PICTURES = 2048  # most drawn hands that HandLatent-v0 shows
+LATENT_DIM = 300  # as in the paper
+LATENT_PICTURES = 2048  # most synthetic hands that HandLatent-v0 gets
 LOGGED = 50  # steps between two entries of training_log.json
-HELD_OUT = 40  # one drawn hand of so many is not learned from; it stands in where there are no photographs
-MIXTURE = 16_384  # varied pictures that the mixture is fitted to: EM on all of them takes minutes
+HELD_OUT = 40  # one of this many synthetic hands is held out, for validation without photographs
+MIXTURE = 16_384  # augmented pictures that the mixture is fitted to; EM on all of them takes minutes
 TRAINING_LOG = "training_log.json"
-_NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe goes on
+_NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
 _DRAW, _VARY = range(10, 12)  # purposes of random numbers
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Pictures to learn from.
+    """The pictures of the recipe.
 
     Attributes:
-        photographs: Of training people; None where only drawn hands are learned from.
+        photographs: Photographs of training people; None if the recipe uses synthetic hands only.
         drawn: Synthetic hands.
-        others: (m, 3, 128, 128) uint8, of validation people, or drawn hands that are not learned from.
+        others: (m, 3, 128, 128) uint8, photographs of validation people, or held-out synthetic hands.
     """
 
     photographs: Hands | None
@@ -68,16 +68,16 @@ class Material:
 
 
 def recipe(args: RecipeArgs) -> Path:
-    """Carry out the recipe from where it is.
+    """Run the recipe from the start, or resume it.
 
     Args:
         args: Settings.
 
     Returns:
-        The run's folder: what `handlatent train` leaves, prior.safetensors, agents, and training_log.json.
+        The run's folder: the files of `handlatent train`, prior.safetensors, agents, and training_log.json.
 
     Raises:
-        FileNotFoundError: If the photographs are not there.
+        FileNotFoundError: If the photographs do not exist.
         ValueError: If a setting is wrong, or the folder holds another run.
         Interrupted: After Ctrl-C, once the run is saved.
     """
@@ -110,8 +110,8 @@ def recipe(args: RecipeArgs) -> Path:
 
 
 def _check(args: RecipeArgs) -> None:
-    """Refuse wrong settings now, not when their stage comes."""
-    check_extra()  # the perceptual distance's network comes with it
+    """Refuse wrong settings before the first stage starts."""
+    check_extra()  # it installs the network of the perceptual distance
     check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width")
     check_at_least(0, args, "workers", "reencode_passes", "latent_samples", "refine_samples")
     check_above_zero(args, "nats", "delta_scale")
@@ -123,7 +123,7 @@ def _check(args: RecipeArgs) -> None:
 
 
 def _claim(args: RecipeArgs) -> None:
-    """Begin a run in a folder, or go on with the one that was begun there with these settings."""
+    """Start a run in a folder, or resume the one that was started there with these settings."""
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
     settings = {name: value for name, value in plain.items() if name not in _NOT_SETTINGS}
     if not (args.out / run_folder.CONFIG).is_file():
@@ -137,7 +137,7 @@ def _claim(args: RecipeArgs) -> None:
     changed = [name for name in settings if there.get(name) != settings[name]]
     if changed:
         listed = ", ".join(f"{flag(name)} {there.get(name)!r}" for name in changed)
-        raise ValueError(f"'{args.out}' was begun with {listed}. Repeat that to go on, or choose another --out.")
+        raise ValueError(f"'{args.out}' was started with {listed}. Repeat that to resume, or choose another --out.")
 
 
 def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> None:
@@ -202,11 +202,11 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
                     raise Interrupted(typed("recipe", args))
     vae = run.averaged
     pictures = batches.drawn if batches.photographs is None else batches.photographs
-    vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # what sigma-VAE's would be
+    vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # the log variance of a sigma-VAE
     save_json(args.out / TRAINING_LOG, log)
-    half = {name: tensor.half() for name, tensor in vae.state_dict().items()}  # as it ships: samplers and agents fit it
+    half = {name: tensor.half() for name, tensor in vae.state_dict().items()}  # as it ships; samplers and agents fit it
     save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
-    if ctrl_c.pressed:  # after the last moment that a checkpoint could be written
+    if ctrl_c.pressed:  # too late for a checkpoint
         raise Interrupted(typed("recipe", args))
 
 
@@ -227,13 +227,13 @@ def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, devic
 
 
 def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
-    """Read the photographs of training and of validation people, those marked as irregular left out."""
+    """Read the photographs of training and of validation people, without those marked as irregular."""
     found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude")
     split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
     return found.pixels[split.train], found.pixels[split.validation]
 
 
 def _synthetic_images(args: RecipeArgs) -> Tensor:
-    """Return some of the drawn hands, for HandLatent-v0."""
+    """Return some of the synthetic hands, for HandLatent-v0."""
     n = min(args.drawn, LATENT_PICTURES)
     return draw_right_hands(n, stream_seed(args.seed, _DRAW) % 2**31, args.workers).images

@@ -1,4 +1,4 @@
-"""The agent on HandLatent-v0: SAC on single latents of a VAE that is held still."""
+"""The agent on HandLatent-v0: SAC on single latents of a frozen VAE."""
 
 import gymnasium as gym
 from torch import Tensor
@@ -7,30 +7,30 @@ from agents.rl.row_agent import RowAgent
 from agents.rl.sac import make_sac
 from vae.model import VAE
 
-ROWS = 64  # latents a step
+ROWS = 64  # latents per step
 DELTA_SCALE, REWARD_SCALE = 0.1, 0.1  # the best found: docs/learning.md
 WIDTHS = (256, 256)
 
 
 def train_latent_agent(vae: VAE, images: Tensor, samples: int, seed: int, device: str) -> RowAgent:
-    """Train SAC to lower the loss of pictures by shifting their latents, paid by the counterfactual.
+    """Train SAC to lower the loss of pictures by shifting their latents, with the reward "counterfactual".
 
     Args:
-        vae: Trained; it is copied and held still.
+        vae: A trained VAE; it is copied and not trained further.
         images: (n, 3, S, S) uint8, n at least 64.
-        samples: Latents to learn from.
+        samples: Number of latents to learn from.
         seed: >= 0.
         device: "cpu", "cuda" or "cuda:N".
 
     Returns:
-        The agent; its latents came from pictures, which is none of the samplers.
+        The agent; the encoder gave its latents, not a sampler.
     """
     env = gym.make_vec(
         "HandLatent-v0",
         num_envs=ROWS,
         images=images,
         vae=vae,
-        training={"learning_rate": 0.0, "compiled": False},  # to compile would take longer than all steps
+        training={"learning_rate": 0.0, "compiled": False},  # compiling would take longer than all steps
         reward="counterfactual",
         delta_scale=DELTA_SCALE,
         reward_scale=REWARD_SCALE,

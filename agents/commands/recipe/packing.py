@@ -1,4 +1,4 @@
-"""The command `handlatent package`: a run of the recipe as weights that ship, with a model card."""
+"""The command `handlatent package`: write a run of the recipe as packaged weights, with a model card."""
 
 import json
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "da
 
 @dataclass(frozen=True)
 class PackageArgs:
-    """Pack a run's VAE, learned prior and refiner into a folder as it ships with the package."""
+    """Pack a run's VAE, learned prior and refiner into a folder of weights, like those that come with the package."""
 
     run: Path = field(metadata=RUN)
-    """The run's folder, of `handlatent recipe`."""
+    """Folder of a run of `handlatent recipe`."""
     out: Path = Path("package")
     """Folder for the files."""
 
@@ -35,11 +35,11 @@ def package(args: PackageArgs) -> Path:
         The folder.
 
     Raises:
-        ValueError: If there is no finished run, it has no learned prior, or the folder has a set already.
+        ValueError: If there is no finished run, it has no learned prior, or the folder already holds weights.
     """
     run, out = load_run(args.run), args.out
     if "prior" not in run.samplers:
-        raise ValueError(f"'{args.run}' has no learned prior. Make a run that has with: handlatent recipe")
+        raise ValueError(f"'{args.run}' has no learned prior. Make a run that has one with: handlatent recipe")
     if (out / MANIFEST).exists():
         raise ValueError(f"--out '{out}' already holds a set of weights. Choose another --out, or remove it.")
     out.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def package(args: PackageArgs) -> Path:
     for name in copied:
         copy_file(args.run / name, out / name)
     files = [*(f"{half}.safetensors" for half in HALVES), *copied]
-    # where the photographs lay is nobody's business
+    # the path of the photographs is private
     settings = {**run.settings, "data": SYNTHETIC if run.settings["data"] == SYNTHETIC else "11k-hands"}
     report = json.loads((args.run / REPORT).read_text(encoding="utf-8"))
     save_text(out / "README.md", model_card(settings, report, read_refine_report(args.run)))

@@ -10,33 +10,33 @@ from agents.rl.row_agent import REFINE_BELOW
 
 @dataclass(frozen=True)
 class RefineArgs:
-    """Train an agent to correct a finished run's latents before they are decoded; typed again after a stop, go on."""
+    """Train an agent to correct a finished run's latents before they are decoded. Run it again to resume."""
 
     run: Path = field(metadata=RUN)
-    """The run's folder."""
+    """Folder of the finished run."""
     samples: int = 60_000
-    """Corrections to learn from, rounded up to whole steps of all rows."""
+    """Number of corrections to learn from, rounded up to whole steps of all rows."""
     rows: int = 512
-    """Latents corrected side by side; SAC makes 3 updates for each 64 of them ('latents': 16), at least 1 a step."""
+    """Latents corrected in parallel. SAC makes 3 updates per 64 of them ('latents': 16), at least 1 per step."""
     policy: Literal["pictures", "latents"] = "pictures"
-    """What SAC's networks look at: the pictures that latents are decoded to, which takes a GPU, or bare latents."""
+    """What SAC's networks see: 'pictures' decoded from the latents (needs a GPU), or the bare 'latents'."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
-    """Where the latents come from; see generate. 'auto' is the first of the three that the run has."""
+    """Where latents are drawn from; see generate. 'auto' takes the first of the three that the run has."""
     refine_below: float = REFINE_BELOW
-    """Log-odds of the rewarding judge: latents of pictures that score less are learned from; 'inf': all are."""
+    """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all."""
     delta_scale: float = 1.0
     """Kappa: a correction moves a latent by at most this in each dimension."""
     steps_per_episode: int = 1
-    """Corrections that a latent gets, one after the other."""
+    """Corrections per latent, one after another."""
     width: int = 1024
-    """Of both hidden layers of SAC's actor ('latents': and of its critics)."""
+    """Width of both hidden layers of SAC's actor ('latents': and of its critics)."""
     held_out: int = 1000
-    """Latents that training never sees, to measure on at the end."""
+    """Number of latents held out from training, to measure the refiner on."""
     checkpoint_seconds: float = 60.0
-    """At least this long between two checkpoints."""
+    """Shortest time between two checkpoints, in seconds."""
     seed: int = 0
-    """Of the latents, the agent's weights and its exploration."""
+    """Seed of the latents, the agent's weights and its exploration."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
     out: Path | None = None
-    """Folder for a copy of the run with this refiner in it, so that several can lie side by side; default: RUN."""
+    """Folder for a copy of the run with this refiner in it, to keep several refiners of one run. Default: RUN."""

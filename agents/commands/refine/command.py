@@ -1,4 +1,4 @@
-"""The command `handlatent refine`: train a refiner for a finished run, into the run's folder or into a copy of it."""
+"""The command `handlatent refine`: train a refiner for a finished run, in the run's folder or in a copy of it."""
 
 import json
 import shutil
@@ -28,24 +28,24 @@ from vae.device import resolve_device
 from vae.evaluation import decode_all
 from vae.images import to_float
 
-HELD_OUT_SEED = 2**31  # training's seeds are below; the same for all refiners, so that they are measured alike
+HELD_OUT_SEED = 2**31  # training seeds are below; all refiners share it, so that their figures can be compared
 SHOWN = 20  # latents in refine.png
-_REFINING = "refining"  # a folder inside the run's: settings and checkpoints, until the refiner is trained
-_NOT_SETTINGS = ("run", "out", "device", "checkpoint_seconds")  # may differ when a training goes on
+_REFINING = "refining"  # subfolder with settings and checkpoints, until the refiner is trained
+_NOT_SETTINGS = ("run", "out", "device", "checkpoint_seconds")  # may differ when a training is resumed
 _OWN_FILES = (run_folder.REFINER, run_folder.REFINE_REPORT, run_folder.REFINE_PICTURE)
 
 
 def refine_run(args: RefineArgs) -> Path:
-    """Train a refiner from beginning to end, or from its last checkpoint.
+    """Train a refiner from the start, or from the last checkpoint.
 
     Args:
         args: Settings.
 
     Returns:
-        The folder, with refiner.safetensors, refine.json and refine.png in it.
+        The folder, which holds refiner.safetensors, refine.json and refine.png.
 
     Raises:
-        ValueError: If a setting is wrong, there is no finished run, or the folder has a refiner already.
+        ValueError: If a setting is wrong, there is no finished run, or the folder already has a refiner.
         Interrupted: After Ctrl-C, once the training is saved.
     """
     _check(args)
@@ -78,7 +78,7 @@ def _check(args: RefineArgs) -> None:
 
 
 def _identity(args: RefineArgs) -> dict[str, Any]:
-    """Say what must not change between two parts of a training."""
+    """Return what must not change when a training is resumed."""
     settings = {name: value for name, value in asdict(args).items() if name not in _NOT_SETTINGS}
     settings["refine_below"] = str(args.refine_below)  # JSON has no infinity
     files = {"vae_sha256": run_folder.VAE_WEIGHTS}
@@ -88,17 +88,17 @@ def _identity(args: RefineArgs) -> dict[str, Any]:
 
 
 def _refuse_others(out: Path, identity: dict[str, Any]) -> None:
-    """Refuse a folder that has a refiner, or in which one is being trained with other settings."""
+    """Refuse a folder that has a refiner, or one whose unfinished refiner has other settings."""
     report = run_folder.read_refine_report(out)
     if report is not None:
-        shutil.rmtree(out / _REFINING, ignore_errors=True)  # if it was killed before it could do that
+        shutil.rmtree(out / _REFINING, ignore_errors=True)  # in case it was killed before it removed them
         other = _differences(report, identity)
         advice = (
             f"Draw from it with: {command('generate', out)}"
             if not other
             else f"Choose another --out, or remove {run_folder.REFINER} and {run_folder.REFINE_REPORT} from it."
         )
-        raise ValueError(f"'{out}' is refined already, with {other or 'these settings'}. {advice}")
+        raise ValueError(f"'{out}' already has a refiner, with {other or 'these settings'}. {advice}")
     path = out / _REFINING / run_folder.CONFIG
     if not path.is_file():
         return
@@ -106,16 +106,16 @@ def _refuse_others(out: Path, identity: dict[str, Any]) -> None:
         begun = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
         other = _differences(begun, identity)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"'{path}' is damaged: {error}. Remove '{path.parent}' to begin anew.") from error
+        raise ValueError(f"'{path}' is damaged: {error}. Remove '{path.parent}' to start over.") from error
     if other:
         raise ValueError(
-            f"'{out}' is being refined with {other}. Repeat that command to go on, choose another --out, or remove "
-            f"'{path.parent}' to begin anew."
+            f"'{out}' is being refined with {other}. Repeat that command to resume, choose another --out, or remove "
+            f"'{path.parent}' to start over."
         )
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """Say in which settings two trainings differ, if they do."""
+    """Return the settings in which two trainings differ, as text, or an empty string."""
     old, new = there["settings"], here["settings"]
     changed = [name for name in new if old.get(name) != new[name]]
     found = [f"{flag(name)} {old.get(name)!r} instead of {new[name]!r}" for name in changed]
@@ -124,12 +124,12 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
 
 
 def _copy_run(run: Path, out: Path) -> None:
-    """Copy all files of a run but an earlier refiner's; what was copied before a stop stays."""
+    """Copy all files of a run except an earlier refiner's; keep files copied before a stop."""
     if out.resolve() == run.resolve():
         return
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out '{out}' is a file. Choose a folder.")
-    ends = {run_folder.CONFIG: 0, run_folder.REPORT: 2}  # the first says whose copy it is, the last that it is whole
+    ends = {run_folder.CONFIG: 0, run_folder.REPORT: 2}  # first: whose copy it is; last: that it is complete
     files = [file for file in run.iterdir() if file.is_file() and file.name[0] != "." and file.name not in _OWN_FILES]
     out.mkdir(parents=True, exist_ok=True)
     for file in sorted(files, key=lambda file: ends.get(file.name, 1)):
@@ -141,7 +141,7 @@ def _copy_run(run: Path, out: Path) -> None:
 
 
 def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, Any]) -> None:
-    """Save the agent, measure it as it was saved, and write the results."""
+    """Save the agent, load and measure it, and write the results."""
     args, seconds = training.args, training.seconds
     training.agent().save(out / run_folder.REFINER)
     env = training.env.env
@@ -172,7 +172,7 @@ def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, 
 
 
 def _measured(refined: Refined, summaries: dict[str, Summary]) -> dict[str, Any]:
-    """Gather what refine.json says of the held-out latents."""
+    """Collect what refine.json says about the held-out latents."""
     measured: dict[str, Any] = {"latents": len(refined.latents), "seed": HELD_OUT_SEED}
     measured |= {"rounds": ROUNDS, "refine_below": REFINE_BELOW, "corrected": int(refined.corrected.sum())}
     scores = {"before": refined.score_before, "after": refined.score}

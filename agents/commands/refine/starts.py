@@ -1,4 +1,4 @@
-"""Where the episodes of a refiner's training begin."""
+"""The latents from which the episodes of a refiner's training start."""
 
 from collections import deque
 from typing import Any
@@ -13,37 +13,37 @@ from vae.sampling.sampler import Sampler
 
 
 class Starts:
-    """Latents of a sampler, and before them what earlier episodes have raised, but not enough.
+    """A sampler that first returns latents from earlier episodes whose score rose but is still below `refine_below`.
 
-    As in generation (`hand_env.refine`), where a round begins with what the one before has kept: an agent that never
-    saw that in training was of little use from the second round on. A correction that did not help is dropped
-    there, so what comes of it is not seen again here.
+    Generation (`hand_env.refine`) works the same way: a round starts from what the last round kept. An agent that never
+    saw such latents in training was of little use from the second round on. Generation drops a correction that does not
+    help, so its result is not used again here either.
 
-    It is the sampler of a vector environment whose rows all begin and end together, and of that alone: unlike others
-    it does not draw the same for the same seed while there is something to be tried again.
+    Use it only in a vector environment whose rows all start and end together. Unlike other samplers, it may draw
+    different latents for the same seed, as long as latents are waiting for another round.
     """
 
     def __init__(self, sampler: Sampler, rows: int, refine_below: float, rounds: int = ROUNDS) -> None:
-        """Begin with nothing to try again.
+        """Start with no latents that wait for another round.
 
         Args:
-            sampler: Where first rounds begin.
-            rows: Of the environment.
-            refine_below: A score that needs no further round; infinity: all do.
-            rounds: Most rounds that a latent goes through.
+            sampler: Draws the latents of first rounds.
+            rows: Number of rows of the environment.
+            refine_below: Latents that score at least this get no further round; infinity: all do.
+            rounds: Largest number of rounds per latent.
         """
         self.sampler, self.refine_below, self.rounds = sampler, refine_below, rounds
-        self._again: deque[tuple[Tensor, int]] = deque()  # latents, and the round that comes next
-        self._begun: deque[int] = deque(maxlen=rows)  # the rounds that were begun last, one a row
-        self._running: NDArray[np.int64] = np.ones(rows, np.int64)  # the rounds whose ends are to be told
-        self._gained = np.zeros(rows)  # in them, so far
+        self._again: deque[tuple[Tensor, int]] = deque()  # latents, and their next round
+        self._begun: deque[int] = deque(maxlen=rows)  # the rounds that started last, one per row
+        self._running: NDArray[np.int64] = np.ones(rows, np.int64)  # the rounds whose ends `after_step` waits for
+        self._gained = np.zeros(rows)  # their rewards so far
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """Return what is to be tried again, oldest first, and draw the rest.
+        """Return the latents that wait for another round, oldest first, and draw the rest.
 
         Args:
-            n: How many, >= 1.
-            seed: >= 0; of what is drawn.
+            n: Number of latents, >= 1.
+            seed: >= 0, seed of the latents that are drawn.
 
         Returns:
             (n, D) float32.
@@ -56,12 +56,12 @@ class Starts:
         return torch.stack(latents)
 
     def after_step(self, rewards: NDArray[Any], scores: NDArray[np.float64], ends: NDArray[np.float32] | None) -> None:
-        """Take in a step of all rows, once the next episodes, if these have ended, have begun.
+        """Record a step of all rows; if their episodes have ended, call this after the next ones have started.
 
         Args:
-            rewards: (row,) of this step.
-            scores: (row,) float64, after it.
-            ends: (row, D) float32 latents, as corrected, where the episodes have ended; else None.
+            rewards: (row,) rewards of this step.
+            scores: (row,) float64, scores after the step.
+            ends: (row, D) float32 corrected latents if the episodes have ended, else None.
         """
         self._gained += rewards
         if ends is None:
@@ -73,11 +73,11 @@ class Starts:
 
     @property
     def later(self) -> float:
-        """Share of the rows whose running episode is not a latent's first round."""
+        """Fraction of the rows whose current episode is not a latent's first round."""
         return float(np.mean(self._running > 1))
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy into arrays what `load_state_dict` needs to go on."""
+        """Copy into arrays what `load_state_dict` needs to resume."""
         latents = [latent.numpy() for latent, _ in self._again]
         return {
             "again": np.stack(latents) if latents else np.zeros((0, 0), np.float32),
@@ -87,7 +87,7 @@ class Starts:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         again = (torch.from_numpy(np.array(latent)) for latent in state["again"])
         self._again = deque(zip(again, (int(number) for number in state["next_rounds"]), strict=True))
         self._running, self._gained = np.array(state["running"]), np.array(state["gained"])

@@ -1,4 +1,4 @@
-"""Train a refiner: Stable-Baselines3's SAC on the rows of HandRefine-v0, its curve and its checkpoints kept in step."""
+"""Train a refiner: Stable-Baselines3's SAC on the rows of HandRefine-v0, with training log and checkpoints in step."""
 
 import time
 from dataclasses import replace
@@ -24,32 +24,32 @@ from vae.progress import progress_bar
 from vae.sampling.sampler import Pool
 
 ENV_ID = "HandRefine-v0"
-POINTS = 40  # of the training curve, if there are that many steps
-POOL = 100_000  # most latents drawn beforehand, 120 MB at D = 300
-DRAWN = 2  # latents drawn beforehand for each correction to learn from, if those are not more
+POINTS = 40  # in the training log, if there are that many steps
+POOL = 100_000  # most latents drawn in advance, 120 MB at D = 300
+DRAWN = 2  # latents drawn in advance per correction to learn from, up to POOL
 TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
-    # name of a number of refine.json's curve: (unit, good direction); means are over all steps since the last point
+    # key in refine.json's training log: (unit, good direction); means are over all steps since the last point
     "samples": ("corrections learned from", "-"),
     "reward": ("log-odds of the rewarding judge, mean: score_after - score_before", "up"),
     "score_before": ("log-odds, mean, before a step's correction", "-"),
-    "score_after": ("log-odds, mean, after it, none dropped and with SAC's exploration", "up"),
+    "score_after": ("log-odds, mean, after the correction, with SAC's exploration and none dropped", "up"),
     "raised": ("share of corrections that raised the score", "up"),
-    "later": ("share of corrections of what an earlier one has raised, but not enough", "-"),
+    "later": ("share of corrections after a latent's first round", "-"),
     "entropy_coefficient": ("SAC's temperature", "-"),
 }
 _MEANS = ("reward", "score_before", "score_after", "raised", "later")
 
 
 class RefinerTraining:
-    """Hold one training: environment, agent, curve, checkpoints."""
+    """Hold one training: environment, agent, training log, checkpoints."""
 
     def __init__(self, run: Run, args: RefineArgs, checkpoints: Path) -> None:
         """Build everything, from the seed or from the last checkpoint.
 
         Args:
-            run: Whose VAE decodes and whose sampler draws.
-            args: Settings, `sampler` chosen and `device` resolved.
-            checkpoints: Their folder.
+            run: The run that gives the VAE and the sampler.
+            args: Settings, with `sampler` chosen and `device` resolved.
+            checkpoints: Folder of the checkpoints.
 
         Raises:
             ValueError: If a checkpoint is damaged.
@@ -83,12 +83,12 @@ class RefinerTraining:
 
     @property
     def samples(self) -> int:
-        """Corrections learned from so far, earlier parts of a resumed training included."""
+        """Corrections learned from so far, including the earlier parts of a resumed training."""
         return self.model.num_timesteps
 
     @property
     def seconds(self) -> float:
-        """Time spent on training so far, earlier parts of a resumed training included."""
+        """Time spent on training so far, including the earlier parts of a resumed training."""
         return self.seconds_before + time.monotonic() - self.started
 
     @property
@@ -100,7 +100,7 @@ class RefinerTraining:
         """Take the steps that are left.
 
         Returns:
-            Whether it came to the end; if not, Ctrl-C was pressed and a checkpoint written.
+            Whether the training is finished; if not, Ctrl-C was pressed and a checkpoint is written.
         """
         self.started = time.monotonic()
         with self.checkpoints.ctrl_c, progress_bar(total=self.total, initial=self.samples, unit="latents") as self.bar:
@@ -108,15 +108,15 @@ class RefinerTraining:
             self.model.learn(
                 self.total - self.samples,
                 callback=_Follow(self),
-                log_interval=self.total + 1,  # never: nobody reads that log
+                log_interval=self.total + 1,  # never, because nobody reads that log
                 reset_num_timesteps=False,
             )
             if not self.stopped:
-                self._save()  # what comes next takes a while, and may be stopped too
-            return not self.checkpoints.ctrl_c.pressed  # in the last step too
+                self._save()  # what follows takes time and may be stopped too
+            return not self.checkpoints.ctrl_c.pressed  # also in the last step
 
     def agent(self) -> RowAgent:
-        """Copy what has been learned so far."""
+        """Copy the agent as trained so far."""
         args = self.args
         return RowAgent.of(
             self.model,
@@ -128,7 +128,7 @@ class RefinerTraining:
         )
 
     def after_step(self, rewards: Any, infos: list[dict[str, Any]]) -> None:
-        """Add a step of all rows to the curve."""
+        """Add a step of all rows to the training log."""
         before, after = (np.array([info[name] for info in infos]) for name in ("score_before", "score_after"))
         for name, values in zip(_MEANS, (rewards, before, after, after > before, self.starts.later), strict=True):
             self.sums[name] += float(np.mean(values))
@@ -143,12 +143,12 @@ class RefinerTraining:
             self._close_point()
 
     def between_steps(self) -> None:
-        """Write a checkpoint where one is due: this is the moment when all parts of the training agree."""
+        """Write a checkpoint if one is due: between two steps, all parts of the training agree."""
         if self.checkpoints.due:
             self._save()
 
     def _close_point(self) -> None:
-        assert self.model.log_ent_coef is not None, "make_sac asks for an automatic one"
+        assert self.model.log_ent_coef is not None, "make_sac sets an automatic one"
         means = {name: total / self.steps_summed for name, total in self.sums.items()}
         entropy_coefficient = float(self.model.log_ent_coef.detach().exp())
         point = {"samples": self.samples, **means, "entropy_coefficient": entropy_coefficient}
@@ -176,7 +176,7 @@ class RefinerTraining:
 
 
 class _Follow(BaseCallback):
-    """Tell a job of Stable-Baselines3's steps."""
+    """Tell the training about Stable-Baselines3's steps."""
 
     def __init__(self, training: RefinerTraining) -> None:
         super().__init__()
@@ -188,19 +188,20 @@ class _Follow(BaseCallback):
     def _on_step(self) -> bool:
         training = self.training
         if training.checkpoints.ctrl_c.pressed and training.checkpoints.step == training.samples - training.args.rows:
-            training.stopped = True  # saved just before this step, which is thrown away
+            training.stopped = True  # saved before this step, which is discarded
             return False
         training.after_step(self.locals["rewards"], self.locals["infos"])
         return True
 
 
 def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
-    """Draw latents and keep those that `generate` would have corrected.
+    """Draw latents and keep those that `generate` would correct.
 
-    Where most hands are right already, an agent that learned from all would learn to please the judge with right ones.
+    If most hands are correct already, an agent trained on all latents would learn to please the judge with correct
+    hands.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no such latents.
     """
     pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
     if args.refine_below < np.inf:
@@ -209,7 +210,7 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
             everything = typed("refine", replace(args, refine_below=np.inf))
             raise ValueError(
                 f"None of {len(wrong):,} latents of the sampler {args.sampler!r} scores below "
-                f"--refine-below {args.refine_below!r}: there is nothing to correct. Take all: {everything}"
+                f"--refine-below {args.refine_below!r}: there is nothing to correct. To learn from all: {everything}"
             )
         pool.latents = pool.latents[torch.from_numpy(wrong)]
     return pool
@@ -219,7 +220,7 @@ def _load(checkpoints: Checkpointer) -> dict[str, Any] | None:
     state = checkpoints.load()
     if state is not None and "starts" not in state:
         raise ValueError(
-            f"The checkpoint in '{checkpoints.folder}' is of an earlier version, and does not say where episodes "
-            "begin. Remove it to start over."
+            f"The checkpoint in '{checkpoints.folder}' is from an earlier version and does not hold the starts "
+            "of episodes. Remove it to start over."
         )
     return state

@@ -1,4 +1,4 @@
-"""The arguments of the main job; the command line is generated from them."""
+"""The arguments of `handlatent train`; the command line is generated from them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,40 +15,40 @@ class TrainArgs:
     data: str = "synthetic"
     """'synthetic', or a folder: the 11k Hands download as it comes, or any folder of pictures."""
     images: int | None = None
-    """How many pictures to use, split 80/10/10 by person; default: all of a folder, 2000 synthetic ones."""
+    """Number of pictures to use, split 80/10/10 by person. Default: all of a folder, or 2000 synthetic ones."""
     size: Literal[32, 64, 128] = 64
-    """Pixels a side."""
+    """Width and height of a picture, in pixels."""
     side: Side = "all"
     """11k Hands: which side of the hand."""
     hand: Hand = "all"
     """11k Hands: which hand."""
     accessories: Keep = "include"
-    """11k Hands: pictures with rings, watches and the like."""
+    """11k Hands: whether to use pictures with rings, watches and the like."""
     irregularities: Keep = "include"
-    """11k Hands: pictures marked as irregular."""
+    """11k Hands: whether to use pictures marked as irregular."""
     agent: Literal["none", "random", "sac"] = "sac"
-    """'none' leaves the latents alone, 'random' is the paper's untrained agent, 'sac' learns."""
+    """'none' does not change the latents, 'random' is the paper's untrained agent, 'sac' learns."""
     epochs: int = 60
     """Passes over the training pictures."""
     batch_size: int = 16
-    """Pictures a minibatch (B), at most the training pictures."""
+    """Pictures per minibatch (B), at most the number of training pictures."""
     latent_dim: int = 300
-    """Latent dimensions (D)."""
+    """Number of latent dimensions (D)."""
     width: Width = "small"
-    """The VAE's: 'small' for two cores, 'large' for a GPU."""
+    """Width of the VAE's networks: 'small' for two cores, 'large' for a GPU."""
     learning_rate: float = 5e-4
-    """The VAE's, at its peak."""
+    """Peak learning rate of the VAE."""
     delta_scale: float = 0.1
     """Kappa: the agent moves a latent by at most this in each dimension."""
     reward_scale: float = 0.01
-    """Lambda: reward for each nat that the loss falls."""
+    """Lambda: reward for each nat by which the loss falls."""
     checkpoint_seconds: float = 60.0
-    """At least this long between two checkpoints; one is written at an epoch's end."""
+    """Shortest time between two checkpoints, in seconds; checkpoints are written at the end of an epoch."""
     seed: int = 0
-    """Of everything: choice and split of pictures, weights, data order, noise, agent, samples."""
+    """Seed of everything: choice and split of pictures, weights, data order, noise, agent, samples."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
     out: Path = Path("runs/train")
     """Folder for the run."""
     resume: Path | None = None
-    """Continue the run in this folder from its last checkpoint, with its own settings; --device may differ."""
+    """Resume the run in this folder from its last checkpoint, with its own settings; only --device may differ."""

@@ -1,4 +1,4 @@
-"""The main job: train a VAE on pictures of hands while an agent acts on its latents, then draw new hands."""
+"""The command `handlatent train`: train a VAE while an agent acts on its latents, then draw new hands."""
 
 import shutil
 import time
@@ -18,7 +18,7 @@ from vae.training import TrainingConfig
 
 
 def train(args: TrainArgs) -> Path:
-    """Run the main job from beginning to end, or from its last checkpoint.
+    """Train from the start, or from the last checkpoint.
 
     Args:
         args: Settings.
@@ -28,7 +28,7 @@ def train(args: TrainArgs) -> Path:
         agent.safetensors and agent.zip (SAC only), grid.png, report.json, checkpoints/.
 
     Raises:
-        FileNotFoundError: If the pictures are not there.
+        FileNotFoundError: If the pictures do not exist.
         ValueError: If a setting is wrong, the folder holds a run already, or there is no run to resume.
         Interrupted: After Ctrl-C, once the run is saved.
     """
@@ -38,7 +38,7 @@ def train(args: TrainArgs) -> Path:
     else:
         run_folder.claim(args.out)
         if args.data != SYNTHETIC:
-            args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start in another folder
+            args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start from another directory
     _check(args)
     pictures = gather(_choice(args))
     for note in pictures.notes:
@@ -56,35 +56,35 @@ def train(args: TrainArgs) -> Path:
 
 
 def resumed(args: TrainArgs) -> TrainArgs:
-    """Read the settings of the run to continue.
+    """Read the settings of the run to resume.
 
     Args:
-        args: With `resume`; of the others, only `device` may be given.
+        args: Settings with `resume`; apart from it, only `device` may be given.
 
     Returns:
-        The run's own settings, `out` and `resume` its folder.
+        The run's own settings, with its folder as `out` and `resume`.
 
     Raises:
-        ValueError: If another setting is given, or there is no run to continue.
+        ValueError: If another setting is given, or there is no run to resume.
     """
     run = args.resume
-    assert run is not None, "asked for"
+    assert run is not None, "the caller has checked"
     for item in fields(TrainArgs):
         if item.name not in ("resume", "device") and getattr(args, item.name) != item.default:
             raise ValueError(f"--resume takes all settings but --device from the run; leave {flag(item.name)} out.")
     settings = run_folder.read_config(run)["settings"]
     if (run / run_folder.REPORT).is_file():
-        shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # if it was killed before it could do that
+        shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # in case it was killed before it removed them
         raise ValueError(f"The run '{run}' is finished. Draw from it with: {command('generate', run)}")
     device = settings.get("device", "auto") if args.device == "auto" else args.device
     try:
         return TrainArgs(**{**settings, "device": device, "out": run, "resume": run})
     except TypeError as error:
-        raise ValueError(f"The run '{run}' is of another version or damaged: {error}.") from error
+        raise ValueError(f"The run '{run}' is damaged or from another version: {error}.") from error
 
 
 def _check(args: TrainArgs) -> None:
-    """Refuse wrong settings now, not after the pictures have been read."""
+    """Refuse wrong settings before the pictures are read."""
     check_seed(args.seed)
     resolve_device(args.device)
     VAEConfig(args.size, args.latent_dim, args.width)

@@ -1,4 +1,4 @@
-"""One run of the main job: environment, agent, journal and checkpoints, kept in step with one another."""
+"""One run of `handlatent train`: environment, agent, training log and checkpoints, kept in step."""
 
 import hashlib
 import resource
@@ -34,17 +34,17 @@ from vae.sampling.mixture import Mixture
 
 
 class TrainingRun:
-    """Hold one run: environment, agent, journal, checkpoints."""
+    """Hold one run: environment, agent, training log, checkpoints."""
 
     def __init__(self, args: TrainArgs, pictures: Pictures) -> None:
         """Build everything, from the seed or from the last checkpoint.
 
         Args:
-            args: Settings; `resume` names the run to continue.
-            pictures: To train on.
+            args: Settings; `resume` names the run to resume.
+            pictures: Pictures to train on.
 
         Raises:
-            ValueError: If the run to continue was trained on other pictures.
+            ValueError: If the run to resume was trained on other pictures.
         """
         self.run, self.args, self.pictures = args.out, args, pictures
         self.device = resolve_device(args.device)
@@ -71,7 +71,7 @@ class TrainingRun:
             self.checkpoints.resumed_at(self.trainer.steps_done)
         self.epoch_ended, self.stopped = False, False
         if args.resume is None:
-            self._write_config()  # last: a setting that was refused above leaves the folder free for another try
+            self._write_config()  # last, so that a refused setting leaves the folder free for another try
 
     def train(self) -> None:
         """Take the steps that are left; Ctrl-C saves and raises `Interrupted`."""
@@ -90,7 +90,7 @@ class TrainingRun:
             self.log.close()
 
     def after_step(self, reward: float, terminated: bool, info: dict[str, Any]) -> None:
-        """Write down a step; an epoch's end makes a checkpoint due.
+        """Log a step; the end of an epoch makes a checkpoint due.
 
         Raises:
             ValueError: If the VAE diverged.
@@ -103,7 +103,7 @@ class TrainingRun:
         self.epoch_ended |= self.log.note_step(reward, info)
 
     def between_steps(self) -> None:
-        """Write a checkpoint where one is due: this is the moment when all parts of the run agree."""
+        """Write a checkpoint if one is due: between two steps, all parts of the run agree."""
         at_once = self.checkpoints.ctrl_c.pressed or self.checkpoints.step < 0
         if at_once or (self.epoch_ended and self.checkpoints.waited):
             self._save_checkpoint()
@@ -112,7 +112,7 @@ class TrainingRun:
         """Fit the sampler, draw hands with and without the agent, and write the results.
 
         Args:
-            began: `time.monotonic()` when the job began.
+            began: `time.monotonic()` at the start of the command.
         """
         vae = self.trainer.averaged_vae
         sampler = Mixture.fit(*encode_all(vae, self.trainer.images), seed=self.args.seed)
@@ -143,7 +143,7 @@ class TrainingRun:
 
     def _agent(self) -> NoAction | RandomAction | SAC:
         space = self.env.action_space
-        assert isinstance(space, spaces.Box), "HandLatent-v0's"
+        assert isinstance(space, spaces.Box), "HandLatent-v0 has a Box"
         if self.args.agent == "none":
             return NoAction(space)
         if self.args.agent == "random":
@@ -207,7 +207,7 @@ class TrainingRun:
 
 
 class _Follow(BaseCallback):
-    """Tell a job of Stable-Baselines3's steps."""
+    """Tell the training about Stable-Baselines3's steps."""
 
     def __init__(self, training: TrainingRun) -> None:
         super().__init__()
@@ -220,7 +220,7 @@ class _Follow(BaseCallback):
     def _on_step(self) -> bool:
         training = self.training
         if training.checkpoints.ctrl_c.pressed and training.checkpoints.step == training.trainer.steps_done - 1:
-            training.stopped = True  # saved just before this step, which is thrown away, even if it was the last
+            training.stopped = True  # saved before this step; it is discarded, even if it is the last
             return False
         info = self.locals["infos"][0]
         terminated = bool(self.locals["dones"][0]) and not info.get("TimeLimit.truncated", False)

@@ -37,8 +37,8 @@ def test_a_refiner_corrects_what_is_drawn_unless_told_not_to(refined_run, tmp_pa
     assert record(folders[0]) == {
         **{"run": str(refined_run), "n": 12, "seed": 0, "sampler": "mixture", "best_of": 1, "agent": "none"},
         **{"refined": True, "rounds": 3, "refine_below": "2.5", "corrected": kept},
-        "text": f"12 hands drawn from the sampler 'mixture', then corrected by the refiner, {kept} of them, "
-        "in up to 3 rounds.",
+        "text": f"12 hands drawn from the sampler 'mixture', then {kept} of them corrected by the refiner in "
+        "up to 3 rounds.",
     }
     assert record(folders[1])["refined"] is False
     assert record(folders[1])["corrected"] is None
@@ -74,9 +74,9 @@ def test_best_of_picks_the_latents_before_the_correction_and_is_named(refined_ru
     latents, both = hands.latents, hands.record
     assert torch.equal(latents, run.refiner.refine(best, run.vae, LogitScore()).latents)
     assert (said["best_of"], both["best_of"], both["refined"]) == (3, 3, True)
-    words = "8 hands, each by the rewarding judge the best of 3 draws from the sampler 'mixture'"
+    words = "8 hands, each the rewarding judge's best of 3 draws from the sampler 'mixture'"
     assert said["text"] == f"{words}."
-    assert both["text"].startswith(f"{words}, then corrected by the refiner, ")
+    assert both["text"].startswith(f"{words}, then {both['corrected']} of them corrected by the refiner in ")
 
 
 def test_the_sampler_is_what_the_refiner_was_trained_on_or_what_is_asked_for(refined_run):

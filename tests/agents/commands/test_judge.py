@@ -117,4 +117,4 @@ def test_judge_report_names_a_data_folder_without_the_download(weights, capsys, 
 def test_judge_train_says_that_mediapipe_is_missing_before_it_reads_anything(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     assert main(["judge-train", "--data", str(tmp_path / "nothing"), "--out", str(tmp_path)]) == 2
-    assert "handlatent[landmarks]" in capsys.readouterr().err
+    assert 'pip install -e ".[landmarks]"' in capsys.readouterr().err

@@ -142,7 +142,7 @@ def test_a_file_that_is_no_agent_or_damaged_is_one_sentence(saved):
         (None, "its header has no 'row_agent'"),
         ("{", "Expecting property name"),
         ("[1]", "damaged or holds something else"),
-        ({"net_arch": [32, 17]}, r"the shapes of latent_pi.2.bias, .* are not those that its notes .*ask for"),
+        ({"net_arch": [32, 17]}, r"the shapes of latent_pi.2.bias, .* are not those that its notes .*require"),
         ({"net_arch": [10**9]}, "the shapes of"),
         ({"latent_dim": 7}, "the shapes of"),
         ({"latent_dim": "six"}, "must be integers of at least 1"),
@@ -180,16 +180,14 @@ def with_notes(saved, change):
 def test_an_agent_that_sees_pictures_is_not_loaded_without_the_vae_that_decodes_them(tmp_path):
     path = tmp_path / "refiner.safetensors"
     RowAgent.of(trained(1, RefinePolicy), steps_per_episode=1, **NOTES).save(path)
-    with pytest.raises(
-        ValueError, match=r"' looks at pictures, and needs the VAE that .*RowAgent\.load\(path, vae\)\.$"
-    ):
+    with pytest.raises(ValueError, match=r"' sees pictures, and needs the VAE that .*RowAgent\.load\(path, vae\)\.$"):
         RowAgent.load(path)
     with pytest.raises(
-        ValueError, match=r"the shapes of .* are not those that its notes and the VAE's pictures ask for"
+        ValueError, match=r"the shapes of .* are not those that its notes and the VAE's pictures require"
     ):
         RowAgent.load(path, make_vae(64))
     with_notes(path, lambda notes: {**notes, "sees_pictures": False})
-    with pytest.raises(ValueError, match=r"the shapes of .* are not those that its notes ask for"):
+    with pytest.raises(ValueError, match=r"the shapes of .* are not those that its notes require"):
         RowAgent.load(path)
 
 

@@ -1,7 +1,7 @@
 """Find the 21 joints of photographs with MediaPipe, once, as labels for training.
 
-MediaPipe is needed here and nowhere else; `pip install "handlatent[landmarks]"` brings it, on Python 3.11 and 3.12. Its
-landmarks on real photographs are good; as a judge of anatomy it is useless.
+Only this module needs MediaPipe. Install it from the checkout with `pip install -e ".[landmarks]"`, on Python 3.11 or
+3.12. Its landmarks on real photographs are good; as a judge of anatomy it is useless.
 """
 
 from pathlib import Path
@@ -73,7 +73,9 @@ def _mediapipe() -> Any:
     try:
         import mediapipe  # an extra: heavy, and without wheels for every Python
     except ImportError as error:
-        raise ModuleNotFoundError("MediaPipe is missing. Run pip install 'handlatent[landmarks]'.") from error
+        raise ModuleNotFoundError(
+            'MediaPipe is missing. Install it from the checkout with: pip install -e ".[landmarks]"'
+        ) from error
     return mediapipe
 
 

@@ -109,10 +109,10 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
     [
         (["--n", "5"], "--n must be at least 20, one batch, got 5."),
         (["--seed", "-1"], "--seed must be at least 0, got -1."),
-        (["--samplers", "gaussian"], "--samplers must be of 'normal', 'mixture', 'prior', got 'gaussian'."),
-        (["--agents", "none", "sac"], "--agents must be of 'none', 'random',"),
-        (["--agents", "none", "none"], "--agents must name at least one and none twice, got ['none', 'none']."),
-        (["--samplers"], "--samplers must name at least one and none twice, got []."),
+        (["--samplers", "gaussian"], "--samplers must be one of 'normal', 'mixture', 'prior', got 'gaussian'."),
+        (["--agents", "none", "sac"], "--agents must be one of 'none', 'random',"),
+        (["--agents", "none", "none"], "--agents must list at least one value, none twice, got ['none', 'none']."),
+        (["--samplers"], "--samplers must list at least one value, none twice, got []."),
         (["--gradient-steps", "0"], "--gradient-steps must be at least 1, got 0."),
         (["--rounds", "0"], "--rounds must be at least 1, got 0."),
         (["--refine-below", "nan"], "--refine-below must be a number, or 'inf', got nan."),
@@ -149,7 +149,9 @@ def test_what_is_no_run_or_named_twice_is_one_sentence(capsys, runs, photographs
 
 def test_a_missing_extra_is_said_before_anything_is_read(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    assert 'pip install "handlatent[compare]"' in fails(capsys, tmp_path / "no run", "--data", tmp_path)
+    assert 'from the checkout with: pip install -e ".[compare]"' in fails(
+        capsys, tmp_path / "no run", "--data", tmp_path
+    )
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):

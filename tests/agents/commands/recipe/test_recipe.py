@@ -63,7 +63,7 @@ def test_typed_again_it_does_nothing_that_is_done(finished):
 @pytest.mark.slow
 def test_other_settings_are_refused_in_one_sentence(finished):
     with pytest.raises(
-        ValueError, match=r"was begun with --steps 16\. Repeat that to go on, or choose another --out\."
+        ValueError, match=r"was started with --steps 16\. Repeat that to resume, or choose another --out\."
     ):
         recipe(replace(finished[0], steps=17))
 

@@ -193,7 +193,7 @@ def test_a_finished_training_says_so_and_other_settings_are_named(refined_run, p
     settings = json.loads((refined_run / "refine.json").read_text())["settings"]
     settings["refine_below"] = float(settings["refine_below"])
     args = RefineArgs(plain_run, **settings, device="cpu", out=refined_run)
-    with pytest.raises(ValueError, match=r"is refined already, with these settings\. Draw from it with: handlatent"):
+    with pytest.raises(ValueError, match=r"already has a refiner, with these settings\. Draw from it with: handlatent"):
         refine_run(args)
     with pytest.raises(ValueError, match=r"with --width 32 instead of 16, --seed 0 instead of 1\. Choose"):
         refine_run(replace(args, seed=1, width=16))
@@ -210,7 +210,7 @@ def test_a_training_that_was_begun_with_other_settings_is_not_gone_on_with(run, 
     with pytest.raises(ValueError, match="is being refined with another vae"):
         refine_run(RefineArgs(run, **TINY))
     (run / "refining" / "config.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"config.json' is damaged: .*Remove '.*refining' to begin anew"):
+    with pytest.raises(ValueError, match=r"config.json' is damaged: .*Remove '.*refining' to start over"):
         refine_run(RefineArgs(run, **TINY))
     (run / "refining" / "config.json").unlink()
     checkpoints = run / "refining" / "checkpoints"
@@ -218,7 +218,7 @@ def test_a_training_that_was_begun_with_other_settings_is_not_gone_on_with(run, 
     state = load_checkpoint(checkpoint)
     del state["starts"]
     save_checkpoint(checkpoints, 16, state)
-    with pytest.raises(ValueError, match=r"checkpoints' is of an earlier version.* Remove it to start over"):
+    with pytest.raises(ValueError, match=r"checkpoints' is from an earlier version.* Remove it to start over"):
         refine_run(RefineArgs(run, **TINY))
     save_checkpoint(checkpoints, 32, state)
     (checkpoints / "step-32" / "state.json").write_text("{")
