@@ -23,7 +23,7 @@ demo: .venv/installed
 	@echo "Look at $(OUT)/grid.png and $(OUT)/report.json."
 
 test: .venv/installed .venv/zoo
-	$(PYTEST)
+	$(PYTEST) --cov --cov-report=term
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

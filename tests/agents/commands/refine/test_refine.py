@@ -274,7 +274,7 @@ class StandIn(StandardNormal):
 
 
 def test_a_learned_prior_is_preferred_where_the_run_has_one(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder, "SAMPLERS", {**SAMPLERS, "prior": ("prior.safetensors", StandIn.load)})
+    monkeypatch.setitem(SAMPLERS, "prior", ("prior.safetensors", StandIn.load))
     assert list(load_run(run).samplers) == ["mixture", "normal"]
     save_file({"size": torch.tensor(5)}, run / "prior.safetensors")
     assert list(load_run(run).samplers) == ["prior", "mixture", "normal"]
