@@ -12,7 +12,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hand_env.checks import check_above_zero, check_action, check_render_mode, check_vae
+from hand_env.checks import check_above_zero, check_action, check_at_least, check_render_mode, check_vae
+from hand_env.drawn_score import DrawnScore
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
 from hand_env.scoring import ScoreFn, Scorer
@@ -68,6 +69,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | "validation_loss_change" | -lambda * (V_t - V_(t-1)), where V_t is the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
     | "counterfactual" | -lambda * mean(l_i - l_i without the shift), with the same weights and noise: the effect of the action alone; 0 for zeros, up to rounding | each step |
     | "anatomy" | lambda * mean(`judge`'s score of the decoded picture - its score without the shift) | each step |
+    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after epoch t, from noise that never changes within the episode; W_0 is measured at reset; summed over an episode, -lambda * (W_T - W_0) | at the end of an epoch, else 0 |
 
     ## Starting state
 
@@ -90,6 +92,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `counterfactual_nats` | nats per image | mean(l_i - l_i without the shift); only if the reward or a judge needs it |
     | `validation_change_nats` | nats per image | V_t - V_(t-1) at the end of an epoch, else 0; only with `validation_images` |
     | `anatomy_change` | the judge's | mean change of its score; only with a `judge` |
+    | `drawn_change` | the judge's | W_t - W_(t-1) at the end of an epoch, else 0; only with the reward "drawn_change" |
     | `epoch` | epochs | the current epoch, from 1 |
 
     ## Arguments
@@ -107,7 +110,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `reward` | "loss_change" | a name in the table above, or a function |
     | `reward_scale` | 0.01 | lambda, above 0 |
     | `validation_images` | None | (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them |
-    | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it |
+    | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it; for "drawn_change" scores lie in [0, 1], None is the packaged rewarding judge |
+    | `n_drawn` | 64 | K, the hands that "drawn_change" draws and judges at each epoch's end, at least 1 |
     | `vae` | None | a `vae.VAE` of your own, trained or not; each reset starts from a copy of it. Or a function from a seed to a `vae.VAE` |
     | `training` | None | other fields of `vae.TrainingConfig`, by name; epochs and batch_size are not allowed |
     | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |
@@ -144,6 +148,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         reward_scale: float = 0.01,
         validation_images: Tensor | NDArray[np.uint8] | None = None,
         judge: ScoreFn | None = None,
+        n_drawn: int = 64,
         vae: VAE | Callable[[int], VAE] | None = None,
         training: Mapping[str, Any] | None = None,
         device: str = "cpu",
@@ -155,6 +160,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             ValueError: If an argument is out of its range.
         """
         check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
+        check_at_least(1, n_drawn=n_drawn)
         check_render_mode(render_mode)
         self.device = resolve_device(device)
         if images is None:
@@ -173,7 +179,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise ValueError(f"training must not set epochs or batch_size (separate arguments), got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
         check_images(self.images, first.size, batch_size)
-        self.reward, self.judge = resolve_reward(reward), judge
+        self.reward, self.judge, self.n_drawn = resolve_reward(reward), judge, n_drawn
         if self.reward is anatomy and judge is None:
             raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
         self.validation_images = None if validation_images is None else torch.as_tensor(validation_images)
@@ -219,7 +225,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
         vae = self.build_vae(episode_seed)
         self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
-        self._scorer = Scorer(self.reward, self._trainer, self.validation_images, self.judge)
+        drawn = DrawnScore(self._trainer, self.n_drawn, self.judge).wrong if self._pays_drawn else None
+        self._scorer = Scorer(self.reward, self._trainer, self.validation_images, self.judge, drawn)
         if state is not None:
             self.np_random.bit_generator.state = state["np_random"]
             self._trainer.load_state_dict(state["trainer"])
@@ -295,6 +302,10 @@ class HandLatentEnv(gym.Env[Array, Array]):
         assert scorer is not None, "set with the trainer"
         random = self.np_random.bit_generator.state  # later episodes' seeds come from it
         return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict(), "np_random": random}
+
+    @property
+    def _pays_drawn(self) -> bool:
+        return bool(getattr(self.reward, "needs_drawn", False))
 
     @property
     def _shape(self) -> tuple[int, ...]:

@@ -26,6 +26,8 @@ class Visit:
         share: B / N, the minibatch's fraction of the training set.
         validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps, None
             if the environment has no validation pictures.
+        drawn_change: Change of W over the epoch that has just ended, where W is 1 - the mean score of K drawn hands; 0
+            at other steps. None unless the reward has a true attribute `needs_drawn`.
     """
 
     loss: Array
@@ -34,6 +36,7 @@ class Visit:
     anatomy_change: Array | None
     share: float
     validation_change: float | None
+    drawn_change: float | None = None
 
 
 Reward = Callable[[Visit], Array]
@@ -72,11 +75,24 @@ def anatomy(visit: Visit) -> Array:
     return visit.anatomy_change
 
 
+def drawn_change(visit: Visit) -> Array:
+    """Reward each row for what the VAE draws better at the end of an epoch; 0 at other steps.
+
+    This is the paper's reward with another loss: R_t = -lambda * (W_t - W_(t-1)). The sum over an episode telescopes to
+    -lambda * (W_T - W_0), its whole gain.
+    """
+    if visit.drawn_change is None:
+        raise ValueError("drawn_change needs drawn hands: set needs_drawn = True on the reward.")
+    return np.full_like(visit.loss, -visit.drawn_change)
+
+
+drawn_change.needs_drawn = True  # type: ignore[attr-defined]  # a function may have attributes
+
 for _reward in (counterfactual, anatomy):
     _reward.needs_without_shift = True  # type: ignore[attr-defined]  # a function may have attributes
 
 REWARDS: dict[str, Reward] = {
-    reward.__name__: reward for reward in (loss_change, validation_loss_change, counterfactual, anatomy)
+    reward.__name__: reward for reward in (loss_change, validation_loss_change, counterfactual, anatomy, drawn_change)
 }
 
 

@@ -36,7 +36,14 @@ def judge_pictures(judge: ScoreFn, pictures: Tensor) -> Array:
 class Scorer:
     """Keep each picture's loss at its last visit and the validation loss at the end of the last epoch."""
 
-    def __init__(self, reward: Reward, trainer: Trainer, validation: Tensor | None, judge: ScoreFn | None) -> None:
+    def __init__(
+        self,
+        reward: Reward,
+        trainer: Trainer,
+        validation: Tensor | None,
+        judge: ScoreFn | None,
+        drawn_wrong: Callable[[], float] | None = None,
+    ) -> None:
         """Start without losses; if an episode is one epoch, measure the losses that stand for epoch 0.
 
         Args:
@@ -44,7 +51,10 @@ class Scorer:
             trainer: The episode's trainer.
             validation: (image, 3, S, S) uint8, or None.
             judge: A function from (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None.
+            drawn_wrong: Measures W, 1 - the mean score of drawn hands; see `hand_env.drawn_score`; None: unpaid.
         """
+        self.drawn_wrong = drawn_wrong
+        self.last_drawn = None if drawn_wrong is None else drawn_wrong()
         self.reward, self.trainer, self.validation, self.judge = reward, trainer, validation, judge
         self.knows_epoch_0 = trainer.config.epochs == 1
         self.last_loss = np.zeros(len(trainer.images))
@@ -56,7 +66,8 @@ class Scorer:
     @property
     def needs_without_shift(self) -> bool:
         """Whether a step must also be measured without the shift."""
-        return self.judge is not None or bool(getattr(self.reward, "needs_without_shift", False))
+        needed = bool(getattr(self.reward, "needs_without_shift", False))
+        return needed or (self.judge is not None and self.drawn_wrong is None)  # else the judge is for drawn hands
 
     def score(self, losses: Losses, epoch: int) -> tuple[Array, dict[str, Array]]:
         """Score the last step.
@@ -82,6 +93,7 @@ class Scorer:
             anatomy_change=self._anatomy_change(losses),
             share=len(loss) / len(self.last_loss),
             validation_change=self._validation_change(),
+            drawn_change=self._drawn_change(),
         )
         terms = {
             "loss_nats": loss,
@@ -95,17 +107,24 @@ class Scorer:
             terms["anatomy_change"] = visit.anatomy_change
         if visit.validation_change is not None:
             terms["validation_change_nats"] = np.full_like(loss, visit.validation_change)
+        if visit.drawn_change is not None:
+            terms["drawn_change"] = np.full_like(loss, visit.drawn_change)
         if not all(np.isfinite(term).all() for term in terms.values()):
             return np.zeros_like(loss), terms  # the environment ends the episode
         return check_rows("reward", self.reward(visit), loss.shape), terms
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the losses that are kept."""
-        return {"last_loss": self.last_loss.copy(), "last_validation": self.last_validation}
+        return {
+            "last_loss": self.last_loss.copy(),
+            "last_validation": self.last_validation,
+            "last_drawn": self.last_drawn,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.last_loss, self.last_validation = np.array(state["last_loss"]), state["last_validation"]
+        self.last_drawn = state.get("last_drawn")  # absent in checkpoints of earlier versions
 
     def _anatomy_change(self, losses: Losses) -> Array | None:
         if self.judge is None or losses.without is None or losses.decoded is None or losses.without.decoded is None:
@@ -124,6 +143,14 @@ class Scorer:
         before, self.last_validation = self.last_validation, self._measure_validation()
         assert self.last_validation is not None, "there are pictures"
         return 0.0 if before is None else self.last_validation - before
+
+    def _drawn_change(self) -> float | None:
+        if self.drawn_wrong is None or self.last_drawn is None:
+            return None
+        if self.trainer.steps_done % self.trainer.steps_per_epoch:
+            return 0.0
+        before, self.last_drawn = self.last_drawn, self.drawn_wrong()
+        return self.last_drawn - before
 
     def _measure_validation(self) -> float | None:
         return None if self.validation is None else float(_numbers(self.trainer.measure(self.validation).total).mean())

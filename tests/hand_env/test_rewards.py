@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hand_env import REWARDS, Visit
+from hand_env import REWARDS, HandLatentVectorEnv, Visit
 
 ZEROS, ONES = np.zeros((4, 6), np.float32), np.ones((4, 6), np.float32)
 
@@ -23,7 +23,8 @@ def brightness(pictures):
 
 def test_the_rewards_are_what_their_formulas_say():
     loss, before, without, anatomy = np.array([[3.0, 5.0], [4.0, 9.0], [2.0, 8.0], [0.5, -0.25]])
-    visit = Visit(loss, before, without, anatomy, share=0.5, validation_change=-7.0)
+    visit = Visit(loss, before, without, anatomy, share=0.5, validation_change=-7.0, drawn_change=-0.25)
+    assert REWARDS["drawn_change"](visit).tolist() == [0.25, 0.25]
     assert REWARDS["anatomy"](visit).tolist() == [0.5, -0.25]
     assert REWARDS["loss_change"](visit).tolist() == [0.5, 2.0]
     assert REWARDS["counterfactual"](visit).tolist() == [-1.0, 3.0]
@@ -177,3 +178,79 @@ def test_a_function_that_builds_on_a_reward_is_told_what_that_needs(make_env, na
     env.reset(seed=0)
     with pytest.raises(ValueError, match=message):
         env.step(ZEROS)
+
+
+def test_drawn_change_adds_up_to_the_episode_s_whole_gain(make_env):
+    env = make_env(reward="drawn_change", judge=brightness, n_drawn=5, reward_scale=10.0, delta_scale=1.0)
+    env.reset(seed=0)
+    drawn = env._scorer.drawn_wrong
+    rewards, wrong = [], [drawn()]
+    for step in range(1, 16):  # three epochs of five steps
+        _, reward, terminated, truncated, info = env.step(ONES)
+        rewards.append(reward)
+        assert info["drawn_change"] == pytest.approx(-reward / 10.0)
+        assert (terminated, truncated) == (False, step == 15)
+        if step % 5 == 0:
+            wrong.append(drawn())
+            assert reward == pytest.approx(-10.0 * (wrong[-1] - wrong[-2]))
+            assert reward != 0
+        else:
+            assert reward == 0
+    assert sum(rewards) == pytest.approx(-10.0 * (wrong[-1] - wrong[0]))
+
+
+def test_drawn_change_s_noise_comes_from_the_seed_and_stays(make_env):
+    first, same, other = (make_env(reward="drawn_change", judge=brightness) for _ in range(3))
+    for env, seed in ((first, 0), (same, 0), (other, 1)):
+        env.reset(seed=seed)
+    noise = [env._scorer.drawn_wrong.__self__.noise.clone() for env in (first, same, other)]
+    assert torch.equal(noise[0], noise[1])
+    assert not torch.equal(noise[0], noise[2])
+    for _ in range(5):
+        first.step(ONES)
+    assert torch.equal(first._scorer.drawn_wrong.__self__.noise, noise[0])
+
+
+def test_drawn_change_resumes_exactly_and_judges_no_minibatch(make_env):
+    judged = []
+
+    def counting(pictures):
+        judged.append(len(pictures))
+        return brightness(pictures)
+
+    env, resumed = (make_env(reward="drawn_change", judge=counting, n_drawn=7) for _ in range(2))
+    env.reset(seed=0)
+    for _ in range(7):
+        env.step(ONES)
+    assert judged == [7, 7]  # at reset, and after the first epoch
+    resumed.reset(options={"state": env.state_dict()})
+    for _ in range(8):
+        assert env.step(ONES)[1] == resumed.step(ONES)[1]
+
+
+def test_drawn_change_pays_every_row_alike_in_the_vector_form(tiny_images):
+    settings = {"images": tiny_images, "latent_dim": 6, "reward": "drawn_change", "judge": brightness, "n_drawn": 4}
+    env = HandLatentVectorEnv(4, epochs_per_episode=2, **settings)
+    env.reset(seed=0)
+    for step in range(1, 11):
+        _, rewards, _, _, infos = env.step(ONES)
+        assert len(set(rewards.tolist())) == 1
+        assert (rewards[0] != 0) == (step % 5 == 0)
+        assert infos["drawn_change"].shape == (4,)
+
+
+def test_hands_that_cannot_be_drawn_end_the_episode(make_env):
+    env = make_env(reward="drawn_change", judge=brightness, n_drawn=3)
+    env.reset(seed=0)
+    for _ in range(4):
+        env.step(ZEROS)
+    with torch.no_grad():
+        for parameter in env.trainer.averaged_vae.parameters():
+            parameter.fill_(torch.nan)
+    _, reward, terminated, _, info = env.step(ZEROS)
+    assert (reward, terminated, info) == (env.DIVERGENCE_REWARD, True, {"epoch": 1})
+
+
+def test_a_number_of_drawn_hands_below_one_is_refused(make_env):
+    with pytest.raises(ValueError, match="n_drawn must be at least 1, got 0"):
+        make_env(n_drawn=0)
