@@ -24,12 +24,12 @@ from vae.images import to_float
 
 @dataclass(frozen=True, eq=False)
 class DrawnHands:
-    """Hands, where they come from, and what the reporting judge says of them.
+    """Hands, how they were drawn, and the verdicts of the reporting judge.
 
     Attributes:
         images: (n, 3, S, S) uint8 on the CPU.
         latents: (n, D) float32 on the CPU, what the images are decoded from.
-        record: How they were drawn, as plain values for JSON; "text" says it in words.
+        record: How they were drawn, as plain values for JSON; "text" describes it in one sentence.
     """
 
     images: Tensor
@@ -38,7 +38,7 @@ class DrawnHands:
 
     @cached_property
     def judgements(self) -> list[Judgement]:
-        """One judgement per hand, by the reporting judge, which no training used; computed on first access."""
+        """One judgement per hand, by the reporting judge, which no training used; computed at first access."""
         return Judge.load(architecture="reporter").judge(to_float(self.images))
 
 

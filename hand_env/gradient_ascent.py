@@ -1,4 +1,4 @@
-"""Gradient ascent on a score of latents: the baseline that an agent is compared with, and the attack on a judge."""
+"""Raise a score of latents by gradient ascent: a baseline for agents, and the attack on a judge."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-LOWEST, HIGHEST = 1e-30, 1 - 1e-6  # of a score, before its log-odds
+LOWEST, HIGHEST = 1e-30, 1 - 1e-6  # bounds of a score before its log-odds are taken
 
 ScoreLatents = Callable[[Tensor], Tensor]
 
@@ -21,19 +21,20 @@ def gradient_ascent(
     objective: ScoreLatents | None = None,
     stop_at: float = math.inf,
 ) -> Tensor:
-    """Move latents uphill on a score by Adam, projected where there is a bound.
+    """Raise the score of latents by gradient ascent with Adam; with a bound, clip each step to it.
 
     Args:
-        score: Maps (n, D) latents to (n,) scores; differentiable. The best step of each latent is kept by it.
-        latents: (n, D) float32, where to start.
-        steps: >= 0, of Adam.
-        rate: Adam's, in units of the bound where there is one.
-        bound: Kappa: no latent moves further than this in any dimension; None: no bound.
-        objective: Maps scores to what is differentiated, such as their logarithm; None: the scores themselves.
-        stop_at: A latent whose score is at least this stays where it is.
+        score: Maps (n, D) latents to (n,) scores; differentiable. It decides which step of each latent is best.
+        latents: (n, D) float32, the starting points.
+        steps: >= 0, number of Adam steps.
+        rate: Learning rate of Adam; in units of the bound, if there is one.
+        bound: Kappa, the largest change of a latent in any dimension; None for no bound.
+        objective: Maps scores to the values to maximise, such as their logarithms; None for the scores themselves.
+        stop_at: A latent whose score reaches this value is not moved further.
 
     Returns:
-        (n, D) float32: the best of each latent's steps by the score; the start counts, and wins a tie.
+        (n, D) float32: for each latent, the step with the highest score. The start counts as a step; the earliest step
+        wins a tie.
     """
     start = latents.detach()
     origin, unit = (torch.zeros_like(start), 1.0) if bound is None else (start, bound)
@@ -41,7 +42,7 @@ def gradient_ascent(
     optimizer = torch.optim.Adam([position], rate)
     best, reached = start.clone(), torch.full_like(start[:, 0], -torch.inf)
     for step in range(steps + 1):
-        rows = torch.nonzero(reached < stop_at)[:, 0]  # the others are neither decoded nor judged again
+        rows = torch.nonzero(reached < stop_at)[:, 0]  # do not decode and judge the others again
         if not len(rows):
             break
         with torch.set_grad_enabled(step < steps):

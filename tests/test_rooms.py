@@ -1,4 +1,4 @@
-"""The rooms of the house: no circles, no function that hides a module, nothing overcrowded, each folder explained."""
+"""Test the layout: no import cycles, no function that hides a module, no crowded or undocumented folders."""
 
 import ast
 import importlib
@@ -31,7 +31,7 @@ def modules():
 
 
 def imported_by(path, known):
-    """Modules of ours that a module imports when it is loaded; a package's face counts as the names behind it."""
+    """Return our modules that a module imports when loaded; `from package import module` counts as that module."""
     names = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module in known:
@@ -46,7 +46,7 @@ def test_no_module_imports_itself_by_a_circle():
     faces = {name for name, path in known.items() if path.name == "__init__.py"}
     arrows = {name: imported_by(path, known) - {name} for name, path in known.items()}
     inner = {name: targets - faces for name, targets in arrows.items() if name not in faces}
-    assert len(list(TopologicalSorter(inner).static_order())) >= len(inner)  # a circle raises CycleError
+    assert len(list(TopologicalSorter(inner).static_order())) >= len(inner)  # a cycle raises CycleError
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)

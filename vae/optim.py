@@ -1,4 +1,4 @@
-"""What every training here shares: the learning rate's cosine, an average of the weights, streams of random numbers."""
+"""Shared parts of all trainings: cosine decay, exponential moving average of the weights, seeds of random streams."""
 
 import math
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def cosine_decay(share: float, floor: float = 0.0) -> float:
-    """Return half a cosine that falls from 1 to a floor.
+    """Return half a cosine wave that falls from 1 to a floor.
 
     Args:
-        share: In [0, 1], how much of the training is done.
-        floor: In [0, 1], the value at its end.
+        share: In [0, 1], share of the training that is done.
+        floor: In [0, 1], the value at the end of the training.
 
     Returns:
         A factor of the learning rate, in [floor, 1].
@@ -26,15 +26,16 @@ def cosine_decay(share: float, floor: float = 0.0) -> float:
 def ema_decay(limit: float, done: int, head_start: int = 1) -> float:
     """Return the decay of an exponential moving average of the weights after some steps.
 
-    A young average follows closely, so that the average of a short run is not its random start (as in TensorFlow's).
+    The decay is smaller at first, as in TensorFlow. So the average of a short run does not stay near its random initial
+    weights.
 
     Args:
-        limit: In [0, 1), the decay of a long run.
-        done: Steps that the average has seen, >= 0.
-        head_start: 0 or 1: what the first step counts as.
+        limit: In [0, 1), the decay after many steps.
+        done: Number of steps averaged so far, >= 0.
+        head_start: 0 or 1, added to `done`; with 0, the first step has decay 0.
 
     Returns:
-        In [0, limit].
+        The decay, in [0, limit].
     """
     return min(limit, (head_start + done) / (10 + done))
 
@@ -46,7 +47,7 @@ def update_ema(averaged: Iterable[Tensor], current: Iterable[Tensor], decay: flo
 
 
 def stream_seed(*entropy: int) -> int:
-    """Mix a seed with the purpose of random numbers and a step: one independent stream for each.
+    """Combine a seed, the purpose of random numbers and a step into the seed of an independent stream.
 
     Args:
         entropy: The seed, the purpose, the step; each >= 0.

@@ -82,7 +82,7 @@ class Trainer:
     """Hold a VAE, its optimiser, its averaged weights and its training pictures."""
 
     def __init__(self, vae: VAE, images: Tensor, config: TrainingConfig, seed: int, device: str = "cpu") -> None:
-        """Move everything to the device; train nothing yet.
+        """Move everything to the device, without training.
 
         Args:
             vae: The model to train, in place.
@@ -98,10 +98,10 @@ class Trainer:
         self.config, self.seed, self.device = config, seed, torch.device(device)
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
-        self.vae.train(config.learning_rate > 0)  # a frozen VAE decodes as it does in use
+        self.vae.train(config.learning_rate > 0)  # a frozen VAE stays in evaluation mode
         self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average).eval()
-        self._parameters = list(self.vae.parameters())  # once: collecting them takes a millisecond
-        # fused: one pass over the weights; on two cores it takes a third of the time of torch's loop over them
+        self._parameters = list(self.vae.parameters())  # listed once, which takes a millisecond
+        # fused: one pass over the weights; on two cores it takes a third as long as torch's loop over them
         self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), fused=True)
         self.steps_done = 0
         self._pending: _Minibatch | None = None

@@ -1,8 +1,8 @@
 """Checks and descriptions of flags, which all commands share.
 
-This module does not call simple_parsing's own `field` and `flag`. Importing simple_parsing changes how PyYAML writes an
-OrderedDict in the whole process. rl_zoo3, which imports `RowPolicy` from `agents`, could then not read its own settings
-back. simple_parsing takes a flag's help from the string below it; write no comment above the flag.
+This module does not use simple_parsing's own `field` and `flag`. Importing simple_parsing changes how PyYAML writes an
+OrderedDict in the whole process. Then rl_zoo3, which imports `RowPolicy` from `agents`, could not read its own
+settings. simple_parsing takes a flag's help from the string below it, so write no comment above the flag.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def flag(name: str) -> str:
 
 
 def check_at_least(low: int, args: Any, *names: str) -> None:
-    """Refuse settings below a bound.
+    """Reject settings below a bound.
 
     Raises:
         ValueError: If a setting is below the bound.
@@ -31,16 +31,16 @@ def check_at_least(low: int, args: Any, *names: str) -> None:
 
 
 def check_above_zero(args: Any, *names: str) -> None:
-    """Refuse settings that are not finite and above 0.
+    """Reject settings that are not finite and above 0.
 
     Raises:
-        ValueError: If a setting is not.
+        ValueError: If a setting is not finite or not above 0.
     """
     above_zero(**{flag(name): getattr(args, name) for name in names})
 
 
 def check_not_nan(args: Any, *names: str) -> None:
-    """Refuse settings that are NaN.
+    """Reject settings that are NaN.
 
     Raises:
         ValueError: If a setting is NaN.
@@ -49,10 +49,10 @@ def check_not_nan(args: Any, *names: str) -> None:
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a seed that some library would not accept.
+    """Reject a seed that some library would not accept.
 
     Raises:
-        ValueError: If it is not in 0..2**32 - 1.
+        ValueError: If the seed is not in 0..2**32 - 1.
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {seed!r}.")

@@ -1,4 +1,4 @@
-"""Attack the rewarding judge, and see what the reporting judge says of it."""
+"""Attack the rewarding judge, and compare its verdicts with those of the reporting judge."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,35 +19,35 @@ from vae.model import VAE
 
 SHOWN = 20  # pictures in the grid
 TOGETHER = 32  # latents moved at a time
-LEAST = 1e-6  # of a score, before its logarithm
+LEAST = 1e-6  # smallest score whose logarithm is taken
 
 
 @dataclass(frozen=True)
 class JudgeAttackArgs:
-    """Draw from a run, move the latents uphill on the rewarding judge's score, and print what both judges say."""
+    """Draw hands from a run, raise the rewarding judge's score by gradient ascent, and compare two judges' verdicts."""
 
     run: Path = field(metadata=RUN)
     """The run's folder."""
     n: int = 200
-    """How many hands."""
+    """Number of hands."""
     steps: int = 40
-    """Of Adam, without bounds on the latents."""
+    """Adam steps, without bounds on the latents."""
     rate: float = 0.05
-    """Of Adam: about how far a latent moves in a step."""
+    """Learning rate of Adam: about how far each number of a latent moves per step."""
     sampler: str = "auto"
     """'auto', 'prior', 'mixture' or 'normal', as in generate."""
     seed: int = 0
-    """Of the latents."""
+    """Seed of the latents."""
     parser: Path | None = None
-    """The rewarding judge's weights, in place of the package's."""
+    """Weights of the rewarding judge, in place of the packaged ones."""
     reporter: Path | None = None
-    """The reporting judge's weights, in place of the package's."""
+    """Weights of the reporting judge, in place of the packaged ones."""
     grid: Path | None = None
-    """A PNG to write: the first 20 hands as drawn, below the same after the climb."""
+    """A PNG to write: the first 20 hands, and below them the same hands after the gradient ascent."""
 
 
 def judge_attack(args: JudgeAttackArgs) -> str:
-    """Measure how far both judges agree, on samples and on samples that please the first.
+    """Measure how often both judges agree: on samples, and on samples optimised for the rewarding judge.
 
     Args:
         args: Settings.
@@ -56,7 +56,7 @@ def judge_attack(args: JudgeAttackArgs) -> str:
         A table.
 
     Raises:
-        ValueError: If there is no finished run, or a setting is wrong.
+        ValueError: If the run is not finished, or a setting is out of its range.
     """
     if args.n < 1 or args.steps < 0 or args.rate <= 0:
         got = f"{args.n!r}, {args.steps!r} and {args.rate!r}"
@@ -80,7 +80,7 @@ def judge_attack(args: JudgeAttackArgs) -> str:
 
 
 def _attacked(vae: VAE, judge: Judge, latents: Tensor, steps: int, rate: float) -> Tensor:
-    """Climb the log of the judge's score, a few latents at a time."""
+    """Raise the logarithm of the judge's score by gradient ascent, a few latents at a time."""
 
     def score(chunk: Tensor) -> Tensor:
         return judge.find(vae.decode(chunk).clamp(0, 1)).score

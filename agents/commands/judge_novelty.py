@@ -1,4 +1,4 @@
-"""Compare pictures with those that a generator was trained on."""
+"""Compare pictures with the training pictures of a generator."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,20 +15,20 @@ SIZE = 64  # pixels a side at which pictures are compared
 
 
 def find_novelty(judge: Judge, pictures: Sequence[Tensor], training: Path, held_out: Path | None) -> Novelty:
-    """Find how near pictures come to training pictures.
+    """Measure how near pictures are to training pictures.
 
     Args:
-        judge: Whose feature to use.
-        pictures: (3, S, S) float32 in [0, 1] each, of any sizes.
-        training: What the generator was trained on: a folder, or the 11k Hands download, of which the training people
-            count, and the test people's pictures are the measure.
-        held_out: For a plain folder, pictures of others.
+        judge: The judge whose features are compared.
+        pictures: (3, S, S) float32 in [0, 1] each; S may differ between pictures.
+        training: Training pictures of the generator: a folder, or the 11k Hands download. In the download, photographs
+            of training people are the training pictures, and photographs of test people set the limits.
+        held_out: Pictures of other people, which set the limits; required if `training` is a plain folder.
 
     Returns:
         See `judge_novelty`.
 
     Raises:
-        ValueError: If pictures of others are missing.
+        ValueError: If `training` is a plain folder and `held_out` is None.
     """
     known = load_images(training, SIZE)
     if held_out is not None:
@@ -37,7 +37,7 @@ def find_novelty(judge: Judge, pictures: Sequence[Tensor], training: Path, held_
         split = split_by_group(known.groups, known.all_groups, seed=SPLIT_SEED)
         seen, others = known.pixels[split.train], known.pixels[split.test]
     else:
-        raise ValueError(f"--held-out must name pictures of people that are not in {str(training)!r}.")
+        raise ValueError(f"--held-out must be a folder with pictures of people who are not in {str(training)!r}.")
     return judge_novelty(
         judge, torch.stack([_small(picture) for picture in pictures]), to_float(seen), to_float(others)
     )

@@ -16,26 +16,26 @@ from vae.images.folder import is_hands11k
 
 @dataclass(frozen=True)
 class JudgeReportArgs:
-    """Measure the judge on people, seeds and edits that its training never saw; print the table."""
+    """Measure the judge on people, seeds and edits that its training never used; print a table."""
 
     data: Path | None = None
-    """Folder that holds 11k-hands and judged-hands; without it, synthetic hands alone."""
+    """Folder that holds 11k-hands and judged-hands; without it, only synthetic hands are judged."""
     size: int = 64
     """Pixels a side of the pictures: 64 or 128."""
     n: int = 300
-    """Synthetic hands of each kind."""
+    """Number of synthetic hands with each defect; twice as many have none."""
     architecture: str = "parser"
     """'parser' or 'reporter'."""
     weights: Path | None = None
-    """A judge that judge-train wrote, in place of the package's."""
+    """Weights that judge-train wrote, in place of the packaged ones."""
     wrong: Path | None = None
-    """Folder for drawings of the pictures that are judged wrongly."""
+    """Folder for drawings of the pictures with a wrong verdict, at most 20 of each kind."""
     device: str = "cpu"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 
 
 def judge_report(args: JudgeReportArgs) -> str:
-    """Measure the judge.
+    """Measure the judge on all cases, and on copies if there are photographs.
 
     Args:
         args: Settings.
@@ -45,7 +45,7 @@ def judge_report(args: JudgeReportArgs) -> str:
 
     Raises:
         FileNotFoundError: If the data folder does not hold the download.
-        ValueError: If a setting is wrong.
+        ValueError: If a setting is out of its range.
     """
     if args.size not in (64, 128):
         raise ValueError(f"--size must be 64 or 128, got {args.size!r}.")
@@ -53,7 +53,7 @@ def judge_report(args: JudgeReportArgs) -> str:
         raise ValueError(f"--n must be at least 1, got {args.n!r}.")
     if args.data and not is_hands11k(args.data / "11k-hands"):
         raise FileNotFoundError(
-            f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}: it holds none."
+            f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}, which does not."
         )
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
     rows = []

@@ -1,4 +1,4 @@
-"""Train the anatomy judge from nothing."""
+"""Train the anatomy judge from scratch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,51 +9,51 @@ from hand_env.anatomy.training import JudgeTraining, train_judge, write_landmark
 
 @dataclass(frozen=True)
 class JudgeTrainArgs:
-    """Train the anatomy judge from nothing: landmarks, pack of photographs, network; what is there already is kept."""
+    """Train the anatomy judge from scratch: find landmarks, pack photographs, train a network; keep existing files."""
 
     out: Path = Path("runs/judge")
-    """Folder for the weights; a run that was stopped there goes on."""
+    """Folder for the weights; a stopped training in this folder resumes."""
     data: Path | None = None
-    """The 11k Hands download; not needed where a pack is given."""
+    """The 11k Hands download; not needed if there is a pack."""
     landmarks: Path | None = None
-    """The photographs' joints, `.npz`; made with MediaPipe (pip install 'handlatent[landmarks]') if it is not there."""
+    """Photographs' joints, `.npz`; made with MediaPipe if missing (in the checkout: pip install -e ".[landmarks]")."""
     pack: Path | None = None
-    """Photographs and joints in one file, `.npz`; made if it is not there."""
+    """Photographs and joints in one file, `.npz`; made if missing."""
     architecture: Architecture = "parser"
-    """'parser' pays rewards, 'reporter' is another make that only reports."""
+    """'parser' gives rewards; 'reporter' has another architecture and only reports."""
     seed: int = JudgeTraining.seed
-    """Of weights, drawings and batches; how many steps fit into the time depends on the machine."""
+    """Seed of weights, drawings and batches. The number of steps in the given time depends on the machine."""
     seconds: float = JudgeTraining.seconds
-    """For training the network."""
+    """Time to train the network, in seconds."""
     imitation_seconds: float = JudgeTraining.imitation_seconds
-    """For the first of two small VAEs that imitate generated pictures; the second takes half as long again. 0: none."""
+    """Seconds to train the first VAE that imitates generated pictures; the second takes 1.5 times as long. 0: none."""
     drawing_seconds: float = JudgeTraining.drawing_seconds
-    """Longest wait for synthetic hands before training begins."""
+    """Longest wait for synthetic hands before the training starts, in seconds."""
     drawn: int = JudgeTraining.drawn
-    """Synthetic hands to wait for; more are drawn beside training."""
+    """Number of synthetic hands to wait for; more are drawn during the training."""
     capacity: int = JudgeTraining.capacity
-    """Most synthetic hands held in memory, 64 KiB each."""
+    """Largest number of synthetic hands in memory, 64 KiB each."""
     batch: int = JudgeTraining.batch
-    """Hands a step."""
+    """Hands per step."""
     workers: int = JudgeTraining.workers
-    """Processes that draw; 0: none beside this one."""
+    """Worker processes that draw; 0: this process draws."""
     examples: int = JudgeTraining.examples
-    """Synthetic validation hands of each kind."""
+    """Number of synthetic validation hands of each kind."""
     device: str = "auto"
     """'auto', 'cpu' or 'cuda'."""
 
 
 def judge_train(args: JudgeTrainArgs) -> Path:
-    """Train a judge.
+    """Train a judge on the pack of photographs, which is made first if missing.
 
     Args:
         args: Settings.
 
     Returns:
-        The weights' file.
+        The file of the weights.
 
     Raises:
-        ValueError: If neither a pack nor data is given, or a setting is wrong.
+        ValueError: If there is neither a pack nor data, or a setting is out of its range.
     """
     if min(args.batch, args.capacity, args.drawn, args.examples) < 1 or args.seconds <= 0:
         raise ValueError("--batch, --capacity, --drawn, --examples and --seconds must be above 0.")
@@ -78,7 +78,7 @@ def _pack(args: JudgeTrainArgs) -> Path:
     if pack.is_file():
         return pack
     if args.data is None:
-        raise ValueError(f"--data must name the 11k Hands download, as there is no pack {str(pack)!r} yet.")
+        raise ValueError(f"--data must be the 11k Hands download, because the pack {str(pack)!r} does not exist yet.")
     pack.parent.mkdir(parents=True, exist_ok=True)
     landmarks = args.landmarks or args.out / "landmarks.npz"
     if not landmarks.is_file():

@@ -1,4 +1,4 @@
-"""Save a long training now and then, and stop it after Ctrl-C once it is saved."""
+"""Save a long training at intervals; after Ctrl-C, save it and then stop."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 
 
 class Checkpointer:
-    """Decide when a checkpoint is due, write it, and read the latest one back.
+    """Decide when a checkpoint is due, write it, and read the latest one.
 
     Attributes:
         ctrl_c: Enter it (`with checkpointer.ctrl_c:`) while the training can be stopped.
@@ -20,11 +20,11 @@ class Checkpointer:
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        """Start the clock.
+        """Start the timer.
 
         Args:
-            folder: Where checkpoints are kept; made at the first one.
-            seconds: At least this long between two checkpoints, unless Ctrl-C was pressed.
+            folder: Folder of the checkpoints; created with the first one.
+            seconds: Minimum time between two checkpoints; Ctrl-C shortens it.
         """
         self.folder, self.seconds = folder, seconds
         self.ctrl_c, self.step = CtrlC(), -1
@@ -34,10 +34,10 @@ class Checkpointer:
         """Read the latest checkpoint.
 
         Returns:
-            Its state, or None where there is none.
+            Its state, or None if there is no checkpoint.
 
         Raises:
-            ValueError: If it is damaged.
+            ValueError: If the checkpoint is damaged.
         """
         path = latest_checkpoint(self.folder)
         if path is None:
@@ -50,19 +50,19 @@ class Checkpointer:
 
     @property
     def waited(self) -> bool:
-        """Whether the last checkpoint is long enough ago."""
+        """Whether more than `seconds` have passed since the last checkpoint."""
         return time.monotonic() - self._last > self.seconds
 
     @property
     def due(self) -> bool:
-        """Whether to save now: nothing is saved yet, Ctrl-C was pressed, or the last one is long enough ago."""
+        """Whether to save now: nothing is saved yet, Ctrl-C was pressed, or more than `seconds` have passed."""
         return self.ctrl_c.pressed or self.step < 0 or self.waited
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state of a step in place of the last one."""
+        """Write the state of a step; it replaces the last checkpoint."""
         save_checkpoint(self.folder, step, state)
         self.resumed_at(step)
 
     def resumed_at(self, step: int) -> None:
-        """Note that this step is saved already."""
+        """Record that this step is already saved, and restart the timer."""
         self.step, self._last = step, time.monotonic()

@@ -1,4 +1,4 @@
-"""Old names of settings: flags and JSON keys of earlier versions are still read.
+"""Read flags and JSON keys of earlier versions, which had other names.
 
 A FutureWarning gives the new name.
 """
@@ -24,7 +24,7 @@ KEYS = {
 
 
 def with_new_flags(words: Sequence[str]) -> list[str]:
-    """Replace old flags of a command line by their new names, also in the form "--flag=value"."""
+    """Replace old flags in a command line by their new names, also in the form "--flag=value"."""
     new = []
     for word in words:
         flag, equals, value = word.partition("=")
@@ -49,7 +49,7 @@ def with_new_keys(value: Any, source: object) -> Any:
     new = _renamed(value, found)
     if found:
         listed = ", ".join(f"{old!r} is now called {KEYS[old]!r}" for old in sorted(found))
-        warnings.warn(f"'{source}' is of an earlier version: {listed}.", FutureWarning, stacklevel=2)
+        warnings.warn(f"'{source}' is from an earlier version: {listed}.", FutureWarning, stacklevel=2)
     return new
 
 

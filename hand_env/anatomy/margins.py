@@ -1,4 +1,4 @@
-"""Turn a network's answers into the few numbers that limits are set on."""
+"""Reduce a network's answers to the few numbers that have limits."""
 
 from torch import Tensor
 
@@ -7,14 +7,18 @@ from vae.images.labelled.vocabulary import NO_EXTRA, NORMAL
 
 
 def margins(parse: Parse) -> dict[str, Tensor]:
-    """Say how sure the network is that all is right.
+    """Measure how sure the network is that everything is right.
 
     Args:
-        parse: Of n pictures.
+        parse: The network's answers for n pictures.
 
     Returns:
-        (n,) logits each, the larger the surer: of the hand as a whole, of there being a hand, of the digit that is
-        least likely normal, of there being no other digit.
+        (n,) logits each; a larger value means that the network is surer.
+
+        - "whole": The hand as a whole is right.
+        - "hand": There is a hand.
+        - "states": The digit that is least likely normal is normal.
+        - "extra": There is no additional digit.
     """
     states, extra = parse.states.log_softmax(-1), parse.extra.log_softmax(-1)
     return {

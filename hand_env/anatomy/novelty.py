@@ -1,4 +1,4 @@
-"""Tell copies of training pictures from new hands."""
+"""Distinguish copies of training pictures from new hands."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,22 @@ from torch import Tensor
 
 from hand_env.anatomy.judge import Judge, check_images
 
-PIXELS = 32  # a side, for the distance by pixels
-SHARE = 0.01  # of held-out people's photographs lie nearer to training than the limit
+PIXELS = 32  # a side, of the pictures whose pixels are compared
+SHARE = 0.01  # of held-out people's photographs are nearer to a training picture than the limit
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """How far n pictures are from training pictures; all on the CPU.
+    """Distances of n pictures from training pictures; all on the CPU.
 
     Attributes:
         nearest: (n,) int64, the nearest training picture by feature.
         feature: (n,) float32, the distance to it, 0..2.
-        nearest_by_pixels: (n,) int64.
-        pixels: (n,) float32, root mean square difference to that, mirrored or not, 0..1.
-        feature_limit: Held-out people's photographs hardly ever lie nearer.
-        pixels_limit: The same by pixels.
-        new: (n,) bool: not nearer than the limit, neither by feature nor by pixels.
+        nearest_by_pixels: (n,) int64, the nearest training picture by pixels.
+        pixels: (n,) float32, root mean square difference to it, mirrored or not, 0..1.
+        feature_limit: Distance by feature; 1 % of held-out people's photographs are nearer to a training picture.
+        pixels_limit: The same for the distance by pixels.
+        new: (n,) bool, whether both distances reach their limits.
     """
 
     nearest: Tensor
@@ -36,29 +36,29 @@ class Novelty:
 
 
 def judge_novelty(judge: Judge, images: Tensor, training: Tensor, held_out: Tensor) -> Novelty:
-    """Find the training picture nearest to each picture, and compare with how near other people's come.
+    """Compare the distance to the nearest training picture with that of photographs of held-out people.
 
     Args:
-        judge: Whose feature to use.
-        images: (n, 3, S, S) float in [0, 1].
+        judge: The judge whose features are compared.
+        images: (n, 3, S, S) float in [0, 1], the pictures to check.
         training: (m, 3, S, S) float in [0, 1], what the generator was trained on.
-        held_out: (k, 3, S, S) float in [0, 1], photographs of people not in training.
+        held_out: (k, 3, S, S) float in [0, 1], photographs of people who are not in `training`.
 
     Returns:
         Distances, limits and verdicts.
 
     Raises:
-        ValueError: If one of them is no batch of pictures.
+        ValueError: If an argument is not a batch of pictures.
     """
     check_images(images)
     return Known(judge, training, held_out).novelty(images)
 
 
 class Known:
-    """Remember training pictures, and how near other people's come to them, for many batches of pictures."""
+    """Hold the training pictures and the limits, to check many batches of pictures."""
 
     def __init__(self, judge: Judge, training: Tensor, held_out: Tensor) -> None:
-        """Look at both once; see `judge_novelty` for the arguments and what is refused."""
+        """Compute features and limits once; see `judge_novelty` for the arguments and errors."""
         for pictures in (training, held_out):
             check_images(pictures)
         self.judge = judge

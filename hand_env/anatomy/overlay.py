@@ -1,4 +1,4 @@
-"""Draw what the judge saw on the picture, so that a person can see why."""
+"""Draw the judge's findings onto a picture, so that a person can see the reason for the verdict."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ from torch import Tensor
 from hand_env.anatomy.result import Judgement
 from vae.images import to_uint8
 
-SIDE = 320  # pixels, of the drawing
+SIDE = 320  # pixels a side of the picture in the drawing
 COLOURS = {"thumb": "#e6194b", "index": "#0072ce", "middle": "#12a14b", "ring": "#f58231", "little": "#b22ab2"}
-CAPTION = 46
+CAPTION = 46  # pixels, height of the text below it
 
 
 def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
@@ -18,7 +18,7 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
 
     Args:
         image: (3, S, S) float in [0, 1].
-        judgement: Of that picture.
+        judgement: The judge's verdict on that picture.
 
     Returns:
         (366, 320, 3) uint8.

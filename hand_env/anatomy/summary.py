@@ -1,4 +1,4 @@
-"""Sum judgements up: rates with their intervals, what fails, batches of 20."""
+"""Summarise judgements: rates with intervals, failures by criterion, batches of 20."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from hand_env.anatomy.result import CRITERIA, Judgement
 
-BATCH, WANTED = 20, 15  # the paper's measure: 15 of a batch of 20 right
+BATCH, WANTED = 20, 15  # the paper's measure: at least 15 correct hands in a batch of 20
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,11 @@ class Rate:
     """A share of pictures.
 
     Attributes:
-        count: How many.
-        of: Out of how many, >= 1.
+        count: Number of pictures counted.
+        of: Number of all pictures, >= 1.
         share: count / of.
         low: Lower end of the 95 % Wilson interval.
-        high: Its upper end.
+        high: Upper end of the same interval.
     """
 
     count: int
@@ -38,8 +38,8 @@ def wilson(count: int, of: int) -> Rate:
     """Return a share with its 95 % interval.
 
     Args:
-        count: How many, 0..of.
-        of: Out of how many, >= 1.
+        count: Number of pictures counted, 0..of.
+        of: Number of all pictures, >= 1.
 
     Source: Wilson 1927, as SciPy computes it.
     """
@@ -51,14 +51,14 @@ def wilson(count: int, of: int) -> Rate:
 
 @dataclass(frozen=True)
 class Summary:
-    """Many pictures in a few numbers.
+    """Summary of many judgements.
 
     Attributes:
         anatomical: Rate of anatomical hands.
         correct: Rate of correct hands.
-        failures: By criterion, how many pictures fail it; a picture may fail several.
-        batches: Whole batches of 20, in order.
-        good_batches: Of these, those with at least 15 correct.
+        failures: Number of pictures that fail each criterion; a picture may fail several.
+        batches: Number of complete batches of 20, in order.
+        good_batches: Number of these batches with at least 15 correct hands.
         score: Mean score.
     """
 
@@ -70,12 +70,12 @@ class Summary:
     score: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return plain values that JSON can hold."""
         return asdict(self)
 
 
 def summarise(judgements: Sequence[Judgement]) -> Summary:
-    """Sum up judgements.
+    """Summarise judgements.
 
     Raises:
         ValueError: If there are none.

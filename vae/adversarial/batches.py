@@ -12,7 +12,6 @@ from vae.images.labelled.pull_apart import spread
 from vae.images.labelled.style import place
 from vae.images.random_source import GeneratorSource
 
-CHUNK = 32  # synthetic hands per task
 TURN = 0.12  # radians, largest rotation in either direction
 
 
@@ -66,7 +65,3 @@ def _lit(images: Tensor, random: GeneratorSource) -> Tensor:
     colours = 2 * torch.rand(len(images), 3, 1, 1, generator=random.generator, device=random.device) - 1
     gamma = torch.exp(0.2 * random.uniform(-1, 1)).view(-1, 1, 1, 1)
     return (images.clamp(1e-4, 1) ** gamma * (1 + 0.015 * colours)).clamp(0, 1)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)

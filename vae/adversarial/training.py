@@ -140,7 +140,7 @@ class AdversarialTrainer:
         if fakes:
             terms["critics"] = self._criticise(images[::2], fakes, generator)
         update_ema(self.averaged.parameters(), self.vae.parameters(), ema_decay(AVERAGING, self.steps))
-        if self.steps % ADJUST == 0:  # one wait for the device in so many steps
+        if self.steps % ADJUST == 0:  # reading the loss waits for the device, so do it only every ADJUST steps
             nats = float(terms["kl"].detach()) / math.exp(self.log_weight)
             self.log_weight += 0.1 * max(-1.0, min(1.0, math.log(max(nats, 1.0) / s.nats)))
         self.steps += 1

@@ -24,7 +24,7 @@ WARM_SHARE = 0.4  # of the hand's own median warmth: a warm reflection beside th
 DARK = 0.45  # of the background's brightness missing: sleeves, watches, black nails, but no soft shadow
 FINGERS = 4.2  # palm radii from the tip of the longest finger to the middle of the palm, at most
 NEARLY = 0.93  # of the largest radius
-REACH = 3  # working pixels, odd: a gap that a ring may leave in a finger
+REACH = 3  # pixels of the small copy, odd: wider gaps in a finger, such as those of rings, are not closed
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 Pixels = NDArray[np.uint8]
@@ -241,7 +241,7 @@ def _filled(mask: Mask) -> Mask:
 
 
 def _eroded(mask: Mask, *, diagonal: bool) -> Mask:
-    """Take the outer layer off; outside the picture is ground, but below it the arm continues."""
+    """Remove the outer layer; outside the picture is background, but the arm continues below it."""
     arm = np.pad(mask, ((0, 1), (0, 0)), mode="edge")
     return np.asarray(ndimage.binary_erosion(arm, ndimage.generate_binary_structure(2, 1 + diagonal))[:-1])
 

@@ -1,4 +1,4 @@
-"""Measure the judge on what training never saw: people, seeds, and edits made by other code than training's."""
+"""Measure the judge on people and seeds that its training never used, and on edits made by different code."""
 
 from hand_env.anatomy.report.agreement import Agreement, measure_agreement
 from hand_env.anatomy.report.cases import Case, report_cases

@@ -1,4 +1,4 @@
-"""Hold two judges against each other, where one of them is being pleased."""
+"""Compare two judges on pictures that are optimised for one of them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hand_env.anatomy.summary import Rate, wilson
 
 @dataclass(frozen=True)
 class Agreement:
-    """What two judges say of the same pictures.
+    """Verdicts of two judges on the same pictures.
 
     Attributes:
-        first: Rate of anatomical hands by the first judge.
-        second: By the second.
-        alike: Rate of pictures of which they say the same.
-        kappa: Cohen's: 1 where they always agree, 0 where they agree as often as chance has it, NaN where both always
-            say the same word.
-        scores: Mean score by either.
+        first: Rate of anatomical hands according to the first judge.
+        second: The same according to the second judge.
+        alike: Rate of pictures on which both judges give the same verdict.
+        kappa: Cohen's kappa: 1 if they always agree, 0 if they agree as often as by chance, NaN if all verdicts of both
+            are the same.
+        scores: Mean score of each judge.
     """
 
     first: Rate
@@ -32,11 +32,11 @@ class Agreement:
 
 
 def measure_agreement(first: Sequence[Judgement], second: Sequence[Judgement]) -> Agreement:
-    """Compare two judges' verdicts `anatomical`.
+    """Compare the verdicts `anatomical` of two judges.
 
     Args:
-        first: Of n >= 1 pictures.
-        second: Of the same, in the same order.
+        first: The first judge's judgements of n >= 1 pictures.
+        second: The second judge's judgements of the same pictures, in the same order.
 
     Source: Cohen 1960, for kappa, as scikit-learn computes it.
     """

@@ -1,4 +1,4 @@
-"""Gather what the judge is measured on."""
+"""Make the pictures on which the judge is measured."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from vae.images.resize import resize
 from vae.images.synthetic import DEFECTS, generate_hands
 
 Asked = Literal["anatomical", "correct"]
-SEED = 2_000_003  # of drawings and choices here: neither training nor validation has it
-TIMES = 3  # each photograph with a clear outline is edited in each way, at digits drawn anew
+SEED = 2_000_003  # of the drawings and random choices here; neither training nor validation uses it
+TIMES = 3  # edits of each kind per photograph with a clear outline, each at a random digit
 DETAIL = 256  # pixels a side of the photographs that are edited
 Pixels = NDArray[np.uint8]
 
@@ -34,13 +34,13 @@ class Case:
     """Pictures of one kind.
 
     Attributes:
-        name: For the table.
-        asked: Which verdict is held against the truth.
-        right: The truth, of each picture.
-        wanted: The share of right verdicts that is asked for.
-        base: The case whose right pictures these are ranked against, for the area under the curve; "" if itself.
+        name: Name in the table.
+        asked: The verdict that is compared with the truth.
+        right: The true verdict on each picture.
+        wanted: Required share of right verdicts.
+        base: Case whose right pictures are ranked against these, for the area under the ROC curve; "" for this one.
         images: (n, 3, S, S) uint8.
-        counts: Whether the digits' number is checked too: four fingers and a thumb.
+        counts: Whether to also check the number of digits: four fingers and a thumb.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Case:
 
 
 def report_cases(size: int, data: Path | None, n: int = 300) -> Iterator[Case]:
-    """Make the cases, one after another.
+    """Yield the cases, one after another.
 
     Args:
         size: Pixels a side, 64 or 128.
-        data: The folder that holds `11k-hands` and `judged-hands`; what is not there is left out.
-        n: Synthetic hands of each kind.
+        data: The folder that holds `11k-hands` and `judged-hands`; the cases of a missing folder are left out.
+        n: Number of synthetic hands with each defect; there are 2 n correct ones.
     """
     drawn = generate_hands(2 * n, size, seed=SEED, rings=True, sleeves=True)
     yield Case("synthetic correct", "correct", (True,) * (2 * n), 0.97, "", drawn.images, counts=True)
@@ -103,7 +103,7 @@ def _judged(root: Path) -> Case:
 
 
 def _spoilt(pictures: list[Pixels], rng: np.random.Generator) -> dict[str, list[Pixels]]:
-    """Spoil photographs as a whole."""
+    """Make whole photographs incorrect, in several ways."""
     n = len(pictures)
     partners = [(index + n // 2) % n for index in range(n)]
     return {
@@ -144,7 +144,7 @@ def _flat(picture: Pixels) -> Pixels:
 
 
 def _tinted(picture: Pixels, gains: tuple[float, float, float]) -> Pixels:
-    """Give the skin another hue: its grey value times the gains."""
+    """Give the skin another hue: its grey value times 1.1 times the gains."""
     grey = picture.astype(np.float64) @ (0.299, 0.587, 0.114)
     tinted = (1.1 * grey[..., None] * gains).clip(0, 255)
     return np.where(_hand(picture)[..., None], tinted, picture).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Measure novelty on pictures of which it is known whether they are copies."""
+"""Measure novelty on pictures that are known to be copies or known to be new."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 
 SEED = 2_000_003
 COPIES = 200
-TURN, SHIFT, LIGHT, BLUR = 2.0, 0.02, 0.08, 0.6  # degrees; shares of the side and of the light; pixels
+TURN, SHIFT, LIGHT, BLUR = 2.0, 0.02, 0.08, 0.6  # degrees; share of the side; share of the brightness; pixels
 
 
 def measure_novelty(judge: Judge, root: Path, size: int) -> tuple[Rate, Rate]:
-    """Count copies that are found, and new pictures that are called new.
+    """Count copies that are recognised, and new pictures that are called new.
 
-    Copies are training people's photographs, turned, shifted, lit and blurred a little; new ones the test people's.
-    How near is too near is measured on the validation people's.
+    The copies are photographs of training people, slightly rotated, shifted, brightened or darkened, and blurred. The
+    new pictures are photographs of test people. Photographs of validation people set the limits.
 
     Args:
-        judge: Whose feature serves.
+        judge: The judge whose features are compared.
         root: The 11k Hands download.
         size: Pixels a side.
+
+    Returns:
+        The rate of copies that are recognised; the rate of new pictures that are called new.
     """
     photographs = load_hands11k(root, size, irregularities="exclude")
     split = split_by_group(photographs.groups, photographs.all_groups, seed=SPLIT_SEED)

@@ -1,4 +1,4 @@
-"""Edit photographs for the test, placed by the outline, with other tools than training's."""
+"""Edit photographs for the report, placed by the hand's outline, with code that training's edits do not use."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from vae.images.resize import resize
 
 Pixels = NDArray[np.uint8]
 Edit = Callable[[Floats, Outline, np.random.Generator], tuple[Floats, Mask]]
-ROOM = 0.45  # of the picture's side, added above and at both sides before an edit
-FRAME = 0.07  # of the hand's size, left free around it after
+ROOM = 0.45  # of the picture's side, added above and on both sides before an edit
+FRAME = 0.07  # of the hand's size, left free around it after an edit
 
 
 def edited(picture: Pixels, outline: Outline, kind: str, rng: np.random.Generator, size: int) -> Pixels:
-    """Edit a photograph and frame it anew, as `crop_to_hand` would.
+    """Edit a photograph and frame it again, as `crop_to_hand` would.
 
     Args:
         picture: (S, S, 3) uint8, fingers up.
-        outline: Of that picture.
-        kind: Of `EDITS`, or "none", which only frames it anew.
-        rng: Chooses the digit.
+        outline: The outline of the hand in that picture.
+        kind: A key of `EDITS`, or "none", which only frames the picture again.
+        rng: Source of random numbers, which choose the digit.
         size: Pixels a side of the result.
 
     Returns:
@@ -40,19 +40,19 @@ def edited(picture: Pixels, outline: Outline, kind: str, rng: np.random.Generato
 
 
 def erase(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
-    """Paint ground over a digit."""
+    """Paint background over a digit."""
     digit = _any(outline, rng)
     return _without(picture, outline, digit), outline.mask & ~digit.mask
 
 
 def cross_fade(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
-    """Leave half of a digit's colour."""
+    """Mix a digit with the background, half and half."""
     digit = _any(outline, rng)
     return (picture + _without(picture, outline, digit)) / 2, outline.mask
 
 
 def duplicate(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
-    """Turn a copy of a finger about the palm's middle to where there is room, and push it up to the palm, behind it."""
+    """Rotate a copy of a finger about the palm's middle to a free place; push it to the palm, behind the hand."""
     fingers = [digit for number, digit in enumerate(outline.digits) if number != outline.thumb]
     digit = fingers[rng.integers(4)]
     angles = [d.angle for d in outline.digits]
@@ -108,7 +108,7 @@ EDITS: dict[str, Edit] = {
     "shortened to half": shorten,
     "cross-faded to half": cross_fade,
 }
-"""One edit each of a padded picture with its outline; they return the picture and where the hand is."""
+"""Each edits a padded picture with its outline, and returns the new picture and the mask of the hand."""
 
 
 def _any(outline: Outline, rng: np.random.Generator) -> OutlineDigit:
@@ -116,7 +116,7 @@ def _any(outline: Outline, rng: np.random.Generator) -> OutlineDigit:
 
 
 def _without(picture: Floats, outline: Outline, digit: OutlineDigit) -> Floats:
-    """Paint ground over a digit and the shadow along it."""
+    """Paint background over a digit and the shadow beside it."""
     others = outline.mask & ~digit.mask
     hole = ndimage.binary_dilation(digit.mask, iterations=5) & ~ndimage.binary_dilation(others, iterations=1)
     hole |= digit.mask
@@ -130,7 +130,7 @@ def _without(picture: Floats, outline: Outline, digit: OutlineDigit) -> Floats:
 
 
 def _scaled(picture: Floats, outline: Outline, digit: OutlineDigit, factor: float) -> tuple[Floats, Mask]:
-    """Scale a digit along its axis, from where it leaves the palm."""
+    """Scale a digit along its axis, starting where it leaves the palm."""
     axis = (digit.tip - digit.base) / digit.length
     along = np.outer(axis, axis)
     backwards = np.eye(2) + (1 / factor - 1) * along
@@ -142,7 +142,7 @@ def _scaled(picture: Floats, outline: Outline, digit: OutlineDigit, factor: floa
 
 
 def _with_root(digit: OutlineDigit, outline: Outline) -> Mask:
-    """Return a digit with a little of the palm it stands on, so that no gap opens between them."""
+    """Return a digit with a little of the palm around its base, so that no gap opens between them."""
     around = ndimage.binary_dilation(digit.mask, iterations=5) & outline.mask
     for other in outline.digits:
         around &= ~other.mask
@@ -150,7 +150,7 @@ def _with_root(digit: OutlineDigit, outline: Outline) -> Mask:
 
 
 def _steps_to_hand(mask: Mask, start: Floats, step: Floats) -> int:
-    """Count the steps from a place until the hand is met, at most as many as the picture is wide."""
+    """Count the steps from a place to the hand; 0 if the hand is not met within the picture's width."""
     for count in range(mask.shape[1]):
         x, y = (start + count * step).astype(int).clip(0, np.array(mask.shape[::-1]) - 1)
         if mask[y, x]:
@@ -161,7 +161,7 @@ def _steps_to_hand(mask: Mask, start: Floats, step: Floats) -> int:
 def _resampled(
     picture: Floats, soft: Floats, backwards: Floats, fixed: Floats, shift: Floats | None = None
 ) -> tuple[Floats, Floats]:
-    """Take a picture and a soft mask anew through a linear map, (2, 2) on x and y, about a fixed place; then shift."""
+    """Resample a picture and a soft mask by a linear map, (2, 2) on x and y, about a fixed place; then shift them."""
     matrix = backwards[::-1, ::-1]  # on rows and columns
     centre = fixed[::-1] - 0.5
     offset = centre - matrix @ (centre + (0 if shift is None else shift[::-1]))
@@ -170,7 +170,7 @@ def _resampled(
 
 
 def _hull(points: Floats, size: tuple[int, ...]) -> Mask:
-    """Fill the convex hull of (n, 2) points in a picture of a size."""
+    """Return a mask, of the given size, of the convex hull of (n, 2) points."""
     corners = points[ConvexHull(points).vertices]
     canvas = Image.new("1", (size[1], size[0]))
     ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in corners], fill=1)
@@ -178,7 +178,7 @@ def _hull(points: Floats, size: tuple[int, ...]) -> Mask:
 
 
 def _rounded(mask: Mask, radius: float) -> Mask:
-    """Round the corners of a mask off."""
+    """Round off the corners of a mask."""
     inside = ndimage.distance_transform_edt(mask) > radius
     return np.asarray(ndimage.distance_transform_edt(~inside) <= radius, dtype=np.bool_)
 
@@ -188,7 +188,7 @@ def _edge(mask: Mask) -> Floats:
 
 
 def _line(digit: OutlineDigit, root: float) -> Floats:
-    """Return both ends of a digit's axis: `root` breadths into the palm, and before the round end."""
+    """Return the ends of a digit's axis: `root` breadths into the palm, and 0.35 breadths before the tip."""
     axis = (digit.tip - digit.base) / digit.length
     return np.stack([digit.base - root * digit.breadth * axis, digit.tip - 0.35 * digit.breadth * axis])
 
@@ -207,7 +207,7 @@ def _with_room(picture: Floats, outline: Outline, room: int) -> tuple[Floats, Ou
 
 
 def _framed(picture: Floats, mask: Mask, size: int) -> Pixels:
-    """Cut out the smallest square that holds the hand with a margin; it ends where the picture ends."""
+    """Cut out the smallest square that holds the hand and a margin; it ends at the lower border of the picture."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     height, width = len(picture) - rows[0], columns[-1] - columns[0] + 1
     side = min(round(max(height * (1 + FRAME), width * (1 + 2 * FRAME))), *picture.shape[:2])

@@ -1,4 +1,4 @@
-"""Find the digits of a photographed hand from its outline alone: no landmarks, nothing learned."""
+"""Find the digits of a photographed hand from its outline only, without landmarks or a network."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from vae.images.crop import ground_colour, hand_mask, palm
 
-OPENING = 0.42  # of the palm's radius: what a disc of this radius does not fit into is a digit
+OPENING = 0.42  # of the palm's radius: where a disc of this radius does not fit into the hand, there is a digit
 SHORTEST = 0.55  # of the palm's radius: shorter pieces are edges and rings
-SMALLEST = 0.12  # of the palm's radius squared
-SLENDER = 1.15  # length over breadth, at least
+SMALLEST = 0.12  # of the square of the palm's radius: smaller pieces are not digits
+SLENDER = 1.15  # smallest ratio of length to breadth of a digit
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -24,10 +24,10 @@ class OutlineDigit:
     """A digit, in pixels of the picture; x before y.
 
     Attributes:
-        mask: (height, width) bool, from where it leaves the palm.
-        base: (2,), the middle of the line at which it leaves.
-        tip: (2,), its furthest point.
-        breadth: Pixels across.
+        mask: (height, width) bool, the digit from where it leaves the palm.
+        base: (2,), the middle of the line where it leaves the palm.
+        tip: (2,), the point of the digit that is furthest from the base.
+        breadth: Pixels across the digit.
         angle: Radians around the palm's middle, clockwise from straight up.
     """
 
@@ -39,7 +39,7 @@ class OutlineDigit:
 
     @property
     def length(self) -> float:
-        """Pixels from base to tip."""
+        """Distance from base to tip in pixels."""
         return float(np.linalg.norm(self.tip - self.base))
 
 
@@ -48,11 +48,11 @@ class Outline:
     """A hand, fingers up.
 
     Attributes:
-        mask: (height, width) bool, the hand with its arm.
-        middle: (2,), of the palm, x before y.
-        radius: Of the palm, pixels.
-        digits: Five, in order of their angle.
-        thumb: Which of them is the thumb, 0 or 4.
+        mask: (height, width) bool, the hand and its arm.
+        middle: (2,), the middle of the palm, x before y.
+        radius: Radius of the palm in pixels.
+        digits: Five digits, in order of their angle.
+        thumb: Index of the thumb in `digits`, 0 or 4.
     """
 
     mask: Mask
@@ -63,13 +63,13 @@ class Outline:
 
 
 def find_outline(picture: NDArray[np.uint8]) -> Outline | None:
-    """Find five clean digits in a photograph, fingers up.
+    """Find five clearly separate digits in a photograph, fingers up.
 
     Args:
         picture: (S, S, 3) uint8.
 
     Returns:
-        The outline; None where the fingers are held together, or anything else is unclear.
+        The outline; None if the fingers are held together or anything else is unclear.
     """
     pixels = picture.astype(np.float32)
     mask = ndimage.binary_fill_holes(hand_mask(pixels, ground_colour(pixels)))
@@ -89,7 +89,7 @@ def find_outline(picture: NDArray[np.uint8]) -> Outline | None:
 
 def _opened(mask: Mask, radius: float) -> Mask:
     padded = np.pad(mask, ((0, 0), (0, 0)))
-    padded = np.concatenate([padded, np.repeat(padded[-1:], round(radius) + 2, 0)])  # the arm goes on below
+    padded = np.concatenate([padded, np.repeat(padded[-1:], round(radius) + 2, 0)])  # the arm continues below
     inside = ndimage.distance_transform_edt(padded) > radius
     grown = ndimage.distance_transform_edt(~inside) <= radius + 1
     return np.asarray(grown[: len(mask)], dtype=np.bool_)
@@ -112,7 +112,7 @@ def _digit(mask: Mask, body: Mask, middle: Floats, radius: float) -> OutlineDigi
 
 
 def _thumb(digits: list[OutlineDigit]) -> int | None:
-    """Tell the thumb by the wider gap beside it and its lower base; None if these disagree."""
+    """Find the thumb by the wider gap beside it and by its lower base; None if these disagree."""
     first, last = digits[1].angle - digits[0].angle, digits[4].angle - digits[3].angle
     lower = digits[0].base[1] > digits[4].base[1]
     if (first > last) != lower:

@@ -1,4 +1,4 @@
-"""Hold verdicts against the truth, and lay the figures out."""
+"""Compare verdicts with the truth, and print the results as a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hand_env.anatomy.result import Judgement
 from hand_env.anatomy.summary import Rate, wilson
 from vae.images import to_float
 
-AREA_WANTED, COUNT_WANTED = 0.97, 0.97
+AREA_WANTED, COUNT_WANTED = 0.97, 0.97  # required values of `Row.area` and `Row.count`
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +19,13 @@ class Row:
     """One line of the table.
 
     Attributes:
-        name: Of the case.
-        verdicts: Verdicts that are right.
-        value: What is held against `wanted`: the share, or the balanced accuracy where a case has both kinds.
-        wanted: What was asked for.
-        area: Under the ROC curve of the score, NaN where there is nothing to rank against.
-        count: Of hands with exactly four fingers and a thumb found, where that is asked.
-        wrong: Indices of the pictures judged wrongly.
+        name: Name of the case.
+        verdicts: Rate of right verdicts.
+        value: Compared with `wanted`: the share of right verdicts, or the balanced accuracy if a case has both kinds.
+        wanted: Required value.
+        area: Area under the ROC curve of the score; NaN if there are no pictures to compare with.
+        count: Rate of hands with exactly four fingers and a thumb found; None if the case does not check it.
+        wrong: Indices of the pictures with a wrong verdict.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Row:
 
 
 def measure(judge: Judge, cases: Iterable[Case]) -> Iterator[tuple[Case, Row]]:
-    """Judge all cases and hold the verdicts against the truth, one case after another."""
+    """Judge all cases and compare the verdicts with the truth, one case after another."""
     scores: dict[str, list[float]] = {}
     for case in cases:
         judgements = judge.judge(to_float(case.images))
@@ -60,13 +60,13 @@ def measure(judge: Judge, cases: Iterable[Case]) -> Iterator[tuple[Case, Row]]:
 
 
 def area_under_curve(right: Sequence[float], wrong: Sequence[float]) -> float:
-    """Return how often a right picture scores above a wrong one, ties counted half."""
+    """Return how often a right picture scores above a wrong one; a tie counts half."""
     wins = sum((a > b) + 0.5 * (a == b) for a in right for b in wrong)
     return wins / (len(right) * len(wrong))
 
 
 def write_table(rows: Sequence[Row]) -> str:
-    """Lay the rows out; a star marks what is not reached."""
+    """Write the rows as a table; a star marks a value below the required one."""
     lines = [f"{'':38} {'right verdicts (95 % interval)':38} {'wanted':>7} {'area':>6}"]
     for row in rows:
         star = " " if row.value >= row.wanted else "*"

@@ -1,9 +1,12 @@
-"""Imitate generated pictures: small VAEs, trained for less than a minute, decode what a judge will meet.
+"""Imitate generated pictures: small VAEs, trained for less than a minute, decode pictures like those to be judged.
 
-Two autoencoders. The first knows photographs alone: its reconstructions are right hands in a VAE's hand-writing, and
-what it decodes from a Gaussian or from between two far latents is wrong in just the ways that generated hands are (by
-eye, of such samples 0 of 122 were right). The second has seen malformed hands too and reconstructs them as they are, so
-that the hand-writing itself tells nothing.
+There are two VAEs:
+
+- The first is trained on photographs only, and its reconstructions are correct hands with a VAE's artefacts. Hands that
+  it decodes from Gaussian or interpolated latents are wrong in the same ways as generated hands. By eye, 0 of 122 such
+  samples were right.
+- The second is also trained on malformed hands and reconstructs them as they are. So a VAE's artefacts alone do not
+  show whether a hand is correct.
 """
 
 from __future__ import annotations
@@ -21,14 +24,14 @@ from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, Width, build_vae
 
 SIZE = 64
-FAITHFUL = 0.005  # mean squared error up to which a reconstruction is taken to show what its picture shows
+FAITHFUL = 0.005  # largest mean squared error at which a reconstruction keeps the labels of its picture
 
 
 class Imitator:
-    """Own a VAE and, once fitted, the Gaussian of its latents."""
+    """Hold a VAE and, after `fit`, the Gaussian of its latents."""
 
     def __init__(self, seed: int, device: str, width: Width = "large") -> None:
-        """Build it; it knows nothing yet."""
+        """Build the VAE without training it."""
         self.vae: VAE = build_vae(VAEConfig(SIZE, 300, width), seed).to(device)
         self.device = torch.device(device)
         self.mean = torch.zeros(300, device=device)
@@ -38,13 +41,13 @@ class Imitator:
     def train(
         self, pictures: Callable[[], Tensor], seconds: float, generator: Generator, *, rate: float = 5e-4
     ) -> float:
-        """Train for some time.
+        """Train for a given time.
 
         Args:
-            pictures: Gives a batch, (n, 3, S, S) float32 in [0, 1].
-            seconds: How long.
-            generator: Of the latent noise, on the device.
-            rate: Of learning; it falls to nothing with the time.
+            pictures: Returns a batch, (n, 3, S, S) float32 in [0, 1].
+            seconds: Duration of the training.
+            generator: Source of the latent noise, on the device.
+            rate: Peak of the learning rate, which decreases almost to 0 during the training.
 
         Returns:
             Mean squared error of the last batch.
@@ -74,7 +77,7 @@ class Imitator:
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Fit the Gaussian to the latents of pictures, (n, 3, S, S) uint8."""
+        """Fit the Gaussian to the latents of pictures, which are (n, 3, S, S) uint8."""
         parts = [
             self.vae.encode(resized(part.to(self.device).float() / 255, SIZE)) for part in torch.split(images, 256)
         ]
@@ -86,7 +89,7 @@ class Imitator:
 
     @torch.no_grad()
     def reconstruct(self, hands: Hands) -> None:
-        """Replace pictures by their reconstructions; edits the hands. Labels that may not hold any more are dropped."""
+        """Replace pictures by their reconstructions, and drop labels that may no longer hold; edits the hands."""
         images = resized(hands.images, SIZE)
         decoded = self.vae.decode(self.vae.encode(images)[0]).float().clamp(0, 1)
         far = (decoded - images).square().mean((1, 2, 3)) > FAITHFUL
@@ -98,7 +101,7 @@ class Imitator:
 
     @torch.no_grad()
     def sample(self, hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
-        """Decode latents that belong to no hand: Gaussian, standard normal, and from between two hands."""
+        """Decode latents that encode no hand: Gaussian, standard normal, and interpolated between two hands."""
         latents, _ = self.vae.encode(resized(hands.images, SIZE))
         far, _ = self.vae.encode(resized(others.images, SIZE))
         noise = torch.randn(latents.shape, generator=random.generator, device=random.device)

@@ -13,7 +13,7 @@ def test_an_old_flag_is_read_and_said_to_have_another_name_now(old):
 
 @pytest.mark.parametrize("old", KEYS)
 def test_an_old_key_is_read_at_any_depth_and_said_to_have_another_name_now(old):
-    with pytest.warns(FutureWarning, match=f"'a.json' is of an earlier version: '{old}' is now called '{KEYS[old]}'"):
+    with pytest.warns(FutureWarning, match=f"'a.json' is from an earlier version: '{old}' is now called '{KEYS[old]}'"):
         assert with_new_keys({"settings": [{old: 1}]}, "a.json") == {"settings": [{KEYS[old]: 1}]}
 
 

@@ -1,4 +1,4 @@
-"""Draw synthetic hands with the labels that training wants, in worker processes beside it."""
+"""Draw synthetic hands with training labels, in worker processes that run during training."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from vae.images.synthetic.render import render
 from vae.images.synthetic.scene import Scene, draw_scene
 from vae.images.synthetic.skeleton import SIXTH
 
-CHUNK = 32  # pictures a task
-SHARE_CORRECT = 0.5
+CHUNK = 32  # pictures per task
+SHARE_CORRECT = 0.5  # of the pictures in a task
 
 
 def draw_hands(seed: int, first: int, n: int, defect: str, size: int = CANVAS) -> Hands:
@@ -45,7 +45,7 @@ def draw_hands(seed: int, first: int, n: int, defect: str, size: int = CANVAS) -
     Args:
         seed: >= 0.
         first: Index of the first picture in the seed's sequence.
-        n: How many.
+        n: Number of hands.
         defect: As for `vae.images.synthetic.generate_hands`.
         size: Pixels a side.
 
@@ -95,16 +95,16 @@ def _label(hands: Hands, scene: Scene, as_right: Scene) -> None:
 
 
 class Pool:
-    """Hold synthetic hands on a device, and take in what the workers draw."""
+    """Hold synthetic hands on a device, and collect those that worker processes draw."""
 
     def __init__(self, capacity: int, seed: int, device: str, workers: int) -> None:
         """Start drawing.
 
         Args:
-            capacity: How many to hold; when full, the oldest are overwritten.
-            seed: Of the drawings.
-            device: Where to hold them.
-            workers: Processes; with 0 this process draws when asked to.
+            capacity: Largest number of hands held; new hands then overwrite the oldest.
+            seed: Seed of the drawings.
+            device: Device that holds the hands.
+            workers: Number of worker processes; with 0, `collect` draws in this process.
         """
         self.capacity, self.device = capacity, device
         self.held, self.taken = 0, 0
@@ -118,7 +118,7 @@ class Pool:
         self._order()
 
     def collect(self) -> int:
-        """Take in what has been drawn since; return how many pictures are held."""
+        """Add the pictures drawn since the last call; return how many are held."""
         if self._workers is None:
             self._take_in(_drawn(*next(self._tasks)))
             return self.held
@@ -130,14 +130,14 @@ class Pool:
         return self.held
 
     def wait_for(self, n: int, seconds: float) -> int:
-        """Collect until n pictures are held or the time is over and there are some; return how many are held."""
+        """Collect until n pictures are held, or until the time is up and at least one is; return how many are held."""
         end = time.monotonic() + seconds
         while self.collect() < n and (time.monotonic() < end or not self.held):
             time.sleep(0.0 if self._workers is None else 0.05)
         return self.held
 
     def draw(self, rows: Tensor) -> Hands:
-        """Copy hands; rows are (n,) int64 below `held`."""
+        """Copy the hands of some rows, (n,) int64 in 0..held - 1."""
         assert self._hands is not None, "collect first"
         return self._hands.take(rows)
 
@@ -175,15 +175,15 @@ def _one_thread() -> None:
 
 
 def draw_right_hands(n: int, seed: int, workers: int) -> Hands:
-    """Draw synthetic hands, all of them right, some with rings and sleeves.
+    """Draw synthetic hands without defects, some with rings and sleeves.
 
     Args:
-        n: How many, rounded up to a multiple of 32.
-        seed: Of the drawings; the same hands come whatever the workers are.
-        workers: Processes; with 0 this one draws.
+        n: Number of hands, rounded up to a multiple of 32.
+        seed: Seed of the drawings; the number of workers does not change the hands.
+        workers: Number of worker processes; with 0, this process draws.
 
     Returns:
-        Labelled hands on the CPU, 128 pixels, images uint8.
+        Labelled hands on the CPU, 128 pixels a side, images uint8.
     """
     firsts = range(0, n, CHUNK)
     if not workers:

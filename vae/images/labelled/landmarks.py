@@ -1,7 +1,7 @@
-"""Find the 21 joints of photographs with MediaPipe, once, as labels for training.
+"""Find the 21 joints of hands in photographs with MediaPipe, once, as labels for training.
 
 Only this module needs MediaPipe. Install it from the checkout with `pip install -e ".[landmarks]"`, on Python 3.11 or
-3.12. Its landmarks on real photographs are good; as a judge of anatomy it is useless.
+3.12. Its landmarks are good on real photographs, but it cannot judge anatomy.
 """
 
 from pathlib import Path
@@ -15,17 +15,17 @@ from vae.images import load_hands11k
 from vae.progress import progress_bar
 
 SIZE = 256  # pixels a side of the pictures that MediaPipe sees
-BORDER = 0.2  # of the size, added around: its palm detector wants some ground about a hand
-CONFIDENCES = (0.5, 0.2)  # tried in turn
+BORDER = 0.2  # of the size, added on all sides: MediaPipe's palm detector needs some background around a hand
+CONFIDENCES = (0.5, 0.2)  # detection thresholds; the second is for pictures where the first finds no hand
 
 
 def write_landmarks(data: Path, out: Path) -> Path:
-    """Find the joints of every usable photograph of 11k Hands and keep them in one file.
+    """Find the joints of every usable photograph of 11k Hands and write them to one file.
 
     Args:
         data: The 11k Hands download.
-        out: The `.npz` to write: `names` (n,) of files, `joints` (n, 21, 2) float32, x then y as shares of the
-            square that `crop_to_hand` cuts out; NaN where no hand was found.
+        out: The `.npz` to write. `names` are (n,) file names. `joints` are (n, 21, 2) float32, x then y as shares of
+            the square that `crop_to_hand` cuts out; NaN where no hand was found.
 
     Returns:
         `out`.
@@ -33,7 +33,7 @@ def write_landmarks(data: Path, out: Path) -> Path:
     Raises:
         ModuleNotFoundError: If MediaPipe is not installed.
     """
-    _mediapipe()  # before minutes of reading
+    _mediapipe()  # fail before the photographs are read, which takes minutes
     photographs = load_hands11k(data, SIZE)
     joints = find_joints(photographs.pixels)
     return write_arrays(out, names=np.array(photographs.names), joints=joints)
@@ -61,7 +61,7 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> Path:
-    """Write arrays to an `.npz` of just this name, whole or not at all."""
+    """Write arrays to an `.npz` of exactly this name, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
@@ -71,7 +71,7 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> Path:
 
 def _mediapipe() -> Any:
     try:
-        import mediapipe  # an extra: heavy, and without wheels for every Python
+        import mediapipe  # optional: it is large and has no wheels for some Python versions
     except ImportError as error:
         raise ModuleNotFoundError(
             'MediaPipe is missing. Install it from the checkout with: pip install -e ".[landmarks]"'

@@ -1,8 +1,8 @@
-"""Edit hands digit by digit, on the device: malform them, or move digits a little and leave them right.
+"""Edit single digits of hands, on the device: malform hands, or move digits a little so that hands stay correct.
 
-Every edit paints anew from the picture itself. A digit is lifted out with its region, may be scaled along its axis
-piece by piece, turned, shifted or mirrored, and is laid down on the picture with or without the digit it came from. The
-harmless edits go the same way, so that traces of the editing tell nothing.
+Every edit uses pixels of the picture itself. It lifts a digit out with its region and lays it on the picture, with or
+without the original digit. The digit may be rotated, shifted, mirrored, or scaled along parts of its axis. Harmless
+edits take the same steps, so traces of editing do not show whether a hand is malformed.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from vae.images.labelled.vocabulary import (
 )
 from vae.images.random_source import GeneratorSource
 
-SEEN = 0.4  # of an additional digit must lie beside the hand, or nobody could tell
+SEEN = 0.4  # of an added digit must lie beside the hand, or no digit is added: it would not be recognisable
 
 
 def erase(hands: Hands, random: GeneratorSource) -> None:
-    """Take a digit away, at times with a short stump left."""
+    """Remove a digit; sometimes a short stump is left."""
     digit = random.choice(0, 5)
     start = torch.where(random.chance(0.6), torch.zeros(random.n, device=random.device), random.uniform(0.0, 0.36))
     start = torch.where(digit == THUMB, start * 0.8, start)
@@ -60,7 +60,7 @@ def erase(hands: Hands, random: GeneratorSource) -> None:
 
 
 def fade(hands: Hands, random: GeneratorSource) -> None:
-    """Make a digit half transparent, at times in two places at once."""
+    """Make a digit half transparent, sometimes in two places at once."""
     digit, layer = random.choice(0, 5), plain(random.n, random.device)
     layer.opacity = random.uniform(0.28, 0.68)
     _, base = lift(hands, digit, random.uniform(0.0, 0.2) * random.chance(0.5))
@@ -83,18 +83,18 @@ def resize(hands: Hands, random: GeneratorSource) -> None:
 
 
 def add_segment(hands: Hands, random: GeneratorSource) -> None:
-    """Repeat the middle of a finger, the little one excepted."""
+    """Repeat the middle part of a finger other than the little finger."""
     digit, layer = random.choice(INDEX, LITTLE), plain(random.n, random.device)
     start, long = random.uniform(0.42, 0.52), random.uniform(0.26, 0.36)
     _, base = lift(hands, digit)
-    layer.cut = (start + long, start + long + 1e-3, start)  # jumps back and goes on
+    layer.cut = (start + long, start + long + 1e-3, start)  # jumps back, then continues
     hands.images, cover = lay(hands, base, digit, layer)
     _mark(hands, cover, FIRST_DIGIT + digit)
     _say(hands, digit, SEGMENT_ADDED)
 
 
 def drop_segment(hands: Hands, random: GeneratorSource) -> None:
-    """Leave out the middle of a finger, the little one excepted."""
+    """Leave out the middle part of a finger other than the little finger."""
     digit, layer = random.choice(INDEX, LITTLE), plain(random.n, random.device)
     start, long = random.uniform(0.3, 0.45), random.uniform(0.24, 0.34)
     _, base = lift(hands, digit)
@@ -106,7 +106,7 @@ def drop_segment(hands: Hands, random: GeneratorSource) -> None:
 
 
 def add_finger(hands: Hands, random: GeneratorSource) -> None:
-    """Lay a second copy of a finger beside it, mostly at the outside of the hand; at times half transparent."""
+    """Lay a copy of a finger beside it, usually at the outer side of the hand; sometimes half transparent."""
     digit, layer = random.choice(INDEX, LITTLE + 1), plain(random.n, random.device)
     outer = torch.where(random.chance(0.5), INDEX, LITTLE)
     free = random.chance(0.6)
@@ -126,7 +126,7 @@ def add_finger(hands: Hands, random: GeneratorSource) -> None:
 
 
 def add_thumb(hands: Hands, random: GeneratorSource) -> None:
-    """Lay a second thumb at the other side of the hand, or beside the first."""
+    """Add a second thumb, on the other side of the hand or beside the first."""
     digit = random.choice(THUMB, THUMB + 1)
     layer, axis, size = plain(random.n, random.device), axis_of(hands, digit), hands.images.shape[-1]
     joints = hands.joints * size
@@ -148,7 +148,7 @@ def add_thumb(hands: Hands, random: GeneratorSource) -> None:
 
 
 def shift_digit(hands: Hands, random: GeneratorSource) -> None:
-    """Lift a digit and lay it down a little turned and scaled: the hand stays right."""
+    """Rotate and scale a digit a little; the hand stays correct."""
     digit, layer = random.choice(0, 5), plain(random.n, random.device)
     _, base = lift(hands, digit)
     layer.turn = random.uniform(-0.05, 0.05)
@@ -160,7 +160,7 @@ def shift_digit(hands: Hands, random: GeneratorSource) -> None:
 
 
 def ring(hands: Hands, random: GeneratorSource) -> None:
-    """Put a ring on a finger: the hand stays right."""
+    """Put a ring on a finger; the hand stays correct."""
     digit = random.choice(INDEX, LITTLE + 1)
     axis = axis_of(hands, digit)
     mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
@@ -168,7 +168,7 @@ def ring(hands: Hands, random: GeneratorSource) -> None:
 
 
 def wristband(hands: Hands, random: GeneratorSource) -> None:
-    """Put a watch or a bracelet on the wrist: the hand stays right."""
+    """Put a watch or a bracelet on the wrist; the hand stays correct."""
     size = hands.images.shape[-1]
     wrist, knuckle = hands.joints[:, 0] * size, hands.joints[:, 9] * size
     length = (wrist - knuckle).norm(dim=1).clamp(min=4.0)
@@ -186,11 +186,11 @@ EDITS: dict[str, Callable[[Hands, GeneratorSource], None]] = {
     "add_finger": add_finger,
     "add_thumb": add_thumb,
 }
-"""What makes a hand wrong; `part.py` adds those that move the hand apart."""
+"""Edits that malform a hand; `pull_apart.PARTING` has more, which cut the hand and move its parts."""
 
 
 def _band(hands: Hands, axis: Axis, where: Tensor, place: Tensor, half: Tensor, random: GeneratorSource) -> None:
-    """Paint a band across an axis, `half` pixels to either side of a place along it."""
+    """Paint a band across an axis: its centre is `place` along the axis, and it is 2 * `half` pixels wide."""
     along, across = axis.place(pixel_grid(hands.images))
     bow = random.uniform(-0.25, 0.25).view(-1, 1, 1) * across.square() / axis.breadth.view(-1, 1, 1)
     cover = (half.view(-1, 1, 1) + 0.5 - (along + bow - place.view(-1, 1, 1)).abs()).clamp(0, 1) * where
@@ -204,7 +204,7 @@ def _band(hands: Hands, axis: Axis, where: Tensor, place: Tensor, half: Tensor, 
 
 
 def _scale(hands: Hands, digit: Tensor, first: Tensor, factor: Tensor, random: GeneratorSource) -> None:
-    """Scale a digit from `first`, a share of its length, to its end."""
+    """Scale the part of a digit from `first`, a share of its length, to its tip."""
     layer = plain(random.n, random.device)
     _, base = lift(hands, digit)
     layer.cut = (first, first + (1 - first) * factor, torch.ones_like(factor))
@@ -216,7 +216,7 @@ def _scale(hands: Hands, digit: Tensor, first: Tensor, factor: Tensor, random: G
 
 
 def _over_or_under(hands: Hands, digit: Tensor, layer: Layer, random: GeneratorSource, extra: Tensor) -> None:
-    """Add a copy over the other digits, or under them."""
+    """Add a copy of a digit in front of the hand or behind it."""
     over, cover = lay(hands, hands.images, digit, layer)
     blank = ground_of(hands)
     behind, _ = lay(hands, blank, digit, layer)
@@ -228,7 +228,7 @@ def _over_or_under(hands: Hands, digit: Tensor, layer: Layer, random: GeneratorS
 
 
 def _add(hands: Hands, images: Tensor, cover: Tensor, extra: Tensor) -> None:
-    """Take over pictures with one more digit, where enough of it is seen beside the hand."""
+    """Keep the pictures with an added digit where enough of it is visible beside the hand."""
     beside = (cover & (hands.regions == GROUND)).flatten(1).sum(1)
     seen = (beside > SEEN * cover.flatten(1).sum(1)) & (beside > 40)
     hands.images = torch.where(seen.view(-1, 1, 1, 1), images, hands.images)
@@ -242,13 +242,13 @@ def _say(hands: Hands, digit: Tensor, state: Tensor | int) -> None:
     hands.states[rows, digit] = state if isinstance(state, Tensor) else torch.full_like(digit, state)
     hands.whole[:] = 0.0
     first = 2 + 4 * digit
-    for joint in range(3):  # those beyond the digit's first have moved or gone
+    for joint in range(3):  # the digit's other joints have moved or no longer exist
         hands.joints[rows, first + joint] = torch.nan
-    assert NORMAL == 0, "the label of what was not touched"
+    assert NORMAL == 0, "the label of the digits that were not edited"
 
 
 def _clear(hands: Hands, digit: Tensor, start: Tensor | None = None) -> None:
-    """Make a digit's region ground; from `start` on, if given, the stump before being unknown."""
+    """Label a digit's region as background; with `start`, only beyond it, and the stump before it as `IGNORE`."""
     mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
     value = torch.full_like(hands.regions, GROUND)
     if start is not None:

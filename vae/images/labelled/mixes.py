@@ -1,4 +1,4 @@
-"""Make pictures that are no anatomical hand as a whole: mixtures of hands, and no hands at all."""
+"""Make pictures that do not show an anatomical hand: mixtures of hands, and pictures without a hand."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vae.images.labelled.style import place
 from vae.images.labelled.vocabulary import GROUND
 from vae.images.random_source import GeneratorSource
 
-DIFFERENT = 0.05  # mean absolute difference of two pictures that cannot be mixed into a right hand
+DIFFERENT = 0.05  # mean absolute difference above which a mixture of two pictures is never a correct hand
 
 
 def shuffled(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
-    """Cut a picture into squares and lay them down in another order."""
+    """Cut a picture into squares and put them in another order."""
     images = hands.images.clone()
     parts = torch.tensor([2, 3, 4, 6], device=random.device)[random.choice(0, 4)]
     size = images.shape[-1]
@@ -49,7 +49,7 @@ def silhouette(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
 
 
 def averaged(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
-    """Average two hands, or a hand and itself a little aside."""
+    """Average two hands, or a hand and a slightly moved copy of it."""
     n = len(hands)
     aside = hands.take(torch.arange(n, device=random.device))
     turn, size = random.sign() * random.uniform(0.05, 0.2), random.uniform(0.9, 1.1)
@@ -65,7 +65,7 @@ def averaged(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
 
 
 def mosaic(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
-    """Take part of a picture from one hand and part from another, with soft seams."""
+    """Combine parts of two pictures of hands, with soft seams."""
     cells = torch.randn(len(hands), 1, 4, 4, generator=random.generator, device=random.device)
     steep = random.uniform(1.5, 6.0).view(-1, 1, 1, 1)
     mask = torch.sigmoid(steep * F.interpolate(cells, size=hands.images.shape[-2:], mode="bicubic"))
@@ -77,7 +77,7 @@ def mosaic(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
 
 
 def melted(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
-    """Pull a hand out of shape, here more, there less."""
+    """Distort the shape of a hand, in some places more than in others."""
     n = len(hands)
     cells = torch.randn(n, 2, 7, 7, generator=random.generator, device=random.device)
     pull = F.interpolate(cells, size=hands.images.shape[-2:], mode="bicubic") * random.uniform(5.0, 8.0).view(
@@ -96,7 +96,7 @@ def enlarged(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
 
 
 def texture(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
-    """Fill a picture with blots, at times in the colours of a hand."""
+    """Fill a picture with random colour spots around the mean colour of a hand's picture."""
     n, size = len(hands), hands.images.shape[-1]
     picture = torch.zeros_like(hands.images)
     for cells in (3, 8, 24):
@@ -118,7 +118,7 @@ MIXES: dict[str, Callable[[Hands, Hands, GeneratorSource], Hands]] = {
     "enlarged": enlarged,
     "texture": texture,
 }
-"""Each takes hands, as many others, and random numbers."""
+"""Each takes hands, the same number of other hands, and random numbers."""
 
 
 def _no_hand(images: Tensor) -> Hands:

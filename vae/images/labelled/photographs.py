@@ -1,4 +1,4 @@
-"""Pack photographs with their joints into one file, and read it: all that training needs of 11k Hands."""
+"""Write and read one file that holds all that training needs of 11k Hands: photographs, joints and region maps."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +19,9 @@ from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
 
 SIDES = ("train", "validation")
 QUALITY = 95  # of the JPEGs in the pack
-WEB = 0.45  # of the first phalanx of a finger: where it leaves the palm
-THUMB_WEB = 0.15
-REACH = 0.62  # of the distance between knuckles: how far skin belongs to a digit
+WEB = 0.45  # of a finger's first phalanx: where the finger leaves the palm
+THUMB_WEB = 0.15  # the same for the thumb
+REACH = 0.62  # of the distance between two knuckles: skin nearer than this to a digit's bones belongs to the digit
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,8 @@ class Photographs:
     """Photographs of training and validation people.
 
     Attributes:
-        train: Labelled hands, on the CPU, uint8.
-        validation: The same of other people.
+        train: Labelled hands of training people, on the CPU, images uint8.
+        validation: Labelled hands of validation people, likewise.
     """
 
     train: Hands
@@ -38,18 +38,19 @@ class Photographs:
 
 
 def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
-    """Pack the photographs of training and validation people; test people are left out.
+    """Write the photographs of training and validation people to one file, without those of test people.
 
     Args:
         data: The 11k Hands download.
-        landmarks: Of `write_landmarks`.
-        out: The `.npz` to write: JPEGs at 128 pixels one after another, their ends, joints, region maps, and sides.
+        landmarks: The file that `write_landmarks` wrote.
+        out: The `.npz` to write: JPEGs of 128 pixels a side one after another, the byte where each ends, joints, region
+            maps, and sides.
 
     Returns:
         `out`.
 
     Raises:
-        ValueError: If a photograph has no joints there.
+        ValueError: If a photograph is missing from `landmarks`.
     """
     everything = load_hands11k(data, CANVAS)
     regular = set(load_hands11k(data, CANVAS, irregularities="exclude").names)
@@ -66,7 +67,7 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
             if everything.names[index] not in joints_of:
                 raise ValueError(
                     f"{str(landmarks)!r} must hold the joints of every photograph in {str(data)!r}, and "
-                    f"{everything.names[index]!r} is missing. Delete it, so that it is made anew."
+                    f"{everything.names[index]!r} is missing. Delete the file and run the command again to rebuild it."
                 )
             joints.append(joints_of[everything.names[index]])
             regions.append(region_map(skin(picture), joints[-1]))
@@ -101,14 +102,14 @@ def load_pack(path: Path) -> Photographs:
 
 
 def region_map(hand: NDArray[np.bool_], joints: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Divide a hand into palm and digits by its joints.
+    """Divide a hand into palm and digits, using its joints.
 
     Args:
         hand: (S, S) bool, where the hand is.
-        joints: (21, 2) float32, shares of the side; NaN if not known: then all of it is `IGNORE`.
+        joints: (21, 2) float32, shares of the side. If any is NaN, the whole hand becomes `IGNORE`.
 
     Returns:
-        (S, S) uint8.
+        (S, S) uint8, `REGIONS` by number, or `IGNORE`.
     """
     if np.isnan(joints).any():
         return np.where(hand, np.uint8(255), np.uint8(GROUND))
@@ -123,14 +124,14 @@ def region_map(hand: NDArray[np.bool_], joints: NDArray[np.float32]) -> NDArray[
 
 
 def digit_distance(joints: Tensor, size: int) -> Tensor:
-    """Measure how far every pixel is from each digit's bones, from where it leaves the palm to beyond its tip.
+    """Measure the distance of every pixel from each digit's bones, from where it leaves the palm to its tip.
 
     Args:
         joints: (n, 21, 2) float32, pixels.
-        size: S.
+        size: S, pixels a side.
 
     Returns:
-        (n, 5, S, S) float32, pixels; infinite for what lies before the digit's root.
+        (n, 5, S, S) float32, pixels; infinite for pixels on the palm's side of the digit's root.
     """
     line = torch.arange(size, device=joints.device) + 0.5
     pixels = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).view(1, 1, 1, -1, 2)
@@ -151,7 +152,7 @@ def digit_distance(joints: Tensor, size: int) -> Tensor:
 
 
 def skin(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell the hand from the ground: (S, S) bool of (S, S, 3) uint8."""
+    """Mark the hand, not the background: (S, S) bool from (S, S, 3) uint8."""
     pixels = picture.astype(np.float32)
     return hand_mask(pixels, ground_colour(pixels))
 

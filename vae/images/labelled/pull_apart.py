@@ -1,8 +1,10 @@
-"""Edit hands by moving what lies on either side of a line apart or together.
+"""Edit hands by cutting the picture along a line and moving both halves apart or together.
 
-Along the axis of a finger the picture is cut, and both halves are moved: apart by a finger's breadth, and there are two
-of it, side by side, with all others in their place; together, and it is gone without a gap. Along the line between two
-fingers, together, and they grow into one. Fingers that are held together need this: to lift one would leave a hole.
+- `double` cuts along a finger and moves the halves apart by its breadth: the finger is there twice, side by side.
+- `close` cuts along a finger and moves the halves together: the finger is gone, without a gap.
+- `fuse` cuts between two fingers and moves the halves together: they grow into one.
+
+Fingers that touch need these edits: lifting one out would leave a hole.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from vae.images.random_source import GeneratorSource
 
 
 def double(hands: Hands, random: GeneratorSource) -> None:
-    """Make two fingers of one; the others make room."""
+    """Turn one finger into two; the other fingers move to make room."""
     digit = random.choice(INDEX, LITTLE + 1)
     axis = axis_of(hands, digit)
     width = random.uniform(0.92, 1.12) * axis.breadth
@@ -32,7 +34,7 @@ def double(hands: Hands, random: GeneratorSource) -> None:
 
 
 def close(hands: Hands, random: GeneratorSource) -> None:
-    """Take a finger away; the others close the gap."""
+    """Remove a finger; the other fingers close the gap."""
     digit = random.choice(INDEX, LITTLE + 1)
     axis = axis_of(hands, digit)
     _move(hands, axis, -random.uniform(1.0, 1.25) * axis.breadth, random)
@@ -44,7 +46,7 @@ def close(hands: Hands, random: GeneratorSource) -> None:
 
 
 def fuse(hands: Hands, random: GeneratorSource) -> None:
-    """Let two neighbouring fingers grow together into one."""
+    """Fuse two neighbouring fingers into one."""
     digit = random.choice(INDEX, LITTLE)
     axis, apart, breadth = _between(hands, digit)
     _move(hands, axis, -(apart - random.uniform(0.5, 0.85) * breadth).clamp(min=0.0), random, breadth)
@@ -59,17 +61,17 @@ def fuse(hands: Hands, random: GeneratorSource) -> None:
 
 
 def spread(hands: Hands, random: GeneratorSource) -> None:
-    """Move two neighbouring fingers a little apart or together: the hand stays right."""
+    """Move two neighbouring fingers a little apart or together; the hand stays correct."""
     axis, _, breadth = _between(hands, random.choice(INDEX, LITTLE))
     _move(hands, axis, random.uniform(-0.1, 0.15) * breadth, random)
 
 
 PARTING: dict[str, Callable[[Hands, GeneratorSource], None]] = {"double": double, "close": close, "fuse": fuse}
-"""What makes a hand wrong; `spread` does not."""
+"""Edits that malform a hand; `spread` does not."""
 
 
 def _between(hands: Hands, digit: Tensor) -> tuple[Axis, Tensor, Tensor]:
-    """Return the line between a finger and the next, how far apart they are at half their length, their breadth."""
+    """Return the line between a finger and the next, their distance at half length, and their mean breadth."""
     first, second = axis_of(hands, digit), axis_of(hands, digit + 1)
     tips = [axis.root + axis.length.unsqueeze(1) * axis.ahead for axis in (first, second)]
     root, tip = (first.root + second.root) / 2, (tips[0] + tips[1]) / 2
@@ -83,11 +85,11 @@ def _between(hands: Hands, digit: Tensor) -> tuple[Axis, Tensor, Tensor]:
 def _move(hands: Hands, axis: Axis, width: Tensor, random: GeneratorSource, turning: Tensor | None = None) -> Tensor:
     """Move both sides of an axis apart by a width in pixels, or together if it is negative; edits the hands.
 
-    The width is full from the fingers' webs on and falls to nothing at the wrist. With `turning` the sides also turn
-    towards one another, so that fingers that diverge lie along each other.
+    The full width applies from the fingers' webs to their tips; it decreases to 0 at the wrist. With `turning`, the
+    sides also rotate towards each other, so that fingers that diverge become parallel.
 
     Returns:
-        (n, S, S), across the axis, before the move.
+        (n, S, S), pixels across the axis, before the move.
     """
     size = hands.images.shape[-1]
     along, across = axis.place(pixel_grid(hands.images))
@@ -110,7 +112,7 @@ def _share(axis: Axis, along: Tensor, start: Tensor) -> Tensor:
 
 
 def _moved_joints(hands: Hands, axis: Axis, width: Tensor) -> Tensor:
-    """Move the joints along, about; those that would be lost become NaN."""
+    """Move the joints approximately with the picture; joints that disappear become NaN."""
     size = hands.images.shape[-1]
     away = hands.joints * size - axis.root.unsqueeze(1)
     along, across = (away * axis.ahead.unsqueeze(1)).sum(-1), (away * axis.aside.unsqueeze(1)).sum(-1)
@@ -127,7 +129,7 @@ def _pair(hands: Hands, digit: Tensor) -> Tensor:
 
 
 def _smoothed(images: Tensor, both: Tensor, axis: Axis, random: GeneratorSource) -> Tensor:
-    """Wipe out what separates two fingers: the crease, the shadow, the notch."""
+    """Blur away what separates two fingers: the crease, the shadow, the notch."""
     skin = both.unsqueeze(1).float()
     weight, blurred = skin, images * skin
     for _ in range(3):

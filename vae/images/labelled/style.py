@@ -1,4 +1,4 @@
-"""Change the style of pictures and where the hand lies in them, and nothing about the hand."""
+"""Change the style of pictures and the position of the hand, but nothing about the hand itself."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vae.images.labelled.vocabulary import GROUND
 from vae.images.random_source import GeneratorSource
 
 GROUP = 64
-"""Blur and resolution are drawn once for so many pictures: they need kernels of their own."""
+"""Pictures that share one random blur and one random resolution, because each value needs its own kernel."""
 
 
 def shrink(hands: Hands, random: GeneratorSource, smallest: float = 0.7) -> None:
-    """Make hands smaller in the picture, so that there is room to add to them; edits the hands."""
+    """Make hands smaller in the picture, so that there is room to add digits; edits the hands."""
     scale = random.uniform(smallest, 1.0)
     zero = torch.zeros_like(scale)
     centre = torch.stack([torch.full_like(scale, 0.5), torch.full_like(scale, 1.0)], 1)
@@ -26,12 +26,12 @@ def shrink(hands: Hands, random: GeneratorSource, smallest: float = 0.7) -> None
 
 
 def reframe(hands: Hands, random: GeneratorSource, wild: float = 0.06) -> None:
-    """Frame the hand about as `crop_to_hand` does, turned a little, mirrored or not; edits the hands.
+    """Frame hands roughly as `crop_to_hand` does, with a small rotation and random mirroring; edits the hands.
 
     Args:
-        hands: Any.
+        hands: Hands to frame.
         random: Random numbers.
-        wild: The share that is turned by any angle.
+        wild: Share of the hands that is rotated by any angle.
     """
     n, device = len(hands), random.device
     line = (torch.arange(hands.images.shape[-1], device=device) + 0.5) / hands.images.shape[-1]
@@ -52,15 +52,15 @@ def reframe(hands: Hands, random: GeneratorSource, wild: float = 0.06) -> None:
 
 
 def place(hands: Hands, size: Tensor, turn: Tensor, to: Tensor, origin: Tensor, mirror: Tensor) -> None:
-    """Take pictures anew from a turned square of the old ones; edits the hands.
+    """Resample pictures from a rotated square of the old ones; edits the hands.
 
     Args:
-        hands: Any.
-        size: (n,), the side of the square, in sides of the picture.
-        turn: (n,), radians.
-        to: (n, 2), shares: the place on the result that shows `origin`.
+        hands: Hands to place.
+        size: (n,), side of the square, as a share of the old picture's side.
+        turn: (n,), angle in radians.
+        to: (n, 2), shares of the new picture: the place that shows `origin`.
         origin: (n, 2), shares of the old picture.
-        mirror: (n,), -1: mirrored.
+        mirror: (n,), -1 mirrors, 1 does not.
     """
     cos, sin = torch.cos(turn), torch.sin(turn)
     matrix = torch.stack([torch.stack([mirror * cos, -mirror * sin], 1), torch.stack([sin, cos], 1)], 1)
@@ -78,13 +78,14 @@ def place(hands: Hands, size: Tensor, turn: Tensor, to: Tensor, origin: Tensor, 
 
 
 def restyle(hands: Hands, size: int, random: GeneratorSource, strength: float = 1.0) -> None:
-    """Change ground, light, colour, sharpness, noise; bring pictures to a size; edits the hands' images only.
+    """Change background, light, colour, sharpness and noise, and resize pictures; edits only the hands' images.
 
     Args:
-        hands: Any.
+        hands: Hands to restyle.
         size: Pixels a side of the result.
         random: Random numbers.
-        strength: 1: as for the judge that pays; others differ, so that two judges do not share their habits.
+        strength: Factor of the changes of light, colour, blur and noise: 1 for the rewarding judge. The reporting judge
+            is trained with another value, so that the two do not share weaknesses.
     """
     images = _grounds(hands, random)
     images = _lights(images, random, strength)
@@ -97,9 +98,9 @@ def restyle(hands: Hands, size: int, random: GeneratorSource, strength: float = 
 
 
 def _bound(mask: Tensor, line: Tensor, largest: bool) -> Tensor:
-    """Return (n, 2), the smallest or largest x and y of masks; of empty ones the picture's."""
+    """Return (n, 2), the smallest or largest x and y of each mask; for an empty mask, of the whole picture."""
     answers = []
-    for axis in (1, 2):  # over rows: columns are left, and x comes first
+    for axis in (1, 2):  # reducing rows first leaves columns, so x comes first
         there = mask.any(axis)
         there = there | ~there.any(1, keepdim=True)
         value = line.expand_as(there)
@@ -110,7 +111,7 @@ def _bound(mask: Tensor, line: Tensor, largest: bool) -> Tensor:
 
 
 def _grounds(hands: Hands, random: GeneratorSource) -> Tensor:
-    """Tint the ground of some."""
+    """Tint the background of some pictures."""
     n = len(hands)
     ground = resized(soften((hands.regions == GROUND).unsqueeze(1).float()), hands.images.shape[-1])
     tint = 1 - 0.7 * torch.rand(n, 1, 1, 1, generator=random.generator, device=random.device).square()
@@ -144,7 +145,7 @@ def _colours(images: Tensor, random: GeneratorSource, strength: float) -> Tensor
 
 
 def _blurred(images: Tensor, random: GeneratorSource, strength: float) -> Tensor:
-    """Blur a group of pictures, sharpen it, or leave it."""
+    """Blur a group of pictures, sharpen it, or leave it as it is."""
     chance, level = torch.rand(2, generator=random.generator, device=random.device).tolist()
     if chance > 0.65 or not len(images):
         return images
@@ -160,7 +161,7 @@ def _blurred(images: Tensor, random: GeneratorSource, strength: float) -> Tensor
 
 
 def _coarser(images: Tensor, size: int, random: GeneratorSource) -> Tensor:
-    """Bring a group of pictures to some resolution, and then to the wanted size."""
+    """Resize a group of pictures to a random resolution, then to the requested size."""
     if not len(images):
         return images.new_zeros(0, 3, size, size)
     chance, level = torch.rand(2, generator=random.generator, device=random.device).tolist()
@@ -171,7 +172,7 @@ def _coarser(images: Tensor, size: int, random: GeneratorSource) -> Tensor:
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """Resize (n, 3, S, S) float pictures; shrinking averages."""
+    """Resize (n, 3, S, S) float pictures, with antialiasing when they shrink."""
     if images.shape[-1] == size:
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", antialias=images.shape[-1] > size).clamp(0, 1)
