@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.commands.compare.methods import EVERY, Cost, make_methods
-from vae.evaluation import decode_all
+from agents.commands.compare.methods import EVERY, Cost, decoded, make_methods
 from vae.model import VAE
 
 
@@ -145,7 +144,7 @@ def test_a_cost_is_written_with_gradients_only_where_there_are_some():
 
 def test_pictures_are_bytes_whatever_the_chunks(make_loaded):
     latents = torch.randn(70, 6, generator=torch.Generator().manual_seed(0))
-    pictures = decode_all(make_loaded(), latents)
+    pictures = decoded(make_loaded(), latents)
     assert pictures.shape == (70, 3, 32, 32)
     assert pictures.dtype == torch.uint8
-    assert (pictures[69].int() - decode_all(make_loaded(), latents[69:])[0].int()).abs().max() <= 1
+    assert (pictures[69].int() - decoded(make_loaded(), latents[69:])[0].int()).abs().max() <= 1
