@@ -65,7 +65,7 @@ BLOCK = 10  # steps timed together, where a step is short
 NORMAL = keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal")  # as `build_vae`
 
 
-class PixelShuffle(layers.Layer):
+class PixelShuffle(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Move 2 x 2 blocks of pixels into channels, or back; shapes are (batch, height, width, channel)."""
 
     def __init__(self, *, up: bool) -> None:
@@ -112,7 +112,7 @@ def build_decoder() -> keras.Model:
     return keras.Model(latents, layers.Rescaling(1.0, 0.5)(x))
 
 
-class KerasVAE(keras.Model):
+class KerasVAE(keras.Model):  # type: ignore[misc]  # Keras has no types
     """Hold an encoder, a decoder and a shift of the latents that is part of the model, as in the paper."""
 
     def __init__(self, shift: Array, seed: int) -> None:
@@ -283,7 +283,7 @@ def main() -> None:
 def make_ways() -> dict[str, Any]:
     """Build every way to train on the same pictures; the first is the one that the others are compared with."""
     pictures = generate_hands(N, SIZE, seed=0).images
-    images = pictures.permute(0, 2, 3, 1).numpy().astype(np.float32) / 255
+    images = pictures.permute(0, 2, 3, 1).numpy().astype(np.float32) / np.float32(255)
     check_shift_counts(images)
     return {
         "HandLatent-v0 step": Ours(pictures),

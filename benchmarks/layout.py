@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{where}, {PICTURES} pictures, median of {TURNS} turns")
     for config in BUILDS:
         last, plain = (build_vae(config, seed=0).to(device).eval() for _ in range(2))
-        plain.to(memory_format=torch.contiguous_format)
+        plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's types
         found = []
         for half, shape in (("decoder", (300,)), ("encoder", (3, config.size, config.size))):
             times = ratios(plain, last, half, torch.rand(PICTURES, *shape, device=device))

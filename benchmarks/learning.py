@@ -214,10 +214,12 @@ def sac(run: Run, device: str, env: HandLatentVectorEnv) -> SAC:
 def rivals(run: Run, env: HandLatentVectorEnv) -> dict[str, Agent]:
     """Return the baselines, which do not learn."""
     gradient = (1,) if run.regime == "scratch" else (1, 3, 13)
+    space = env.action_space
+    assert isinstance(space, spaces.Box)
     return {
-        "none": NoAction(env.action_space),
-        "random": RandomAction(env.action_space, run.seed),
-        "constant": Constant(env.action_space, run.seed),
+        "none": NoAction(space),
+        "random": RandomAction(space, run.seed),
+        "constant": Constant(space, run.seed),
     } | {f"gradient {k}": GradientSteps(env, k, run.step_size, seed=run.seed) for k in gradient}
 
 
@@ -256,8 +258,9 @@ def from_a_checkpoint(run: Run, device: str, images: Tensor, others: Tensor) -> 
 def evaluate(env: HandLatentVectorEnv, agent: Agent, others: Tensor, seed: int) -> dict[str, float]:
     """Run whole episodes, with seeds from `seed` upwards, for `EVALUATED` steps or more."""
     watched = env.env.reward
+    assert isinstance(watched, Watched)
     watched.seen.clear()
-    seconds, losses = 0.0, []
+    seconds, losses = 0.0, list[float]()
     while len(watched.seen) < EVALUATED:
         observation, _ = env.reset(seed=seed + len(losses))
         ended = False
@@ -290,7 +293,9 @@ def from_scratch(run: Run, device: str, images: Tensor, others: Tensor) -> Resul
             observation, _ = env.reset(seed=run.seed)
             for _ in range(steps):
                 observation = env.step(agent.predict(observation)[0])[0]
-        seen, trainer = env.env.reward.seen, env.env.trainer
+        watched, trainer = env.env.reward, env.env.trainer
+        assert isinstance(watched, Watched)
+        seen = watched.seen
         assert trainer.steps_done == len(seen) == steps, "the VAE did not diverge"
         result[name] = {
             "counterfactual": float(np.mean(seen[-(len(seen) // 4) :])),

@@ -60,7 +60,8 @@ def main() -> None:
         "as stock": filled_sac(args.batch, args.size, args.batch, args.device, replay_buffer_class=ReplayBuffer),
         "RefinePolicy": filled_sac(args.batch, args.size, args.batch, args.device),
     }
-    models["as stock"].critic_target.asked = True
+    critic: Any = models["as stock"].critic_target
+    critic.asked = True
     for model in models.values():
         seconds(model, args.updates)  # warms up
     turns = [{name: seconds(model, args.updates) for name, model in models.items()} for _ in range(args.turns)]

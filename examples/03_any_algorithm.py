@@ -39,8 +39,9 @@ def main(name: str, n_images: int = 80, steps: int = 300) -> list[float]:
         The return of each row in each complete episode, in order.
     """
     algorithm, settings = ALGORITHMS[name]
-    form = {"num_envs": ROWS, "autoreset_mode": "SameStep"}  # each latent of the minibatch is a separate environment
-    env = gym.make_vec("HandLatent-v0", **form, n_images=n_images, latent_dim=16, epochs_per_episode=4)
+    env = gym.make_vec(  # each latent of the minibatch is a separate environment
+        "HandLatent-v0", ROWS, autoreset_mode="SameStep", n_images=n_images, latent_dim=16, epochs_per_episode=4
+    )
     agent = algorithm("MlpPolicy", VecMonitor(GymnasiumVecEnv(env)), seed=0, stats_window_size=10_000, **settings)
     agent.learn(total_timesteps=steps * ROWS)
     return [float(episode["r"]) for episode in agent.ep_info_buffer or []]

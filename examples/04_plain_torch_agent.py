@@ -6,6 +6,8 @@ Takes about half a minute on two cores. A VAE is trained briefly and then frozen
 1992) is the nats by which an action lowers its picture's loss. Prints its mean before, after and with random actions.
 """
 
+from typing import Any
+
 import gymnasium as gym
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ from vae import Trainer, TrainingConfig, VAEConfig, build_vae
 from vae.images.synthetic import generate_hands
 
 DIM = 8  # dimensions of a latent
-PAID = {"reward": "counterfactual", "reward_scale": 1.0, "delta_scale": 0.3, "autoreset_mode": "SameStep"}
+PAID: dict[str, Any] = {"reward": "counterfactual", "reward_scale": 1.0, "delta_scale": 0.3}
 
 
 def main(pretraining: int = 100, steps: int = 300, rows: int = 64) -> dict[str, float]:
@@ -23,12 +25,12 @@ def main(pretraining: int = 100, steps: int = 300, rows: int = 64) -> dict[str, 
     trainer = Trainer(build_vae(VAEConfig(32, DIM), seed=0), hands, TrainingConfig(50, 32, 1e-3), seed=0)
     for _ in range(pretraining):
         trainer.step()
-    frozen = {"vae": trainer.vae, "training": {"learning_rate": 0.0}}
-    env = gym.make_vec("hand_env:HandLatent-v0", num_envs=rows, images=hands, epochs_per_episode=20, **frozen, **PAID)
+    form: dict[str, Any] = {"epochs_per_episode": 20, "training": {"learning_rate": 0.0}, "autoreset_mode": "SameStep"}
+    env = gym.make_vec("hand_env:HandLatent-v0", num_envs=rows, images=hands, vae=trainer.vae, **form, **PAID)
     env.action_space.seed(0)
     torch.manual_seed(0)
-    actor = nn.Sequential(nn.Linear(DIM, 64), nn.Tanh(), nn.Linear(64, DIM))
-    nn.init.zeros_(actor[2].weight)  # starts with almost no action
+    actor = nn.Sequential(nn.Linear(DIM, 64), nn.Tanh(), last := nn.Linear(64, DIM))
+    nn.init.zeros_(last.weight)  # starts with almost no action
     critic = nn.Sequential(nn.Linear(DIM, 64), nn.Tanh(), nn.Linear(64, 1))  # the baseline of each row
     log_std = nn.Parameter(torch.full((DIM,), -1.2))
     optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters(), log_std], lr=3e-3)
@@ -44,14 +46,12 @@ def main(pretraining: int = 100, steps: int = 300, rows: int = 64) -> dict[str, 
     before, observation = score(), env.reset(seed=0)[0]
     for _ in range(steps):
         latents = torch.tensor(observation)  # (row, latent)
-        policy = torch.distributions.Normal(actor(latents), log_std.exp())
-        action = policy.sample()
-        observation, reward, *_ = env.step(action.clamp(-1, 1).numpy())
+        policy: Any = torch.distributions.Normal(actor(latents), log_std.exp())  # torch does not type its methods
+        observation, reward, *_ = env.step((action := policy.sample()).clamp(-1, 1).numpy())
         surprise = torch.tensor(reward / 100, dtype=torch.float32) - critic(latents)[:, 0]  # (row,) hundreds of nats
         advantage = (surprise / surprise.std()).detach()
-        loss = surprise.square().mean() - (advantage * policy.log_prob(action).sum(dim=1)).mean()
         optimizer.zero_grad()
-        loss.backward()
+        (surprise.square().mean() - (advantage * policy.log_prob(action).sum(dim=1)).mean()).backward()
         optimizer.step()
     return {"before": before, "after": score(), "at random": score(at_random=True)}
 

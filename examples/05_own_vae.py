@@ -5,6 +5,8 @@
 Takes about ten seconds on two cores. Prints the loss of the first and of the last epoch, in nats per picture.
 """
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -42,8 +44,8 @@ def build(seed: int) -> VAE:
 
 def main(n_images: int = 200, epochs: int = 20) -> list[float]:
     """Train it with random actions, and return the mean loss of each epoch, nats per picture."""
-    settings = {"n_images": n_images, "size": SIZE, "batch_size": 20, "epochs_per_episode": epochs, "delta_scale": 0.01}
-    env = gym.make("HandLatent-v0", vae=build, **settings)  # or vae=build(0): each reset copies that one
+    settings: dict[str, Any] = {"n_images": n_images, "size": SIZE, "batch_size": 20, "epochs_per_episode": epochs}
+    env = gym.make("HandLatent-v0", vae=build, delta_scale=0.01, **settings)  # or build(0): each reset copies that VAE
     env.action_space.seed(0)
     env.reset(seed=0)
     losses = [env.step(env.action_space.sample())[4]["loss_nats"] for _ in range(epochs * n_images // 20)]

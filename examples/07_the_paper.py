@@ -20,7 +20,9 @@ def main(n_images: tuple[int, ...] = PAPER_IMAGES, steps: int = 400) -> dict[int
     for n in n_images:
         model = paper(generate_hands(n, size=32, seed=0).images, seed=0)
         model.learn(max(steps, 2 * EPISODES * -(-n // 8)), callback=ClipTemperature(1e-6, 1e-2))
-        seen = model.get_env().env_method("get_episode_rewards")[0]  # Stable-Baselines3's Monitor keeps them
+        env = model.get_env()
+        assert env is not None
+        seen = env.env_method("get_episode_rewards")[0]  # Stable-Baselines3's Monitor keeps them
         returns[n] = float(np.mean(seen[:EPISODES])), float(np.mean(seen[-EPISODES:]))
     return returns
 

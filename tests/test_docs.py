@@ -92,7 +92,8 @@ def test_the_recipe_s_page_holds_the_agent_against_others_run_by_run():
 
 def right_on_the_prior(name):
     """Percentages of right hands of the learned prior, a list over runs for each agent."""
-    content, right = json.loads((DOCS / "recipe" / f"{name}.json").read_text()), {}
+    content = json.loads((DOCS / "recipe" / f"{name}.json").read_text())
+    right: dict[str, list[float]] = {}
     for cell in content["cells"]:
         if cell["sampler"] == "prior":
             right.setdefault(cell["agent"], []).append(100 * cell["figures"]["correct"]["value"])
@@ -119,7 +120,9 @@ def low(values):
 
 @pytest.mark.parametrize("env", [HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv])
 def test_every_table_of_a_manual_has_as_many_cells_in_each_row_as_in_its_head(env):
-    for block in re.findall(r"(?:^\|.*\n)+", inspect.getdoc(env) + "\n", re.MULTILINE):
+    manual = inspect.getdoc(env)
+    assert manual is not None
+    for block in re.findall(r"(?:^\|.*\n)+", manual + "\n", re.MULTILINE):
         assert len({line.count(" |") + line.startswith("|") for line in block.splitlines()}) == 1, block
 
 

@@ -15,7 +15,8 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for l
 
 
 def test_the_lines_of_python_run(capsys):
-    blocks, names = re.findall(r"```python\n(.*?)```", README, re.S), {}
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    names: dict[str, object] = {}
     assert len(blocks) == 2
     for code in blocks:
         exec(compile(code, "README.md", "exec"), names)
@@ -26,7 +27,7 @@ def test_the_lines_of_python_run(capsys):
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "bin/handlatent " in line])
 def test_a_command_s_flags_exist(line, monkeypatch):
-    taken = []
+    taken: list[object] = []
     for name, (settings, _) in cli.COMMANDS.items():
         monkeypatch.setitem(cli.COMMANDS, name, (settings, taken.append))
     assert main(shlex.split(line, comments=True)[1:]) == 0

@@ -1,5 +1,6 @@
 import ast
 import csv
+import dataclasses
 import inspect
 import json
 import re
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,10 +52,12 @@ def test_help_names_every_flag_of_every_dataclass_and_says_of_each_what_stands_b
         text = capsys.readouterr().out
         words = " ".join(text.split())
         (definition,) = ast.parse(inspect.getsource(settings)).body
-        fields = [at for at, line in enumerate(definition.body) if isinstance(line, ast.AnnAssign)]
-        assert len(fields) == len(settings.__dataclass_fields__)
+        assert isinstance(definition, ast.ClassDef)
+        lines: list[Any] = definition.body
+        fields = [at for at, line in enumerate(lines) if isinstance(line, ast.AnnAssign)]
+        assert len(fields) == len(dataclasses.fields(settings))
         for at in fields:
-            field, said = definition.body[at].target.id, definition.body[at + 1].value.value
+            field, said = lines[at].target.id, lines[at + 1].value.value
             assert f"--{field.replace('_', '-')}" in text or f"{field.upper()}" in text
             assert " ".join(said.split()) in words
 
@@ -67,7 +71,7 @@ def test_an_unknown_flag_and_a_wrong_choice_are_one_sentence(capsys):
 
 
 def test_a_run_is_named_by_position_and_its_agent_can_be_left_out(monkeypatch):
-    taken = []
+    taken: list[GenerateArgs] = []
     monkeypatch.setitem(COMMANDS, "generate", (GenerateArgs, taken.append))
     for words in (["runs/mine"], ["runs/mine", "--no-agent"], ["runs/mine", "--agent"]):
         assert main(["generate", *words]) == 0
@@ -75,7 +79,7 @@ def test_a_run_is_named_by_position_and_its_agent_can_be_left_out(monkeypatch):
 
 
 def test_the_refiner_can_be_left_out_and_best_of_is_a_flag_of_its_own(monkeypatch):
-    taken = []
+    taken: list[GenerateArgs] = []
     monkeypatch.setitem(COMMANDS, "generate", (GenerateArgs, taken.append))
     for words in ([], ["--no-refine"], ["--best-of", "4"]):
         assert main(["generate", "runs/mine", *words]) == 0

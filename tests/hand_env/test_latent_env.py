@@ -197,6 +197,7 @@ def test_a_spec_makes_the_same_environment_again_also_through_json():
     env = gym.make("HandLatent-v0", n_images=8, latent_dim=5, delta_scale=0.3)
     for spec in (env.spec, gym.envs.registration.EnvSpec.from_json(env.spec.to_json())):
         again = gym.make(spec)
+        assert isinstance(again.unwrapped, HandLatentEnv)
         assert again.unwrapped.delta_scale == 0.3
         assert again.observation_space == env.observation_space
         assert np.array_equal(again.reset(seed=1)[0], env.reset(seed=1)[0])
@@ -332,6 +333,7 @@ def test_a_wrong_argument_raises(make_env, settings, message):
 
 def test_the_docstring_s_numbers_are_the_code_s(make_env):
     manual = HandLatentEnv.__doc__
+    assert manual is not None
     assert f"`DIVERGENCE_REWARD`, {HandLatentEnv.DIVERGENCE_REWARD:.0f}" in manual
     assert f"a grid of {N_RENDERED} pictures" in manual
     space = make_env().action_space

@@ -45,7 +45,7 @@ def test_the_rows_are_the_single_form_s_episode_bit_for_bit(make_env, make_rows,
 def test_a_row_is_paid_for_the_change_of_its_own_picture_s_loss(make_rows):
     env = make_rows(reward_scale=0.5)
     env.reset(seed=1)
-    last = {}
+    last: dict[int, float] = {}
     for step, action in enumerate(actions()):
         batch = env.env.trainer._order(step).tolist()
         _, rewards, _, _, infos = env.step(action)
@@ -74,6 +74,7 @@ def test_make_vec_gives_the_rows_and_a_spec_that_makes_them_again():
     assert env.observation_space.contains(observations)
     assert infos["epoch"].tolist() == [1, 1, 1]
     again = gym.make_vec(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert isinstance(again, HandLatentVectorEnv)
     assert (again.num_envs, again.autoreset_mode) == (3, AutoresetMode.SAME_STEP)
     assert np.array_equal(again.reset(seed=0)[0], observations)
 
@@ -202,10 +203,11 @@ def test_a_numpy_seed_will_do_and_a_closed_environment_opens_and_closes_again(ma
 
 
 def test_a_terminated_row_is_reset_and_handed_to_stable_baselines3_as_terminal(make_rows):
-    env = GymnasiumVecEnv(make_rows(autoreset_mode="SameStep"))
+    rows = make_rows(autoreset_mode="SameStep")
+    env = GymnasiumVecEnv(rows)
     env.seed(0)
     env.reset()
-    next(env.env.env.trainer.vae.decoder.parameters()).data.fill_(float("nan"))
+    next(rows.env.trainer.vae.decoder.parameters()).data.fill_(float("nan"))
     observations, rewards, dones, infos = env.step(actions()[0])
     assert rewards.tolist() == [HandLatentEnv.DIVERGENCE_REWARD] * B
     assert dones.all()

@@ -181,6 +181,7 @@ def test_a_spec_makes_the_same_environment_again_also_through_json():
     env = gym.make("HandRefine-v0", delta_scale=0.3, steps_per_episode=2)
     for spec in (env.spec, gym.envs.registration.EnvSpec.from_json(env.spec.to_json())):
         again = gym.make(spec)
+        assert isinstance(again.unwrapped, HandRefineEnv)
         assert again.unwrapped.delta_scale == 0.3
         assert again.observation_space == env.observation_space
         assert np.array_equal(again.reset(seed=1)[0], env.reset(seed=1)[0])
@@ -300,6 +301,7 @@ def test_a_judge_that_gives_no_finite_number_a_picture_is_refused(make_refine):
 
 def test_the_docstring_s_numbers_are_the_code_s(make_refine):
     manual, limit = HandRefineEnv.__doc__, LogitScore().limit
+    assert manual is not None
     assert f"32 pixels, D = {PLACEHOLDER.latent_dim}" in manual
     assert PLACEHOLDER.size == 32
     assert f"at least -{limit:.0f} and at most {limit:.0f}" in manual

@@ -105,6 +105,7 @@ def test_make_vec_gives_the_rows_and_a_spec_that_makes_them_again_also_through_j
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     assert json.loads(env.spec.to_json())["kwargs"]["autoreset_mode"] == "SameStep"
     again = gym.make_vec(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert isinstance(again, HandRefineVectorEnv)
     assert (again.num_envs, again.autoreset_mode) == (3, AutoresetMode.SAME_STEP)
     assert again.env.delta_scale == 0.5
 
@@ -145,6 +146,7 @@ def test_stable_baselines3_is_told_that_the_last_step_is_terminal_and_what_was_s
     env = GymnasiumVecEnv(make_refine_rows(autoreset_mode="SameStep"))
     env.seed(0)
     first = env.reset()
+    assert isinstance(first, np.ndarray)
     observations, _, dones, infos = env.step(actions()[0])
     assert dones.all()
     assert not np.array_equal(observations, first)

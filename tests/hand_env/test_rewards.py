@@ -108,7 +108,7 @@ def test_a_function_may_ask_for_the_losses_without_the_shift(make_env):
     def reward(visit):
         return visit.loss_without
 
-    reward.needs_without_shift = True
+    reward.needs_without_shift = True  # type: ignore[attr-defined]  # a function may carry attributes
     assert run(make_env(reward=reward, reward_scale=1.0), ONES, 1)[0][1] > 0
 
 

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, 
 
 
 def test_a_state_comes_back_as_it_was(tmp_path):
-    state = {
+    state: dict[str, Any] = {
         "weights": {"a": torch.randn(2, 3), "b": torch.arange(3, dtype=torch.uint8)},
         "by_number": {0: {"step": torch.tensor(3.0)}, 1: {}},
         "array": np.arange(4, dtype=np.uint32),

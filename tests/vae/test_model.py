@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae.model import LOG_VAR_RANGE, NoCheckerboard, VAEConfig, build_vae, count_parameters
+from vae.model import LOG_VAR_RANGE, Decoder, Encoder, NoCheckerboard, VAEConfig, build_vae, count_parameters
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
@@ -16,6 +16,7 @@ def test_shapes_hold_for_every_size_and_width(size, width):
 
 def test_log_variances_stay_in_their_range():
     vae = build_vae(VAEConfig(32, 5), seed=0)
+    assert isinstance(vae.encoder, Encoder)
     vae.encoder.head.bias.data.fill_(1e4)
     low, high = LOG_VAR_RANGE
     log_var = vae.encode(torch.rand(3, 3, 32, 32))[1]
@@ -31,6 +32,7 @@ def test_a_picture_s_posterior_does_not_depend_on_the_rest_of_the_batch():
     vae.zero_grad()
     pictures.requires_grad_(True)
     vae.encode(pictures)[0][0].sum().backward()
+    assert pictures.grad is not None
     assert pictures.grad[0].abs().max() > 0
     assert pictures.grad[1:].abs().max() == 0
 
@@ -70,7 +72,10 @@ def test_only_the_large_decoder_of_128_pixels_draws_through_the_filter_and_store
         vae = build_vae(VAEConfig(size, 4, width), seed=0)
         assert isinstance(vae.decoder.finish, NoCheckerboard) == ((size, width) == (128, "large"))
         assert not any("kernel" in name for name in vae.state_dict())
-    vae.decoder.body[-2].bias.data += torch.randn(12, generator=torch.Generator().manual_seed(0))
+    assert isinstance(vae.decoder, Decoder)
+    last = vae.decoder.body[-2]
+    assert isinstance(last, torch.nn.Conv2d)
+    last.bias.data += torch.randn(12, generator=torch.Generator().manual_seed(0))
     picture = vae.decode(torch.zeros(1, 4)).detach()
     board = (-1.0) ** (torch.arange(128)[:, None] + torch.arange(128))
     inside = (slice(None), slice(None), slice(2, -2), slice(2, -2))  # in training mode: filtered once

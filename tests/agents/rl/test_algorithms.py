@@ -1,5 +1,7 @@
 """Algorithms of Stable-Baselines3 and sb3-contrib train unchanged, on the single form and on rows."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -37,7 +39,8 @@ def rows():
 def the_hand_env(model):
     """The single form that is behind what the algorithm was given."""
     if isinstance(model.env, VecMonitor):
-        return model.env.venv.env.unwrapped.env
+        rows: Any = model.env.venv
+        return rows.env.unwrapped.env
     return model.env.envs[0].unwrapped
 
 

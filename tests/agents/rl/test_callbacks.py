@@ -22,6 +22,9 @@ def sac(**settings):
 class Watched(SAC):
     """SAC that notes its temperature as each `train` finds it, and as it leaves it."""
 
+    found: list[float]
+    left: list[float]
+
     def train(self, gradient_steps, batch_size=64):
         self.found.append(self.log_ent_coef.exp().item())
         super().train(gradient_steps, batch_size)

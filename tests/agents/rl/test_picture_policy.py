@@ -8,7 +8,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 
 from agents import RefinePolicy, make_sac
 from agents.rl import picture_policy as refine_policy
-from agents.rl.picture_policy import SEEN, Look, OneStepReplay, PictureExtractor, shrunk
+from agents.rl.picture_policy import SEEN, Look, OneStepReplay, PictureCritic, PictureExtractor, shrunk
 from agents.rl.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
 from vae import VAE, VAEConfig, build_vae
@@ -78,10 +78,15 @@ def test_what_is_looked_at_is_what_the_judge_gets_but_smaller():
 
 
 def test_many_latents_are_decoded_a_few_at_a_time_and_the_action_does_not_depend_on_it(model, monkeypatch):
-    seen, sizes = batch(model, 150)[0].numpy(), []
+    seen = batch(model, 150)[0].numpy()
     one_by_one = np.concatenate([model.predict(row[None], deterministic=True)[0] for row in seen])
-    decode = VAE.decode
-    monkeypatch.setattr(VAE, "decode", lambda vae, z: (sizes.append(len(z)), decode(vae, z))[1])
+    sizes, decode = [], VAE.decode
+
+    def noted(vae, latents):
+        sizes.append(len(latents))
+        return decode(vae, latents)
+
+    monkeypatch.setattr(VAE, "decode", noted)
     together = model.predict(seen, deterministic=True)[0]
     assert np.allclose(together, one_by_one, atol=1e-5)
     assert sizes == [CHUNK["cpu"], CHUNK["cpu"], 150 - 2 * CHUNK["cpu"]]
@@ -155,16 +160,21 @@ def test_of_episodes_of_one_step_nothing_that_follows_is_decoded_and_nothing_is_
     def learned(**settings):
         rows = make_refine_rows(delta_scale=0.5, autoreset_mode="SameStep")
         model = make_sac(rows, seed=0, policy=RefinePolicy, **SMALL, **settings)
-        asked = model.critic_target.asked
-        model.critic_target.asked |= bool(settings)
+        critic = model.critic_target
+        assert isinstance(critic, PictureCritic)
+        asked = critic.asked
+        critic.asked |= bool(settings)
         decoded.clear()
         model.learn(40)
         return asked, sum(decoded), model
 
     decoded, pictures = [], refine_policy._pictures
-    monkeypatch.setattr(
-        refine_policy, "_pictures", lambda vae, latents: decoded.append(len(latents)) or pictures(vae, latents)
-    )
+
+    def counted(vae, latents):
+        decoded.append(len(latents))
+        return pictures(vae, latents)
+
+    monkeypatch.setattr(refine_policy, "_pictures", counted)
     asked, fewer, model = learned()
     assert not asked
     _, more, other = learned(replay_buffer_class=ReplayBuffer)

@@ -1,6 +1,7 @@
 """The adapter against Stable-Baselines3's own DummyVecEnv, and in real algorithms."""
 
 import sys
+from typing import Any
 
 import cloudpickle
 import gymnasium as gym
@@ -71,7 +72,7 @@ class Native(VectorEnv):
         self.count += 1
         self.observations[:] = self.count
         ended = np.full(3, self.count == 2)
-        infos = {"loss": 0.5}
+        infos: dict[str, Any] = {"loss": 0.5}
         if ended.any() and self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
             final = {"final_obs": self.observations.copy(), "final_info": infos}
             self.observations[:] = self.count = 0
@@ -298,6 +299,7 @@ def test_an_asynchronous_vector_environment():
     env.step(np.zeros((2, 1)))
     observations, _, dones, infos = env.step(np.zeros((2, 1)))
     assert dones.all()
+    assert isinstance(observations, np.ndarray)
     assert observations[0].tolist() == [2, 0]
     assert infos[1]["terminal_observation"].tolist() == [1, 2]
     env.close()

@@ -56,7 +56,12 @@ def test_compare_takes_it_apart_as_it_does_a_run(name):
 @pytest.mark.parametrize("name", SETS)
 def test_what_its_agent_decodes_for_itself_is_counted(name, monkeypatch):
     decoded, pictures = [], refine_policy._pictures
-    monkeypatch.setattr(refine_policy, "_pictures", lambda vae, z: decoded.append(len(z)) or pictures(vae, z))
+
+    def counted(vae, latents):
+        decoded.append(len(latents))
+        return pictures(vae, latents)
+
+    monkeypatch.setattr(refine_policy, "_pictures", counted)
     acting = load_compared_run(folder(name)).agents["sac-refine"]
     acting.agent.predict(np.zeros((3, 300), np.float32), deterministic=True)
     assert sum(decoded) == 3 * acting.looks == 3

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from vae.images import augmentation as augment
-from vae.images import random_affine, warp
+from vae.images import augment, random_affine, warp
 
 STILL = {"flip": False, "degrees": 0.0, "translate": 0.0, "scale": 0.0}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vae.images import load_folder
+from vae.images import decode_picture, load_folder
 from vae.images import reading as reading_module
 from vae.images.cache import cache_folder, load_cached, store_cached
 
@@ -22,11 +22,10 @@ def album(tmp_path):
 def decoded(monkeypatch):
     """The paths decoded since."""
     paths = []
-    original = reading_module.decode_picture
 
     def decode(path, *rest):
         paths.append(path.name)
-        return original(path, *rest)
+        return decode_picture(path, *rest)
 
     monkeypatch.setattr(reading_module, "decode_picture", decode)
     return paths

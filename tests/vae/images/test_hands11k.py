@@ -94,7 +94,7 @@ def test_pictures_without_a_row_are_counted_in_one_note_and_left_out(download, c
 
 
 def test_person_stays_on_one_side_of_the_split_whatever_is_chosen(download, cache):
-    sides = {}
+    sides: dict[str, str] = {}
     for choice in ({}, {"side": "palmar"}, {"n_images": 20, "seed": 3}):
         images = load(download, cache, **choice)
         split = split_by_group(images.groups, images.all_groups, seed=0)

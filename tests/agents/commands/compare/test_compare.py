@@ -58,7 +58,8 @@ def fails(capsys, *words):
 
 def test_a_table_over_two_runs_goes_on_where_it_was_stopped(capsys, monkeypatch, runs, judges, photographs, tmp_path):
     words = ["compare", *runs, "--data", str(photographs), *QUICK, *judges, "--out", str(tmp_path / "out")]
-    measured, measure = [], Gauge.measure
+    measured: list[object] = []
+    measure = Gauge.measure
 
     def stops_at_the_third(*given, **settings):
         if len(measured) == 3:
@@ -66,10 +67,14 @@ def test_a_table_over_two_runs_goes_on_where_it_was_stopped(capsys, monkeypatch,
         measured.append(given)
         return measure(*given, **settings)
 
+    def goes_on(*given, **settings):
+        measured.append(given)
+        return measure(*given, **settings)
+
     with monkeypatch.context() as patch:
         patch.setattr(Gauge, "measure", stops_at_the_third)
         assert main(words) == 130
-    monkeypatch.setattr(Gauge, "measure", lambda *a, **k: measured.append(a) or measure(*a, **k))
+    monkeypatch.setattr(Gauge, "measure", goes_on)
     assert main(words) == 0
     assert len(measured) == 6  # in each run the photographs and two cells, none of them twice
     table = capsys.readouterr().out
@@ -96,7 +101,12 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
 ):
     words = ["compare", str(plain_run), str(refined_run), "--data", str(photographs), *QUICK, *judges]
     measured, measure = [], Gauge.measure
-    monkeypatch.setattr(Gauge, "measure", lambda *a, **k: measured.append(a) or measure(*a, **k))
+
+    def counted(*given, **settings):
+        measured.append(given)
+        return measure(*given, **settings)
+
+    monkeypatch.setattr(Gauge, "measure", counted)
     assert main(words) == 0
     assert len(measured) == 4  # photographs, mixture by none and by best-of, and what the refiner of one run makes
     table = capsys.readouterr().out

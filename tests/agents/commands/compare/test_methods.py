@@ -124,6 +124,7 @@ def test_the_cost_is_what_is_decoded_and_judged(make_loaded, make_args, score, c
     vae = VAE(loaded.vae.encoder, Counting(loaded.vae.decoder), 32, 6)
     for cell in make_methods(replace(loaded, vae=vae), judge, make_args(samplers=["normal"], best_of=[2, 5])):
         counts.update(dict.fromkeys(counts, 0))
+        assert cell.correct is not None
         cell.correct(latents)
         if cell.agent == "none":
             assert (cell.cost, sum(counts.values())) == (Cost(1, 0, 0), 0)  # the picture itself is still to be decoded

@@ -20,7 +20,8 @@ from agents.runs.packaged import read_package
 from agents.runs.run import load_run
 from vae.adversarial.training import AdversarialTrainer
 from vae.model import VAEConfig, build_vae
-from vae.sampling.flow import Velocity
+from vae.sampling.flow import FlowPrior, Velocity
+from vae.sampling.reencoded import Reencoded
 
 TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 16, "batch": 4, "varied": 8, "flow_steps": 4}
 
@@ -41,8 +42,11 @@ def packed(finished, tmp_path_factory):
 def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
     run = load_run(finished[1])
     assert list(run.samplers) == ["prior", "mixture", "normal"]
-    assert run.samplers["prior"].sampler.temperature == pytest.approx(RecipeArgs.temperature)
-    assert run.samplers["prior"].reencode_passes == RecipeArgs.reencode_passes
+    prior = run.samplers["prior"]
+    assert isinstance(prior, Reencoded)
+    assert isinstance(prior.sampler, FlowPrior)
+    assert prior.sampler.temperature == pytest.approx(RecipeArgs.temperature)
+    assert prior.reencode_passes == RecipeArgs.reencode_passes
     assert run.settings["split_seed"] == 0  # the judges', whatever the seed
     assert run.latent_agent.notes.env_id == "HandLatent-v0"
     assert run.refiner is None

@@ -340,9 +340,13 @@ def wait_for_step(path, step, process):
         time.sleep(0.02)
 
 
+def pool_of(training):
+    return training.env.env.sampler.sampler
+
+
 def test_the_pool_that_training_draws_from_is_large_enough_to_be_new_at_nearly_every_step(run):
     training = RefinerTraining(load_run(run), RefineArgs(run, **TINY, sampler="mixture"), run / "none")
-    pool = training.env.env.sampler.sampler
+    pool = pool_of(training)
     assert len(pool.latents) == 2 * 96
     assert np.array_equal(pool.sample(4, 1), pool.sample(4, 1))
 
@@ -352,7 +356,7 @@ def test_only_latents_that_are_not_right_enough_are_learned_from(run):
         training = RefinerTraining(
             load_run(run), RefineArgs(run, **TINY, sampler="mixture", refine_below=refine_below), run / "none"
         )
-        return training.env.env, training.env.env.sampler.sampler.latents
+        return training.env.env, pool_of(training).latents
 
     env, everything = pool(float("inf"))
     scores = env.score(everything.numpy())

@@ -96,9 +96,11 @@ def test_make_sac_fits_the_vector_form():
     assert (one.gamma, several.gamma) == (0.0, 0.99)
     assert one.ent_coef == several.ent_coef == REFINE_ENT_COEF
     assert one.batch_size == REFINE_ROW_SETTINGS["batch_size"]
+    assert isinstance(one.actor.mu, nn.Linear)
     assert (one.target_entropy, one.actor.mu.out_features) == (-DIM, DIM)
     assert several.observation_space.shape == (DIM + 1,)
     large = make_sac(problem.make(4), 0, gamma=0.5, policy_kwargs={"net_arch": [32, 32]})
+    assert isinstance(large.actor.mu, nn.Linear)
     assert (large.gamma, large.actor.mu.in_features) == (0.5, 32)
 
 
@@ -130,18 +132,20 @@ class LocalProblem:
 
     def __init__(self, seed, dim=128, size=16):
         generator = torch.Generator().manual_seed(seed)
+        layers: list[nn.Linear | nn.Conv2d]
+        layers = [nn.Linear(dim, 512), nn.Conv2d(32, 16, 3, padding=1), nn.Conv2d(16, 3, 3, padding=1)]
         decoder = nn.Sequential(
-            *(nn.Linear(dim, 512), nn.Unflatten(1, (32, 4, 4)), nn.SiLU()),
-            *(nn.Upsample(scale_factor=2), nn.Conv2d(32, 16, 3, padding=1), nn.SiLU()),
-            *(nn.Upsample(scale_factor=2), nn.Conv2d(16, 3, 3, padding=1)),
+            *(layers[0], nn.Unflatten(1, (32, 4, 4)), nn.SiLU()),
+            *(nn.Upsample(scale_factor=2), layers[1], nn.SiLU()),
+            *(nn.Upsample(scale_factor=2), layers[2]),
         )
         with torch.no_grad():
-            for layer in (decoder[0], decoder[4], decoder[7]):
+            for layer in layers:
                 scale = (2 / layer.weight[0].numel()) ** 0.5
                 layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
                 layer.bias.zero_()
-            decoder[7].weight.mul_(0.25 / decoder(torch.randn(500, dim, generator=generator)).std())
-            decoder[7].bias.fill_(0.5)
+            layers[2].weight.mul_(0.25 / decoder(torch.randn(500, dim, generator=generator)).std())
+            layers[2].bias.fill_(0.5)
         self.vae = VAE(LinearEncoder(size, dim), decoder, size, dim)
         patterns = torch.randn(8, 3, 5, 5, generator=generator)
         patterns -= patterns.mean((1, 2, 3), keepdim=True)

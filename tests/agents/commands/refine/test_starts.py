@@ -62,12 +62,13 @@ def test_an_episode_of_several_steps_is_raised_where_its_end_is_above_its_beginn
 
 
 def test_a_restored_one_goes_on_the_same():
-    first, second = (Starts(Counter(), ROWS, refine_below=2.0) for _ in range(2))
+    counters = Counter(), Counter()
+    first, second = (Starts(counter, ROWS, refine_below=2.0) for counter in counters)
     for starts in (first, second):
         begin(starts)
     end(first, [10, 20, 30, 40], [1, 1, -1, -1], [0] * ROWS)
     first.after_step(np.ones(ROWS, np.float32), np.zeros(ROWS), None)
-    second.sampler.drawn = first.sampler.drawn
+    counters[1].drawn = counters[0].drawn
     second.load_state_dict(first.state_dict())
     for starts in (first, second):  # by now -1 + 1: not raised; where it was tried again, in the second round
         end(starts, [1, 2, 3, 4], [0, -1, 0, -1], [0] * ROWS)

@@ -22,7 +22,8 @@ def finger_lengths(hands: SyntheticHands) -> Tensor:
     digits = hands.joints[:, 1:].unflatten(1, (5, 4))
     start = torch.cat((digits[:, :1, 1], digits[:, 1:, 0]), 1)
     breadth = (hands.joints[:, 5] - hands.joints[:, 17]).norm(dim=-1, keepdim=True)
-    return (digits[:, :, 3] - start).norm(dim=-1) / breadth
+    lengths: Tensor = (digits[:, :, 3] - start).norm(dim=-1) / breadth
+    return lengths
 
 
 def changed_digits(defect: str) -> Tensor:
