@@ -131,9 +131,12 @@ def named_infos(env):
 
 
 def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, make_refine, tiny_images):
-    env = make_env(reward="anatomy", judge=lambda x: x.mean((1, 2, 3)), validation_images=tiny_images[:4])
-    env.reset(seed=0)
-    assert set(env.step(env.action_space.sample())[4]) == named_infos(HandLatentEnv)
+    given = set()
+    for reward in ("anatomy", "drawn_change"):
+        env = make_env(reward=reward, judge=lambda x: x.mean((1, 2, 3)), validation_images=tiny_images[:4])
+        env.reset(seed=0)
+        given |= set(env.step(env.action_space.sample())[4])
+    assert given == named_infos(HandLatentEnv)
     env = make_refine()
     env.reset(seed=0)
     assert set(env.step(env.action_space.sample())[4]) == named_infos(HandRefineEnv)
