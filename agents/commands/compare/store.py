@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.commands.compare.figures import Figures
 from agents.commands.compare.methods import Cost
+from agents.runs.renamed import with_new_keys
 from agents.runs.run_folder import versions
 from vae.checkpoint import save_json
 from vae.distribution import Estimate
@@ -94,7 +95,7 @@ class Store:
 
     def _read(self, path: Path) -> list[Record]:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
             settings, cells = content["settings"], [*content["cells"], *content["other_cells"]]
             records = [_record(cell) for cell in cells]
         except (ValueError, KeyError, TypeError) as error:
