@@ -1,4 +1,4 @@
-"""Draw the picture that README opens with: `python docs/make_picture.py` writes docs/hands.jpg."""
+"""Draw the pictures of README and tutorial: `python docs/make_picture.py` writes docs/hands.jpg and docs/overlay.jpg."""
 
 from pathlib import Path
 
@@ -8,11 +8,12 @@ from PIL import Image
 
 from agents.draw import draw_hands
 from hand_env import image_grid
-from hand_env.anatomy import judge
+from hand_env.anatomy import draw_overlay, judge
 from hand_env.rendering import captioned
 from vae.images import to_float
 
 COLUMNS, FIRST, LATENTS, SEED = 10, 20, 300, 0
+OVERLAID = (0, 4, 7)  # two right hands and the wrong one
 
 
 def picture() -> Image.Image:
@@ -35,5 +36,14 @@ def picture() -> Image.Image:
     return Image.fromarray(np.concatenate(parts))
 
 
+def overlays() -> Image.Image:
+    """Lay out what the rewarding judge saw on three of the first hands."""
+    images = to_float(draw_hands(FIRST, seed=SEED).images[list(OVERLAID)])
+    parts = [draw_overlay(image, verdict) for image, verdict in zip(images, judge(images), strict=True)]
+    return Image.fromarray(np.concatenate(parts, axis=1))
+
+
 if __name__ == "__main__":
-    picture().save(Path(__file__).with_name("hands.jpg"), quality=90)
+    folder = Path(__file__).parent
+    overlays().save(folder / "overlay.jpg", quality=90)
+    picture().save(folder / "hands.jpg", quality=90)
