@@ -1,4 +1,4 @@
-"""Draw the pictures of README and tutorial: `python docs/make_picture.py` writes docs/hands.jpg and docs/overlay.jpg."""
+"""Draw the pictures of README and tutorial, hands.jpg and overlay.jpg: `python docs/make_picture.py`."""
 
 from pathlib import Path
 

@@ -50,7 +50,7 @@ def test_the_lines_of_python_that_draw_hands_give_what_they_say():
     exec(compile(draw.replace("20", "2"), "README.md", "exec"), names)
     assert tuple(names["hands"].images.shape) == (2, 3, 128, 128)
     assert tuple(names["hands"].latents.shape) == (2, 300)
-    assert len(draw.splitlines()) == 2
+    assert len([line for line in draw.splitlines() if line]) == 2
 
 
 def test_the_lines_of_python_that_train_run(capsys):
@@ -59,7 +59,7 @@ def test_the_lines_of_python_that_train_run(capsys):
     reward, info = capsys.readouterr().out.split(" ", 1)
     assert float(reward) == 0.0  # the first epoch pays nothing
     assert "reconstruction_nats" in info
-    assert len(train.split("\n\n")[0].splitlines()) + len(train.split("\n\n")[1].splitlines()) <= 10
+    assert len([line for line in train.splitlines() if line]) <= 10
 
 
 def test_the_algorithms_page_trains_on_rows():
@@ -112,7 +112,9 @@ def test_the_table_of_results_is_what_the_records_say():
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     section = README.partition("## Results")[2].partition("\n## ")[0]
-    shown = [tuple(cell.strip() for cell in line.strip("| ").split(" | ")) for line in section.splitlines() if "(" in line]
+    shown = [
+        tuple(cell.strip() for cell in line.strip("| ").split(" | ")) for line in section.splitlines() if "(" in line
+    ]
     shown = [row for row in shown if len(row) == 3]
     assert [row[0] for row in shown] == list(RESULTS)
     for name, correct, new in shown:
@@ -136,7 +138,7 @@ def rooms_of(package):
 
 def test_no_number_is_left_to_be_filled_in():
     for name, text in TEXTS.items():
-        assert re.findall(r"\b[A-Z]+_[A-Z]+\b", re.sub(r"HANDLATENT_(CACHE|DATA)", "", text)) == [], name
+        assert re.findall(r"\b[A-Z]+[_-][A-Z]+\b", re.sub(r"`[^`]*`|Projected GAN", "", text)) == [], name
 
 
 def test_every_file_that_a_page_points_at_exists():

@@ -38,9 +38,9 @@ _KINDS = {
     "synthetic": _Kind(
         ["license: mit"],
         "Hands, from drawn hands alone",
-        "Neither VAE nor prior learned from a photograph of a hand, so the weights are under the project's own licence. "
-        "The package's rewarding judge paid the agent, and it is asked again for each correction. That judge did learn "
-        "from photographs.",
+        "Neither VAE nor prior learned from a photograph of a hand, so the weights are under the project's own "
+        "licence. The package's rewarding judge paid the agent, and it is asked again for each correction. That judge "
+        "did learn from photographs.",
         "The hands look drawn, like those that the VAE learned from.",
     ),
 }
@@ -52,7 +52,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
     """Write a card.
 
     Args:
-        settings: Of the run, its data named as a data set.
+        settings: The run's settings, with its data named as a data set.
         report: The run's report.json.
         refined: Its refine.json; None where it has no refiner.
 
