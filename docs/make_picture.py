@@ -8,7 +8,7 @@ from PIL import Image
 
 from agents.draw import draw_hands
 from hand_env import image_grid
-from hand_env.anatomy import draw_overlay, judge
+from hand_env.anatomy import draw_overlay, judge_images
 from hand_env.rendering import captioned
 from vae.images import to_float
 
@@ -29,7 +29,7 @@ def picture() -> Image.Image:
         (f"The same {COLUMNS} latents with the agent", with_agent.images[chosen]),
     ]
     for caption, images in panels:
-        verdicts = judge(to_float(images), architecture="reporter")
+        verdicts = judge_images(to_float(images), architecture="reporter")
         wrong = [place for place, verdict in enumerate(verdicts, start=1) if not verdict.correct]
         print(f"{caption}: wrong by the reporting judge, counted from 1: {wrong}")
     parts = [captioned(image_grid(images, columns=COLUMNS), caption) for caption, images in panels]
@@ -39,7 +39,7 @@ def picture() -> Image.Image:
 def overlays() -> Image.Image:
     """Lay out what the rewarding judge saw on three of the first hands."""
     images = to_float(draw_hands(FIRST, seed=SEED).images[list(OVERLAID)])
-    parts = [draw_overlay(image, verdict) for image, verdict in zip(images, judge(images), strict=True)]
+    parts = [draw_overlay(image, verdict) for image, verdict in zip(images, judge_images(images), strict=True)]
     return Image.fromarray(np.concatenate(parts, axis=1))
 
 
