@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_the_readme_has_at_most_700_words_outside_its_code():
 
 def test_the_lines_of_python_that_draw_hands_give_what_they_say():
     draw, _ = python_blocks(README)
-    names = {}
+    names: dict[str, Any] = {}
     exec(compile(draw.replace("20", "2"), "README.md", "exec"), names)
     assert tuple(names["hands"].images.shape) == (2, 3, 128, 128)
     assert tuple(names["hands"].latents.shape) == (2, 300)
@@ -64,14 +65,14 @@ def test_the_lines_of_python_that_train_run(capsys):
 
 def test_the_algorithms_page_trains_on_rows():
     (code,) = python_blocks(PAGES["docs/algorithms.md"])
-    names = {}
+    names: dict[str, Any] = {}
     exec(compile(code, "algorithms.md", "exec"), names)
     assert names["rows"].num_envs == 16
 
 
 def test_the_tutorial_s_python_runs(capsys):
     draw, act = python_blocks(PAGES["docs/tutorial.md"])
-    names = {}
+    names: dict[str, Any] = {}
     exec(compile(draw.replace("20", "2"), "tutorial.md", "exec"), names)
     exec(compile(act, "tutorial.md", "exec"), names)
     assert "2 hands drawn from the sampler 'prior'" in capsys.readouterr().out
