@@ -8,14 +8,14 @@ OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
 DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13,--epochs 50)
 
-.PHONY: hands demo test lint check format clean
+.PHONY: hands demo test lint check docs format clean
 
 hands: .venv/installed
 	@rm -rf runs/drawn
 	$(BIN)/handlatent generate --n 20 --out runs/drawn
 	@echo "Look at runs/drawn/grid.png."
 
-# A demo that was stopped goes on; a finished one, or one on other pictures, is begun anew (of runs only its own is removed).
+# A stopped demo resumes; a finished one, or one on other pictures, starts over (only runs/demo is ever removed).
 demo: .venv/installed
 	@if [ -f $(OUT)/config.json ] && [ ! -f $(OUT)/report.json ] && grep -qF '"data": "$(PICTURES)"' $(OUT)/config.json; \
 	then $(BIN)/handlatent train --resume $(OUT); \
@@ -33,6 +33,11 @@ lint: .venv/installed
 check: lint
 	$(PYTEST) -m "not slow"
 
+# The site in site/, from docs/, README's neighbours and the docstrings; broken links and references fail.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+	@echo "Open site/index.html."
+
 format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -47,4 +52,8 @@ clean:
 
 .venv/zoo: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[zoo]"
+	touch $@
+
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@

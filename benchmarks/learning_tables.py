@@ -50,9 +50,9 @@ def tables(records: list[dict[str, Any]]) -> str:
 
     parts = {
         "Counterfactual, nats a picture, higher is better": measure("counterfactual"),
-        "The same, less SAC's as it was chosen, from the same VAE": less("counterfactual", chosen),
+        "The same minus the score of the chosen SAC, on the same VAE": less("counterfactual", chosen),
         "Counterfactual on photographs of people that SAC did not learn on": measure("on other people's"),
-        "Loss on other people's photographs after the episode, without an action, less what it is when no agent acted, "
+        "Loss on other people's photographs after the episode, minus the loss with no agent; both without an action, "
         "nats a picture, lower is better": less("validation loss", unsteered),
         "Milliseconds to predict a batch of 16 rows, one thread": measure("ms to predict"),
         "Seconds to learn, one thread": measure("seconds to learn"),

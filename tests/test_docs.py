@@ -2,6 +2,7 @@ import importlib.util
 import inspect
 import itertools
 import json
+import pydoc
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from agents.cli import COMMANDS, main
 from agents.commands.compare.figures import student
 from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv
 
@@ -31,10 +33,35 @@ def table(heading, manual):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-@pytest.mark.parametrize("name", ["HandLatent-v0", "HandRefine-v0"])
-def test_an_environment_s_page_is_what_its_docstrings_say(name):
+@pytest.mark.parametrize("name", ["HandLatent-v0", "HandRefine-v0", "cli"])
+def test_a_page_that_is_made_from_the_code_says_what_the_code_says(name):
     pages = load(DOCS / "make_pages.py")
     assert pages.path(name).read_text() == pages.page(name), "Run python docs/make_pages.py"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_line_s_page_has_every_flag_that_help_prints(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    printed = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", capsys.readouterr().out.partition("options:")[0])) - {"-h"}
+    section = re.search(rf"^### {command}\n(.*?)(?:^### |\Z)", (DOCS / "cli.md").read_text(), re.S | re.M).group(1)
+    named = [flag for cell in re.findall(r"^\| `(-[^`]+)` \|", section, re.M) for flag in cell.split(", ")]
+    assert printed <= set(named)
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("path", [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.stem)
+def test_every_name_and_file_of_the_project_that_a_page_mentions_exists(path):
+    code = re.findall(r"`([^`\n]+)`", path.read_text())
+    names = {name for text in code for name in re.findall(r"^((?:vae|hand_env|agents)(?:\.\w+)+)", text)}
+    assert [name for name in names if not name.endswith(".safetensors") and pydoc.locate(name) is None] == []
+    files = {text for text in code if re.match(r"(tests|examples|benchmarks|agents|hand_env|vae|docs)/[\w./-]+$", text)}
+    assert [name for name in files if not (DOCS.parent / name).exists()] == []
+
+
+def test_every_page_is_in_the_site_s_navigation_and_every_entry_is_a_page():
+    listed = set(re.findall(r"([\w/.-]+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(), re.M))
+    assert listed == {path.relative_to(DOCS).as_posix() for path in DOCS.glob("**/*.md")}
 
 
 @pytest.mark.parametrize("env", [HandLatentEnv, HandRefineEnv])

@@ -1,8 +1,11 @@
-"""What the README shows works as it stands."""
+"""What README and the pages show works as it stands."""
 
+import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,23 +14,74 @@ from agents.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.glob("docs/**/*.md")}
+TEXTS = {"README.md": README, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), **PAGES}
+COMMANDS = [
+    line
+    for text in TEXTS.values()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.S)
+    for line in block.replace("\\\n", " ").splitlines()
+]
+RESULTS = {  # README's table: record and agent
+    "none": ("seeds", "none"),
+    "random corrections, 3 rounds": ("seeds", "random-3"),
+    "SAC agent, 3 rounds": ("seeds", "sac-refine-3"),
+    "3 gradient steps": ("seeds", "gradient-3"),
+    "3 gradient steps of 3 times the size": ("gradients", "gradient-3"),
+    "best of 2 draws": ("seeds", "best-of-2"),
+    "best of 4 draws": ("seeds", "best-of-4"),
+}
 
 
-def test_the_lines_of_python_run(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    names: dict[str, object] = {}
-    assert len(blocks) == 2
-    for code in blocks:
-        exec(compile(code, "README.md", "exec"), names)
+def python_blocks(text):
+    return re.findall(r"```python\n(.*?)```", text, re.S)
+
+
+def words(text):
+    return len(re.sub(r"^```.*?^```", "", text, flags=re.S | re.M).split())
+
+
+def test_the_readme_has_at_most_700_words_outside_its_code():
+    assert words(README) <= 700
+
+
+def test_the_lines_of_python_that_draw_hands_give_what_they_say():
+    draw, _ = python_blocks(README)
+    names: dict[str, Any] = {}
+    exec(compile(draw.replace("20", "2"), "README.md", "exec"), names)
+    assert tuple(names["hands"].images.shape) == (2, 3, 128, 128)
+    assert tuple(names["hands"].latents.shape) == (2, 300)
+    assert len([line for line in draw.splitlines() if line]) == 2
+
+
+def test_the_lines_of_python_that_train_run(capsys):
+    _, train = python_blocks(README)
+    exec(compile(train, "README.md", "exec"), {})
     reward, info = capsys.readouterr().out.split(" ", 1)
     assert float(reward) == 0.0  # the first epoch pays nothing
     assert "reconstruction_nats" in info
+    assert len([line for line in train.splitlines() if line]) <= 10
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if "bin/handlatent " in line])
+def test_the_algorithms_page_trains_on_rows():
+    (code,) = python_blocks(PAGES["docs/algorithms.md"])
+    names: dict[str, Any] = {}
+    exec(compile(code, "algorithms.md", "exec"), names)
+    assert names["rows"].num_envs == 16
+
+
+def test_the_tutorial_s_python_runs(capsys):
+    draw, act = python_blocks(PAGES["docs/tutorial.md"])
+    names: dict[str, Any] = {}
+    exec(compile(draw.replace("20", "2"), "tutorial.md", "exec"), names)
+    exec(compile(act, "tutorial.md", "exec"), names)
+    assert "2 hands drawn from the sampler 'prior'" in capsys.readouterr().out
+    assert names["info"]["epoch"] == 2
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if re.match(r"(\S*bin/)?handlatent ", line)])
 def test_a_command_s_flags_exist(line, monkeypatch):
-    taken: list[object] = []
+    taken = []
     for name, (settings, _) in cli.COMMANDS.items():
         monkeypatch.setitem(cli.COMMANDS, name, (settings, taken.append))
     assert main(shlex.split(line, comments=True)[1:]) == 0
@@ -37,20 +91,59 @@ def test_a_command_s_flags_exist(line, monkeypatch):
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
 def test_a_make_target_exists(line):
     target = shlex.split(line, comments=True)[1]
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "pip install" in line])
+def test_an_extra_that_is_installed_exists_and_comes_from_the_checkout(line):
+    assert "-e " in line or line.endswith(("pre-commit", "install"))  # the project is on no index
+    declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for extras in re.findall(r"\.\[([\w,]+)\]", line):
+        for extra in extras.split(","):
+            assert re.search(rf"^{extra} = \[", declared, re.M)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_page_installs_the_project_from_an_index(name):
+    assert re.findall(r"pip install [\"']?handlatent", TEXTS[name]) == []
+
+
+def test_the_table_of_results_is_what_the_records_say():
+    spec = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    section = README.partition("## Results")[2].partition("\n## ")[0]
+    shown = [
+        tuple(cell.strip() for cell in line.strip("| ").split(" | ")) for line in section.splitlines() if "(" in line
+    ]
+    shown = [row for row in shown if len(row) == 3]
+    assert [row[0] for row in shown] == list(RESULTS)
+    for name, correct, new in shown:
+        record, agent = RESULTS[name]
+        rows = json.loads((ROOT / "docs" / "recipe" / f"{record}.json").read_text())["table"]
+        (figures,) = [row["figures"] for row in rows if (row["sampler"], row["agent"]) == ("prior", agent)]
+        assert correct == tables._with_interval(figures, "correct")
+        assert new == tables._value(figures, "new")
 
 
 def test_every_folder_of_the_map_exists_and_none_is_missing():
     named = set(re.findall(r"^\| `([\w/]+)` \|", README, re.M))
     packages = {path.name for path in ROOT.iterdir() if path.name[0] != "." and list(path.glob("*.py"))}
-    assert named == packages | {"vae/images"}
+    rooms = {f"{name}/{path.parent.name}" for name in ("vae", "hand_env", "agents") for path in rooms_of(name)}
+    assert named == packages | rooms
+
+
+def rooms_of(package):
+    return (ROOT / package).glob("*/__init__.py")
 
 
 def test_no_number_is_left_to_be_filled_in():
-    assert re.findall(r"\b[A-Z]+_[A-Z]+\b", README.replace("HANDLATENT_CACHE", "")) == []
+    for name, text in TEXTS.items():
+        assert re.findall(r"\b[A-Z]{3,}[_-][A-Z]{3,}\b", re.sub(r"`[^`\n]*`", "", text)) == [], name
 
 
-def test_every_file_that_the_readme_points_at_exists():
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_every_file_that_a_page_points_at_exists():
+    for name, text in TEXTS.items():
+        links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+        assert [link for link in links if not (ROOT / name).parent.joinpath(link).exists()] == [], name
+    assert len(re.findall(r"\]\(", README)) > 10

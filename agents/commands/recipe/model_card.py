@@ -30,17 +30,18 @@ _KINDS = {
             "datasets: [11k-hands]",
         ],
         "Hands, from photographs",
-        f"The photographs, of [11k Hands]({_DATA_SET}) (Afifi, 2019), are for research, and so are these weights.",
-        "The people photographed are few: over three runs of the recipe one hand in ten was a near-copy of a "
-        "photograph of theirs.",
+        f"The photographs are those of [11k Hands]({_DATA_SET}) (Afifi, 2019). They are for research, and so are these "
+        "weights.",
+        "The photographs show few people. Over three runs of the recipe, about 10 % of hands were near-copies of a "
+        "photograph.",
     ),
     "synthetic": _Kind(
         ["license: mit"],
         "Hands, from drawn hands alone",
-        "Neither VAE nor prior learned from a photograph of a hand: the weights are under the project's own licence. "
-        "The agent was paid by the package's rewarding judge, which did learn from photographs, and which is asked "
-        "again whenever the agent's corrections are.",
-        "Hands look drawn, as those that were learned from do.",
+        "Neither VAE nor prior learned from a photograph of a hand, so the weights are under the project's own "
+        "licence. The package's rewarding judge paid the agent, and it is asked again for each correction. That judge "
+        "did learn from photographs.",
+        "The hands look drawn, like those that the VAE learned from.",
     ),
 }
 # what `handlatent refine` and `handlatent recipe` call the same
@@ -51,7 +52,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
     """Write a card.
 
     Args:
-        settings: Of the run, its data named as a data set.
+        settings: The run's settings, with its data named as a data set.
         report: The run's report.json.
         refined: Its refine.json; None where it has no refiner.
 
@@ -79,9 +80,9 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
         "## Use",
         "",
-        "`handlatent generate path/to/this/folder --n 20 --out hands`; in Python, "
-        '`agents.load_packaged("path/to/this/folder")`. The sets that come with handlatent go by name '
-        "too: `handlatent generate --weights photographs`, `--weights synthetic`.",
+        "On the command line: `handlatent generate path/to/this/folder --n 20 --out hands`. In Python: "
+        '`agents.load_packaged("path/to/this/folder")`. The sets that come with handlatent also have names: '
+        "`handlatent generate --weights photographs`, `--weights synthetic`.",
         "",
         "## Data and licence",
         "",
@@ -97,8 +98,9 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
         "## Limits",
         "",
-        f"One hand, fingers up, on a light ground. {kind.limits} A judge that counts is a network too: look at the "
-        "pictures. What share of hands is new, how sharp they are and how far from photographs: `handlatent compare`.",
+        f"The pictures show one hand, fingers up, on a light ground. {kind.limits} The judge is a network and makes "
+        "mistakes, so look at the pictures. `handlatent compare` measures which share of hands is new, how sharp they "
+        "are and how far from photographs.",
         "",
     ]
     return "\n".join(lines)
@@ -123,7 +125,7 @@ def _measured(refined: dict[str, Any] | None) -> list[str]:
         return ["Nothing: there is no refiner. `handlatent compare` measures a run."]
     held_out = refined["held_out"]
     rows = [
-        f"By the reporting judge, which no training ever saw, on {held_out['latents']:,} latents with 95 % intervals:",
+        f"By the reporting judge, which no training used, on {held_out['latents']:,} latents, with 95 % intervals:",
         "",
         "| | correct | anatomical |",
         "| --- | --- | --- |",

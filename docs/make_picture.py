@@ -1,0 +1,49 @@
+"""Draw the pictures of README and tutorial, hands.jpg and overlay.jpg: `python docs/make_picture.py`."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from agents.draw import draw_hands
+from hand_env import image_grid
+from hand_env.anatomy import draw_overlay, judge_images
+from hand_env.rendering import captioned
+from vae.images import to_float
+
+COLUMNS, FIRST, LATENTS, SEED = 10, 20, 300, 0
+OVERLAID = (0, 4, 7)  # two right hands and the wrong one
+
+
+def picture() -> Image.Image:
+    """Lay out the first hands as they come, and the first ones that the agent changed, without it and with it."""
+    with_agent = draw_hands(LATENTS, seed=SEED)
+    without = draw_hands(LATENTS, seed=SEED, refine=False)
+    changed = (with_agent.latents != without.latents).any(dim=1)
+    chosen = torch.nonzero(changed).flatten()[:COLUMNS]
+    print(f"Of {LATENTS} hands the agent changed {int(changed.sum())}; shown are numbers {chosen.tolist()}.")
+    panels = [
+        (f"The first {FIRST} hands as they come, with the agent", with_agent.images[:FIRST]),
+        (f"Without the agent: the first {COLUMNS} of {LATENTS} that it changes", without.images[chosen]),
+        (f"The same {COLUMNS} latents with the agent", with_agent.images[chosen]),
+    ]
+    for caption, images in panels:
+        verdicts = judge_images(to_float(images), architecture="reporter")
+        wrong = [place for place, verdict in enumerate(verdicts, start=1) if not verdict.correct]
+        print(f"{caption}: wrong by the reporting judge, counted from 1: {wrong}")
+    parts = [captioned(image_grid(images, columns=COLUMNS), caption) for caption, images in panels]
+    return Image.fromarray(np.concatenate(parts))
+
+
+def overlays() -> Image.Image:
+    """Lay out what the rewarding judge saw on three of the first hands."""
+    images = to_float(draw_hands(FIRST, seed=SEED).images[list(OVERLAID)])
+    parts = [draw_overlay(image, verdict) for image, verdict in zip(images, judge_images(images), strict=True)]
+    return Image.fromarray(np.concatenate(parts, axis=1))
+
+
+if __name__ == "__main__":
+    folder = Path(__file__).parent
+    overlays().save(folder / "overlay.jpg", quality=90)
+    picture().save(folder / "hands.jpg", quality=90)
