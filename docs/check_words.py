@@ -1,8 +1,8 @@
 """Measure the words of the project: `python docs/check_words.py [PATH...]`.
 
-Prints for README, docs, model cards, docstrings, error messages and help texts how many sentences there are, how many
-are longer than 30 words, how many are 18 words or shorter, and each sentence that breaks a rule of the house: longer
-than 30 words, opening with "Of", or holding "anew".
+It reads README, docs, model cards, docstrings, error messages and help texts. It prints how many sentences there are,
+how many are longer than 30 words, and how many have 18 words or fewer. It also prints each sentence that breaks a rule:
+longer than 30 words, opening with "Of", or holding a word that a simpler one replaces.
 """
 
 import ast
