@@ -81,7 +81,7 @@ def test_the_tutorial_s_python_runs(capsys):
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if re.match(r"(\S*bin/)?handlatent ", line)])
 def test_a_command_s_flags_exist(line, monkeypatch):
-    taken = []
+    taken: list[Any] = []
     for name, (settings, _) in cli.COMMANDS.items():
         monkeypatch.setitem(cli.COMMANDS, name, (settings, taken.append))
     assert main(shlex.split(line, comments=True)[1:]) == 0
