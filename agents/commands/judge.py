@@ -28,7 +28,9 @@ class JudgeArgs:
     paths: list[Path] = field(positional=True, metavar="PATHS", nargs="+")
     """Pictures, or folders of them."""
     json: bool = flag(False, negative_prefix="--no-")
-    """One JSON object a line for each picture, in place of the summary."""
+    """One JSON object a line for each picture, and a last one for all of them, in place of the summary."""
+    crop: bool = flag(True, negative_prefix="--no-")
+    """Find the hand first, and judge it cut out and upright; --no-crop judges pictures as they are."""
     overlay: Path | None = None
     """Folder for drawings of what the judge saw."""
     training: Path | None = None
@@ -50,24 +52,28 @@ def judge(args: JudgeArgs) -> str:
         args: Settings.
 
     Returns:
-        What to print: a summary, or a JSON object a line.
+        What to print: a summary, or a JSON object a line. Pictures that cannot be read are named and left out.
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
-        ValueError: If a picture cannot be read.
+        ValueError: If no picture can be read.
     """
     files = find_pictures(args.paths)
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
-    pictures = [read_picture(file) for file in files]
-    judgements = judge_each(judge, pictures)
+    files, pictures, odd = read_pictures(files)
+    judgements = judge_each(judge, pictures, crop=args.crop)
     new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
     if args.overlay:
         args.overlay.mkdir(parents=True, exist_ok=True)
         for number, (file, picture, judgement) in enumerate(zip(files, pictures, judgements, strict=True)):
             Image.fromarray(draw_overlay(picture, judgement)).save(args.overlay / f"{number:04d}-{file.stem}.png")
     if args.json:
-        return "\n".join(_lines(files, judgements, new))
-    return describe(judgements) + (f"\nnew         {wilson(sum(new), len(new))}" if new else "")
+        return "\n".join(
+            [*_lines(files, judgements, new), *(json.dumps(row) for row in _odd_rows(odd)), _last(judgements)]
+        )
+    told = [describe(judgements), *([f"new         {wilson(sum(new), len(new))}"] if new else [])]
+    told += [f"left out: {error}" for _, error in odd]
+    return "\n".join(told)
 
 
 def _lines(files: Sequence[Path], judgements: Sequence[Judgement], new: Sequence[bool] | None) -> Iterator[str]:
@@ -76,12 +82,21 @@ def _lines(files: Sequence[Path], judgements: Sequence[Judgement], new: Sequence
         yield json.dumps(row if new is None else {**row, "new": new[number]})
 
 
-def judge_each(judge: Judge, pictures: Sequence[Tensor]) -> list[Judgement]:
+def _odd_rows(odd: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
+    return [{"image": str(file), "error": error} for file, error in odd]
+
+
+def _last(judgements: Sequence[Judgement]) -> str:
+    return json.dumps({"summary": {"n": len(judgements), **summarise(judgements).to_dict()}})
+
+
+def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) -> list[Judgement]:
     """Judge pictures of different sizes, those of one size together.
 
     Args:
         judge: Who judges.
         pictures: (3, S, S) float32 in [0, 1] each.
+        crop: As of `hand_env.anatomy.judge`.
 
     Returns:
         Their judgements in order.
@@ -91,7 +106,8 @@ def judge_each(judge: Judge, pictures: Sequence[Tensor]) -> list[Judgement]:
         rows = [row for row, picture in enumerate(pictures) if picture.shape[-1] == size]
         for start in range(0, len(rows), TOGETHER):
             some = rows[start : start + TOGETHER]
-            judgements.update(zip(some, judge.judge(torch.stack([pictures[row] for row in some])), strict=True))
+            found = judge.judge(torch.stack([pictures[row] for row in some]), crop=crop)
+            judgements.update(zip(some, found, strict=True))
     return [judgements[row] for row in range(len(pictures))]
 
 
@@ -120,6 +136,27 @@ def _is_overview(file: Path) -> bool:
     return file.name == GRID and (file.parent / HOW_MADE).is_file()
 
 
+def read_pictures(files: Sequence[Path]) -> tuple[list[Path], list[Tensor], list[tuple[Path, str]]]:
+    """Read pictures; those that cannot be read do not stop the others.
+
+    Returns:
+        The files that were read, their pictures, and the other files with what is the matter.
+
+    Raises:
+        ValueError: If none can be read; it says what is the matter with the first.
+    """
+    good, pictures, odd = [], [], []
+    for file in files:
+        try:
+            pictures.append(read_picture(file))
+            good.append(file)
+        except ValueError as error:
+            odd.append((file, str(error)))
+    if not good:
+        raise ValueError(odd[0][1])
+    return good, pictures, odd
+
+
 def read_picture(file: Path) -> Tensor:
     """Read a picture at its own size, padded to a square.
 
@@ -140,8 +177,18 @@ def read_picture(file: Path) -> Tensor:
 def describe(judgements: Sequence[Judgement]) -> str:
     """Write a summary out."""
     summary = summarise(judgements)
-    lines = [f"anatomical  {summary.anatomical}", f"correct     {summary.correct}", f"mean score  {summary.score:.3f}"]
+    lines = [
+        f"pictures    {len(judgements)}",
+        f"anatomical  {summary.anatomical}",
+        f"correct     {summary.correct}",
+        f"trusted     {summary.trusted}",
+    ]
+    if summary.correct_trusted:
+        lines.append(f"correct among the trusted  {summary.correct_trusted}")
+    lines.append(f"mean score  {summary.score:.3f}")
     if summary.batches:
         lines.append(f"batches of 20 with at least 15 correct: {summary.good_batches} of {summary.batches}")
-    failed = [f"  {name}: {count}" for name, count in summary.failures.items() if count]
-    return "\n".join([*lines, *(["failed, by criterion:"] if failed else []), *failed])
+    for title, counts in (("failed, by criterion:", summary.failures), ("not trusted, by reason:", summary.doubts)):
+        some = [f"  {name}: {count}" for name, count in counts.items() if count]
+        lines += [title, *some] if some else []
+    return "\n".join(lines)

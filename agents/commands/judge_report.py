@@ -7,8 +7,19 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from agents.commands.judge import judge_each, read_picture
 from hand_env.anatomy import Judge, draw_overlay
-from hand_env.anatomy.report import Case, Row, measure, measure_novelty, report_cases, write_table
+from hand_env.anatomy.report import (
+    Case,
+    Row,
+    measure,
+    measure_novelty,
+    outside_pictures,
+    outside_table,
+    report_cases,
+    write_outside,
+    write_table,
+)
 from vae.device import resolve_device
 from vae.images import to_float
 from vae.images.folder import is_hands11k
@@ -20,6 +31,8 @@ class JudgeReportArgs:
 
     data: Path | None = None
     """Folder that holds 11k-hands and judged-hands; without it, only synthetic hands are judged."""
+    outside: Path | None = None
+    """Folder of labelled pictures from elsewhere, with a labels.csv: judge only these, with the crop."""
     size: int = 64
     """Pixels a side of the pictures: 64 or 128."""
     n: int = 300
@@ -56,6 +69,8 @@ def judge_report(args: JudgeReportArgs) -> str:
             f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}, which does not."
         )
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
+    if args.outside:
+        return f"{args.architecture}, pictures from elsewhere\n{_outside(judge, args.outside)}"
     rows = []
     for case, row in measure(judge, report_cases(args.size, args.data, args.n)):
         rows.append(row)
@@ -69,6 +84,12 @@ def judge_report(args: JudgeReportArgs) -> str:
             f"test people's photographs called new       {new}",
         ]
     return "\n".join(lines)
+
+
+def _outside(judge: Judge, root: Path) -> str:
+    pictures = outside_pictures(root)
+    judgements = judge_each(judge, [read_picture(picture.file) for picture in pictures], crop=True)
+    return write_outside(outside_table(pictures, judgements))
 
 
 def _draw_wrong(folder: Path, judge: Judge, case: Case, row: Row) -> None:

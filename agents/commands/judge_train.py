@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hand_env.anatomy.network import Architecture
-from hand_env.anatomy.training import JudgeTraining, train_judge, write_landmarks, write_pack
+from hand_env.anatomy.training import JudgeTraining, train_judge, write_grounds, write_landmarks, write_pack
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,10 @@ class JudgeTrainArgs:
     """Photographs' joints, `.npz`; made with MediaPipe if missing (in the checkout: pip install -e ".[landmarks]")."""
     pack: Path | None = None
     """Photographs and joints in one file, `.npz`; made if missing."""
+    grounds: Path | None = None
+    """Backgrounds to put hands on, `.npz`; made if missing. The extra `judge-train` brings photographs for it."""
+    start: Path | None = None
+    """Weights of a judge to start from; default: new ones."""
     architecture: Architecture = "parser"
     """'parser' gives rewards; 'reporter' has another architecture and only reports."""
     seed: int = JudgeTraining.seed
@@ -35,6 +39,8 @@ class JudgeTrainArgs:
     """Largest number of synthetic hands in memory, 64 KiB each."""
     batch: int = JudgeTraining.batch
     """Hands per step."""
+    rate: float = JudgeTraining.rate
+    """Peak learning rate."""
     workers: int = JudgeTraining.workers
     """Worker processes that draw; 0: this process draws."""
     examples: int = JudgeTraining.examples
@@ -66,11 +72,17 @@ def judge_train(args: JudgeTrainArgs) -> Path:
         drawn=args.drawn,
         capacity=args.capacity,
         batch=args.batch,
+        rate=args.rate,
         workers=args.workers,
         examples=args.examples,
         device=args.device,
+        start=str(args.start or ""),
     )
-    return train_judge(settings, _pack(args), args.out)
+    pack = _pack(args)
+    grounds = args.grounds or args.out / "grounds.npz"
+    if not grounds.is_file():
+        write_grounds(grounds, seed=args.seed)
+    return train_judge(settings, pack, args.out, grounds)
 
 
 def _pack(args: JudgeTrainArgs) -> Path:

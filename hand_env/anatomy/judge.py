@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -14,19 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hand_env.anatomy import measures
+from hand_env.anatomy.framing import Frames, cut_out, frame_hands, whole_pictures
 from hand_env.anatomy.margins import margins as raw_margins
-from hand_env.anatomy.network import Network, Parse, parse_both_ways
+from hand_env.anatomy.network import Network, Parse, mean_of_both, parse_both_ways
 from hand_env.anatomy.result import CRITERIA, Digit, Judgement
 from hand_env.anatomy.weights import Calibration, load_network, packaged_weights
 from vae.images.labelled.vocabulary import (
     ABSENT,
     DIGITS,
+    DOUBTS,
     EXTRA_FINGER,
     EXTRA_THUMB,
     FUSED,
     GHOST,
     NO_EXTRA,
     NORMAL,
+    REASONS,
     SEGMENT_ADDED,
     SEGMENT_MISSING,
     STATES,
@@ -38,6 +42,8 @@ SMALLEST = 32  # pixels a side
 CHUNK = {"cpu": 16, "cuda": 1024}  # pictures at a time: what a core's cache holds, or a GPU's memory easily
 UPRIGHT = 45.0  # degrees
 STEEPNESS = 0.7  # of the score over the logit
+SMALLEST_HAND = 24.0  # pixels from tip to wrist: smaller ones show no segments
+BUSY = 0.05  # of the ground's deviation at small scale: above, it is cluttered
 
 
 @dataclass
@@ -54,6 +60,8 @@ class Findings:
         up: (n,), degrees clockwise from straight up.
         sharpness: (n,), relative to real photographs.
         score: (n,), [0, 1].
+        doubts: (n, 7) bool, `REASONS` in order.
+        frames: What of each picture was judged; the joints of `parse` are places in it.
     """
 
     parse: Parse
@@ -65,6 +73,8 @@ class Findings:
     up: Tensor
     sharpness: Tensor
     score: Tensor
+    doubts: Tensor
+    frames: Frames
 
 
 class Judge:
@@ -88,11 +98,11 @@ class Judge:
         return cls(*load_network(Path(weights) if weights else packaged_weights(architecture)), device)
 
     @torch.no_grad()
-    def judge(self, images: Tensor) -> list[Judgement]:
+    def judge(self, images: Tensor, *, crop: bool = False) -> list[Judgement]:
         """Judge pictures; see `hand_env.anatomy.judge`."""
         check_images(images)
         chunks = torch.split(images, CHUNK[self.device.type])
-        return [judgement for chunk in chunks for judgement in _judgements(self.find(chunk), images.shape[-1])]
+        return [judgement for chunk in chunks for judgement in _judgements(self.find(chunk, crop), images.shape[-1])]
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Tensor:
@@ -109,23 +119,53 @@ class Judge:
             [self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, CHUNK[self.device.type])]
         )
 
-    def find(self, images: Tensor) -> Findings:
-        """Find all there is to find in (n, 3, S, S) float pictures in [0, 1]; differentiable."""
+    def find(self, images: Tensor, crop: bool = False) -> Findings:
+        """Find all there is to find in (n, 3, S, S) float pictures in [0, 1]; differentiable without `crop`."""
         images = images.to(self.device, torch.float32)
+        seen, frames = images, whole_pictures(len(images), self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            parse = parse_both_ways(self.network, _resized(images, self.network.size))
+            if crop:
+                parse, seen, frames = self._look_twice(images)
+            else:
+                parse = parse_both_ways(self.network, _resized(images, self.network.size))
         margins = {name: value - self.calibration.limits[name] for name, value in raw_margins(parse).items()}
         states, extra = _decided(parse, margins)
-        colour = measures.skin_colour(images, parse.regions)
+        colour = measures.skin_colour(seen, parse.regions)
         tone, hue = measures.typology_angle(colour), measures.hue_angle(colour)
         up = torch.rad2deg(torch.atan2(parse.up[:, 0], -parse.up[:, 1]))
+        if crop:
+            up = (up + torch.rad2deg(frames.turn) + 180) % 360 - 180
         median, limit = _usual_sharpness(images.shape[-1], self.calibration)
         steep = measures.sharpness(images)
         strange = _beyond(tone, self.calibration.tone) + _beyond(hue, self.calibration.hue)
         quality = torch.stack([strange <= 0, up.abs() <= UPRIGHT, steep >= limit], 1)
         holds = torch.cat([_anatomy(states, extra, margins), quality], 1)
         score = _score(margins, strange, up, steep / limit)
-        return Findings(parse, margins, states, extra, holds, tone, up, steep / median, score)
+        doubts = _doubts(parse, margins, seen, frames.side * images.shape[-1], self.calibration)
+        return Findings(parse, margins, states, extra, holds, tone, up, steep / median, score, doubts, frames)
+
+    def _look_twice(self, images: Tensor) -> tuple[Parse, Tensor, Frames]:
+        """Find the hand in the whole picture; then look at that part alone where it is small or turned.
+
+        Returns:
+            The answers on what was judged, that at the network's size, and where it lies.
+        """
+        seen = _resized(images, self.network.size)
+        first = self.network(seen)
+        frames = frame_hands(first.joints, first.up.float(), first.hand >= self.calibration.limits["hand"])
+        cut = frames.cut()
+        rows, others = torch.nonzero(cut)[:, 0], torch.nonzero(~cut)[:, 0]
+        if not len(rows):
+            return mean_of_both(first, self.network(seen.flip(3))), seen, frames
+        seen = seen.index_copy(0, rows, cut_out(images[rows], frames.take(rows), self.network.size))
+        again = self.network(torch.cat([seen[others].flip(3), seen[rows], seen[rows].flip(3)]))
+        parts = {name: value.split([len(others), len(rows), len(rows)]) for name, value in vars(again).items()}
+        there = {name: getattr(first, name).index_copy(0, rows, part[1]) for name, part in parts.items()}
+        back = {
+            name: torch.empty_like(there[name]).index_copy(0, others, part[0]).index_copy(0, rows, part[2])
+            for name, part in parts.items()
+        }
+        return mean_of_both(Parse(**there), Parse(**back)), seen, frames
 
 
 @lru_cache(maxsize=4)
@@ -212,10 +252,28 @@ def _score(margins: dict[str, Tensor], strange: Tensor, up: Tensor, sharp: Tenso
     return anatomy * tone * upright * sharp.clamp(0, 1).square()
 
 
+def _doubts(parse: Parse, margins: dict[str, Tensor], seen: Tensor, pixels: Tensor, known: Calibration) -> Tensor:
+    """Return (n, 7) bool, `REASONS` in order: why the verdicts are not trusted."""
+    never = torch.zeros_like(margins["hand"], dtype=torch.bool)
+    if not known.doubts:
+        return torch.stack([never] * len(REASONS), 1)
+    cut, drawn, bent = (parse.doubts[:, number] > known.doubts[name] for number, name in enumerate(DOUBTS))
+    worst = torch.stack([margins[name] for name in ("whole", "states", "extra")]).amin(0)
+    unsure = (worst > known.doubts["unsure below"]) & (worst < known.doubts["unsure above"])
+    low, high = parse.joints.amin(1), parse.joints.amax(1)
+    small = (high - low).amax(1) * pixels < SMALLEST_HAND
+    busy = measures.clutter(seen, parse.regions) > BUSY
+    return torch.stack([margins["hand"] < 0, small, unsure & busy, cut, drawn, bent, unsure & ~busy], 1)
+
+
 def _judgements(found: Findings, size: int) -> list[Judgement]:
     """Write findings out, picture by picture."""
     columns = (found.states, found.extra, found.holds, found.tone, found.up, found.sharpness, found.score)
-    rows = zip(*(column.tolist() for column in columns), (found.parse.joints * size).tolist(), strict=True)
+    joints = found.frames.to_picture(found.parse.joints) if bool(found.frames.cut().any()) else found.parse.joints
+    where = torch.cat([found.frames.centre * size, found.frames.side.unsqueeze(1) * size], 1)
+    turns = torch.rad2deg(found.frames.turn)
+    more = ((joints * size).tolist(), found.doubts.tolist(), where.tolist(), turns.tolist())
+    rows = zip(*(column.tolist() for column in columns), *more, strict=True)
     return [_judgement(*row) for row in rows]
 
 
@@ -228,6 +286,9 @@ def _judgement(
     sharp: float,
     score: float,
     joints: list[list[float]],
+    doubted: Sequence[bool] = (False,) * len(REASONS),
+    box: Sequence[float] = (0.0, 0.0, 0.0),
+    turn: float = 0.0,
 ) -> Judgement:
     digits = tuple(_digit(number, state, joints) for number, state in enumerate(states))
     fused = states.count(FUSED)
@@ -248,7 +309,11 @@ def _judgement(
         score=score,
         failures=tuple(name for name, held in zip(CRITERIA, holds, strict=True) if not held),
         anatomical=all(holds[:8]),
-        correct=all(holds),
+        correct=all(holds) and not any(doubted),
+        trusted=not any(doubted),
+        doubts=tuple(name for name, doubt in zip(REASONS, doubted, strict=True) if doubt),
+        box=(box[0], box[1], box[2]),
+        turn_degrees=turn,
     )
 
 

@@ -55,6 +55,24 @@ def lab(colour: Tensor) -> Tensor:
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
 
 
+def clutter(images: Tensor, regions: Tensor) -> Tensor:
+    """Measure how much the ground changes from place to place: the mean deviation from its own blur.
+
+    Args:
+        images: (n, 3, S, S) float in [0, 1].
+        regions: (n, 8, h, w) logits of `REGIONS`.
+
+    Returns:
+        (n,) float32, about 0.01 on a plain wall, 0.1 on a desk full of things.
+    """
+    ground = (regions.softmax(1)[:, :1] > SURE).float()  # (n, 1, h, w)
+    small = F.interpolate(images, size=regions.shape[-2:], mode="area")
+    weight = F.avg_pool2d(ground, 5, 1, 2).clamp(min=1e-3)
+    blurred = F.avg_pool2d(small * ground, 5, 1, 2) / weight
+    away = ((small - blurred).abs().mean(1, keepdim=True) * ground).sum((1, 2, 3))
+    return away / ground.sum((1, 2, 3)).clamp(min=1)
+
+
 def sharpness(images: Tensor) -> Tensor:
     """Measure how steep the steepest edges are against the contrast of the whole picture.
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae.images.labelled.vocabulary import DIGITS, EXTRAS, JOINTS, REGIONS, STATES
+from vae.images.labelled.vocabulary import DIGITS, DOUBTS, EXTRAS, JOINTS, REGIONS, STATES
 
 Architecture = Literal["parser", "reporter"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
@@ -36,6 +36,7 @@ class Parse:
         hand: (n,) logit that there is a hand at all.
         up: (n, 2) x and y, right and down, of where the fingers point; not of unit length.
         feature: (n, 128) unit vectors: like hands lie close.
+        doubts: (n, 3) logits of `DOUBTS`, each for itself.
     """
 
     regions: Tensor
@@ -46,6 +47,7 @@ class Parse:
     hand: Tensor
     up: Tensor
     feature: Tensor
+    doubts: Tensor
 
 
 class Residual(nn.Module):
@@ -100,6 +102,7 @@ class Answers(nn.Module):
         self.hand = nn.Linear(width, 1)
         self.up = nn.Linear(width, 2)
         self.feature = nn.Linear(width, FEATURE)
+        self.doubts = nn.Linear(2 * width, len(DOUBTS))
 
     def forward(self, digits: Tensor, extra: Tensor, whole: Tensor) -> dict[str, Tensor]:
         """Return the fields of `Parse` that are not drawn, float32.
@@ -117,6 +120,7 @@ class Answers(nn.Module):
             "hand": self.hand(whole)[:, 0],
             "up": self.up(whole),
             "feature": F.normalize(self.feature(whole).float(), dim=1),
+            "doubts": self.doubts(torch.cat([whole, worst], 1)),
         }
         return {name: answer.float() for name, answer in answers.items()}
 
@@ -223,6 +227,19 @@ def build_network(architecture: str, seed: int = 0) -> Network:
         return Parser() if architecture == "parser" else Reporter()
 
 
+def mean_of_both(there: Parse, back: Parse) -> Parse:
+    """Return the mean of what a network says of pictures and of their mirror images."""
+    mirrored = {
+        **vars(back),
+        "regions": back.regions.flip(3),
+        "joints": torch.stack([1 - back.joints[..., 0], back.joints[..., 1]], -1),
+        "up": back.up * back.up.new_tensor([-1.0, 1.0]),
+    }
+    mean = {name: (value + mirrored[name]) / 2 for name, value in vars(there).items()}
+    mean["feature"] = F.normalize(mean["feature"], dim=1)
+    return Parse(**mean)
+
+
 def parse_both_ways(network: Network, images: Tensor) -> Parse:
     """Parse pictures and their mirror images, and answer with the mean: a hand and its mirror image are judged alike.
 
@@ -231,13 +248,9 @@ def parse_both_ways(network: Network, images: Tensor) -> Parse:
         images: (n, 3, size, size) float in [0, 1], at the network's size.
     """
     parse = network(torch.cat([images, images.flip(3)]))
-    there, back = ({name: value.chunk(2)[side] for name, value in vars(parse).items()} for side in (0, 1))
-    back["regions"] = back["regions"].flip(3)
-    back["joints"] = torch.stack([1 - back["joints"][..., 0], back["joints"][..., 1]], -1)
-    back["up"] = back["up"] * back["up"].new_tensor([-1.0, 1.0])
-    mean = {name: (there[name] + back[name]) / 2 for name in there}
-    mean["feature"] = F.normalize(mean["feature"], dim=1)
-    return Parse(**mean)
+    return mean_of_both(
+        *(Parse(**{name: value.chunk(2)[side] for name, value in vars(parse).items()}) for side in (0, 1))
+    )
 
 
 def _centres(heat: Tensor) -> Tensor:

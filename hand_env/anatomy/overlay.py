@@ -1,5 +1,7 @@
 """Draw the judge's findings onto a picture, so that a person can see the reason for the verdict."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -29,6 +31,7 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
     picture.paste(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     canvas = ImageDraw.Draw(picture)
     wrist = (judgement.wrist[0] * factor, judgement.wrist[1] * factor)
+    _box(canvas, judgement, factor)
     for digit in judgement.digits:
         places = [wrist, *((x * factor, y * factor) for x, y in digit.joints)]
         colour = COLOURS[digit.name]
@@ -38,7 +41,23 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
         if digit.state != "normal" and digit.joints:
             canvas.text(places[-1], digit.state, fill=colour, font_size=13)
     verdict = "correct" if judgement.correct else "anatomical" if judgement.anatomical else "not anatomical"
+    verdict = verdict if judgement.trusted else f"not trusted ({judgement.doubts[0]}): {verdict}"
     count = f"{judgement.fingers} fingers, {judgement.thumbs} thumbs, {judgement.unplaced} unplaced"
     canvas.text((6, SIDE + 4), f"{verdict}, {judgement.score:.2f}: {count}", fill="black", font_size=13)
     canvas.text((6, SIDE + 24), ", ".join(judgement.failures), fill="#c00000", font_size=13)
     return np.asarray(picture)
+
+
+def _box(canvas: ImageDraw.ImageDraw, judgement: Judgement, factor: float) -> None:
+    """Draw the square that was judged, where that is not the whole picture; its upper side is thick."""
+    x, y, side = (value * factor for value in judgement.box)
+    if not side or (side == SIDE and not judgement.turn_degrees):
+        return
+    cos, sin = math.cos(math.radians(judgement.turn_degrees)), math.sin(math.radians(judgement.turn_degrees))
+    half = side / 2
+    corners = [
+        (x + cos * across - sin * down, y + sin * across + cos * down)
+        for across, down in ((-half, -half), (half, -half), (half, half), (-half, half))
+    ]
+    canvas.polygon(corners, outline="#ffe119")
+    canvas.line(corners[:2], fill="#ffe119", width=3)

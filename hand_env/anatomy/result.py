@@ -43,7 +43,11 @@ class Judgement:
         score: In [0, 1]; grows with quality; for use as a reward, never to report.
         failures: Of `CRITERIA`, those that do not hold.
         anatomical: Whether palm, digits and segments are right, whatever the blur.
-        correct: Whether it is anatomical, and skin tone, orientation and sharpness hold too.
+        correct: Whether it is anatomical, skin tone, orientation and sharpness hold too, and the verdict is trusted.
+        trusted: Whether the judge knows what it says; where it does not, the verdicts are guesses.
+        doubts: Of `REASONS`, why it does not; empty where it does.
+        box: (x, y, side) of the square that was judged, its middle and its side in pixels.
+        turn_degrees: How far that square is turned, clockwise.
     """
 
     palm: bool
@@ -62,6 +66,10 @@ class Judgement:
     failures: tuple[str, ...]
     anatomical: bool
     correct: bool
+    trusted: bool = True
+    doubts: tuple[str, ...] = ()
+    box: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    turn_degrees: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -7,6 +7,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from hand_env.anatomy.result import CRITERIA, Judgement
+from vae.images.labelled.vocabulary import REASONS
 
 BATCH, WANTED = 20, 15  # the paper's measure: at least 15 correct hands in a batch of 20
 
@@ -60,6 +61,9 @@ class Summary:
         batches: Number of complete batches of 20, in order.
         good_batches: Number of these batches with at least 15 correct hands.
         score: Mean score.
+        trusted: Rate of pictures whose verdict is trusted.
+        correct_trusted: Rate of correct hands among those; None if there are none.
+        doubts: By reason of `REASONS`, how many pictures are not trusted for it; a picture may have several.
     """
 
     anatomical: Rate
@@ -68,6 +72,9 @@ class Summary:
     batches: int
     good_batches: int
     score: float
+    trusted: Rate
+    correct_trusted: Rate | None
+    doubts: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
@@ -84,6 +91,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
         raise ValueError("judgements must hold at least one, got none. Judge some pictures first.")
     n = len(judgements)
     correct = [judgement.correct for judgement in judgements]
+    sure = sum(judgement.trusted for judgement in judgements)
     batches = [sum(correct[start : start + BATCH]) for start in range(0, n - BATCH + 1, BATCH)]
     return Summary(
         anatomical=wilson(sum(judgement.anatomical for judgement in judgements), n),
@@ -92,4 +100,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
         batches=len(batches),
         good_batches=sum(count >= WANTED for count in batches),
         score=sum(judgement.score for judgement in judgements) / n,
+        trusted=wilson(sure, n),
+        correct_trusted=wilson(sum(correct), sure) if sure else None,
+        doubts={name: sum(name in judgement.doubts for judgement in judgements) for name in REASONS},
     )

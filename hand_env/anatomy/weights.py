@@ -1,10 +1,11 @@
 """Keep a network and its limits in one safetensors file, half precision."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
@@ -13,6 +14,9 @@ from vae.checkpoint import save_tensors
 
 SHARPNESS = ((32, 0.54, 0.345), (48, 0.52, 0.315), (64, 0.50, 0.295), (96, 0.48, 0.275), (128, 0.52, 0.285))
 """Measured on the photographs of training people: medians, and somewhat below what 2 in 1,000 fall short of."""
+
+LATER = "answers.doubts"
+"""What files of the first version lack: all its answers are 0, and no limit is set on them."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class Calibration:
         sharpness: (size, median, limit) of real photographs at some sizes, rising; see `measures.sharpness`.
         tone: Lowest and highest typology angle of people, degrees.
         hue: Lowest and highest hue angle of their skin in photographs, degrees.
+        doubts: By name of `DOUBTS`, a logit above is a doubt. "unsure below" and "unsure above" say between which
+            distances of the worst margin from its limit verdicts are not trusted. Files of the first version have none:
+            nothing is doubted.
     """
 
     architecture: str
@@ -32,6 +39,7 @@ class Calibration:
     sharpness: tuple[tuple[float, float, float], ...] = SHARPNESS
     tone: tuple[float, float] = (-65.0, 80.0)
     hue: tuple[float, float] = (15.0, 85.0)
+    doubts: dict[str, float] = field(default_factory=dict)
 
 
 def save_network(path: Path, network: Network, calibration: Calibration) -> Path:
@@ -69,6 +77,10 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
             {name: tensor.float() for name, tensor in load_file(path).items()}, strict=False
         )
         missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+        if set(missing) == {f"{LATER}.weight", f"{LATER}.bias"}:
+            missing = []
+            for parameter in network.answers.doubts.parameters():
+                torch.nn.init.constant_(parameter, 0.0)
         if missing or found.unexpected_keys:
             raise ValueError(f"{[*missing, *found.unexpected_keys]} are missing or have no place")
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:

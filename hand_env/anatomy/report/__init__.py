@@ -3,6 +3,7 @@
 from hand_env.anatomy.report.agreement import Agreement, measure_agreement
 from hand_env.anatomy.report.cases import Case, report_cases
 from hand_env.anatomy.report.copies import measure_novelty
+from hand_env.anatomy.report.outside import outside_pictures, outside_table, write_outside
 from hand_env.anatomy.report.table import Row, measure, write_table
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "measure",
     "measure_agreement",
     "measure_novelty",
+    "outside_pictures",
+    "outside_table",
     "report_cases",
+    "write_outside",
     "write_table",
 ]

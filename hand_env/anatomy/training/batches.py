@@ -9,17 +9,20 @@ import torch
 from torch import Generator, Tensor
 
 from hand_env.anatomy.training.imitate import Imitator
+from vae.images.labelled.bend import bend
 from vae.images.labelled.drawn import Pool
 from vae.images.labelled.hands import Hands, join
 from vae.images.labelled.malform import EDITS, ring, shift_digit, wristband
 from vae.images.labelled.mixes import MIXES
 from vae.images.labelled.pull_apart import PARTING, spread
+from vae.images.labelled.scenes import composable, compose
 from vae.images.labelled.style import reframe, restyle, shrink
 from vae.images.labelled.vocabulary import NO_EXTRA, NORMAL
+from vae.images.labelled.web import web
 from vae.images.random_source import GeneratorSource
 
-ALL_EDITS = {**EDITS, **PARTING}
-OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "silhouette": 3.0, "averaged": 1.5}
+ALL_EDITS = {**EDITS, **PARTING, "web": web}
+OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "resize": 1.5, "silhouette": 3.0, "averaged": 2.0}
 """How often an edit or a mixture is made, where not once: of additional digits those that are hidden do not count."""
 HARMLESS = {"shift_digit": shift_digit, "spread": spread, "ring": ring, "wristband": wristband}
 
@@ -35,14 +38,18 @@ class Recipe:
         mixed: Of all pictures, replaced by mixtures and no hands.
         imitated: Of all pictures, reconstructed or sampled by an imitator.
         strength: Of the change of style.
+        composed: Of all pictures, laid on other grounds, if there are any.
+        bent: Of the right hands on other grounds, with digits folded over.
     """
 
     photographs: float = 0.45
     malformed: float = 0.6
     harmless: float = 0.15
     mixed: float = 0.12
-    imitated: float = 0.3
+    imitated: float = 0.36
     strength: float = 1.0
+    composed: float = 0.5
+    bent: float = 0.1
 
 
 @dataclass
@@ -55,6 +62,7 @@ class Batches:
         generator: On the device.
         recipe: What a batch is made of.
         imitators: None at first; then photographs' and everything's.
+        grounds: (g, 3, T, T) uint8, on the device, or None: then nothing is composed.
     """
 
     photographs: Hands
@@ -62,25 +70,52 @@ class Batches:
     generator: Generator
     recipe: Recipe
     imitators: list[Imitator] = field(default_factory=list)
+    grounds: Tensor | None = None
 
     def labelled(self, n: int) -> Hands:
         """Return n hands in good style: some malformed, some drawn, some mixed, each in its own frame."""
+        hands = self._edited(n)
+        self._mix(hands)
+        reframe(hands, GeneratorSource(n, self.generator))
+        return hands
+
+    def scenes(self, n: int) -> Hands:
+        """Return n hands on other grounds: right, malformed, bent, mixed; those that cannot be cut out stay."""
+        assert self.grounds is not None, "there are grounds to lay hands on"
+        hands = self._edited(n)
+        random = GeneratorSource(n, self.generator)
+        known = ~torch.isnan(hands.joints).flatten(1).any(1) & (hands.whole == 1)
+        bent = torch.nonzero(known & random.chance(self.recipe.bent))[:, 0]
+        if len(bent):
+            some = hands.take(bent)
+            bend(some, GeneratorSource(len(bent), self.generator))
+            hands.put(bent, some)
+        rows = torch.nonzero(composable(hands))[:, 0]
+        made = hands.take(rows)
+        compose(made, self.grounds, GeneratorSource(len(rows), self.generator))
+        reframe(hands, random)
+        hands.put(rows, made)
+        self._mix(hands)
+        return hands
+
+    def _edited(self, n: int) -> Hands:
+        """Return n hands as they are photographed and drawn, some malformed."""
         device = self.generator.device
         real = round(self.recipe.photographs * n)
         rows = torch.randint(0, len(self.photographs), (real,), generator=self.generator, device=device)
         drawn = torch.randint(0, self.pool.held, (n - real,), generator=self.generator, device=device)
         hands = join([self.photographs.take(rows), self.pool.draw(drawn)])
         hands.images = hands.images.float() / 255
-        shares = torch.where(torch.arange(n, device=device) < real, 1.0, 0.5)
-        self._edit(hands, shares)
-        self._mix(hands)
-        reframe(hands, GeneratorSource(n, self.generator))
+        self._edit(hands, torch.where(torch.arange(n, device=device) < real, 1.0, 0.5))
         return hands
 
     def batch(self, n: int, size: int) -> Hands:
         """Return n hands as training sees them, at a number of pixels a side, in random order."""
-        hands = self.labelled(n).take(self._order(n))
+        composed = 0 if self.grounds is None else round(self.recipe.composed * n)
+        hands = self.labelled(n - composed).take(self._order(n - composed))
         self._imitate(hands)
+        if composed:
+            hands = join([hands, self.scenes(composed)]).take(self._order(n))
         restyle(hands, size, GeneratorSource(n, self.generator), self.recipe.strength)
         return hands.take(self._order(n))
 

@@ -17,6 +17,7 @@ WEIGHTS = {
     "whole": 3.0,
     "hand": 0.5,
     "up": 0.5,
+    "doubts": 0.5,
     "near": 0.1,
 }
 DEFECT_WEIGHT = 4.0  # a digit is far more often normal than not
@@ -48,6 +49,7 @@ def loss_terms(parse: Parse, hands: Hands) -> dict[str, Tensor]:
         "whole": _yes_or_no(parse.whole, hands.whole),
         "hand": _yes_or_no(parse.hand, hands.hand),
         "up": _direction(parse.up, hands.up),
+        "doubts": _yes_or_no(parse.doubts, hands.doubts),
     }
 
 

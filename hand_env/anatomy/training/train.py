@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from hand_env.anatomy.network import Architecture, Network, build_network
 from hand_env.anatomy.training.batches import Batches, Recipe
+from hand_env.anatomy.training.calibrate import calibrate
 from hand_env.anatomy.training.imitate import Imitator
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
 from hand_env.anatomy.training.validate import Examples, choose_limits, figures, table
-from hand_env.anatomy.weights import Calibration, save_network
+from hand_env.anatomy.weights import load_network, save_network
 from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from vae.device import resolve_device
+from vae.images.backgrounds.grounds import load_grounds
 from vae.images.labelled.drawn import Pool
 from vae.images.labelled.hands import Hands
 from vae.images.labelled.photographs import Photographs, load_pack
@@ -49,6 +51,7 @@ class JudgeTraining:
         device: "auto", "cpu" or "cuda".
         examples: Synthetic validation hands of each kind.
         every: Seconds between two looks at validation.
+        start: Weights to begin with, a file; "": fresh ones.
     """
 
     architecture: Architecture = "parser"
@@ -64,12 +67,15 @@ class JudgeTraining:
     device: str = "auto"
     examples: int = 250
     every: float = 60.0
+    start: str = ""
 
 
 class Run:
     """Own a network in training, its average, and what it learns from."""
 
-    def __init__(self, settings: JudgeTraining, photographs: Photographs, out: Path) -> None:
+    def __init__(
+        self, settings: JudgeTraining, photographs: Photographs, out: Path, grounds: tuple[Tensor, Tensor] | None = None
+    ) -> None:
         """Build all; train nothing yet."""
         self.settings, self.out = settings, out
         self.device = resolve_device(settings.device)
@@ -80,9 +86,15 @@ class Run:
         offset = 7919 if other else 0
         self.pool = Pool(settings.capacity, settings.seed + offset, self.device, settings.workers)
         generator = torch.Generator(self.device).manual_seed(settings.seed + offset)
-        recipe = Recipe(0.4, 0.55, 0.2, 0.1, 0.3, 1.25) if other else Recipe()
+        recipe = Recipe(0.45, 0.65, 0.15, 0.12, 0.36, 1.25) if other else Recipe()
+        self.grounds = grounds
         self.batches = Batches(photographs.train.to(self.device), self.pool, generator, recipe)
-        self.network: Network = build_network(settings.architecture, settings.seed + offset).to(self.device)
+        if grounds is not None:
+            self.batches.grounds = grounds[0].to(self.device)
+        self.network: Network = build_network(settings.architecture, settings.seed + offset)
+        if settings.start:
+            self.network.load_state_dict(load_network(Path(settings.start))[0].state_dict())
+        self.network.to(self.device)
         self.averaged: Network = copy.deepcopy(self.network).eval()
         decay = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
@@ -149,6 +161,8 @@ class Run:
         examples = Examples(self.photographs.validation, self.settings.examples, self.device)
         if self.batches.imitators:
             examples.imitate(self.batches.imitators)
+        if self.grounds is not None:
+            examples.compose(self.grounds[1])
         start, looked = time.monotonic() - self.spent, self.spent
         while self.spent < self.settings.seconds:
             terms = self.step()
@@ -175,7 +189,7 @@ class Run:
         """Choose limits and write the weights as they are now."""
         limits = self.look(examples)
         path = self.out / f"{self.settings.architecture}.safetensors"
-        save_network(path, self.averaged, Calibration(self.settings.architecture, limits))
+        save_network(path, self.averaged, calibrate(self.averaged, self.settings.architecture, limits, examples))
         return path
 
     def save(self) -> None:
@@ -223,19 +237,20 @@ class Run:
             kept.copy_(current)
 
 
-def train_judge(settings: JudgeTraining, pack: Path, out: Path) -> Path:
+def train_judge(settings: JudgeTraining, pack: Path, out: Path, grounds: Path | None = None) -> Path:
     """Train a judge and write its weights.
 
     Args:
         settings: See `JudgeTraining`.
         pack: Of `write_pack`.
         out: Folder for `parser.safetensors` or `reporter.safetensors`, and checkpoints; a run that was stopped goes on.
+        grounds: Of `write_grounds`; None: no hand is laid on another ground.
 
     Returns:
         The weights' file.
     """
     out.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, load_pack(pack), out)
+    run = Run(settings, load_pack(pack), out, load_grounds(grounds) if grounds else None)
     print(json.dumps(asdict(settings)), flush=True)
     try:
         run.resume()

@@ -14,6 +14,7 @@ from hand_env.anatomy.training.imitate import Imitator
 from vae.images.labelled.drawn import draw_hands
 from vae.images.labelled.hands import Hands
 from vae.images.labelled.mixes import MIXES
+from vae.images.labelled.scenes import composable, compose
 from vae.images.labelled.style import reframe, resized, shrink
 from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
@@ -64,6 +65,20 @@ class Examples:
         self.kinds["vae reconstructed"] = again
         self.kinds["vae sampled"] = imitators[0].sample(photographs, photographs.take(_turned(photographs)), random)
 
+    def compose(self, grounds: Tensor) -> None:
+        """Add scenes: right and wrong hands on validation grounds, (g, 3, T, T) uint8."""
+        device = self.kinds["photographs"].images.device
+        generator = torch.Generator(device).manual_seed(SEED)
+        grounds = grounds.to(device)
+        scenes = {}
+        for name, hands in self.kinds.items():
+            if name.startswith(("photographs", "edit ", "drawn ")):
+                some = hands.take(torch.nonzero(composable(hands) & ~torch.isnan(hands.whole))[:, 0])
+                if len(some):
+                    compose(some, grounds, GeneratorSource(len(some), generator))
+                    scenes[f"scene {name}"] = some
+        self.kinds.update(scenes)
+
 
 def _turned(hands: Hands) -> Tensor:
     return torch.roll(torch.arange(len(hands), device=hands.images.device), len(hands) // 2)
@@ -98,7 +113,7 @@ def figures(network: Network, examples: Examples, limits: dict[str, float]) -> d
     """Return the share of each kind that is found anatomical, at 64 and at 128 pixels."""
     shares = {}
     for name, hands in examples.kinds.items():
-        known = hands.whole == 0 if name.startswith("edit ") else ~torch.isnan(hands.whole)  # not all edits can be made
+        known = hands.whole == 0 if "edit " in name else ~torch.isnan(hands.whole)  # not all edits can be made
         each = []
         for size in SIZES:
             values = margins(parse_all(network, hands.images, size))

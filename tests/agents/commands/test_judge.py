@@ -36,7 +36,8 @@ def test_judge_prints_a_summary(pictures, weights, capsys):
 def test_judge_prints_one_json_object_a_line_and_draws_overlays(pictures, weights, capsys, tmp_path):
     words = ["judge", str(pictures), "--json", "--weights", str(weights), "--overlay", str(tmp_path / "seen")]
     assert main(words) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert last["summary"]["n"] == 3
     assert [row["image"][-10:] for row in rows] == ["hand-0.png", "hand-1.png", "hand-2.png"]
     assert all({"anatomical", "correct", "digits", "score"} <= set(row) for row in rows)
     assert len(list((tmp_path / "seen").glob("*.png"))) == 3
@@ -64,6 +65,41 @@ def test_judge_names_a_file_that_is_no_picture(tmp_path, weights, capsys):
     assert "note.png" in capsys.readouterr().err
 
 
+def test_an_odd_picture_is_named_and_the_others_are_judged(pictures, weights, capsys):
+    (pictures / "broken.png").write_text("no picture")
+    Image.new("RGB", (400, 64)).save(pictures / "wide.png")
+    assert main(["judge", str(pictures), "--weights", str(weights)]) == 0
+    out = capsys.readouterr().out
+    assert "of 3;" in out
+    assert "broken.png" in out
+    assert "wide.png" in out
+    assert main(["judge", str(pictures), "--weights", str(weights), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sum("error" in row for row in rows) == 2
+    assert rows[-1]["summary"]["n"] == 3
+
+
+def test_the_summary_has_the_share_that_is_trusted(pictures, weights, capsys):
+    assert main(["judge", str(pictures), "--weights", str(weights), "--no-crop"]) == 0
+    out = capsys.readouterr().out
+    assert "trusted     100.0% (3 of 3" in out  # weights without doubts
+    assert "correct among the trusted" in out
+
+
+def test_judge_report_measures_pictures_from_elsewhere(pictures, weights, capsys, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        (tmp_path / f"hand-{number}.png").rename(tmp_path / "pictures" / f"hand-{number}.png")
+    rows = ["image,source,label", "hand-0.png,a,1", "hand-1.png,a,0", "hand-2.png,b,d"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    assert main(["judge-report", "--outside", str(tmp_path), "--weights", str(weights)]) == 0
+    out = capsys.readouterr().out
+    assert "right accepted" in out
+    assert "of 2;" in out  # the doubtful one is left out
+    assert main(["judge-report", "--outside", str(tmp_path / "pictures"), "--weights", str(weights)]) == 2
+    assert "labels.csv" in capsys.readouterr().err
+
+
 def test_judge_report_prints_the_table(weights, capsys, tmp_path):
     assert main(["judge-report", "--n", "1", "--weights", str(weights), "--wrong", str(tmp_path / "wrong")]) == 0
     assert "synthetic correct" in capsys.readouterr().out
@@ -89,7 +125,7 @@ def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
     words = ["--weights", str(weights), "--training", str(tmp_path / "known"), "--json"]
     copy = str(tmp_path / "known" / "0.png")
     assert main(["judge", copy, *words, "--held-out", str(tmp_path / "others")]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["new"] is False
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["new"] is False
     assert main(["judge", copy, *words]) == 2
     assert "--held-out" in capsys.readouterr().err
 

@@ -1,9 +1,14 @@
+import json
+import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from hand_env.anatomy import ANATOMICAL, CRITERIA, DIGITS, STATES
+from hand_env.anatomy import ANATOMICAL, CRITERIA, DIGITS, STATES, Judge
 from hand_env.anatomy.judge import _anatomy, _decided, _judgement, _score
 from hand_env.anatomy.network import ARCHITECTURES, build_network
 from hand_env.anatomy.weights import load_network
@@ -165,3 +170,45 @@ def test_weights_survive_being_stored(weights):
     images = torch.rand(2, 3, 96, 96)
     assert torch.allclose(network(images).whole, fresh(images).whole, atol=2e-2)
     assert calibration.limits["whole"] == -5.0
+
+
+def test_a_file_of_the_first_version_loads_and_doubts_nothing(hands, weights, tmp_path):
+    with safe_open(weights, framework="pt") as stored:
+        known = json.loads(stored.metadata()["calibration"])
+    del known["doubts"]
+    tensors = {name: value for name, value in load_file(weights).items() if "answers.doubts" not in name}
+    save_file(tensors, tmp_path / "first.safetensors", {"calibration": json.dumps(known)})
+    judgements = Judge.load(tmp_path / "first.safetensors").judge(hands)
+    assert all(judgement.trusted and judgement.doubts == () for judgement in judgements)
+
+
+def test_what_is_not_trusted_is_never_correct(hands, weights):
+    judge = Judge.load(weights)
+    judge.calibration = replace(  # everything is cut off
+        judge.calibration,
+        doubts={"cut": -99.0, "drawn": 99.0, "bent": 99.0, "unsure below": 0.0, "unsure above": 0.0},
+    )
+    for judgement in judge.judge(hands):
+        assert not judgement.trusted
+        assert not judgement.correct
+        assert "cut by the frame" in judgement.doubts
+
+
+def test_with_the_crop_joints_are_places_in_the_picture_and_the_box_is_known(hands, judge):
+    small = torch.full((4, 3, 128, 128), 0.9)
+    small[:, :, 60:124, 8:72] = hands
+    for judgement in judge.judge(small, crop=True):
+        x, y, side = judgement.box
+        assert 0 <= x <= 128
+        assert 0 <= y <= 128
+        assert side > 0
+        assert -180 <= judgement.up_degrees <= 180
+
+
+def test_as_long_as_nothing_is_cut_out_the_crop_changes_nothing(hands, judge, monkeypatch):
+    module = sys.modules[Judge.__module__]
+    monkeypatch.setattr(
+        module, "frame_hands", lambda joints, up, hand: module.whole_pictures(len(joints), joints.device)
+    )
+    plain, cropped = judge.judge(hands), judge.judge(hands, crop=True)
+    assert [j.failures for j in plain] == [j.failures for j in cropped]

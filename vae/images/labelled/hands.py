@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from vae.images.labelled.vocabulary import JOINTS, NO_EXTRA
+from vae.images.labelled.vocabulary import DOUBTS, JOINTS, NO_EXTRA
 
 CANVAS = 128
 """Pixels a side of the pictures that training starts from."""
@@ -29,6 +29,7 @@ class Hands:
         whole: (n,) float32, 1: anatomical, 0: not, NaN: not known.
         hand: (n,) float32, 1: a hand, 0: no hand.
         up: (n, 2) float32, the unit vector, right and down, of where the fingers point.
+        doubts: (n, 3) float32, `DOUBTS`: 1: yes, 0: no, NaN: not known.
     """
 
     images: Tensor
@@ -39,6 +40,7 @@ class Hands:
     whole: Tensor
     hand: Tensor
     up: Tensor
+    doubts: Tensor
 
     def __len__(self) -> int:
         """Count the pictures."""
@@ -75,6 +77,7 @@ def correct_hands(images: Tensor, regions: Tensor, joints: Tensor) -> Hands:
         whole=torch.ones(n, device=device),
         hand=torch.ones(n, device=device),
         up=torch.tensor([0.0, -1.0], device=device).repeat(n, 1),
+        doubts=torch.zeros(n, len(DOUBTS), device=device),
     )
 
 
@@ -90,4 +93,5 @@ def nothing_known(images: Tensor) -> Hands:
         whole=torch.zeros(n, device=device),
         hand=torch.full((n,), torch.nan, device=device),
         up=torch.full((n, 2), torch.nan, device=device),
+        doubts=torch.full((n, len(DOUBTS)), torch.nan, device=device),
     )

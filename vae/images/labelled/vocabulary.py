@@ -21,6 +21,14 @@ STATES = (
 EXTRAS = ("none", "finger", "thumb", "ghost")
 """What there may be besides the five digits."""
 
+DOUBTS = ("cut", "drawn", "bent")
+"""What a network is asked beside the anatomy: whether the frame cuts digits off, whether the picture is a drawing and
+no photograph or render, whether digits are bent or hidden so that nobody could count them."""
+
+
+REASONS = ("no hand", "too small", "too cluttered", "cut by the frame", "drawn", "digits bent or hidden", "unsure")
+"""Why a judge does not trust its own verdict."""
+
 
 JOINTS = 21
 """Joints of a hand, in MediaPipe's order: the wrist, then four of each digit from its root to its tip."""

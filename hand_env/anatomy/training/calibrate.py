@@ -1,0 +1,93 @@
+"""Choose a judge's limits, and where it does not trust itself, on validation people, seeds and grounds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from hand_env.anatomy.judge import Judge
+from hand_env.anatomy.margins import margins
+from hand_env.anatomy.network import Network
+from hand_env.anatomy.training.validate import Examples
+from hand_env.anatomy.weights import Calibration
+from vae.images.labelled.vocabulary import DOUBTS
+
+REJECTED_SCENES = 0.03  # share of right scenes that a limit on a part may turn away
+DOUBTED = 0.005  # share of right scenes that each doubt may meet
+UNSURE = (0.3, 0.75)  # chance that the hand is right, given its worst margin, where verdicts are not trusted
+FAR = 5.0  # margins beyond tell no more
+TOGETHER = 128  # pictures
+PARTS = ("hand", "states", "extra")
+
+
+def calibrate(network: Network, architecture: str, limits: dict[str, float], examples: Examples) -> Calibration:
+    """Widen limits for scenes, and find the doubts.
+
+    The limit on the whole is at most 0, where right and wrong are as likely; those on parts let 3 % of the right
+    scenes fall below. The unsure range is where a logistic regression on the worst margin gives a chance of 0.3 to
+    0.75.
+
+    Args:
+        network: In training, or trained.
+        architecture: Of the network.
+        limits: Of `choose_limits`.
+        examples: With scenes; without any, nothing is doubted and the limits stay.
+    """
+    scenes = [name for name in examples.kinds if name.startswith("scene ")]
+    if not scenes:
+        return Calibration(architecture, limits)
+    judge = Judge(network, Calibration(architecture, {**limits, "hand": min(0.0, limits["hand"])}), _device(network))
+    found = {name: _look(judge, examples.kinds[name].images) for name in scenes}
+    truth = {name: _truth(name, examples.kinds[name].whole) for name in scenes}
+    right = {
+        key: torch.cat([found[name][key][truth[name] == 1] for name in scenes]) for key in ("whole", *PARTS, *DOUBTS)
+    }
+    low = {name: round(min(limits[name], _quantile(right[name], REJECTED_SCENES)), 4) for name in PARTS}
+    low["whole"] = round(min(0.0, limits["whole"]), 4)
+    doubts = {name: round(_quantile(right[name], 1 - DOUBTED), 4) for name in DOUBTS}
+    worst = torch.cat(
+        [torch.stack([found[name][key] - low[key] for key in low]).amin(0).clamp(-FAR, FAR) for name in scenes]
+    )
+    below, above = _unsure(worst, torch.cat([truth[name] for name in scenes]))
+    return Calibration(architecture, low, doubts={**doubts, "unsure below": below, "unsure above": above})
+
+
+def _device(network: Network) -> torch.device:
+    return next(network.parameters()).device
+
+
+@torch.no_grad()
+def _look(judge: Judge, images: Tensor) -> dict[str, Tensor]:
+    """Return margins and doubts of pictures, cropped as the judge crops them, on the CPU."""
+    parses = [judge.find(part, crop=True).parse for part in torch.split(images, TOGETHER)]
+    each = [
+        {**margins(parse), **{name: parse.doubts[:, number] for number, name in enumerate(DOUBTS)}} for parse in parses
+    ]
+    return {name: torch.cat([values[name] for values in each]).float().cpu() for name in each[0]}
+
+
+def _truth(name: str, whole: Tensor) -> Tensor:
+    """Return 1: right, 0: wrong, NaN: not known; an edit that could not be made is left out."""
+    truth = whole.float().cpu()
+    return torch.where(truth == 1, torch.full_like(truth, torch.nan), truth) if "edit " in name else truth
+
+
+def _quantile(values: Tensor, share: float) -> float:
+    return float(torch.quantile(values, share)) if len(values) else 0.0
+
+
+def _unsure(worst: Tensor, truth: Tensor) -> tuple[float, float]:
+    """Return between which margins the chance of a right hand is neither small nor large, both kinds equally many."""
+    known = ~torch.isnan(truth)
+    if len(set(truth[known].tolist())) < 2:
+        return 0.0, 0.0
+    fitted = LogisticRegression(class_weight="balanced").fit(worst[known, None].numpy(), truth[known].numpy())
+    slope, start = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    if slope <= 0:
+        return 0.0, 0.0
+    below, above = (round((math.log(chance / (1 - chance)) - start) / slope, 4) for chance in UNSURE)
+    return float(np.clip(below, -FAR, 0)), float(np.clip(above, 0, FAR))

@@ -1,0 +1,128 @@
+"""Gather grounds to put hands on: photographs that packages ship, and textures made by the program.
+
+Nothing is downloaded. scikit-learn and scikit-image ship photographs, Meta-World wood, cloth and stone;
+`pip install -e ".[judge-train]"` brings them. A package that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from vae.images.backgrounds.textures import made_texture
+from vae.images.labelled.landmarks import write_arrays
+
+TILE = 256  # pixels a side
+TILES = 24  # cut out of a photograph
+QUALITY = 88  # of the JPEGs in the file
+SIDES = ("train", "validation")
+
+SHIPPED = {
+    "skimage": (
+        "data/astronaut.png data/brick.png data/camera.png data/chelsea.png data/coffee.png data/coins.png "
+        "data/grass.png data/gravel.png data/hubble_deep_field.jpg data/ihc.png data/motorcycle_left.png "
+        "data/page.png data/retina.jpg data/rocket.jpg"
+    ),
+    "sklearn": "datasets/images/china.jpg datasets/images/flower.jpg",
+    "metaworld": (
+        "assets/scene/textures/fabricPattern.png assets/scene/textures/fabricPlain.png "
+        "assets/scene/textures/white_marble_tile.png assets/textures/brick1.png assets/textures/darkwood.png "
+        "assets/textures/floor2.png assets/textures/granite.png assets/textures/light_wood.png "
+        "assets/textures/light_wood_v3.png assets/textures/navy_blue.png assets/textures/plaster1.png "
+        "assets/textures/real_door.png assets/textures/wood1.png assets/textures/wood2.png "
+        "assets/textures/wood4.png assets/textures/wood_light.png"
+    ),
+}
+"""By package, the pictures inside it."""
+
+KEPT_APART = ("chelsea", "coffee", "china", "wood2", "fabricPlain", "gravel")
+"""Pictures for validation alone."""
+
+Pixels = NDArray[np.uint8]
+
+
+def shipped_pictures() -> list[Path]:
+    """List the pictures of the packages that are installed."""
+    found = []
+    for package, names in SHIPPED.items():
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            folder = Path(spec.origin).parent
+            found += [folder / name for name in names.split() if (folder / name).is_file()]
+    return found
+
+
+def write_grounds(out: Path, textures: int = 900, seed: int = 0) -> Path:
+    """Write grounds into one file.
+
+    Args:
+        out: The `.npz` to write: JPEGs of 256 x 256 pixels one after another, their ends, and sides.
+        textures: How many the program makes; a sixth as many more are made for validation.
+        seed: Of the cuts and textures.
+
+    Returns:
+        `out`.
+    """
+    rng = np.random.default_rng(seed)
+    tiles, sides = [], []
+    for path in shipped_pictures():
+        picture = _enlarged(Image.open(path).convert("RGB"))
+        tiles += [_cut(picture, rng) for _ in range(TILES)]
+        sides += [int(path.stem in KEPT_APART)] * TILES
+    for side, count in enumerate((textures, textures // 6)):
+        tiles += [made_texture(TILE, rng) for _ in range(count)]
+        sides += [side] * count
+    jpegs = [_encoded(tile) for tile in tiles]
+    return write_arrays(
+        out,
+        jpegs=np.frombuffer(b"".join(jpegs), np.uint8),
+        ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
+        sides=np.array(sides, np.uint8),
+    )
+
+
+def load_grounds(path: Path) -> tuple[Tensor, Tensor]:
+    """Read what `write_grounds` wrote.
+
+    Returns:
+        (n, 3, 256, 256) uint8 each: for training, for validation.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{str(path)!r} is missing. `handlatent judge-train` makes it.")
+    stored = np.load(path)
+    content, ends, sides = stored["jpegs"].tobytes(), stored["ends"].tolist(), stored["sides"]
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(content[start:end]))) for start, end in zip([0, *ends], ends, strict=False)
+    ]
+    tiles = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    train, validation = (tiles[torch.from_numpy(sides == side)] for side in range(len(SIDES)))
+    return train, validation
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    """Bring the shorter side to one and a half tiles at least."""
+    factor = 1.5 * TILE / min(picture.size)
+    return picture.resize((round(picture.width * factor), round(picture.height * factor))) if factor > 1 else picture
+
+
+def _cut(picture: Image.Image, rng: np.random.Generator) -> Pixels:
+    """Cut a square out of a picture, of any size from a tile's up."""
+    side = int(rng.integers(TILE, min(picture.size) + 1))
+    left, top = (int(rng.integers(0, whole - side + 1)) for whole in picture.size)
+    return np.asarray(picture.resize((TILE, TILE), box=(left, top, left + side, top + side)))
+
+
+def _encoded(tile: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(tile).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()

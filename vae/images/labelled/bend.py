@@ -1,0 +1,54 @@
+"""Bend fingers over: nobody can count the segments of such a hand, and a judge has to say so."""
+
+from __future__ import annotations
+
+import torch
+
+from vae.images.labelled.hands import Hands
+from vae.images.labelled.layers import Axis, axis_of, lay, lift, pixel_grid, plain
+from vae.images.labelled.vocabulary import DOUBTS, FIRST_DIGIT
+from vae.images.random_source import GeneratorSource
+
+BENT = DOUBTS.index("bent")
+MOST = 4  # fingers of a hand
+
+
+def bend(hands: Hands, random: GeneratorSource) -> None:
+    """Fold one to four digits back over the palm; whether the hand is right is not known any more; edits the hands."""
+    count = random.choice(1, MOST + 1)
+    order = torch.rand(random.n, 5, generator=random.generator, device=random.device).argsort(1)
+    for number in range(MOST):
+        rows = torch.nonzero(count > number)[:, 0]
+        if len(rows):
+            some = hands.take(rows)
+            _fold(some, order[rows, number], GeneratorSource(len(rows), random.generator))
+            hands.put(rows, some)
+    hands.whole[:] = torch.nan
+    hands.extra[:] = -1
+    hands.doubts[:, BENT] = 1.0
+
+
+def _fold(hands: Hands, digit: torch.Tensor, random: GeneratorSource) -> None:
+    """Cut a digit at its second joint or so, and lay what is beyond back over what is before."""
+    axis = axis_of(hands, digit)
+    fold = random.uniform(0.3, 0.6)
+    _, base = lift(hands, digit, fold)
+    layer = plain(random.n, random.device)
+    layer.turn = torch.pi + random.uniform(-0.35, 0.35)
+    layer.cut = (torch.zeros_like(fold), torch.full_like(fold, 1e-3), fold)
+    layer.broad = random.uniform(0.95, 1.15)
+    root = axis.root + (fold * axis.length).unsqueeze(1) * axis.ahead
+    target = Axis(root, axis.ahead, axis.length, axis.breadth)
+    dark = random.uniform(0.75, 1.05).view(-1, 1, 1, 1)
+    source = hands.take(torch.arange(len(hands), device=random.device))
+    source.images = (source.images * dark).clamp(0, 1)
+    hands.images, cover = lay(source, base, digit, layer, target)
+    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    along, _ = axis.place(pixel_grid(hands.images))
+    gone = mine & (along > ((fold + 0.08) * axis.length).view(-1, 1, 1)) & ~cover
+    hands.regions = torch.where(gone, torch.zeros_like(hands.regions), hands.regions)
+    hands.regions = torch.where(cover, (FIRST_DIGIT + digit).to(torch.uint8).view(-1, 1, 1), hands.regions)
+    rows = torch.arange(len(hands), device=random.device)
+    hands.states[rows, digit] = -1
+    for joint in (1, 2, 3):
+        hands.joints[rows, 1 + 4 * digit + joint] = torch.nan
