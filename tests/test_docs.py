@@ -59,6 +59,13 @@ def test_every_name_and_file_of_the_project_that_a_page_mentions_exists(path):
     assert [name for name in files if not (DOCS.parent / name).exists()] == []
 
 
+def test_no_sentence_that_people_read_breaks_a_rule_of_the_words():
+    words = load(DOCS / "check_words.py")
+    texts = ((path, text) for path in words.files() for _, text in words.texts(path))
+    broken = [(path.name, each) for path, text in texts for each in words.sentences(text) if words.wrong(each)]
+    assert broken == [], "Run python docs/check_words.py"
+
+
 def test_every_page_is_in_the_site_s_navigation_and_every_entry_is_a_page():
     listed = set(re.findall(r"([\w/.-]+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(), re.M))
     assert listed == {path.relative_to(DOCS).as_posix() for path in DOCS.glob("**/*.md")}

@@ -17,30 +17,30 @@ from vae.device import resolve_device
 from vae.images import PictureError, decode_picture, to_float
 from vae.images.folder import SUFFIXES, pad_to_square
 
-SMALLEST, LARGEST = 32, 256  # pixels a side at which pictures are judged: their own, within these
-TOGETHER = 64  # pictures
+SMALLEST, LARGEST = 32, 256  # pictures are judged at their own size, within this range of pixels a side
+TOGETHER = 64  # pictures per call
 
 
 @dataclass(frozen=True)
 class JudgeArgs:
-    """Judge pictures of hands, fingers up: single files, or all in a folder."""
+    """Judge pictures of hands with the fingers up: single files, or all pictures in a folder."""
 
     paths: list[Path] = field(positional=True, metavar="PATHS", nargs="+")
-    """Pictures, or folders of them."""
+    """Pictures, or folders of pictures."""
     json: bool = flag(False, negative_prefix="--no-")
-    """One JSON object a line for each picture, and a last one for all of them, in place of the summary."""
+    """Print one JSON object per picture and a last one for all, each on its own line, instead of the summary."""
     crop: bool = flag(True, negative_prefix="--no-")
-    """Find the hand first, and judge it cut out and upright; --no-crop judges pictures as they are."""
+    """Find the hand first, cut it out and turn it upright; --no-crop judges pictures as they are."""
     overlay: Path | None = None
-    """Folder for drawings of what the judge saw."""
+    """Folder for drawings of the judge's findings."""
     training: Path | None = None
-    """Pictures a generator was trained on: copies of them are counted. Of 11k Hands, the training people's."""
+    """Training pictures of the generator; copies of them are counted. For 11k Hands: those of the training people."""
     held_out: Path | None = None
-    """Pictures of others, the measure of what is a copy; of 11k Hands, by default, the test people's."""
+    """Pictures of other people, which define what is a copy. Default for 11k Hands: those of the test people."""
     architecture: str = "parser"
-    """'parser' explains itself and may pay rewards; 'reporter' is kept for reports."""
+    """'parser' may pay rewards; 'reporter' is only for reports."""
     weights: Path | None = None
-    """A judge that judge-train wrote, in place of the package's."""
+    """Weights that judge-train wrote, in place of the packaged ones."""
     device: str = "cpu"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 
@@ -52,7 +52,7 @@ def judge(args: JudgeArgs) -> str:
         args: Settings.
 
     Returns:
-        What to print: a summary, or a JSON object a line. Pictures that cannot be read are named and left out.
+        What to print: a summary, or one JSON object per line. It names the pictures that cannot be read.
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
@@ -91,15 +91,15 @@ def _last(judgements: Sequence[Judgement]) -> str:
 
 
 def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) -> list[Judgement]:
-    """Judge pictures of different sizes, those of one size together.
+    """Judge pictures of different sizes; pictures of the same size are judged together.
 
     Args:
-        judge: Who judges.
+        judge: The judge.
         pictures: (3, S, S) float32 in [0, 1] each.
-        crop: As of `hand_env.anatomy.judge`.
+        crop: As in `hand_env.anatomy.judge_images`.
 
     Returns:
-        Their judgements in order.
+        One judgement per picture, in order.
     """
     judgements: dict[int, Judgement] = {}
     for size in {picture.shape[-1] for picture in pictures}:
@@ -112,7 +112,7 @@ def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) 
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """List pictures, those in folders and below by name, but for the grid of them all that `generate` leaves there.
+    """List pictures, those in folders and subfolders by name; the overview grid that `generate` writes is skipped.
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
@@ -137,13 +137,13 @@ def _is_overview(file: Path) -> bool:
 
 
 def read_pictures(files: Sequence[Path]) -> tuple[list[Path], list[Tensor], list[tuple[Path, str]]]:
-    """Read pictures; those that cannot be read do not stop the others.
+    """Read pictures, and skip those that cannot be read.
 
     Returns:
-        The files that were read, their pictures, and the other files with what is the matter.
+        The files that were read, their pictures, and the other files with their errors.
 
     Raises:
-        ValueError: If none can be read; it says what is the matter with the first.
+        ValueError: If none can be read; it gives the error of the first file.
     """
     good, pictures, odd = [], [], []
     for file in files:
@@ -175,7 +175,7 @@ def read_picture(file: Path) -> Tensor:
 
 
 def describe(judgements: Sequence[Judgement]) -> str:
-    """Write a summary out."""
+    """Write a summary as text."""
     summary = summarise(judgements)
     lines = [
         f"pictures    {len(judgements)}",

@@ -32,7 +32,7 @@ class JudgeReportArgs:
     data: Path | None = None
     """Folder that holds 11k-hands and judged-hands; without it, only synthetic hands are judged."""
     outside: Path | None = None
-    """Folder of labelled pictures from elsewhere, with a labels.csv: judge only these, with the crop."""
+    """Folder of labelled pictures from other sources, with a labels.csv: judge only these, with the crop."""
     size: int = 64
     """Pixels a side of the pictures: 64 or 128."""
     n: int = 300

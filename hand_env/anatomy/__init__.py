@@ -1,4 +1,4 @@
-"""Say, digit by digit, whether a picture shows a right hand."""
+"""Say, digit by digit, whether a picture shows a correct hand."""
 
 from torch import Tensor
 
@@ -34,17 +34,17 @@ def judge_images(images: Tensor, *, architecture: str = "parser", crop: bool = F
     """Judge pictures of hands with the judge that comes with the package.
 
     Args:
-        images: (n, 3, S, S) float in [0, 1], any S from 32 up, on the CPU or a GPU, where it is judged.
-        architecture: "parser", which may pay rewards, or "reporter", which never does and is there to report.
-        crop: Whether to find the hand first and to judge it cut out and upright: for pictures from elsewhere. Where the
-            hand fills the picture, as samples of a VAE do, there is nothing to find.
+        images: (n, 3, S, S) float in [0, 1], S >= 32, on the CPU or a GPU. They are judged on that device.
+        architecture: "parser", which may pay rewards, or "reporter", which is only for reports.
+        crop: Whether to find the hand first, cut it out and turn it upright. Use it for pictures from other sources.
+            Samples of a VAE do not need it, because their hands fill the picture.
 
     Returns:
-        A judgement for each picture, in order.
+        One judgement per picture, in order.
 
     Raises:
-        TypeError: If it is no floating-point tensor.
-        ValueError: If its shape or its range is wrong, or it holds NaN.
+        TypeError: If `images` is not a floating-point tensor.
+        ValueError: If the shape or the range is wrong, or there is a NaN.
     """
     device = str(images.device) if isinstance(images, Tensor) else "cpu"
     return default_judge(architecture, device).judge(images, crop=crop)

@@ -1,4 +1,4 @@
-"""Find the hand in a picture, and cut it out upright: what the judge looks at when it is asked to crop."""
+"""Find the hand in a picture, cut it out and turn it upright: what the judge does with `crop=True`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MARGIN = 1.24  # of a crop's side over the joints' extent: tips and sides lie beyond the joints
-LARGE = 0.8  # of the frame: a crop as large as this, and nearly upright, is not worth cutting
+MARGIN = 1.24  # side of a crop over the extent of the joints: tips and sides lie beyond the joints
+LARGE = 0.8  # share of the frame: a crop of this size, nearly upright, is not cut out
 STEEP = math.radians(20)
 LEAST, MOST = 0.12, 1.3  # sides of a crop, in sides of the picture
 
 
 @dataclass
 class Frames:
-    """Turned squares in n pictures.
+    """Rotated squares in n pictures.
 
     Attributes:
-        centre: (n, 2), shares of the picture's side, x before y.
-        side: (n,), in sides of the picture.
-        turn: (n,), radians clockwise from the picture's upright to the square's.
+        centre: (n, 2), x before y, fractions of the picture's side.
+        side: (n,), fractions of the picture's side.
+        turn: (n,), radians, clockwise rotation of the square.
     """
 
     centre: Tensor
@@ -34,11 +34,11 @@ class Frames:
         return Frames(self.centre[rows], self.side[rows], self.turn[rows])
 
     def cut(self) -> Tensor:
-        """Say which squares are not the whole picture, (n,) bool."""
+        """Return which squares are not the whole picture, (n,) bool."""
         return (self.side != 1) | (self.turn != 0) | (self.centre != 0.5).any(1)
 
     def to_picture(self, places: Tensor) -> Tensor:
-        """Map places in the squares to places in the pictures, (n, k, 2) shares of either's side."""
+        """Map places in the squares to places in the pictures, (n, k, 2) fractions of the side of each."""
         away = (places - 0.5) * self.side.view(-1, 1, 1)
         cos, sin = torch.cos(self.turn).view(-1, 1), torch.sin(self.turn).view(-1, 1)
         x, y = away.unbind(-1)
@@ -51,16 +51,16 @@ def whole_pictures(n: int, device: torch.device) -> Frames:
 
 
 def frame_hands(joints: Tensor, up: Tensor, hand: Tensor) -> Frames:
-    """Frame the hands that a first look found; large upright ones, and pictures without a hand, stay whole.
+    """Frame the hands that the first pass found; pictures without a hand or with a large upright one stay whole.
 
     Args:
-        joints: (n, 21, 2), shares of the side.
-        up: (n, 2), where the fingers point, right and down.
-        hand: (n,) bool, whether there is one.
+        joints: (n, 21, 2), fractions of the side.
+        up: (n, 2), direction of the fingers, positive to the right and down.
+        hand: (n,) bool, whether there is a hand.
     """
     turn = torch.atan2(up[:, 0], -up[:, 1])
     whole = whole_pictures(len(joints), joints.device)
-    upright = Frames(whole.centre, whole.side, -turn).to_picture(joints)  # the picture turned back about its middle
+    upright = Frames(whole.centre, whole.side, -turn).to_picture(joints)  # the picture rotated back about its centre
     low, high = upright.amin(1), upright.amax(1)
     side = ((high - low).amax(1) * MARGIN).clamp(LEAST, MOST)
     middle = ((low + high) / 2).unsqueeze(1)
@@ -74,12 +74,12 @@ def frame_hands(joints: Tensor, up: Tensor, hand: Tensor) -> Frames:
 
 
 def cut_out(images: Tensor, frames: Frames, size: int) -> Tensor:
-    """Cut squares out of pictures; what lies beyond a picture has its border's median colour.
+    """Cut squares out of pictures; outside a picture, the median colour of its border is used.
 
     Args:
         images: (n, 3, S, S).
-        frames: Of the n pictures.
-        size: Pixels a side of the result.
+        frames: The squares of the n pictures.
+        size: Side of the result, pixels.
 
     Returns:
         (n, 3, size, size).

@@ -1,4 +1,4 @@
-"""Judge pictures of hands: the networks' answers, measures, and the rules on top of them."""
+"""Judge pictures of hands: the network's answers, measurements, and the rules applied to them."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ from vae.images.labelled.vocabulary import (
     TOO_SHORT,
 )
 
-SMALLEST = 32  # pixels a side
-CHUNK = {"cpu": 16, "cuda": 1024}  # pictures at a time: what a core's cache holds, or a GPU's memory easily
+SMALLEST = 32  # side, pixels
+CHUNK = {"cpu": 16, "cuda": 1024}  # pictures at a time, to fit into a core's cache or a GPU's memory
 UPRIGHT = 45.0  # degrees
-STEEPNESS = 0.7  # of the score over the logit
-SMALLEST_HAND = 24.0  # pixels from tip to wrist: smaller ones show no segments
-BUSY = 0.05  # of the ground's deviation at small scale: above, it is cluttered
+STEEPNESS = 0.7  # of the score as a function of the logit
+SMALLEST_HAND = 24.0  # pixels from tip to wrist: smaller hands show no segments
+BUSY = 0.05  # result of `measures.clutter` above which a background is cluttered
 
 
 @dataclass
 class Findings:
-    """What is found in n pictures, as tensors on their device.
+    """Findings on n pictures, as tensors on the judge's device.
 
     Attributes:
         parse: The network's answers.
-        margins: By name of a limit, (n,) logits over it: below 0 is a failure.
-        states: (n, 5) int64, `STATES` by number, after the limits.
-        extra: (n,) int64, `EXTRAS` by number, after the limits.
+        margins: For each limit's name, (n,) logits above the limit; below 0 is a failure.
+        states: (n, 5) int64, index into `STATES`, after the limits.
+        extra: (n,) int64, index into `EXTRAS`, after the limits.
         holds: (n, 11) bool, `CRITERIA` in order.
         tone: (n,), degrees.
         up: (n,), degrees clockwise from straight up.
-        sharpness: (n,), relative to real photographs.
+        sharpness: (n,), relative to the median of real photographs.
         score: (n,), [0, 1].
         doubts: (n, 7) bool, `REASONS` in order.
-        frames: What of each picture was judged; the joints of `parse` are places in it.
+        frames: The judged square of each picture; the joints of `parse` are positions in it.
     """
 
     parse: Parse
@@ -78,11 +78,11 @@ class Findings:
 
 
 class Judge:
-    """Own a network and its limits."""
+    """Hold a network and its limits, and judge pictures with them."""
 
     def __init__(self, network: Network, calibration: Calibration, device: str | torch.device = "cpu") -> None:
-        """Move the network to a device; pictures may come from any."""
-        # channels last, as oneDNN has it: on two cores a tenth faster
+        """Move the network to a device; pictures may be on another one."""
+        # channels last, the layout of oneDNN: about 10 % faster on two cores
         self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch has no overload for it
         self.calibration, self.device = calibration, torch.device(device)
 
@@ -91,36 +91,36 @@ class Judge:
         """Load a judge.
 
         Args:
-            weights: A file that `handlatent judge-train` wrote; by default the package's own.
-            architecture: Of the package's own: "parser" pays rewards, "reporter" only reports.
+            weights: A file written by `handlatent judge-train`; default: the packaged weights.
+            architecture: Which packaged weights: "parser" pays rewards, "reporter" only reports.
             device: "cpu", "cuda" or "cuda:N".
         """
         return cls(*load_network(Path(weights) if weights else packaged_weights(architecture)), device)
 
     @torch.no_grad()
     def judge(self, images: Tensor, *, crop: bool = False) -> list[Judgement]:
-        """Judge pictures; see `hand_env.anatomy.judge`."""
+        """Judge pictures; see `hand_env.anatomy.judge_images`."""
         check_images(images)
         chunks = torch.split(images, CHUNK[self.device.type])
         return [judgement for chunk in chunks for judgement in _judgements(self.find(chunk, crop), images.shape[-1])]
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Tensor:
-        """Return the scores alone, (n,) float32 in [0, 1] on the pictures' device; see `judge`."""
+        """Return only the scores, (n,) float32 in [0, 1] on the pictures' device; see `judge`."""
         check_images(images)
         chunks = torch.split(images, CHUNK[self.device.type])
         return torch.cat([self.find(chunk).score for chunk in chunks]).to(images.device)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """Return unit vectors, (n, 128) float32 on the CPU: like hands lie close."""
+        """Return unit vectors, (n, 128) float32 on the CPU: similar hands have similar vectors."""
         check_images(images)
         return torch.cat(
             [self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, CHUNK[self.device.type])]
         )
 
     def find(self, images: Tensor, crop: bool = False) -> Findings:
-        """Find all there is to find in (n, 3, S, S) float pictures in [0, 1]; differentiable without `crop`."""
+        """Return all findings on (n, 3, S, S) float pictures in [0, 1]; differentiable without `crop`."""
         images = images.to(self.device, torch.float32)
         seen, frames = images, whole_pictures(len(images), self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -145,10 +145,10 @@ class Judge:
         return Findings(parse, margins, states, extra, holds, tone, up, steep / median, score, doubts, frames)
 
     def _look_twice(self, images: Tensor) -> tuple[Parse, Tensor, Frames]:
-        """Find the hand in the whole picture; then look at that part alone where it is small or turned.
+        """Find the hand in the whole picture; if it is small or rotated, parse that part alone.
 
         Returns:
-            The answers on what was judged, that at the network's size, and where it lies.
+            The answers, the judged pictures at the network's size, and the frames that were judged.
         """
         seen = _resized(images, self.network.size)
         first = self.network(seen)
@@ -170,16 +170,16 @@ class Judge:
 
 @lru_cache(maxsize=4)
 def default_judge(architecture: str = "parser", device: str = "cpu") -> Judge:
-    """Load the package's own judge once."""
+    """Load the packaged judge once."""
     return Judge.load(architecture=architecture, device=device)
 
 
 def check_images(images: Any) -> None:
-    """Refuse what is no batch of pictures.
+    """Check that this is a batch of pictures.
 
     Raises:
-        TypeError: If it is no floating-point tensor.
-        ValueError: If its shape or its range is wrong, or it holds NaN.
+        TypeError: If `images` is not a floating-point tensor.
+        ValueError: If the shape or the range is wrong, or there is a NaN.
     """
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = f"{images.dtype} tensor" if isinstance(images, Tensor) else type(images).__name__
@@ -192,7 +192,7 @@ def check_images(images: Any) -> None:
         )
     low, high = (float(x) for x in torch.aminmax(images))
     if math.isnan(low) or math.isnan(high):
-        raise ValueError("images must not hold NaN. Look for where they became so before they are judged.")
+        raise ValueError("images must not hold NaN. Find the step that produces NaN before you judge the pictures.")
     if low < 0 or high > 1:
         raise ValueError(f"images must lie in [0, 1], got values from {low!r} to {high!r}. Clamp or divide by 255.")
 
@@ -205,7 +205,7 @@ def _resized(images: Tensor, size: int) -> Tensor:
 
 
 def _decided(parse: Parse, margins: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Name what is the matter: of the worst digit where a limit is passed, of all that look wrong if the whole does."""
+    """Name the defects: of the worst digit if a limit fails, and of every digit that looks wrong if the whole fails."""
     likely = parse.states.argmax(-1)
     worst = F.one_hot(parse.states.softmax(-1)[..., NORMAL].argmin(1), len(DIGITS)).bool()
     forced = torch.where(worst, parse.states[..., NORMAL + 1 :].argmax(-1) + NORMAL + 1, likely)
@@ -230,7 +230,7 @@ def _anatomy(states: Tensor, extra: Tensor, margins: dict[str, Tensor]) -> Tenso
 
 
 def _usual_sharpness(size: int, calibration: Calibration) -> tuple[float, float]:
-    """Interpolate median and limit of real photographs between the sizes they were measured at."""
+    """Interpolate the median and the limit of real photographs between the measured sizes."""
     known = calibration.sharpness
     size = min(size, measures.LARGEST)
     for (low, median, limit), (high, later_median, later_limit) in pairwise(known):
@@ -253,7 +253,7 @@ def _score(margins: dict[str, Tensor], strange: Tensor, up: Tensor, sharp: Tenso
 
 
 def _doubts(parse: Parse, margins: dict[str, Tensor], seen: Tensor, pixels: Tensor, known: Calibration) -> Tensor:
-    """Return (n, 7) bool, `REASONS` in order: why the verdicts are not trusted."""
+    """Return (n, 7) bool, `REASONS` in order: why a verdict is not trusted."""
     never = torch.zeros_like(margins["hand"], dtype=torch.bool)
     if not known.doubts:
         return torch.stack([never] * len(REASONS), 1)
@@ -267,7 +267,7 @@ def _doubts(parse: Parse, margins: dict[str, Tensor], seen: Tensor, pixels: Tens
 
 
 def _judgements(found: Findings, size: int) -> list[Judgement]:
-    """Write findings out, picture by picture."""
+    """Convert findings into one judgement per picture."""
     columns = (found.states, found.extra, found.holds, found.tone, found.up, found.sharpness, found.score)
     joints = found.frames.to_picture(found.parse.joints) if bool(found.frames.cut().any()) else found.parse.joints
     where = torch.cat([found.frames.centre * size, found.frames.side.unsqueeze(1) * size], 1)

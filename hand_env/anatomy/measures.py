@@ -1,4 +1,4 @@
-"""Measure what needs no learning: skin tone and sharpness."""
+"""Measure what needs no network: skin tone, clutter and sharpness."""
 
 import torch
 import torch.nn.functional as F
@@ -7,13 +7,13 @@ from torch import Tensor
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
 LUMA = (0.299, 0.587, 0.114)
-STEEPEST = 0.01  # of the pixels: those at the sharpest edges
-LARGEST = 128  # pixels a side; larger pictures are measured at this size
-SURE = 0.8  # of a share of a pixel: it shows a digit
+STEEPEST = 0.01  # share of the pixels: those at the sharpest edges
+LARGEST = 128  # side, pixels; larger pictures are measured at this size
+SURE = 0.8  # probability above which a pixel counts as a digit or as background
 
 
 def skin_colour(images: Tensor, regions: Tensor) -> Tensor:
-    """Measure the mean colour of the digits, which no sleeve covers.
+    """Measure the mean colour of the digits, because a sleeve does not cover them.
 
     Args:
         images: (n, 3, S, S) float in [0, 1], sRGB.
@@ -30,7 +30,7 @@ def skin_colour(images: Tensor, regions: Tensor) -> Tensor:
 
 
 def typology_angle(colour: Tensor) -> Tensor:
-    """Return individual typology angles, degrees: atan((L* - 50) / b*), large for light skin.
+    """Return individual typology angles, degrees: atan((L* - 50) / b*), larger for lighter skin.
 
     Args:
         colour: (n, 3), CIELAB.
@@ -41,7 +41,7 @@ def typology_angle(colour: Tensor) -> Tensor:
 
 
 def hue_angle(colour: Tensor) -> Tensor:
-    """Return hue angles in CIELAB, degrees in -180..180: 0 is red, 90 yellow; skin lies between."""
+    """Return hue angles in CIELAB, degrees in -180..180: 0 is red, 90 is yellow; skin lies between."""
     return torch.rad2deg(torch.atan2(colour[:, 2], colour[:, 1]))
 
 
@@ -56,14 +56,14 @@ def lab(colour: Tensor) -> Tensor:
 
 
 def clutter(images: Tensor, regions: Tensor) -> Tensor:
-    """Measure how much the ground changes from place to place: the mean deviation from its own blur.
+    """Measure how much the background varies: its mean deviation from a blurred copy.
 
     Args:
         images: (n, 3, S, S) float in [0, 1].
         regions: (n, 8, h, w) logits of `REGIONS`.
 
     Returns:
-        (n,) float32, about 0.01 on a plain wall, 0.1 on a desk full of things.
+        (n,) float32, about 0.01 for a plain wall, 0.1 for a desk full of objects.
     """
     ground = (regions.softmax(1)[:, :1] > SURE).float()  # (n, 1, h, w)
     small = F.interpolate(images, size=regions.shape[-2:], mode="area")
@@ -74,13 +74,13 @@ def clutter(images: Tensor, regions: Tensor) -> Tensor:
 
 
 def sharpness(images: Tensor) -> Tensor:
-    """Measure how steep the steepest edges are against the contrast of the whole picture.
+    """Measure how steep the steepest edges are, relative to the contrast of the picture.
 
     Args:
         images: (n, 3, S, S) float in [0, 1].
 
     Returns:
-        (n,) float32, shares of the contrast per pixel: the larger, the sharper; comparable at one size only.
+        (n,) float32, fraction of the contrast per pixel; larger is sharper. Compare only pictures of one size.
     """
     if images.shape[-1] > LARGEST:
         images = F.interpolate(images, size=(LARGEST, LARGEST), mode="bilinear", antialias=True)

@@ -1,8 +1,8 @@
-"""The networks that parse a picture of a hand: two of different make with the same answers.
+"""Two networks that parse a picture of a hand: different architectures, the same answers.
 
-`Parser` pays rewards and explains itself: convolutions, then a transformer whose additional tokens, one for each
-digit and two for the whole, look over the whole picture, then masks and joints at a quarter of its resolution.
-`Reporter` only ever reports: depthwise convolutions on a smaller picture, no attention, nothing drawn.
+`Parser` may pay rewards. It has convolutions, then a transformer with seven additional tokens: one per digit, one for
+extra digits, one for the whole. It also draws region maps and joint heat maps at a quarter of the picture's resolution.
+`Reporter` only reports. It has depthwise convolutions on a smaller picture and no attention.
 """
 
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from vae.images.labelled.vocabulary import DIGITS, DOUBTS, EXTRAS, JOINTS, REGIO
 Architecture = Literal["parser", "reporter"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 
-WIDTH = 192  # channels where the transformer works
+WIDTH = 192  # channels of the transformer
 BLOCKS, HEADS = 4, 6
-TOKENS = len(DIGITS) + 2  # beside the picture's own: the digits, what is extra, the whole
+TOKENS = len(DIGITS) + 2  # besides the picture's own: the digits, extra digits, the whole
 FEATURE = 128
 
 
 @dataclass
 class Parse:
-    """What a network says of n pictures; float32 unless noted.
+    """Answers of a network on n pictures, float32.
 
     Attributes:
         regions: (n, 8, h, w) logits of `REGIONS`.
-        joints: (n, 21, 2) shares of the side, x before y.
-        states: (n, 5, 8) logits of `STATES`, for each digit.
+        joints: (n, 21, 2) fractions of the side, x before y.
+        states: (n, 5, 8) logits of `STATES` for each digit.
         extra: (n, 4) logits of `EXTRAS`.
-        whole: (n,) logit that the hand as a whole is anatomical.
-        hand: (n,) logit that there is a hand at all.
-        up: (n, 2) x and y, right and down, of where the fingers point; not of unit length.
-        feature: (n, 128) unit vectors: like hands lie close.
-        doubts: (n, 3) logits of `DOUBTS`, each for itself.
+        whole: (n,) logits: the hand as a whole is anatomical.
+        hand: (n,) logits: there is a hand.
+        up: (n, 2) x (right) and y (down) of the direction of the fingers; not of unit length.
+        feature: (n, 128) unit vectors; similar hands have similar vectors.
+        doubts: (n, 3) logits of `DOUBTS`, independent of one another.
     """
 
     regions: Tensor
@@ -54,7 +54,7 @@ class Residual(nn.Module):
     """Two 3 x 3 convolutions with batch normalisation around a shortcut (He et al. 2016)."""
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
-        """Build them for (n, before, h, w); the result is (n, after, h / stride, w / stride)."""
+        """Build the layers for (n, before, h, w); the result is (n, after, h / stride, w / stride)."""
         super().__init__()
         self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
         self.first_norm = nn.BatchNorm2d(after)
@@ -70,10 +70,10 @@ class Residual(nn.Module):
 
 
 class Block(nn.Module):
-    """A transformer block with normalisation first."""
+    """A transformer block with normalisation before each part."""
 
     def __init__(self) -> None:
-        """Build it for (n, tokens, WIDTH)."""
+        """Build the layers for (n, tokens, WIDTH)."""
         super().__init__()
         self.before_attention, self.before_mixing = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.ask = nn.Linear(WIDTH, 3 * WIDTH)
@@ -91,10 +91,10 @@ class Block(nn.Module):
 
 
 class Answers(nn.Module):
-    """Read the answers off the tokens."""
+    """Compute the answers from the tokens."""
 
     def __init__(self, width: int) -> None:
-        """Build the heads for tokens of this width."""
+        """Build the output layers for tokens of this width."""
         super().__init__()
         self.states = nn.Linear(width, len(STATES))
         self.extra = nn.Linear(width, len(EXTRAS))
@@ -105,7 +105,7 @@ class Answers(nn.Module):
         self.doubts = nn.Linear(2 * width, len(DOUBTS))
 
     def forward(self, digits: Tensor, extra: Tensor, whole: Tensor) -> dict[str, Tensor]:
-        """Return the fields of `Parse` that are not drawn, float32.
+        """Return the fields of `Parse` that are not maps, float32.
 
         Args:
             digits: (n, 5, width).
@@ -126,7 +126,7 @@ class Answers(nn.Module):
 
 
 class Parser(nn.Module):
-    """See the module; pictures are 96 pixels a side."""
+    """The network that may pay rewards; its pictures are 96 x 96 pixels. See the module."""
 
     size = 96
 
@@ -165,7 +165,7 @@ class Depthwise(nn.Module):
     """A ConvNeXt block (Liu et al. 2022) without layer scale."""
 
     def __init__(self, channels: int) -> None:
-        """Build it for (n, channels, h, w)."""
+        """Build the layers for (n, channels, h, w)."""
         super().__init__()
         self.spread = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
         self.norm = nn.GroupNorm(1, channels)
@@ -177,7 +177,7 @@ class Depthwise(nn.Module):
 
 
 class Reporter(nn.Module):
-    """See the module; pictures are 80 pixels a side."""
+    """The network that only reports; its pictures are 80 x 80 pixels. See the module."""
 
     size = 80
 
@@ -211,14 +211,14 @@ Network = Parser | Reporter
 
 
 def build_network(architecture: str, seed: int = 0) -> Network:
-    """Build a network with fresh weights; the global random state is left as it was.
+    """Build a network with new weights; the global random state does not change.
 
     Args:
         architecture: "parser" or "reporter".
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Raises:
-        ValueError: If there is no such make.
+        ValueError: If there is no such architecture.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture must be one of {', '.join(map(repr, ARCHITECTURES))}, got {architecture!r}.")
@@ -228,7 +228,7 @@ def build_network(architecture: str, seed: int = 0) -> Network:
 
 
 def mean_of_both(there: Parse, back: Parse) -> Parse:
-    """Return the mean of what a network says of pictures and of their mirror images."""
+    """Return the mean of the answers on pictures and on their mirror images."""
     mirrored = {
         **vars(back),
         "regions": back.regions.flip(3),
@@ -241,10 +241,10 @@ def mean_of_both(there: Parse, back: Parse) -> Parse:
 
 
 def parse_both_ways(network: Network, images: Tensor) -> Parse:
-    """Parse pictures and their mirror images, and answer with the mean: a hand and its mirror image are judged alike.
+    """Parse pictures and their mirror images, and return the mean: both get the same verdict.
 
     Args:
-        network: Either make.
+        network: Either architecture.
         images: (n, 3, size, size) float in [0, 1], at the network's size.
     """
     parse = network(torch.cat([images, images.flip(3)]))
@@ -254,7 +254,7 @@ def parse_both_ways(network: Network, images: Tensor) -> Parse:
 
 
 def _centres(heat: Tensor) -> Tensor:
-    """Return the centres of mass of heat maps, (n, joints, 2) shares of the side, x before y."""
+    """Return the centres of mass of heat maps, (n, joints, 2) fractions of the side, x before y."""
     n, joints, height, width = heat.shape
     share = heat.flatten(2).softmax(-1).view(n, joints, height, width)
     x = (torch.arange(width, device=heat.device) + 0.5) / width

@@ -1,4 +1,4 @@
-"""Draw the judge's findings onto a picture, so that a person can see the reason for the verdict."""
+"""Draw the judge's findings on a picture, so that a person can see the reason for the verdict."""
 
 import math
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from hand_env.anatomy.result import Judgement
 from vae.images import to_uint8
 
-SIDE = 320  # pixels a side of the picture in the drawing
+SIDE = 320  # side of the picture in the drawing, pixels
 COLOURS = {"thumb": "#e6194b", "index": "#0072ce", "middle": "#12a14b", "ring": "#f58231", "little": "#b22ab2"}
-CAPTION = 46  # pixels, height of the text below it
+CAPTION = 46  # height of the text below the picture, pixels
 
 
 def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
@@ -20,7 +20,7 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
 
     Args:
         image: (3, S, S) float in [0, 1].
-        judgement: The judge's verdict on that picture.
+        judgement: The judge's findings on that picture.
 
     Returns:
         (366, 320, 3) uint8.
@@ -49,7 +49,7 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
 
 
 def _box(canvas: ImageDraw.ImageDraw, judgement: Judgement, factor: float) -> None:
-    """Draw the square that was judged, where that is not the whole picture; its upper side is thick."""
+    """Draw the judged square, with a thick upper side, unless it is the whole picture."""
     x, y, side = (value * factor for value in judgement.box)
     if not side or (side == SIDE and not judgement.turn_degrees):
         return

@@ -1,4 +1,4 @@
-"""What the judge says of one picture."""
+"""Result types: what the judge says about one picture."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,11 +9,11 @@ class Digit:
     """One of the five digits.
 
     Attributes:
-        name: Of `DIGITS`.
-        state: Of `STATES`: what is the matter with it.
-        segments: How many phalanges are seen: 3, of a thumb 2, unless one is missing or added; 0 if it is absent.
-        human: Whether its segments are in human proportion: neither too long nor too short.
-        joints: Four (x, y) in pixels from the top left corner, from its root to its tip; empty if it is absent.
+        name: One of `DIGITS`.
+        state: One of `STATES`: "normal" or the defect.
+        segments: Number of phalanges: 3, or 2 in a thumb, unless one is missing or added; 0 if the digit is absent.
+        human: Whether its length is normal: neither too long nor too short.
+        joints: Four (x, y) in pixels from the top left corner, from root to tip; empty if the digit is absent.
     """
 
     name: str
@@ -25,29 +25,29 @@ class Digit:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the judge says of one picture.
+    """What the judge says about one picture.
 
     Attributes:
-        palm: Whether there is a hand with a palm at all.
-        fingers: How many, the thumb not counted; two grown together are one.
-        thumbs: How many.
-        unplaced: Digits, or ghosts of digits, that belong to none of the five.
-        digits: The five, thumb first.
-        wrist: (x, y) in pixels.
-        tone_degrees: Individual typology angle of the skin, degrees: above 55 very light, below -30 dark.
-        tone_human: Whether the colour of the skin is one that people have.
-        up_degrees: Where the fingers point, clockwise from straight up, -180..180.
-        up_right: Whether that is the asked orientation, up, within 45 degrees.
-        sharpness: Of its edges, relative to the median of real photographs at this size.
-        sharp: Whether real photographs at this size are as blurred.
-        score: In [0, 1]; grows with quality; for use as a reward, never to report.
-        failures: Of `CRITERIA`, those that do not hold.
-        anatomical: Whether palm, digits and segments are right, whatever the blur.
-        correct: Whether it is anatomical, skin tone, orientation and sharpness hold too, and the verdict is trusted.
-        trusted: Whether the judge knows what it says; where it does not, the verdicts are guesses.
-        doubts: Of `REASONS`, why it does not; empty where it does.
-        box: (x, y, side) of the square that was judged, its middle and its side in pixels.
-        turn_degrees: How far that square is turned, clockwise.
+        palm: Whether there is a hand with a palm.
+        fingers: Number of fingers without the thumb; two fused fingers count as one.
+        thumbs: Number of thumbs.
+        unplaced: Number of digits, or ghosts of digits, besides the five: 0 or 1.
+        digits: The five digits, thumb first.
+        wrist: (x, y) in pixels from the top left corner.
+        tone_degrees: Individual typology angle of the skin, degrees: above 55 is very light, below -30 is dark.
+        tone_human: Whether human skin can have this colour.
+        up_degrees: Direction of the fingers, degrees clockwise from straight up, -180..180.
+        up_right: Whether the fingers point up, within 45 degrees.
+        sharpness: Sharpness of the edges, relative to the median of real photographs of this size.
+        sharp: Whether the picture is as sharp as real photographs of this size.
+        score: [0, 1], larger is better. Use it as a reward, not in reports.
+        failures: The `CRITERIA` that are not met.
+        anatomical: Whether palm, digits and segments are correct; blur does not matter.
+        correct: Whether all `CRITERIA` are met and the verdict is trusted.
+        trusted: Whether the verdict is reliable; if not, it is a guess.
+        doubts: The `REASONS` why it is not trusted; empty if it is.
+        box: (x, y, side) of the judged square: its centre and its side, pixels.
+        turn_degrees: Clockwise rotation of that square, degrees.
     """
 
     palm: bool
@@ -72,7 +72,7 @@ class Judgement:
     turn_degrees: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the fields as plain values, for JSON."""
         return asdict(self)
 
 
@@ -89,7 +89,7 @@ CRITERIA = (
     "orientation",
     "sharpness",
 )
-"""What a picture is judged by; `anatomical` asks for all up to "whole", `correct` for all."""
+"""What is judged; `anatomical` needs all criteria up to "whole", `correct` needs all of them."""
 
 
 ANATOMICAL = CRITERIA[:8]

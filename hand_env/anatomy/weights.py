@@ -1,4 +1,4 @@
-"""Keep a network and its limits in one safetensors file, half precision."""
+"""Store a network and its limits in one safetensors file, in half precision."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -13,25 +13,24 @@ from hand_env.anatomy.network import ARCHITECTURES, Network, build_network
 from vae.checkpoint import save_tensors
 
 SHARPNESS = ((32, 0.54, 0.345), (48, 0.52, 0.315), (64, 0.50, 0.295), (96, 0.48, 0.275), (128, 0.52, 0.285))
-"""Measured on the photographs of training people: medians, and somewhat below what 2 in 1,000 fall short of."""
+"""(size, median, limit), measured on photographs of training people; less than 0.2 % of them are below the limit."""
 
 LATER = "answers.doubts"
-"""What files of the first version lack: all its answers are 0, and no limit is set on them."""
+"""The layer that files of the first version lack; it then answers 0 everywhere and has no limits."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was chosen on validation people and seeds.
+    """Values that were chosen on validation people and seeds.
 
     Attributes:
-        architecture: Of the network.
-        limits: By margin ("whole", "hand", "states", "extra"): a logit below is a failure.
-        sharpness: (size, median, limit) of real photographs at some sizes, rising; see `measures.sharpness`.
+        architecture: The network's, "parser" or "reporter".
+        limits: For each margin ("whole", "hand", "states", "extra"), the logit below which it fails.
+        sharpness: (size, median, limit) of real photographs, sorted by size; see `measures.sharpness`.
         tone: Lowest and highest typology angle of people, degrees.
         hue: Lowest and highest hue angle of their skin in photographs, degrees.
-        doubts: By name of `DOUBTS`, a logit above is a doubt. "unsure below" and "unsure above" say between which
-            distances of the worst margin from its limit verdicts are not trusted. Files of the first version have none:
-            nothing is doubted.
+        doubts: For each name in `DOUBTS`, the logit above which there is a doubt. A verdict is "unsure" if its worst
+            margin lies between "unsure below" and "unsure above". Files of the first version have no doubts.
     """
 
     architecture: str
@@ -43,7 +42,7 @@ class Calibration:
 
 
 def save_network(path: Path, network: Network, calibration: Calibration) -> Path:
-    """Write a network; parameters become float16, running statistics stay float32."""
+    """Write a network; parameters become float16, and running statistics stay float32."""
     parameters = {name for name, _ in network.named_parameters()}
     tensors = {
         name: tensor.half() if name in parameters else tensor
@@ -58,11 +57,11 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
     """Read what `save_network` wrote.
 
     Returns:
-        The network, float32, on the CPU, for judging; its calibration.
+        The network in evaluation mode, float32, on the CPU; its calibration.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not of a judge.
+        ValueError: If the file does not hold a judge.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{str(path)!r} is missing. Train it with `handlatent judge-train`.")
@@ -82,14 +81,14 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
             for parameter in network.answers.doubts.parameters():
                 torch.nn.init.constant_(parameter, 0.0)
         if missing or found.unexpected_keys:
-            raise ValueError(f"{[*missing, *found.unexpected_keys]} are missing or have no place")
+            raise ValueError(f"{[*missing, *found.unexpected_keys]} are missing or unknown")
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} must hold a judge's weights, but {error}. Train it anew.") from error
+        raise ValueError(f"{str(path)!r} must hold a judge's weights, but {error}. Train it again.") from error
     return network.eval().requires_grad_(False), calibration
 
 
 def packaged_weights(architecture: str) -> Path:
-    """Return where the weights that come with the package lie.
+    """Return the path of the packaged weights.
 
     Raises:
         ValueError: If there is no such architecture.

@@ -1,4 +1,4 @@
-"""Measure the judge on labelled pictures from elsewhere: other cameras, other scenes, other generators."""
+"""Measure the judge on labelled pictures from other cameras, scenes and generators."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hand_env.anatomy.summary import Rate, wilson
 
 CLUTTERED = ("dalle3-desk", "palmy")
 SMALL = ("fingercount", "palmistry")
-"""Sources by their scenes; all others show one large hand on a plain ground. In `labels.csv` a column `scene` ("plain",
-"cluttered", "small") takes the place of this list where there is one."""
+"""Sources with small hands; those not listed show one large hand on a plain background. A column `scene` in
+`labels.csv` ("plain", "cluttered" or "small") overrides both lists."""
 
 GENERATED = ("dalle3-desk", "dalle3-palm", "vae-own", "edited", "handbench")
-"""Sources that are no untouched photographs."""
+"""Sources that are not unedited photographs."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class OutsidePicture:
     """A labelled picture.
 
     Attributes:
-        file: Where it lies.
-        right: Whether the hand is anatomical.
-        source: As in `labels.csv`.
+        file: Its path.
+        right: Whether the hand is anatomical by its label.
+        source: Its source in `labels.csv`.
         scene: "plain", "cluttered" or "small".
     """
 
@@ -42,11 +42,11 @@ class OutsideRow:
     """One line of the table.
 
     Attributes:
-        name: Which pictures.
-        accepted: Of the right ones, those found anatomical; None if there are none.
-        rejected: Of the wrong ones, those found not to be; None if there are none.
-        trusted: Of all, those whose verdict is trusted.
-        area: Under the ROC curve of the score, NaN where one kind is missing.
+        name: The kind of pictures.
+        accepted: Share of the correct hands that the judge calls anatomical; None if there are no correct hands.
+        rejected: Share of the wrong hands that the judge calls not anatomical; None if there are no wrong hands.
+        trusted: Share of all pictures with a trusted verdict.
+        area: Area under the ROC curve of the score; NaN if there are no correct or no wrong hands.
     """
 
     name: str
@@ -57,17 +57,17 @@ class OutsideRow:
 
     @property
     def balanced(self) -> float:
-        """The mean of both rates, NaN where one kind is missing."""
+        """Mean of `accepted` and `rejected`; NaN if one of them is None."""
         if self.accepted is None or self.rejected is None:
             return float("nan")
         return (self.accepted.share + self.rejected.share) / 2
 
 
 def outside_pictures(root: Path) -> list[OutsidePicture]:
-    """List the labelled pictures; doubtful ones are left out.
+    """List the labelled pictures, without those labelled doubtful (d).
 
     Args:
-        root: Holds `labels.csv`, with the columns image, source and label (1, 0 or d), and the folder `pictures`.
+        root: Folder with `labels.csv` (columns image, source and label: 1, 0 or d) and the folder `pictures`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -84,7 +84,7 @@ def outside_pictures(root: Path) -> list[OutsidePicture]:
 
 
 def outside_table(pictures: Sequence[OutsidePicture], judgements: Sequence[Judgement]) -> list[OutsideRow]:
-    """Hold verdicts against labels, over all and by kind of picture."""
+    """Compare verdicts with labels, for all pictures and for each kind."""
     pairs = list(zip(pictures, judgements, strict=True))
     kinds = {
         "all": pairs,
@@ -99,7 +99,7 @@ def outside_table(pictures: Sequence[OutsidePicture], judgements: Sequence[Judge
 
 
 def write_outside(rows: Sequence[OutsideRow]) -> str:
-    """Lay the rows out."""
+    """Write the rows as a text table."""
     lines = [f"{'':34} {'right accepted':36} {'wrong rejected':36} {'trusted':36} balanced  area"]
     for row in rows:
         rates = " ".join(

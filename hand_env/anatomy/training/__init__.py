@@ -1,4 +1,4 @@
-"""Train the anatomy judge; nothing in here is needed to use it."""
+"""Train the anatomy judge; using it needs nothing from this folder."""
 
 from hand_env.anatomy.training.train import JudgeTraining, train_judge
 from vae.images.backgrounds.grounds import write_grounds

@@ -1,4 +1,4 @@
-"""Put together what one step of training sees."""
+"""Build the batches that the judge is trained on."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from vae.images.random_source import GeneratorSource
 
 ALL_EDITS = {**EDITS, **PARTING, "web": web}
 OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "resize": 1.5, "silhouette": 3.0, "averaged": 2.0}
-"""How often an edit or a mixture is made, where not once: of additional digits those that are hidden do not count."""
+"""Relative frequency of an edit or a mixture; 1 if not listed. Added digits are frequent: hidden ones do not count."""
 HARMLESS = {"shift_digit": shift_digit, "spread": spread, "ring": ring, "wristband": wristband}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Say what a batch is made of; all are shares.
+    """Composition of a batch; all but `strength` are shares.
 
     Attributes:
-        photographs: Of the pictures; the rest are synthetic.
-        malformed: Of the photographs; of the synthetic hands that were drawn right, half of it.
-        harmless: Of the same, edited so that they stay right.
-        mixed: Of all pictures, replaced by mixtures and no hands.
-        imitated: Of all pictures, reconstructed or sampled by an imitator.
-        strength: Of the change of style.
-        composed: Of all pictures, laid on other grounds, if there are any.
-        bent: Of the right hands on other grounds, with digits folded over.
+        photographs: Share of photographs; the other pictures are synthetic hands.
+        malformed: Share of the photographs that are malformed; for correct synthetic hands, half of it.
+        harmless: Share that is edited but stays correct; for synthetic hands, half of it.
+        mixed: Share of all pictures that are replaced by mixtures and by pictures without a hand.
+        imitated: Share of all pictures that an imitator reconstructs or samples.
+        strength: Strength of the change of style.
+        composed: Share of all pictures that get another background, if backgrounds are given.
+        bent: Share of the correct hands on other backgrounds that get folded digits.
     """
 
     photographs: float = 0.45
@@ -59,10 +59,10 @@ class Batches:
     Attributes:
         photographs: Labelled photographs, uint8, on the device.
         pool: Synthetic hands.
-        generator: On the device.
-        recipe: What a batch is made of.
-        imitators: None at first; then photographs' and everything's.
-        grounds: (g, 3, T, T) uint8, on the device, or None: then nothing is composed.
+        generator: Source of random numbers, on the device.
+        recipe: Composition of a batch.
+        imitators: Empty at first; then the one trained on photographs and the one trained on everything.
+        grounds: (g, 3, T, T) uint8, backgrounds on the device; None: no hand gets another background.
     """
 
     photographs: Hands
@@ -73,15 +73,15 @@ class Batches:
     grounds: Tensor | None = None
 
     def labelled(self, n: int) -> Hands:
-        """Return n hands in good style: some malformed, some drawn, some mixed, each in its own frame."""
+        """Return n randomly framed hands before the change of style: some malformed, some synthetic, some mixed."""
         hands = self._edited(n)
         self._mix(hands)
         reframe(hands, GeneratorSource(n, self.generator))
         return hands
 
     def scenes(self, n: int) -> Hands:
-        """Return n hands on other grounds: right, malformed, bent, mixed; those that cannot be cut out stay."""
-        assert self.grounds is not None, "there are grounds to lay hands on"
+        """Return n hands on other backgrounds: correct, malformed, bent or mixed; hands that cannot be cut out stay."""
+        assert self.grounds is not None, "scenes need backgrounds"
         hands = self._edited(n)
         random = GeneratorSource(n, self.generator)
         known = ~torch.isnan(hands.joints).flatten(1).any(1) & (hands.whole == 1)
@@ -99,7 +99,7 @@ class Batches:
         return hands
 
     def _edited(self, n: int) -> Hands:
-        """Return n hands as they are photographed and drawn, some malformed."""
+        """Return n photographed and synthetic hands, some of them malformed."""
         device = self.generator.device
         real = round(self.recipe.photographs * n)
         rows = torch.randint(0, len(self.photographs), (real,), generator=self.generator, device=device)
@@ -110,7 +110,7 @@ class Batches:
         return hands
 
     def batch(self, n: int, size: int) -> Hands:
-        """Return n hands as training sees them, at a number of pixels a side, in random order."""
+        """Return a training batch of n hands, `size` x `size` pixels, in random order."""
         composed = 0 if self.grounds is None else round(self.recipe.composed * n)
         hands = self.labelled(n - composed).take(self._order(n - composed))
         self._imitate(hands)
@@ -123,7 +123,7 @@ class Batches:
         return torch.randperm(n, generator=self.generator, device=self.generator.device)
 
     def _kinds(self, names: Iterable[str], n: int) -> Tensor:
-        """Choose a number of a kind for each of n hands, by `OFTEN`."""
+        """Draw the index of a name for each of n hands, with the frequencies of `OFTEN`."""
         weights = torch.tensor([OFTEN.get(name, 1.0) for name in names], device=self.generator.device)
         return torch.multinomial(weights, n, replacement=True, generator=self.generator)
 
@@ -158,14 +158,14 @@ class Batches:
                 hands.put(rows, mix(hands.take(rows), others, GeneratorSource(len(rows), self.generator)))
 
     def _imitate(self, hands: Hands) -> None:
-        """Reconstruct some by an imitator, or put samples in their place."""
+        """Replace some pictures by reconstructions or samples of an imitator."""
         if not self.imitators:
             return
         n, share = len(hands), self.recipe.imitated
         photographs, everything = self.imitators[0], self.imitators[-1]
         third = round(share * n / 3)
         right = torch.nonzero(hands.whole[: n - 2 * third] == 1)[:, 0]
-        if len(right):  # drawn with repetition: always as many, or cuDNN would look for its fastest way each time
+        if len(right):  # with repetition: at a new size cuDNN would search for its fastest algorithm
             right = right[torch.randint(0, len(right), (third,), generator=self.generator, device=right.device)]
             some = hands.take(right)
             photographs.reconstruct(some)

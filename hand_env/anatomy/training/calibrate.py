@@ -1,4 +1,4 @@
-"""Choose a judge's limits, and where it does not trust itself, on validation people, seeds and grounds."""
+"""Choose a judge's limits and doubts on validation people, seeds and backgrounds."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from hand_env.anatomy.training.validate import Examples
 from hand_env.anatomy.weights import Calibration
 from vae.images.labelled.vocabulary import DOUBTS
 
-REJECTED_SCENES = 0.03  # share of right scenes that a limit on a part may turn away
-DOUBTED = 0.005  # share of right scenes that each doubt may meet
-UNSURE = (0.3, 0.75)  # chance that the hand is right, given its worst margin, where verdicts are not trusted
-FAR = 5.0  # margins beyond tell no more
-TOGETHER = 128  # pictures
+REJECTED_SCENES = 0.03  # share of correct scenes that the limit on a part may reject
+DOUBTED = 0.005  # share of correct scenes that each doubt may apply to
+UNSURE = (0.3, 0.75)  # probabilities of a correct hand, given its worst margin: unsure in between
+FAR = 5.0  # margins are clipped to -FAR..FAR
+TOGETHER = 128  # pictures per chunk
 PARTS = ("hand", "states", "extra")
 
 
 def calibrate(network: Network, architecture: str, limits: dict[str, float], examples: Examples) -> Calibration:
-    """Widen limits for scenes, and find the doubts.
+    """Widen the limits for scenes, and choose the limits of the doubts.
 
-    The limit on the whole is at most 0, where right and wrong are as likely; those on parts let 3 % of the right
-    scenes fall below. The unsure range is where a logistic regression on the worst margin gives a chance of 0.3 to
-    0.75.
+    The limit on the whole is at most 0, where correct and wrong are equally likely. Each limit on a part rejects at
+    most 3 % of the correct scenes. The unsure range is where a logistic regression on the worst margin gives a
+    probability of 0.3 to 0.75.
 
     Args:
-        network: In training, or trained.
-        architecture: Of the network.
-        limits: Of `choose_limits`.
-        examples: With scenes; without any, nothing is doubted and the limits stay.
+        network: The network, in training or trained.
+        architecture: The network's, "parser" or "reporter".
+        limits: Result of `choose_limits`.
+        examples: Validation pictures with scenes; without scenes, there are no doubts and the limits stay.
     """
     scenes = [name for name in examples.kinds if name.startswith("scene ")]
     if not scenes:
@@ -62,7 +62,7 @@ def _device(network: Network) -> torch.device:
 
 @torch.no_grad()
 def _look(judge: Judge, images: Tensor) -> dict[str, Tensor]:
-    """Return margins and doubts of pictures, cropped as the judge crops them, on the CPU."""
+    """Return the margins and doubts of pictures, cropped as the judge does, on the CPU."""
     parses = [judge.find(part, crop=True).parse for part in torch.split(images, TOGETHER)]
     each = [
         {**margins(parse), **{name: parse.doubts[:, number] for number, name in enumerate(DOUBTS)}} for parse in parses
@@ -71,7 +71,7 @@ def _look(judge: Judge, images: Tensor) -> dict[str, Tensor]:
 
 
 def _truth(name: str, whole: Tensor) -> Tensor:
-    """Return 1: right, 0: wrong, NaN: not known; an edit that could not be made is left out."""
+    """Return 1: correct, 0: wrong, NaN: unknown. An edit that could not be made counts as unknown."""
     truth = whole.float().cpu()
     return torch.where(truth == 1, torch.full_like(truth, torch.nan), truth) if "edit " in name else truth
 
@@ -81,7 +81,7 @@ def _quantile(values: Tensor, share: float) -> float:
 
 
 def _unsure(worst: Tensor, truth: Tensor) -> tuple[float, float]:
-    """Return between which margins the chance of a right hand is neither small nor large, both kinds equally many."""
+    """Return the margins between which a verdict is unsure; correct and wrong hands have equal weight."""
     known = ~torch.isnan(truth)
     if len(set(truth[known].tolist())) < 2:
         return 0.0, 0.0

@@ -1,4 +1,4 @@
-"""What training minimises: one number from all the answers that are known."""
+"""Compute the loss terms of the judge from all answers with known labels."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ WEIGHTS = {
     "doubts": 0.5,
     "near": 0.1,
 }
-DEFECT_WEIGHT = 4.0  # a digit is far more often normal than not
-TEMPERATURE = 0.1  # of the feature
+DEFECT_WEIGHT = 4.0  # because most digits are normal
+TEMPERATURE = 0.1  # of the feature in `nearness`
 
 
 def loss_terms(parse: Parse, hands: Hands) -> dict[str, Tensor]:
-    """Measure how far each answer is from the truth; unknown truths count nothing.
+    """Measure the error of each answer; unknown labels are ignored.
 
     Args:
-        parse: Of n pictures.
-        hands: The same pictures' labels.
+        parse: Answers on n pictures.
+        hands: Labels of the same pictures.
 
     Returns:
-        A scalar for each of `WEIGHTS` but "near", unweighted.
+        A scalar, unweighted, for each of `WEIGHTS` except "near".
     """
     regions = hands.regions.unsqueeze(1)
     regions = F.interpolate(regions, size=parse.regions.shape[-2:], mode="nearest-exact")[:, 0].long()
@@ -54,11 +54,11 @@ def loss_terms(parse: Parse, hands: Hands) -> dict[str, Tensor]:
 
 
 def nearness(first: Tensor, second: Tensor) -> Tensor:
-    """Measure how well two views of the same hands find one another by their features (InfoNCE).
+    """Measure whether two views of the same hand have similar features (InfoNCE loss).
 
     Args:
         first: (n, 128) unit vectors.
-        second: (n, 128), of the same hands in another style.
+        second: (n, 128) unit vectors of the same hands in another style.
     """
     alike = first @ second.T / TEMPERATURE
     return F.cross_entropy(alike, torch.arange(len(first), device=first.device))

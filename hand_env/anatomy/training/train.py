@@ -1,4 +1,4 @@
-"""Train a judge from nothing, within a budget of time."""
+"""Train a judge from new or given weights within a time budget."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from vae.images.random_source import GeneratorSource
 from vae.model import Width
 from vae.optim import cosine_decay, ema_decay, update_ema
 
-NEAR = 64  # hands a batch whose features are compared in two styles
-AHEAD = 4  # batches that are made at once
+NEAR = 64  # hands per batch whose features are compared in two styles
+AHEAD = 4  # batches that are made together
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class JudgeTraining:
     """Settings of a training run.
 
     Attributes:
-        architecture: "parser" pays rewards, "reporter" only reports.
-        seed: Of weights, drawings and batches; how many steps fit into the time depends on the machine.
-        seconds: For training the judge itself.
-        imitation_seconds: For the first imitator; the second takes half as long again. 0: there are none.
-        drawing_seconds: Longest wait for the first synthetic hands.
-        drawn: Synthetic hands to wait for.
-        capacity: Most synthetic hands held; drawing goes on beside training.
-        batch: Hands a step.
-        rate: Peak of the learning rate.
-        workers: Processes that draw.
+        architecture: "parser" may pay rewards, "reporter" only reports.
+        seed: Seed of weights, drawings and batches. The number of steps in the given time depends on the machine.
+        seconds: Time to train the judge itself, seconds.
+        imitation_seconds: Time to train the first imitator; the second takes 1.5 times as long. 0: no imitators.
+        drawing_seconds: Longest wait for the first synthetic hands, seconds.
+        drawn: Number of synthetic hands to wait for.
+        capacity: Largest number of synthetic hands in memory; more are drawn during the training.
+        batch: Hands per step.
+        rate: Peak learning rate.
+        workers: Number of processes that draw.
         device: "auto", "cpu" or "cuda".
-        examples: Synthetic validation hands of each kind.
-        every: Seconds between two looks at validation.
-        start: Weights to begin with, a file; "": fresh ones.
+        examples: Number of synthetic validation hands of each kind.
+        every: Seconds between two validations.
+        start: File of the weights to start from; "": new weights.
     """
 
     architecture: Architecture = "parser"
@@ -71,12 +71,12 @@ class JudgeTraining:
 
 
 class Run:
-    """Own a network in training, its average, and what it learns from."""
+    """Hold a network in training, its average and its data."""
 
     def __init__(
         self, settings: JudgeTraining, photographs: Photographs, out: Path, grounds: tuple[Tensor, Tensor] | None = None
     ) -> None:
-        """Build all; train nothing yet."""
+        """Build the network, its average and the batches; train nothing yet."""
         self.settings, self.out = settings, out
         self.device = resolve_device(settings.device)
         if self.device != "cpu":
@@ -105,7 +105,7 @@ class Run:
         self.photographs = photographs
 
     def imitate(self) -> None:
-        """Train the imitators: on photographs, and on everything."""
+        """Train two imitators, one on photographs and one on everything."""
         seconds = self.settings.imitation_seconds
         if not seconds:
             return
@@ -130,7 +130,7 @@ class Run:
             self.batches.imitators.append(imitator)
 
     def step(self) -> dict[str, float] | None:
-        """Take one step; now and then return the loss terms."""
+        """Take one step; return the loss terms every 100 steps, else None."""
         share = min(1.0, self.spent / self.settings.seconds)
         rate = self.settings.rate * min(1.0, (self.steps + 1) / 200) * cosine_decay(share, floor=0.02)
         for group in self.optimizer.param_groups:
@@ -157,7 +157,7 @@ class Run:
         return {name: float(term.detach()) for name, term in terms.items()} if self.steps % 100 == 1 else None
 
     def train(self) -> None:
-        """Train until the time is over."""
+        """Train until the time is used up."""
         examples = Examples(self.photographs.validation, self.settings.examples, self.device)
         if self.batches.imitators:
             examples.imitate(self.batches.imitators)
@@ -180,13 +180,13 @@ class Run:
         self.save()
 
     def look(self, examples: Examples) -> dict[str, float]:
-        """Print validation figures of the averaged network; return the limits they are taken at."""
+        """Choose limits, print the validation figures of the averaged network, and return the limits."""
         limits = choose_limits(self.averaged, examples)
         print(f"{self.spent:5.0f} s limits {limits}\n{table(figures(self.averaged, examples, limits))}", flush=True)
         return limits
 
     def finish(self, examples: Examples) -> Path:
-        """Choose limits and write the weights as they are now."""
+        """Choose limits and write the current weights."""
         limits = self.look(examples)
         path = self.out / f"{self.settings.architecture}.safetensors"
         save_network(path, self.averaged, calibrate(self.averaged, self.settings.architecture, limits, examples))
@@ -204,7 +204,7 @@ class Run:
         save_checkpoint(self.out / "checkpoints" / self.settings.architecture, self.steps, state)
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint, if there is one; pictures begin anew from the seed."""
+        """Resume from the newest checkpoint, if there is one; the batches start over from the seed."""
         found = latest_checkpoint(self.out / "checkpoints" / self.settings.architecture)
         if found is None:
             return
@@ -213,10 +213,10 @@ class Run:
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.spent = state["steps"], state["spent"]
-        print(f"Going on from step {self.steps}.", flush=True)
+        print(f"Resuming from step {self.steps}.", flush=True)
 
     def _next(self) -> Hands:
-        """Return a batch; several are made at once, since many small edits cost the more the fewer hands each has."""
+        """Return a batch; several are made together, because each edit is cheaper for many hands at once."""
         if not self._ready:
             made = self.batches.batch(AHEAD * self.settings.batch, self.network.size)
             rows = torch.arange(len(made), device=made.images.device)
@@ -242,12 +242,12 @@ def train_judge(settings: JudgeTraining, pack: Path, out: Path, grounds: Path | 
 
     Args:
         settings: See `JudgeTraining`.
-        pack: Of `write_pack`.
-        out: Folder for `parser.safetensors` or `reporter.safetensors`, and checkpoints; a run that was stopped goes on.
-        grounds: Of `write_grounds`; None: no hand is laid on another ground.
+        pack: File written by `write_pack`.
+        out: Folder for `parser.safetensors` or `reporter.safetensors`, and for checkpoints. A stopped run resumes.
+        grounds: File written by `write_grounds`; None: no hand gets another background.
 
     Returns:
-        The weights' file.
+        The path of the weights.
     """
     out.mkdir(parents=True, exist_ok=True)
     run = Run(settings, load_pack(pack), out, load_grounds(grounds) if grounds else None)

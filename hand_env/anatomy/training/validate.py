@@ -1,4 +1,4 @@
-"""Measure a network in training on validation people and unseen seeds, and choose its limits by them."""
+"""Measure a network on validation people and unseen seeds, and choose its limits on them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from vae.images.labelled.style import reframe, resized, shrink
 from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
 
-SEED = 1_000_003  # of validation drawings: no training run has it
+SEED = 1_000_003  # of validation drawings; no training run uses it
 SIZES = (64, 128)
-REJECTED_REAL, REJECTED_DRAWN = 0.03, 0.012  # shares of right validation hands that the limits may turn away
+REJECTED_REAL, REJECTED_DRAWN = 0.03, 0.012  # shares of correct validation hands that the limit on the whole may reject
 REJECTED_BY_PART = 0.004
 
 
 class Examples:
-    """Hold validation pictures by kind, at 128 pixels, on a device."""
+    """Hold validation pictures by kind, 128 x 128 pixels, on a device."""
 
     def __init__(self, photographs: Hands, drawn: int, device: str) -> None:
-        """Make them, always the same.
+        """Make the pictures; the same arguments give the same pictures.
 
         Args:
-            photographs: Of validation people, uint8.
-            drawn: Synthetic hands of each kind.
-            device: Where to hold them.
+            photographs: Photographs of validation people, uint8.
+            drawn: Number of synthetic hands of each kind.
+            device: Device of the pictures.
         """
         generator = torch.Generator().manual_seed(SEED)
         photographs = photographs.take(torch.arange(len(photographs)))
@@ -57,7 +57,7 @@ class Examples:
         self.kinds = {name: hands.to(device) for name, hands in kinds.items()}
 
     def imitate(self, imitators: list[Imitator]) -> None:
-        """Add what imitators make of the photographs."""
+        """Add reconstructions and samples of the imitators."""
         photographs = self.kinds["photographs"]
         random = GeneratorSource(len(photographs), torch.Generator(photographs.images.device).manual_seed(SEED))
         again = photographs.take(torch.arange(len(photographs), device=random.device))
@@ -66,7 +66,7 @@ class Examples:
         self.kinds["vae sampled"] = imitators[0].sample(photographs, photographs.take(_turned(photographs)), random)
 
     def compose(self, grounds: Tensor) -> None:
-        """Add scenes: right and wrong hands on validation grounds, (g, 3, T, T) uint8."""
+        """Add scenes: correct and wrong hands on validation backgrounds, (g, 3, T, T) uint8."""
         device = self.kinds["photographs"].images.device
         generator = torch.Generator(device).manual_seed(SEED)
         grounds = grounds.to(device)
@@ -86,13 +86,13 @@ def _turned(hands: Hands) -> Tensor:
 
 @torch.no_grad()
 def parse_all(network: Network, images: Tensor, size: int) -> Parse:
-    """Parse pictures as if they were of a size, (n, 3, 128, 128) float32."""
+    """Parse pictures, (n, 3, 128, 128) float32, after resizing them to `size` pixels."""
     parts = [parse_both_ways(network, resized(resized(part, size), network.size)) for part in torch.split(images, 256)]
     return Parse(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 
 def choose_limits(network: Network, examples: Examples) -> dict[str, float]:
-    """Choose the limits of `margins`: what right hands of validation people and seeds hardly ever fall below."""
+    """Choose the limits of `margins` so that few correct validation hands fall below them."""
     limits: dict[str, float] = {}
     sources = {"photographs": REJECTED_REAL, "drawn none": REJECTED_DRAWN}
     found = {
@@ -110,7 +110,7 @@ def choose_limits(network: Network, examples: Examples) -> dict[str, float]:
 
 
 def figures(network: Network, examples: Examples, limits: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """Return the share of each kind that is found anatomical, at 64 and at 128 pixels."""
+    """Return the share of each kind that the network calls anatomical, at 64 and at 128 pixels."""
     shares = {}
     for name, hands in examples.kinds.items():
         known = hands.whole == 0 if "edit " in name else ~torch.isnan(hands.whole)  # not all edits can be made
@@ -124,6 +124,6 @@ def figures(network: Network, examples: Examples, limits: dict[str, float]) -> d
 
 
 def table(shares: dict[str, tuple[float, float]]) -> str:
-    """Lay figures out, in the order of `Examples`."""
+    """Write the figures as a text table, in the order of `Examples`."""
     lines = [f"{name:28} {at_64:6.1%} {at_128:6.1%}" for name, (at_64, at_128) in shares.items()]
     return "\n".join([f"{'found anatomical':28} {'64':>6} {'128':>6}", *lines])

@@ -1,1 +1,1 @@
-"""Backgrounds to put hands on: photographs that packages ship and textures made here; no hands."""
+"""Backgrounds without hands: photographs that packages ship, and textures made here."""

@@ -1,7 +1,7 @@
-"""Gather grounds to put hands on: photographs that packages ship, and textures made by the program.
+"""Collect backgrounds to put hands on: photographs that packages ship, and textures made by the program.
 
-Nothing is downloaded. scikit-learn and scikit-image ship photographs, Meta-World wood, cloth and stone;
-`pip install -e ".[judge-train]"` brings them. A package that is not installed is left out.
+Nothing is downloaded. scikit-learn and scikit-image ship photographs; Meta-World ships wood, cloth and stone.
+`pip install -e ".[judge-train]"` installs them. Packages that are not installed are skipped.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor
 from vae.images.backgrounds.textures import made_texture
 from vae.images.labelled.landmarks import write_arrays
 
-TILE = 256  # pixels a side
-TILES = 24  # cut out of a photograph
+TILE = 256  # side, pixels
+TILES = 24  # tiles per photograph
 QUALITY = 88  # of the JPEGs in the file
 SIDES = ("train", "validation")
 
@@ -40,16 +40,16 @@ SHIPPED = {
         "assets/textures/wood4.png assets/textures/wood_light.png"
     ),
 }
-"""By package, the pictures inside it."""
+"""For each package, the paths of its pictures."""
 
 KEPT_APART = ("chelsea", "coffee", "china", "wood2", "fabricPlain", "gravel")
-"""Pictures for validation alone."""
+"""Pictures that are used only for validation."""
 
 Pixels = NDArray[np.uint8]
 
 
 def shipped_pictures() -> list[Path]:
-    """List the pictures of the packages that are installed."""
+    """List the pictures of the installed packages."""
     found = []
     for package, names in SHIPPED.items():
         spec = find_spec(package)
@@ -60,12 +60,12 @@ def shipped_pictures() -> list[Path]:
 
 
 def write_grounds(out: Path, textures: int = 900, seed: int = 0) -> Path:
-    """Write grounds into one file.
+    """Write backgrounds into one file.
 
     Args:
-        out: The `.npz` to write: JPEGs of 256 x 256 pixels one after another, their ends, and sides.
-        textures: How many the program makes; a sixth as many more are made for validation.
-        seed: Of the cuts and textures.
+        out: The `.npz` to write: concatenated JPEGs of 256 x 256 pixels, their ends, and their sides (`SIDES`).
+        textures: Number of training textures; one sixth of this number is added for validation.
+        seed: Seed of the tiles and textures.
 
     Returns:
         `out`.
@@ -92,7 +92,7 @@ def load_grounds(path: Path) -> tuple[Tensor, Tensor]:
     """Read what `write_grounds` wrote.
 
     Returns:
-        (n, 3, 256, 256) uint8 each: for training, for validation.
+        (n, 3, 256, 256) uint8 each: backgrounds for training and for validation.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -110,13 +110,13 @@ def load_grounds(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:
-    """Bring the shorter side to one and a half tiles at least."""
+    """Enlarge a picture so that its shorter side is at least 1.5 tiles."""
     factor = 1.5 * TILE / min(picture.size)
     return picture.resize((round(picture.width * factor), round(picture.height * factor))) if factor > 1 else picture
 
 
 def _cut(picture: Image.Image, rng: np.random.Generator) -> Pixels:
-    """Cut a square out of a picture, of any size from a tile's up."""
+    """Cut a random square of at least one tile out of a picture, and resize it to a tile."""
     side = int(rng.integers(TILE, min(picture.size) + 1))
     left, top = (int(rng.integers(0, whole - side + 1)) for whole in picture.size)
     return np.asarray(picture.resize((TILE, TILE), box=(left, top, left + side, top + side)))

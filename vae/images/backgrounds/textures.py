@@ -1,4 +1,4 @@
-"""Make grounds: wood, cloth, noise, stripes, clutter of things, shapes in the colours of skin."""
+"""Make backgrounds: wood, cloth, noise, stripes, clutter, shapes in the colours of skin."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Texture = Callable[[int, np.random.Generator], Pixels]
 SKIN = ((246, 214, 190), (226, 178, 145), (198, 140, 104), (150, 98, 68), (105, 66, 45), (66, 42, 32))
-THINGS = (12, 90)  # in a picture of clutter: fewest and most
+THINGS = (12, 90)  # fewest and most objects in a picture of clutter
 
 
 def made_texture(size: int, rng: np.random.Generator) -> Pixels:
-    """Make one ground of any kind, (size, size, 3) uint8."""
+    """Make one background of a random kind, (size, size, 3) uint8."""
     kinds = list(TEXTURES)
     shares = np.array([SHARES[name] for name in kinds])
     return TEXTURES[kinds[rng.choice(len(kinds), p=shares / shares.sum())]](size, rng)
 
 
 def noise(size: int, rng: np.random.Generator) -> Pixels:
-    """Make noise at many scales, with a fall-off drawn at random."""
+    """Make noise at many scales, with a random fall-off."""
     power, tint = rng.uniform(0.6, 2.2), rng.uniform(0.0, 0.5)
     grey = _fractal(size, rng, power)
     colours = np.stack([grey + tint * _fractal(size, rng, power) for _ in range(3)], -1)
@@ -47,7 +47,7 @@ def wood(size: int, rng: np.random.Generator) -> Pixels:
 
 
 def cloth(size: int, rng: np.random.Generator) -> Pixels:
-    """Make a weave, plain, striped or chequered, with folds."""
+    """Make woven cloth, plain, striped or chequered, with folds."""
     y, x = np.mgrid[0:size, 0:size].astype(float)
     thread = rng.uniform(2.0, 7.0)
     weave = np.sin(2 * math.pi * x / thread) * np.sin(2 * math.pi * y / thread)
@@ -63,7 +63,7 @@ def cloth(size: int, rng: np.random.Generator) -> Pixels:
 
 
 def stripes(size: int, rng: np.random.Generator) -> Pixels:
-    """Lay bars side by side, some as broad as fingers and in the colours of skin."""
+    """Draw bars side by side, some as wide as fingers; half of the pictures use the colours of skin."""
     picture = Image.fromarray(noise(size, rng))
     canvas = ImageDraw.Draw(picture)
     width = rng.uniform(0.03, 0.14) * size
@@ -78,7 +78,7 @@ def stripes(size: int, rng: np.random.Generator) -> Pixels:
 
 
 def clutter(size: int, rng: np.random.Generator) -> Pixels:
-    """Throw things of all sizes on a ground; sharp or somewhat out of focus."""
+    """Draw objects of all sizes on a background, sharp or slightly out of focus."""
     ground = (noise, wood, cloth)[rng.integers(3)]
     picture = Image.fromarray(ground(size, rng))
     for _ in range(int(rng.integers(*THINGS))):
@@ -89,7 +89,7 @@ def clutter(size: int, rng: np.random.Generator) -> Pixels:
 
 
 def skin_shapes(size: int, rng: np.random.Generator) -> Pixels:
-    """Lay round and long shapes in the colours of skin on a ground: faces, arms, fingers out of focus."""
+    """Draw blurred round and long shapes in the colours of skin, like faces, arms and fingers."""
     picture = Image.fromarray((noise, cloth, clutter)[rng.integers(3)](size, rng))
     for _ in range(int(rng.integers(2, 9))):
         colour, canvas = _skin(rng), ImageDraw.Draw(picture)
@@ -116,7 +116,7 @@ SHARES = {"noise": 1.0, "wood": 1.5, "cloth": 1.0, "stripes": 0.8, "clutter": 3.
 
 
 def _fractal(size: int, rng: np.random.Generator, power: float) -> Floats:
-    """Return noise of mean 0 and deviation 1, whose amplitude falls with the frequency's power."""
+    """Return noise of mean 0 and deviation 1, with an amplitude of 1 / frequency ** power."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = 1.0
     spectrum = rng.normal(size=frequency.shape) + 1j * rng.normal(size=frequency.shape)
@@ -136,14 +136,14 @@ def _toned(colours: Floats, rng: np.random.Generator) -> Pixels:
 
 
 def _textured(picture: Pixels, rng: np.random.Generator) -> Pixels:
-    """Light a picture unevenly and roughen it a little."""
+    """Light a picture unevenly and add a little noise."""
     size = len(picture)
     light = 1 + rng.uniform(0, 0.2) * _fractal(size, rng, 2.0) + rng.uniform(0, 0.06) * _fractal(size, rng, 0.6)
     return _bytes(picture * light[..., None])
 
 
 def _thing(picture: Image.Image, rng: np.random.Generator) -> None:
-    """Draw one thing: a plate, a box, a stick, a shape with corners, lines as of print."""
+    """Draw one object: a plate, a box, a stick, a polygon, or lines like print."""
     size = picture.width
     canvas = ImageDraw.Draw(picture)
     x, y = rng.uniform(-0.1, 1.1, 2) * size
@@ -179,7 +179,7 @@ def _bar(
     width: float,
     colour: tuple[int, ...],
 ) -> None:
-    """Draw a bar with round ends, lighter along its middle."""
+    """Draw a bar with round ends that is lighter along its middle."""
     for share, lighter in ((1.0, 0.85), (0.75, 0.95), (0.45, 1.05)):
         tone = tuple(min(255, round(c * lighter)) for c in colour)
         half = width * share / 2
@@ -189,7 +189,7 @@ def _bar(
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, ...]:
-    """Draw a colour, most often a dull one."""
+    """Draw a random colour, usually a dull one."""
     grey = rng.uniform(10, 245)
     return tuple(int(np.clip(grey + rng.normal(0, 45) * rng.random(), 0, 255)) for _ in range(3))
 

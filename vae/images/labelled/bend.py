@@ -1,4 +1,4 @@
-"""Bend fingers over: nobody can count the segments of such a hand, and a judge has to say so."""
+"""Bend digits: nobody can count the segments of such a hand, and a judge has to say so."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vae.images.labelled.vocabulary import DOUBTS, FIRST_DIGIT
 from vae.images.random_source import GeneratorSource
 
 BENT = DOUBTS.index("bent")
-MOST = 4  # fingers of a hand
+MOST = 4  # largest number of folded digits in a hand
 
 
 def bend(hands: Hands, random: GeneratorSource) -> None:
-    """Fold one to four digits back over the palm; whether the hand is right is not known any more; edits the hands."""
+    """Fold one to four digits over the palm, in place; the label of the whole hand becomes unknown."""
     count = random.choice(1, MOST + 1)
     order = torch.rand(random.n, 5, generator=random.generator, device=random.device).argsort(1)
     for number in range(MOST):
@@ -29,7 +29,7 @@ def bend(hands: Hands, random: GeneratorSource) -> None:
 
 
 def _fold(hands: Hands, digit: torch.Tensor, random: GeneratorSource) -> None:
-    """Cut a digit at its second joint or so, and lay what is beyond back over what is before."""
+    """Cut a digit near its second joint, and fold the outer part back over the inner part."""
     axis = axis_of(hands, digit)
     fold = random.uniform(0.3, 0.6)
     _, base = lift(hands, digit, fold)

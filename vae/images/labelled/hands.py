@@ -1,4 +1,4 @@
-"""The batch that training works on: pictures of hands with all that is known of them."""
+"""The batch that training works on: pictures of hands with their labels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 from vae.images.labelled.vocabulary import DOUBTS, JOINTS, NO_EXTRA
 
 CANVAS = 128
-"""Pixels a side of the pictures that training starts from."""
+"""Side of the pictures that training starts from, pixels."""
 
 IGNORE = 255
-"""In region maps: nothing is known of this pixel. In states and extras it is -1, in joints and flags NaN."""
+"""Unknown pixel in a region map. Unknown states and extras are -1; unknown joints and flags are NaN."""
 
 
 @dataclass
@@ -22,14 +22,14 @@ class Hands:
 
     Attributes:
         images: (n, 3, S, S) float32 in [0, 1], or uint8 in a pool.
-        regions: (n, S, S) uint8, `REGIONS` by number, or `IGNORE`.
-        joints: (n, 21, 2) float32, shares of the side, x before y; NaN where there is none, or none is known.
-        states: (n, 5) int64, `STATES` by number, or -1.
-        extra: (n,) int64, `EXTRAS` by number, or -1.
-        whole: (n,) float32, 1: anatomical, 0: not, NaN: not known.
-        hand: (n,) float32, 1: a hand, 0: no hand.
-        up: (n, 2) float32, the unit vector, right and down, of where the fingers point.
-        doubts: (n, 3) float32, `DOUBTS`: 1: yes, 0: no, NaN: not known.
+        regions: (n, S, S) uint8, index into `REGIONS`, or `IGNORE`.
+        joints: (n, 21, 2) float32, fractions of the side, x before y; NaN if a joint is absent or unknown.
+        states: (n, 5) int64, index into `STATES`, or -1 if unknown.
+        extra: (n,) int64, index into `EXTRAS`, or -1 if unknown.
+        whole: (n,) float32, 1: anatomical, 0: not anatomical, NaN: unknown.
+        hand: (n,) float32, 1: a hand, 0: no hand, NaN: unknown.
+        up: (n, 2) float32, unit vector (right, down) in the direction of the fingers; NaN: unknown.
+        doubts: (n, 3) float32, `DOUBTS` in order, 1: yes, 0: no, NaN: unknown.
     """
 
     images: Tensor
@@ -56,12 +56,12 @@ class Hands:
             getattr(self, f.name)[rows] = getattr(others, f.name)
 
     def to(self, device: torch.device | str) -> Hands:
-        """Move all to a device."""
+        """Move all tensors to a device."""
         return Hands(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 def join(parts: list[Hands]) -> Hands:
-    """Put batches one after another."""
+    """Concatenate batches."""
     return Hands(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Hands)))
 
 
@@ -82,7 +82,7 @@ def correct_hands(images: Tensor, regions: Tensor, joints: Tensor) -> Hands:
 
 
 def nothing_known(images: Tensor) -> Hands:
-    """Label pictures of which only this is said: they show no anatomical hand."""
+    """Label pictures that show no anatomical hand; all else is unknown."""
     n, size, device = len(images), images.shape[-1], images.device
     return Hands(
         images=images,

@@ -1,4 +1,4 @@
-"""Lift digits out of pictures and lay them down again: what edits are made of."""
+"""Cut digits out of pictures and paste them: the parts of an edit."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from vae.images.labelled.hands import Hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND
 
 THUMB, INDEX, MIDDLE, RING, LITTLE = range(5)
-BEYOND = 1.13  # the skin ends this far along the line from the digit's root to its last landmark
+BEYOND = 1.13  # where the skin ends, in distances from the digit's root to its last landmark
 
 
 @dataclass
 class Axis:
-    """Where a digit of each of n pictures lies: pixels, (n, 1, 1) or (n, S, S).
+    """Position of one digit in each of n pictures, in pixels.
 
     Attributes:
-        root: (n, 2), its MCP joint.
-        ahead: (n, 2), unit vector from there to its tip.
-        length: (n,), pixels from the MCP joint to the tip's end.
-        breadth: (n,), pixels across.
+        root: (n, 2), the MCP joint (knuckle).
+        ahead: (n, 2), unit vector from the root to the tip.
+        length: (n,), pixels from the root to the end of the tip.
+        breadth: (n,), width in pixels.
     """
 
     root: Tensor
@@ -33,11 +33,11 @@ class Axis:
 
     @property
     def aside(self) -> Tensor:
-        """(n, 2), the unit vector across."""
+        """(n, 2), the unit vector across the digit."""
         return torch.stack([-self.ahead[:, 1], self.ahead[:, 0]], 1)
 
     def place(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how far along and across the digit pixels lie, each as the pixels without their last axis."""
+        """Return coordinates of pixels along and across the digit, each shaped like `pixels` without its last axis."""
         away = pixels - _wide(self.root)
         return (away * _wide(self.ahead)).sum(-1), (away * _wide(self.aside)).sum(-1)
 
@@ -48,7 +48,7 @@ class Axis:
 
 
 def axis_of(hands: Hands, digit: Tensor) -> Axis:
-    """Find the axis of one digit of each hand; all its joints must be known."""
+    """Find the axis of one digit of each hand; all joints must be known."""
     rows, size = torch.arange(len(hands), device=digit.device), hands.images.shape[-1]
     first = 1 + 4 * digit + (digit == THUMB)
     root, tip = hands.joints[rows, first] * size, hands.joints[rows, 4 + 4 * digit] * size
@@ -61,16 +61,16 @@ def axis_of(hands: Hands, digit: Tensor) -> Axis:
 
 @dataclass
 class Layer:
-    """A digit laid down anew: see `lay`; (n,) float32 each.
+    """How `lay` pastes a digit; (n,) float32 each.
 
     Attributes:
-        turn: Radians, about its root.
-        right: Pixels that it is shifted across its axis.
-        ahead: Pixels that it is shifted along it.
-        cut: Shares of its length: two places on the result between which it is changed, and where the second
-            comes from; see `_stretched`.
-        broad: Factor across.
-        opacity: 1: solid.
+        turn: Rotation about its root, radians.
+        right: Shift across its axis, pixels.
+        ahead: Shift along its axis, pixels.
+        cut: Fractions of its length: two positions on the result between which it is stretched, and the source
+            position of the second; see `_stretched`.
+        broad: Factor of the width.
+        opacity: [0, 1], 1 is solid.
     """
 
     turn: Tensor
@@ -82,13 +82,13 @@ class Layer:
 
 
 def plain(n: int, device: torch.device) -> Layer:
-    """Lay a digit down as it was."""
+    """Return layers that paste digits unchanged."""
     zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)
     return Layer(zero, zero, zero, (zero + 0.5, one, one), one, one)
 
 
 def ground_of(hands: Hands) -> Tensor:
-    """Continue the ground under the hand, (n, 3, S, S): a blur of what is ground, wide where it has to be."""
+    """Fill in the background behind the hand with a blur of the visible background, (n, 3, S, S)."""
     free = (wider(hands.regions != GROUND, 2) < 0.5).float()
     seen, weight = hands.images * free, free
     ground, filled = torch.zeros_like(seen), torch.zeros_like(free)
@@ -105,7 +105,7 @@ def ground_of(hands: Hands) -> Tensor:
 
 
 def _pooled(images: Tensor, side: int) -> Tensor:
-    """Average squares; on a GPU ten times as fast as `avg_pool2d`, which has one thread add up a whole square."""
+    """Average squares; on a GPU ten times as fast as `avg_pool2d`, which uses one thread per square."""
     n, channels, size = images.shape[:3]
     if size % side:
         return F.avg_pool2d(images, side)
@@ -130,17 +130,17 @@ def lift(hands: Hands, digit: Tensor, start: Tensor | None = None) -> tuple[Tens
 
 
 def lay(hands: Hands, base: Tensor, digit: Tensor, layer: Layer, axis: Axis | None = None) -> tuple[Tensor, Tensor]:
-    """Lay a digit of each hand on a picture.
+    """Paste a digit of each hand on a picture.
 
     Args:
-        hands: Where the digits are taken from.
-        base: (n, 3, S, S), where they are laid on.
-        digit: (n,) int64.
-        layer: How.
-        axis: Where they go; by default where they were.
+        hands: The hands that the digits come from.
+        base: (n, 3, S, S), the pictures to paste on.
+        digit: (n,) int64, 0 is the thumb.
+        layer: Shift, rotation, size and opacity.
+        axis: The new position; default: the old one.
 
     Returns:
-        (n, 3, S, S), the pictures; (n, S, S) bool, where the digits lie.
+        (n, 3, S, S), the pictures; (n, S, S) bool, the pixels of the pasted digits.
     """
     source, size = axis_of(hands, digit), hands.images.shape[-1]
     target = axis or source
@@ -159,10 +159,10 @@ def lay(hands: Hands, base: Tensor, digit: Tensor, layer: Layer, axis: Axis | No
 
 
 def _stretched(along: Tensor, cut: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Map places on the result to places on the source, as shares of the digit's length.
+    """Map positions on the result to positions on the source, as fractions of the digit's length.
 
-    Up to `first` nothing changes; from `first` to `second` the source runs from `first` to `origin`; beyond
-    `second` it goes on from there at its own pace.
+    Up to `first` nothing changes. From `first` to `second` the source runs from `first` to `origin`. Beyond
+    `second` it continues from `origin` at the original scale.
     """
     first, second, origin = (c.view(-1, 1, 1) for c in cut)
     within = first + (along - first) * (origin - first) / (second - first).clamp(min=1e-3)
@@ -180,12 +180,12 @@ def pixel_grid(images: Tensor) -> Tensor:
 
 
 def sample(images: Tensor, places: Tensor) -> Tensor:
-    """Take pictures' values at places, (n, S, S, 2) shares of the side."""
+    """Sample pictures at places, (n, S, S, 2) fractions of the side."""
     return F.grid_sample(images, places * 2 - 1, padding_mode="border", align_corners=False)
 
 
 def wider(mask: Tensor, reach: int) -> Tensor:
-    """Return a mask (n, 1, S, S) or (n, S, S) as float (n, 1, S, S), grown by some pixels and softened by one."""
+    """Grow a mask, (n, 1, S, S) or (n, S, S), by `reach` pixels and blur it by one; return float (n, 1, S, S)."""
     mask = mask.float() if mask.dim() == 4 else mask.unsqueeze(1).float()
     if reach:
         mask = F.max_pool2d(mask, 2 * reach + 1, 1, reach)

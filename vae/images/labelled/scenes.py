@@ -1,7 +1,7 @@
-"""Put hands on other grounds, as photographs and pictures from elsewhere show them.
+"""Put hands on other backgrounds, like those in photographs and pictures from other sources.
 
-A hand is cut out along its region map, laid on a ground at some size, turn and place, and lit; its arm runs on to the
-frame, or into a sleeve, or ends. The labels go along: what lies in the ground is no digit.
+A hand is cut out along its region map and pasted on a background with a random size, rotation and position. Then it is
+lit. Its arm continues to the frame or into a sleeve, or ends. The labels are moved too; the background has no digits.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from vae.images.labelled.vocabulary import DOUBTS, EXTRA_GHOST, FIRST_DIGIT, GHO
 from vae.images.random_source import GeneratorSource
 
 CUT, DRAWN = DOUBTS.index("cut"), DOUBTS.index("drawn")
-LEAST_GROUND = 0.08  # of a picture, or there is nothing to cut a hand out of
-ARM = 0.2  # of the palm's length below the wrist: what lies beyond is arm
-PLAIN, SKIN_LIKE, SECOND, SOFT = 0.22, 0.15, 0.3, 0.35  # shares of the grounds
+LEAST_GROUND = 0.08  # share of the picture; with less background, a hand cannot be cut out
+ARM = 0.2  # palm lengths below the wrist where the arm begins
+PLAIN, SKIN_LIKE, SECOND, SOFT = 0.22, 0.15, 0.3, 0.35  # shares of the backgrounds
 SHADOWED, SLEEVED, ENDING = 0.5, 0.45, 0.15
 GHOSTS, FLAT, CARTOONS, CUT_OFF = 0.04, 0.025, 0.05, 0.06
 
 
 @dataclass
 class View:
-    """How the result looks onto the old pictures.
+    """The map from the results to the old pictures.
 
     Attributes:
-        matrix: (n, 2, 2), from places on the result to places on the old picture, both shares of the side.
-        to: (n, 2), the place on the result that shows `origin`.
-        origin: (n, 2), on the old picture.
-        turn: (n,), radians.
+        matrix: (n, 2, 2), from positions on the result to positions on the old picture, fractions of the side.
+        to: (n, 2), the position of `origin` on the result.
+        origin: (n, 2), a position on the old picture.
+        turn: (n,), rotation in radians.
     """
 
     matrix: Tensor
@@ -44,7 +44,7 @@ class View:
 
 
 def composable(hands: Hands) -> Tensor:
-    """Say of which hands enough is known to cut them out, (n,) bool; what shines through is no ghost elsewhere."""
+    """Return which hands can be cut out, (n,) bool; a ghost cannot, because the old background shows through."""
     ground = (hands.regions == GROUND).flatten(1).float().mean(1)
     unknown = (hands.regions == IGNORE).flatten(1).float().mean(1)
     ghost = (hands.states == GHOST).any(1) | (hands.extra == EXTRA_GHOST)
@@ -52,11 +52,11 @@ def composable(hands: Hands) -> Tensor:
 
 
 def compose(hands: Hands, grounds: Tensor, random: GeneratorSource) -> None:
-    """Lay hands on grounds; edits the hands.
+    """Put hands on backgrounds, in place.
 
     Args:
         hands: All `composable`, fingers up.
-        grounds: (g, 3, T, T) uint8, on the same device.
+        grounds: (g, 3, T, T) uint8, backgrounds on the same device.
         random: Random numbers.
     """
     view = _view(hands, random)
@@ -77,12 +77,12 @@ def compose(hands: Hands, grounds: Tensor, random: GeneratorSource) -> None:
 
 @dataclass
 class Arm:
-    """What lies below the wrist: (n, 1 or 3, S, S) each.
+    """The part below the wrist: (n, 1 or 3, S, S) each.
 
     Attributes:
-        cover: Where the arm is bare.
-        sleeve: How far the sleeve covers.
-        cloth: Its picture.
+        cover: Opacity of the bare arm.
+        sleeve: Opacity of the sleeve.
+        cloth: Picture of the sleeve.
     """
 
     cover: Tensor
@@ -91,7 +91,7 @@ class Arm:
 
 
 def _view(hands: Hands, random: GeneratorSource) -> View:
-    """Draw where the hand goes: half of them large and nearly upright, others smaller, some turned by any angle."""
+    """Draw positions: half of the hands large and nearly upright, others smaller, 20 % rotated by any angle."""
     low, high = _bounds(hands.regions)
     middle, span = (low + high) / 2, (high - low).amax(1).clamp(min=0.2)
     kind = random.uniform(0, 1)
@@ -109,12 +109,12 @@ def _view(hands: Hands, random: GeneratorSource) -> View:
 
 
 def _bounds(regions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (n, 2), the smallest and the largest x and y of what is no ground, shares of the side."""
+    """Return the smallest and the largest x and y of the hand, (n, 2) each, fractions of the side."""
     size = regions.shape[-1]
     line = (torch.arange(size, device=regions.device) + 0.5) / size
     hand = regions != GROUND
     low, high = [], []
-    for axis in (1, 2):  # over rows: columns are left, and x comes first
+    for axis in (1, 2):  # reducing the rows gives x, which comes first
         there = hand.any(axis)
         low.append(line.expand_as(there).masked_fill(~there, 2).amin(1))
         high.append(line.expand_as(there).masked_fill(~there, -1).amax(1))
@@ -122,12 +122,12 @@ def _bounds(regions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _seen(hands: Hands, view: View, random: GeneratorSource) -> tuple[Tensor, Tensor, Arm]:
-    """Look through the view: the skin, the regions without what lies beyond the old frame, and the arm."""
+    """Map the old pictures to the result; return the skin, the regions inside the old frame, and the arm."""
     here = pixel_grid(hands.images) / hands.images.shape[-1] - view.to.view(-1, 1, 1, 2)
     places = torch.einsum("nij,nhwj->nhwi", view.matrix, here.expand(len(hands), -1, -1, -1))
     places = places + view.origin.view(-1, 1, 1, 2)
     below = (places[..., 1] - 1).clamp(min=0)
-    narrower = random.uniform(-0.25, 0.35).view(-1, 1, 1)  # the arm grows wider, or slimmer, downwards
+    narrower = random.uniform(-0.25, 0.35).view(-1, 1, 1)  # the arm becomes wider or slimmer downwards
     foot = _foot(hands.regions)
     x = foot.view(-1, 1, 1) + (places[..., 0] - foot.view(-1, 1, 1)) * (1 + narrower * below).clamp(0.4, 1.6)
     grid = torch.stack([x, places[..., 1]], -1) * 2 - 1
@@ -142,7 +142,7 @@ def _seen(hands: Hands, view: View, random: GeneratorSource) -> tuple[Tensor, Te
 
 
 def _foot(regions: Tensor) -> Tensor:
-    """Return (n,), the middle of the hand in the last row, shares of the side; 0.5 where there is none."""
+    """Return the centre of the hand in the last row, (n,) fractions of the side; 0.5 if the hand does not reach it."""
     last = (regions[:, -1] != GROUND).float()
     line = (torch.arange(last.shape[1], device=last.device) + 0.5) / last.shape[1]
     some = last.sum(1)
@@ -150,7 +150,7 @@ def _foot(regions: Tensor) -> Tensor:
 
 
 def _from_wrist(hands: Hands, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Measure places from the wrist away from the fingers, and across, in lengths of the palm."""
+    """Return coordinates from the wrist, along the arm (away from the fingers) and across, in palm lengths."""
     wrist, knuckle = hands.joints[:, 0], hands.joints[:, 9]
     unknown = torch.isnan(wrist).any(1) | torch.isnan(knuckle).any(1)
     usual = torch.tensor([[0.5, 0.95], [0.5, 0.55]], device=wrist.device)
@@ -167,7 +167,7 @@ def _from_wrist(hands: Hands, places: Tensor) -> tuple[Tensor, Tensor]:
 def _arm(
     hands: Hands, regions: Tensor, along: Tensor, across: Tensor, below: Tensor, random: GeneratorSource
 ) -> tuple[Tensor, Arm]:
-    """Let the arm run on bare, end, or go into a sleeve; a sleeve is ground, and of a bare arm nothing is said."""
+    """Continue the arm bare, end it or put it into a sleeve; a sleeve is labelled background, a bare arm unknown."""
     digits = (regions >= FIRST_DIGIT) & (regions != IGNORE)
     start = random.uniform(-0.02, 0.9).view(-1, 1, 1)
     sleeved, ending = random.chance(SLEEVED).view(-1, 1, 1), random.chance(ENDING).view(-1, 1, 1)
@@ -186,7 +186,7 @@ def _arm(
 
 
 def _cloth(along: Tensor, across: Tensor, start: Tensor, half: Tensor, random: GeneratorSource) -> Tensor:
-    """Paint a sleeve: one colour, at times striped, with a cuff, folds, and darker sides."""
+    """Paint a sleeve in one colour with folds and darker sides, and some with stripes or a cuff."""
     n, device = random.n, random.device
     grey = random.uniform(0.03, 0.95).view(-1, 1, 1, 1)
     tint = 0.45 * (torch.rand(n, 3, 1, 1, generator=random.generator, device=device) - 0.5)
@@ -201,7 +201,7 @@ def _cloth(along: Tensor, across: Tensor, start: Tensor, half: Tensor, random: G
 
 
 def _carry_labels(hands: Hands, view: View) -> None:
-    """Move the joints, turn the direction; digits that the frame cuts off are unknown."""
+    """Move the joints and rotate the direction; digits that the frame cuts off become unknown."""
     inverse = torch.linalg.inv(view.matrix)
     away = hands.joints - view.origin.unsqueeze(1)
     hands.joints = torch.einsum("nij,nkj->nki", inverse, away) + view.to.unsqueeze(1)
@@ -217,7 +217,7 @@ def _carry_labels(hands: Hands, view: View) -> None:
 
 
 def _ghosts(hands: Hands, random: GeneratorSource) -> Tensor:
-    """Let the ground shine through a digit of a few right hands; return the opacity, (n, 1, S, S)."""
+    """Make a digit of 4 % of the correct hands half transparent; return the opacity, (n, 1, S, S)."""
     ghost = random.chance(GHOSTS) & (hands.whole == 1)
     digit = random.choice(0, 5)
     mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)) & ghost.view(-1, 1, 1)
@@ -229,14 +229,14 @@ def _ghosts(hands: Hands, random: GeneratorSource) -> Tensor:
 
 
 def _edged(alpha: Tensor, random: GeneratorSource) -> Tensor:
-    """Take the old ground's last traces off the edge, mostly; soften it, mostly."""
+    """Shrink 70 % of the masks, to remove traces of the old background at the edge, and soften 80 %."""
     thin = 1 - F.max_pool2d(1 - alpha, 3, 1, 1)
     alpha = torch.where(random.chance(0.7).view(-1, 1, 1, 1), thin, alpha)
     return torch.where(random.chance(0.8).view(-1, 1, 1, 1), soften(alpha), alpha)
 
 
 def _skin_tones(skin: Tensor, random: GeneratorSource) -> Tensor:
-    """Change the skin of half the hands: darker, lighter, redder, yellower, paler."""
+    """Change the skin of 55 % of the hands: darker, lighter, redder, yellower or paler."""
     n = len(skin)
     gamma = torch.exp(random.uniform(-0.5, 0.8)).view(-1, 1, 1, 1)
     hue = 1 + 0.14 * (2 * torch.rand(n, 3, 1, 1, generator=random.generator, device=random.device) - 1)
@@ -247,7 +247,7 @@ def _skin_tones(skin: Tensor, random: GeneratorSource) -> Tensor:
 
 
 def _flat(hands: Hands, skin: Tensor, alpha: Tensor, random: GeneratorSource) -> Tensor:
-    """Fill the outline of a few with one colour: no hands."""
+    """Fill the outline of 2.5 % of the hands with one colour; these are labelled as no hands."""
     flat = random.chance(FLAT)
     anything = torch.rand(len(skin), 3, 1, 1, generator=random.generator, device=random.device)
     mean = ((skin * alpha).sum((2, 3)) / alpha.sum((2, 3)).clamp(min=1))[..., None, None]
@@ -261,7 +261,7 @@ def _flat(hands: Hands, skin: Tensor, alpha: Tensor, random: GeneratorSource) ->
 
 
 def _grounds(grounds: Tensor, skin: Tensor, alpha: Tensor, random: GeneratorSource) -> Tensor:
-    """Draw a ground for each picture: a part of a stored one, plain, in the colours of the skin, of two halves."""
+    """Draw a background per picture: part of a stored one, two halves, plain, or in the colours of the skin."""
     size, generator, device = skin.shape[-1], random.generator, random.device
     first, second = (_part(grounds, size, random) for _ in range(2))
     line = _slope(first, random)
@@ -287,7 +287,7 @@ def _grounds(grounds: Tensor, skin: Tensor, alpha: Tensor, random: GeneratorSour
 
 
 def _part(grounds: Tensor, size: int, random: GeneratorSource) -> Tensor:
-    """Cut turned squares out of stored grounds, (n, 3, size, size)."""
+    """Cut rotated squares out of stored backgrounds, (n, 3, size, size)."""
     some = grounds[random.choice(0, len(grounds))].float() / 255
     zoom, turn = random.uniform(0.25, 0.7), random.uniform(-math.pi, math.pi)
     turn = torch.where(random.chance(0.5), turn.sign() * 0.0, turn)
@@ -299,7 +299,7 @@ def _part(grounds: Tensor, size: int, random: GeneratorSource) -> Tensor:
 
 
 def _slope(images: Tensor, random: GeneratorSource) -> Tensor:
-    """Return a plane that rises across the picture in some direction, (n, 1, S, S), about -0.7..0.7."""
+    """Return a plane that rises in a random direction, (n, 1, S, S), about -0.7..0.7."""
     angle, size = random.uniform(-math.pi, math.pi).view(-1, 1, 1), images.shape[-1]
     away = pixel_grid(images) / size - 0.5
     plane = torch.cos(angle) * away[..., 0] + torch.sin(angle) * away[..., 1] + random.uniform(-0.3, 0.3).view(-1, 1, 1)
@@ -307,7 +307,7 @@ def _slope(images: Tensor, random: GeneratorSource) -> Tensor:
 
 
 def _shadows(ground: Tensor, cover: Tensor, random: GeneratorSource) -> Tensor:
-    """Let the hand throw a shadow, at some."""
+    """Add the hand's shadow to 50 % of the backgrounds."""
     shift = torch.stack([random.uniform(-0.14, 0.14), random.uniform(-0.14, 0.14)], 1)
     theta = torch.eye(2, 3, device=ground.device).repeat(len(ground), 1, 1)
     theta[:, :, 2] = shift
@@ -319,7 +319,7 @@ def _shadows(ground: Tensor, cover: Tensor, random: GeneratorSource) -> Tensor:
 
 
 def _cartoons(hands: Hands, images: Tensor, alpha: Tensor, random: GeneratorSource) -> Tensor:
-    """Make drawings of a few: lines, flat colours, or inverted grey; whether these are right is not asked."""
+    """Turn 5 % of the pictures into drawings: lines and flat colours, or inverted grey; correctness becomes unknown."""
     drawn = random.chance(CARTOONS) & (hands.hand == 1)
     label = hands.regions.float().unsqueeze(1) * alpha.gt(0.5)
     border = F.max_pool2d(label, 3, 1, 1) + F.max_pool2d(-label, 3, 1, 1)
@@ -342,7 +342,7 @@ def _cartoons(hands: Hands, images: Tensor, alpha: Tensor, random: GeneratorSour
 
 
 def _lit(images: Tensor, random: GeneratorSource) -> Tensor:
-    """Light the whole scene: from a side, in some colour, dim or bright."""
+    """Light the whole scene: from a random side, in a random colour, dim or bright."""
     side = 1 + random.uniform(0, 0.9).view(-1, 1, 1, 1) * random.chance(0.4).view(-1, 1, 1, 1) * _slope(images, random)
     colour = 1 + 0.28 * (2 * torch.rand(len(images), 3, 1, 1, generator=random.generator, device=random.device) - 1)
     colour = torch.where(random.chance(0.25).view(-1, 1, 1, 1), colour, torch.ones_like(colour))

@@ -1,10 +1,10 @@
-"""The words of the anatomy judge: digits, what a pixel can show, what can be the matter with a digit."""
+"""The vocabulary of the anatomy judge: digits, regions, defects and doubts."""
 
 DIGITS = ("thumb", "index", "middle", "ring", "little")
 """The five digits, in MediaPipe's order."""
 
 REGIONS = ("ground", "palm", *DIGITS, "extra")
-"""What a pixel can show; "extra" is a digit that cannot be placed: a sixth, a second thumb, two grown together."""
+"""What a pixel can show; "extra" is a sixth digit, a second thumb or two fused digits."""
 
 STATES = (
     "normal",
@@ -16,25 +16,25 @@ STATES = (
     "fused",
     "ghost",
 )
-"""What can be the matter with each of the five digits; "ghost" is half transparent."""
+"""Normal, or the defect of one of the five digits; a "ghost" is half transparent."""
 
 EXTRAS = ("none", "finger", "thumb", "ghost")
-"""What there may be besides the five digits."""
+"""Digits besides the five."""
 
 DOUBTS = ("cut", "drawn", "bent")
-"""What a network is asked beside the anatomy: whether the frame cuts digits off, whether the picture is a drawing and
-no photograph or render, whether digits are bent or hidden so that nobody could count them."""
+"""Doubts that a network learns. "cut": the frame cuts digits off. "drawn": the picture is a drawing, not a photograph
+or a render. "bent": digits are bent or hidden, so that nobody can count them."""
 
 
 REASONS = ("no hand", "too small", "too cluttered", "cut by the frame", "drawn", "digits bent or hidden", "unsure")
-"""Why a judge does not trust its own verdict."""
+"""Reasons why a judge does not trust its verdict."""
 
 
 JOINTS = 21
-"""Joints of a hand, in MediaPipe's order: the wrist, then four of each digit from its root to its tip."""
+"""Joints of a hand, in MediaPipe's order: the wrist, then four per digit from root to tip."""
 
 GROUND, PALM, EXTRA = 0, 1, len(REGIONS) - 1
 NORMAL, ABSENT, SEGMENT_MISSING, SEGMENT_ADDED, TOO_LONG, TOO_SHORT, FUSED, GHOST = range(len(STATES))
 NO_EXTRA, EXTRA_FINGER, EXTRA_THUMB, EXTRA_GHOST = range(len(EXTRAS))
 FIRST_DIGIT = 2
-"""The region of the thumb; the other digits follow."""
+"""Index of the thumb in `REGIONS`; the other digits follow."""

@@ -1,4 +1,4 @@
-"""Let skin grow between two fingers that are held apart, so that they are one broad finger."""
+"""Fill the gap between two spread fingers with skin, so that they become one broad finger."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vae.images.labelled.layers import INDEX, LITTLE, axis_of, pixel_grid, softe
 from vae.images.labelled.vocabulary import EXTRA, FIRST_DIGIT, FUSED
 from vae.images.random_source import GeneratorSource
 
-FADING = 6  # rounds of blur that carry the fingers' colour into the gap
+FADING = 6  # rounds of blur that spread the fingers' colour into the gap
 
 
 def web(hands: Hands, random: GeneratorSource) -> None:
-    """Fill the gap between two neighbouring fingers with skin, to half their length at least; edits the hands."""
+    """Fill the gap between two neighbouring fingers with skin, in place, up to at least half their length."""
     digit = random.choice(INDEX, LITTLE)
     axes = axis_of(hands, digit), axis_of(hands, digit + 1)
     pixels = pixel_grid(hands.images)
