@@ -12,7 +12,7 @@ from vae.images import to_uint8
 
 SIDE = 320  # side of the picture in the drawing, pixels
 COLOURS = {"thumb": "#e6194b", "index": "#0072ce", "middle": "#12a14b", "ring": "#f58231", "little": "#b22ab2"}
-CAPTION = 46  # height of the text below the picture, pixels
+CAPTION = 64  # height of the text below the picture, pixels
 
 
 def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
@@ -23,7 +23,7 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
         judgement: The judge's findings on that picture.
 
     Returns:
-        (366, 320, 3) uint8.
+        (384, 320, 3) uint8.
     """
     factor = SIDE / image.shape[-1]
     picture = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
@@ -42,9 +42,12 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
             canvas.text(places[-1], digit.state, fill=colour, font_size=13)
     verdict = "correct" if judgement.correct else "anatomical" if judgement.anatomical else "not anatomical"
     verdict = verdict if judgement.trusted else f"not trusted ({judgement.doubts[0]}): {verdict}"
-    count = f"{judgement.fingers} fingers, {judgement.thumbs} thumbs, {judgement.unplaced} unplaced"
-    canvas.text((6, SIDE + 4), f"{verdict}, {judgement.score:.2f}: {count}", fill="black", font_size=13)
-    canvas.text((6, SIDE + 24), ", ".join(judgement.failures), fill="#c00000", font_size=13)
+    counts = {"finger": judgement.fingers, "thumb": judgement.thumbs}
+    counted = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items())
+    counted += f", {judgement.unplaced} unplaced" if judgement.unplaced else ""
+    canvas.text((6, SIDE + 4), f"{verdict}, {judgement.score:.2f}", fill="black", font_size=13)
+    canvas.text((6, SIDE + 22), counted, fill="black", font_size=13)
+    canvas.text((6, SIDE + 40), ", ".join(judgement.failures), fill="#c00000", font_size=13)
     return np.asarray(picture)
 
 
