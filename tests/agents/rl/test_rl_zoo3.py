@@ -13,7 +13,7 @@ from stable_baselines3 import SAC
 
 from agents import RowPolicy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = next(
     line.strip()
     for line in (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8").splitlines()

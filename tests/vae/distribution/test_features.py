@@ -32,7 +32,7 @@ def test_the_weights_know_pictures_the_network_saw_none_of(features):
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(ImportError, match=r'pip install "handlatent\[compare\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[compare\]"'):
         PictureFeatures()
 
 
