@@ -8,7 +8,7 @@ OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
 DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13,--epochs 50)
 
-.PHONY: hands demo test lint check docs format clean
+.PHONY: hands demo test coverage lint check docs format clean
 
 hands: .venv/installed
 	@rm -rf runs/drawn
@@ -23,6 +23,10 @@ demo: .venv/installed
 	@echo "Look at $(OUT)/grid.png and $(OUT)/report.json."
 
 test: .venv/installed .venv/zoo
+	$(PYTEST)
+
+# All tests with the lines that they reach; it takes longer than `make test`.
+coverage: .venv/installed .venv/zoo
 	$(PYTEST) --cov --cov-report=term
 
 lint: .venv/installed
