@@ -16,7 +16,7 @@ from agents import RowPolicy
 ROOT = Path(__file__).parents[3]
 COMMAND = next(
     line.strip()
-    for line in (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8").splitlines()
+    for line in (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     if line.startswith("python -m rl_zoo3.train")
 )
 TINY = "--env-kwargs n_images:8 latent_dim:6 epochs_per_episode:3"
