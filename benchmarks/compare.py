@@ -63,13 +63,13 @@ def main() -> None:
     prior = loaded.samplers["prior"]
     assert isinstance(prior, Remembered), "load_compared_run wraps each sampler in Remembered"
     parser, reporter, features = Judge.load(), Judge.load(architecture="reporter"), PictureFeatures()
-    anew = replace(loaded, samplers={"prior": prior.sampler})
+    redrawn = replace(loaded, samplers={"prior": prior.sampler})
 
     def remembered() -> None:
         fresh = replace(loaded, samplers={"prior": Remembered(prior.sampler)})
         measured_cells(fresh, parser, reporter, features)
 
-    print(f"cells: {ratio(lambda: measured_cells(anew, parser, reporter, features), remembered)}", flush=True)
+    print(f"cells: {ratio(lambda: measured_cells(redrawn, parser, reporter, features), remembered)}", flush=True)
     latents = prior.sample(PICTURES, 0)
     all_of_them, doubted = (
         ascended(loaded, lambda images: parser.find(images).score, 3, args)
