@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from agents.cli import COMMANDS, main
-from agents.commands.compare.figures import student
+from agents.figures.estimates import student
 from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.commands.compare.figures import Figures
 from agents.commands.compare.methods import Cost
+from agents.figures.estimates import Figures
 from agents.runs.renamed import with_new_keys
 from agents.runs.run_folder import versions
 from vae.checkpoint import save_json

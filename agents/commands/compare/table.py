@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agents.commands.compare.figures import COLUMNS, Figures, over_runs, student
+from agents.commands.compare.figures import COLUMNS, over_runs
 from agents.commands.compare.methods import Cost
 from agents.commands.compare.store import Record
+from agents.figures.estimates import Figures, student
 
 HANDS, FAILURES = "Right hands, by the reporting judge", "Failures by criterion, by the reporting judge"
 PARTS = {
@@ -97,8 +98,9 @@ def _cell(row: Row, name: str) -> str:
     if name not in row.figures:
         return ABSENT
     found, column = row.figures[name], COLUMNS[name]
-    value, low, high = (f"{column.times * number:.{column.digits}f}" for number in (found.value, found.low, found.high))
-    return value if name in PARTS[FAILURES] else f"{value} ({low} to {high})"  # eleven intervals would fill two pages
+    if name in PARTS[FAILURES]:  # eleven intervals would fill two pages
+        return column.number(found.value)
+    return column.text(found)
 
 
 def _cost(row: Row) -> str:
