@@ -88,11 +88,19 @@ def test_the_manual_s_table_of_rewards_names_them_all():
 
 def test_the_tables_of_the_study_are_those_of_its_records():
     learning, text = load(DOCS.parent / "benchmarks" / "learning_tables.py"), (DOCS / "learning.md").read_text()
-    files = sorted((DOCS / "learning").glob("*.json"))
+    files = [path for path in sorted((DOCS / "learning").glob("*.json")) if not path.stem.startswith("curriculum")]
     assert {"settings", "study"} <= {path.stem for path in files}
     for path in files:
         tables = learning.tables(json.loads(path.read_text()))
         assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/learning/{path.name}"
+
+
+def test_the_tables_of_the_curriculum_are_those_of_its_records():
+    tables, text = load(DOCS / "make_tables.py"), (DOCS / "learning.md").read_text()
+    for path in sorted((DOCS / "learning").glob("curriculum*.json")):
+        laid_out = tables.table(json.loads(path.read_text()))
+        assert laid_out.startswith("correct %")
+        assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
 
 
 def test_the_recipe_s_tables_are_those_of_its_records():
