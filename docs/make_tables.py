@@ -32,7 +32,7 @@ HEADS = (
 
 
 def table(content: dict[str, Any]) -> str:
-    """Return the tables of a file as Markdown; those of a compare.json have intervals for shares of right hands alone."""
+    """Return a file's tables as Markdown; those of the recipe have intervals for shares of right hands alone."""
     if "table" not in content:
         return make_tables(read_cells(content))
     rows = [row for row in content["table"] if row["figures"]]

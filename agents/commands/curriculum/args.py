@@ -39,7 +39,7 @@ class CurriculumArgs:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     """Seeds. Each chooses its training pictures, weights, data order, noise and drawn hands."""
     methods: list[str] = field(default_factory=lambda: [*DEFAULT])
-    """Rows of the table: 'none', 'uniform-2' (uniform deltas of kappa 2), 'falling-6' (from 6 down to 0), 'kl-4' (KL term times 4, no agent), 'uniform-2+kl-4', 'untrained' (the paper's agent), 'schedule' (needs --agent), 'rows' (SAC)."""  # noqa: E501 - likewise
+    """Rows of the table. 'uniform-2': uniform deltas of kappa 2. 'falling-6': from 6 down to 0. 'kl-4': KL term times 4, no agent. 'uniform-2+kl-4': both. 'untrained': the paper's agent. 'rows': SAC. 'schedule': needs --agent."""  # noqa: E501 - likewise
     agent: Path | None = None
     """File of a trained agent of HandSchedule-v0, for the method 'schedule'."""
     samplers: list[str] = field(default_factory=lambda: [*SAMPLERS])
