@@ -41,7 +41,7 @@ class CurriculumArgs:
     methods: list[str] = field(default_factory=lambda: [*DEFAULT])
     """Rows of the table. 'uniform-2': uniform deltas of kappa 2. 'falling-6': from 6 down to 0. 'kl-4': KL term times 4, no agent. 'uniform-2+kl-4': both. 'untrained': the paper's agent. 'rows': SAC. 'schedule': needs --agent."""  # noqa: E501 - likewise
     agent: Path | None = None
-    """File of a trained agent of HandSchedule-v0, for the method 'schedule'."""
+    """Weights of a trained agent of HandSchedule-v0, for the method 'schedule': SAC's policy, .safetensors."""
     samplers: list[str] = field(default_factory=lambda: [*SAMPLERS])
     """Any of 'normal' (the standard normal), 'mixture' (32 Gaussians), 'prior' (the learned prior) and 'settled' (the learned prior at temperature 0.9 with a final denoising step)."""  # noqa: E501 - likewise
     prior_for: list[str] | None = None

@@ -10,10 +10,10 @@ from gymnasium import spaces
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor
 
-from agents.commands.curriculum.alone import train_rows
+from agents.commands.curriculum.alone import train_rows, train_with_agent
 from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.jobs import Job
-from agents.commands.curriculum.methods import ALONE, PAPER, ROWS
+from agents.commands.curriculum.methods import AGENT, ALONE, PAPER, ROWS
 from hand_env.schedule.deltas import combine, draw_noise, stack_choices, step_generator
 from vae.model import VAEConfig, build_vae
 from vae.progress import progress_bar
@@ -42,8 +42,12 @@ class Trained:
 def groups(jobs: Sequence[Job], at_most: int) -> list[list[Job]]:
     """Divide jobs of one N and one number of epochs into groups that are trained together."""
     together = [job for job in jobs if job.method.acts not in ALONE]
-    alone = [[job] for job in jobs if job.method.acts in ALONE]
-    return [together[start : start + at_most] for start in range(0, len(together), at_most)] + alone
+    led: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.method.acts == AGENT:
+            led.setdefault(job.method.name, []).append(job)
+    alone = [[job] for job in jobs if job.method.acts == ROWS]
+    return [part for whole in (together, *led.values()) for part in _parts(whole, at_most)] + alone
 
 
 def train_group(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> list[Trained]:
@@ -60,11 +64,17 @@ def train_group(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> list[
     began = time.monotonic()
     if jobs[0].method.acts == ROWS:
         trainers = [train_rows(job, args, device) for job in jobs]
+    elif jobs[0].method.acts == AGENT:
+        trainers = train_with_agent(jobs, args, device)
     else:
         trainers = [_trainer(job, args, device) for job in jobs]
         _train(SideBySide(trainers), jobs, trainers)
     seconds = (time.monotonic() - began) / len(jobs)
     return [Trained(job, trainer, seconds) for job, trainer in zip(jobs, trainers, strict=True)]
+
+
+def _parts(jobs: Sequence[Job], at_most: int) -> list[list[Job]]:
+    return [list(jobs[start : start + at_most]) for start in range(0, len(jobs), at_most)]
 
 
 def _trainer(job: Job, args: CurriculumArgs, device: str) -> Trainer:

@@ -6,6 +6,7 @@ from PIL import Image
 
 from agents.cli import main
 from agents.commands.curriculum import command
+from agents.commands.curriculum.training import train_group
 from agents.figures.drawn import COLUMNS
 from vae.distribution import Estimate
 
@@ -99,10 +100,8 @@ def test_with_the_real_judges_a_vae_gets_all_its_figures_and_a_grid(capsys, tmp_
 
 
 def test_a_vae_that_diverged_is_left_out(quick, monkeypatch, capsys, tmp_path):
-    train = command.train_group
-
     def breaks(*given):
-        (trained,) = train(*given)
+        (trained,) = train_group(*given)
         for parameter in trained.trainer.averaged_vae.parameters():
             parameter.data.fill_(float("nan"))
         return [trained]
