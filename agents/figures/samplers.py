@@ -1,6 +1,13 @@
-"""Fit the samplers whose hands stand beside each other: what acting on the latents wins depends on the sampler."""
+"""Fit the samplers whose hands stand beside each other: what acting on the latents wins depends on the sampler.
+
+- "normal" is the standard normal, as in the paper.
+- "mixture" is `Mixture`, up to 32 Gaussians.
+- "prior" is `FlowPrior`, the learned prior.
+- "settled" is the learned prior at temperature 0.9, whose last 0.4 one denoising step replaces.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -10,9 +17,10 @@ from vae.evaluation import encode_all
 from vae.images import augment, to_float
 from vae.model import VAE
 from vae.optim import stream_seed
-from vae.sampling.flow import FlowPrior, fit_flow
+from vae.sampling.flow import FlowPrior
+from vae.sampling.flow_fit import fit_flows
 from vae.sampling.mixture import Mixture
-from vae.sampling.sampler import Sampler, StandardNormal
+from vae.sampling.sampler import Sampler
 
 SAMPLERS = ("normal", "mixture", "prior", "settled")
 LEARNED = ("prior", "settled")
@@ -23,53 +31,67 @@ _CHUNK = 256  # pictures encoded at a time
 _VARY, _HELD_OUT = 16, 17  # purposes of random numbers; the trainer and the environments have 0 to 5
 
 
-def fit_samplers(
-    names: Sequence[str], vae: VAE, training: Tensor, held_out: Tensor, seed: int, prior_steps: int = PRIOR_STEPS
-) -> dict[str, Sampler]:
-    """Fit samplers to a trained VAE.
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A trained VAE and what its samplers are fitted to, on one device.
 
-    - "normal" is the standard normal, as in the paper.
-    - "mixture" is `Mixture`, up to 32 Gaussians, fitted to the latents of the training pictures as they are.
-    - "prior" is `FlowPrior`, fitted to the latents of training pictures under the augmentation of the training.
-    - "settled" is the same prior at temperature 0.9, whose last 0.4 one denoising step replaces.
-
-    Args:
-        names: Names from `SAMPLERS`.
+    Attributes:
         vae: The VAE with averaged weights.
-        training: (n, 3, S, S) uint8, its training pictures, on its device.
+        training: (n, 3, S, S) uint8, its training pictures.
         held_out: (m, 3, S, S) uint8, pictures of other people, which choose the learned prior's best weights.
         seed: Seed of the fits.
-        prior_steps: Training steps of the learned prior.
+    """
+
+    vae: VAE
+    training: Tensor
+    held_out: Tensor
+    seed: int
+
+
+def fit_mixture(subject: Subject) -> Mixture:
+    """Fit `Mixture`, up to 32 Gaussians, to the latents of the training pictures as they are."""
+    return Mixture.fit(*encode_all(subject.vae, subject.training, _CHUNK), seed=subject.seed)
+
+
+def fit_priors(subjects: Sequence[Subject], steps: int = PRIOR_STEPS) -> list[dict[str, Sampler]]:
+    """Fit learned priors side by side, each to the latents of training pictures under the training's augmentation.
+
+    Args:
+        subjects: K VAEs with equally many held-out pictures.
+        steps: Training steps of the priors.
 
     Returns:
-        The samplers by name, in the order of `names`.
+        K pairs: "prior", and "settled", which is the same network with a lower temperature and a final denoising step.
     """
-    found: dict[str, Sampler] = {}
-    if "normal" in names:
-        found["normal"] = StandardNormal(vae.latent_dim)
-    if "mixture" in names:
-        found["mixture"] = Mixture.fit(*encode_all(vae, training, _CHUNK), seed=seed)
-    if set(LEARNED) & set(names):
-        plain = _fit_prior(vae, training, held_out, seed, prior_steps)
-        found["prior"] = plain
-        found["settled"] = FlowPrior(plain.velocity, plain.mean, plain.scale, TEMPERATURE, FINAL_DENOISE)
-    return {name: found[name] for name in names}
-
-
-def _fit_prior(vae: VAE, training: Tensor, held_out: Tensor, seed: int, steps: int) -> FlowPrior:
-    device = vae.log_variance.device
-    posteriors = _encode_augmented(vae, training, Generator(device).manual_seed(stream_seed(seed, _VARY)))
-    others = encode_as_they_are(vae, held_out)
-    noise = torch.randn(
-        others.mean.shape, generator=Generator(device).manual_seed(stream_seed(seed, _HELD_OUT)), device=device
+    fitted = fit_flows(
+        [_encode_augmented(own).draw for own in subjects],
+        [_draw_held_out(own) for own in subjects],
+        seeds=[own.seed for own in subjects],
+        steps=steps,
     )
-    prior, _ = fit_flow(posteriors.draw, others.mean + torch.exp(0.5 * others.log_var) * noise, steps=steps, seed=seed)
-    return prior
+    return [
+        {"prior": plain, "settled": FlowPrior(plain.velocity, plain.mean, plain.scale, TEMPERATURE, FINAL_DENOISE)}
+        for plain, _ in fitted
+    ]
 
 
 @torch.no_grad()
-def _encode_augmented(vae: VAE, training: Tensor, generator: Generator) -> Posteriors:
+def _draw_held_out(subject: Subject) -> Tensor:
+    others = encode_as_they_are(subject.vae, subject.held_out)
+    noise = torch.randn(others.mean.shape, generator=_generator(subject, _HELD_OUT), device=others.mean.device)
+    drawn: Tensor = others.mean + torch.exp(0.5 * others.log_var) * noise
+    return drawn
+
+
+@torch.no_grad()
+def _encode_augmented(subject: Subject) -> Posteriors:
     """Encode every training picture about equally often, `VARIED` in all, each time moved in another way."""
+    training, generator = subject.training, _generator(subject, _VARY)
     order = torch.arange(max(VARIED, len(training)), device=training.device) % len(training)
-    parts = [vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, _CHUNK)]
+    parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, _CHUNK)]
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _generator(subject: Subject, purpose: int) -> Generator:
+    device = subject.vae.log_variance.device
+    return Generator(device).manual_seed(stream_seed(subject.seed, purpose))

@@ -1,6 +1,7 @@
 """Samplers over the latent space: standard normal, fitted ones, learned flow. Decoding is `vae.model`."""
 
-from vae.sampling.flow import FlowPrior, fit_flow
+from vae.sampling.flow import FlowPrior
+from vae.sampling.flow_fit import fit_flow
 from vae.sampling.gaussian import Gaussian
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import Reencoded

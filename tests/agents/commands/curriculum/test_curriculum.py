@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from agents.cli import main
-from agents.commands.curriculum import command
+from agents.commands.curriculum import command, measuring
 from agents.commands.curriculum.training import train_group
 from agents.figures.drawn import COLUMNS
 from vae.distribution import Estimate
@@ -31,7 +31,7 @@ class Quick:
 @pytest.fixture
 def quick(monkeypatch):
     Quick.measured = []
-    monkeypatch.setattr(command, "Yardstick", Quick)
+    monkeypatch.setattr(measuring, "Yardstick", Quick)
 
 
 def run(out, *words):
@@ -66,19 +66,24 @@ def test_a_course_resumes_where_it_was_stopped_and_measures_no_vae_twice(quick, 
 def test_another_sampler_joins_the_figures_of_a_vae_and_the_learned_prior_is_for_chosen_methods(
     quick, monkeypatch, capsys, tmp_path
 ):
-    fitted = []
+    fitted: list[object] = []
 
-    def fit(names, vae, training, held_out, seed, prior_steps):
-        fitted.append(list(names))
-        return dict.fromkeys(names, "sampler")
+    def fit_mixture(subject):
+        fitted.append("mixture")
+        return "sampler"
 
-    monkeypatch.setattr(command, "fit_samplers", fit)
+    def fit_priors(subjects, steps):
+        fitted.append([subject.seed for subject in subjects])
+        return [{"prior": "sampler", "settled": "sampler"} for _ in subjects]
+
+    monkeypatch.setattr(measuring, "fit_mixture", fit_mixture)
+    monkeypatch.setattr(measuring, "fit_priors", fit_priors)
     words = ["--methods", "none", "kl-2", "--seeds", "0", "--samplers"]
     assert run(tmp_path / "out", *words, "mixture") == 0
-    assert fitted == [["mixture"], ["mixture"]]
+    assert fitted == ["mixture", "mixture"]
     fitted.clear()
     assert run(tmp_path / "out", *words, "mixture", "prior", "settled", "--prior-for", "kl-2") == 0
-    assert fitted == [["prior", "settled"]]
+    assert fitted == [[0]]
     cells = json.loads((tmp_path / "out" / "curriculum.json").read_text())["cells"]
     assert {cell["method"]: list(cell["samplers"]) for cell in cells} == {
         "none": ["mixture"],
