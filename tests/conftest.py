@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv
+from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
 from vae import VAE, VAEConfig, build_vae
 
 
@@ -62,6 +62,30 @@ def make_refine_rows():
         return HandRefineVectorEnv(num_envs, **{"vae": vae, "judge": brightness, **settings})
 
     return make
+
+
+@pytest.fixture
+def schedule_settings(tiny_images):
+    """HandSchedule-v0 on a VAE that trains in milliseconds: five epochs of five steps, in three stretches."""
+    return {
+        "images": tiny_images,
+        "vae": linear_vae,
+        "judge": brightness,
+        "n_drawn": 5,
+        "batch_size": 4,
+        "epochs_per_episode": 5,
+        "epochs_per_step": 2,
+    }
+
+
+@pytest.fixture
+def make_schedule(schedule_settings):
+    return lambda **settings: HandScheduleEnv(**{**schedule_settings, **settings})
+
+
+@pytest.fixture
+def make_schedule_rows(schedule_settings):
+    return lambda num_envs=3, **settings: HandScheduleVectorEnv(num_envs, **{**schedule_settings, **settings})
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ FEATURES = (
     "B / N, the minibatch's share of the training pictures",
     "loss per pixel value",
     "its change since the stretch before",
-    "log10 of the variance of the pixels / 4",
+    "log10 of the variance of the pixels around a decoded picture, / 4",
     "KL per dimension of the latents",
     "spread of the latents: standard deviation of the posterior means over pictures, mean over dimensions",
     "mean standard deviation of the posteriors",
@@ -75,8 +75,8 @@ def observe(trainer: Trainer, loss: float, change: float, latents: Latents, wron
     Args:
         trainer: The episode's trainer.
         loss: Nats per pixel value.
-        change: Of the loss, nats per pixel value.
-        latents: Of the training pictures, now.
+        change: The loss minus that of the stretch before, nats per pixel value.
+        latents: The training pictures' latents, now.
         wrong: W, or 0 if it is not measured.
         action: (3,) float32, the last action.
 

@@ -97,6 +97,11 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._observations = np.zeros((num_envs, len(FEATURES)), np.float32)
         self._ended = np.zeros(num_envs, np.bool_)
         self._is_open = False
+        self._together: Together | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what takes the rows' steps together: it can be made again from their trainers."""
+        return {**self.__dict__, "_together": None}
 
     @property  # type: ignore[misc]  # read-only, as SyncVectorEnv's
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # a row has its own
@@ -167,7 +172,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
     def close_extras(self, **_: Any) -> None:
         """Release the VAEs and their training states; `reset` opens the environment again."""
-        self._is_open = False
+        self._is_open, self._together = False, None
         for env in getattr(self, "envs", []):  # Gymnasium 1.1 and 1.2 close it even if `__init__` raised
             env.close()
 
@@ -182,7 +187,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         for _, group in groupby(sorted(choices, key=self._steps_done), key=self._steps_done):
             rows = list(group)
             envs = [self.envs[row].env for row in rows]
-            together = self._together(rows)
+            together = self._take_together(rows)
             paid = train(envs, together, [choices[row] for row in rows], self.envs[rows[0]].steps_to_do)
             for row, own in zip(rows, paid, strict=True):
                 steps[row] = self.envs[row].conclude(actions[row], choices[row], own)
@@ -203,8 +208,12 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._ended[row] = False
         return info
 
-    def _together(self, rows: Sequence[int]) -> Together:
-        return OneByOne([self.envs[row].env.trainer for row in rows])
+    def _take_together(self, rows: Sequence[int]) -> Together:
+        """Return what takes these rows' steps; it is kept for as long as their episodes run."""
+        trainers = [self.envs[row].env.trainer for row in rows]
+        if self._together is None or self._together.trainers != trainers:
+            self._together = OneByOne(trainers)
+        return self._together
 
     def _steps_done(self, row: int) -> int:
         return self.envs[row].env.trainer.steps_done

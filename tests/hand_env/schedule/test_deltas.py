@@ -14,8 +14,6 @@ from hand_env.schedule.deltas import (
     stack_choices,
     step_generator,
 )
-from vae import VAEConfig, build_vae
-from vae.training import Trainer, TrainingConfig
 
 
 def latents(rows=7, dim=5):
@@ -88,11 +86,11 @@ def test_minibatches_together_are_shifted_as_each_alone_bit_for_bit():
         assert torch.equal(together[row], shift_latents(mean, choice, generator(row)))
 
 
-def test_a_step_s_random_numbers_depend_on_the_trainer_s_seed_and_step_alone():
-    images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
-    first, same, other = (
-        Trainer(build_vae(VAEConfig(32, 3), 0), images, TrainingConfig(1, 2), seed) for seed in (5, 5, 6)
-    )
+def test_a_step_s_random_numbers_depend_on_the_trainer_s_seed_and_step_alone(make_schedule):
+    envs = [make_schedule(reward="loss_change") for _ in range(3)]
+    for env, seed in zip(envs, (5, 5, 6), strict=True):
+        env.reset(seed=seed)
+    first, same, other = (env.env.trainer for env in envs)
     drawn = [torch.rand(3, generator=step_generator(trainer)) for trainer in (first, same, other)]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
