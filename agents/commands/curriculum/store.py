@@ -96,7 +96,9 @@ class Store:
 
     def add(self, cell: Cell) -> None:
         """Add a cell, or replace it, and write all cells atomically."""
-        self._cells[cell.key], self._lines[cell.key] = cell, cell.line()
+        line = cell.line()
+        (kept,) = read_cells({"cells": [json.loads(line)]})  # rounded, so that the tables do not change after a restart
+        self._cells[cell.key], self._lines[cell.key] = kept, line
         head = json.dumps({"settings": self.settings, "versions": versions()}, indent=1)
         save_text(self.path, head[:-2] + ',\n "cells": [\n' + ",\n".join(self._lines.values()) + "\n]}\n")
 

@@ -51,3 +51,11 @@ def test_other_settings_a_damaged_file_and_a_file_in_place_of_the_folder_are_ref
     (tmp_path / "curriculum.json").write_text('{"settings": {}, "cells": [{}]}')
     with pytest.raises(ValueError, match=r"curriculum\.json' is damaged"):
         Store(tmp_path, SETTINGS)
+
+
+def test_figures_are_rounded_when_they_are_added_not_when_they_are_read_again(tmp_path):
+    long = Cell("8", 8, 1, 4, "none", 0, samplers={"normal": {"score": Estimate(1 / 3, 0.0, 2 / 3)}})
+    store = Store(tmp_path, SETTINGS)
+    store.add(long)
+    assert store.cells == Store(tmp_path, SETTINGS).cells
+    assert store.cells[0].samplers["normal"]["score"].value == 0.333333
