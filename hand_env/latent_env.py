@@ -170,7 +170,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.device = resolve_device(device)
         if images is None:
             images = generate_hands(n_images, size, seed=0).images
-        self.images = torch.as_tensor(images)
+        self.images = torch.as_tensor(images).to(self.device)  # once, not in each episode
         _check_layout(self.images)
         if vae is not None:
             check_vae(vae)
@@ -237,9 +237,13 @@ class HandLatentEnv(gym.Env[Array, Array]):
         Returns:
             The first observation, (B, D) float32, and info.
         """
+        self.start(seed, (options or {}).get("state"))
+        return self._observe(), {"epoch": self.trainer.epoch + 1}
+
+    def start(self, seed: int | None, state: dict[str, Any] | None) -> None:
+        """Do what `reset` does, without encoding the first minibatch; the state is what `state_dict` returned."""
         super().reset(seed=seed)
         self._ended = False
-        state = (options or {}).get("state")
         episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
         vae = self.build_vae(episode_seed)
         self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
@@ -248,7 +252,6 @@ class HandLatentEnv(gym.Env[Array, Array]):
             self.np_random.bit_generator.state = state["np_random"]
             self._trainer.load_state_dict(state["trainer"])
             self._scorer.load_state_dict(state["scorer"])
-        return self._observe(), {"epoch": self._trainer.epoch + 1}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Shift the latents of the minibatch and train on it.

@@ -65,6 +65,12 @@ def make_refine_rows():
 
 
 @pytest.fixture
+def quick_vae():
+    """A function from a seed to a VAE that trains in milliseconds; D = 4."""
+    return linear_vae
+
+
+@pytest.fixture
 def schedule_settings(tiny_images):
     """HandSchedule-v0 on a VAE that trains in milliseconds: five epochs of five steps, in three stretches."""
     return {

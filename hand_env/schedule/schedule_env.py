@@ -14,7 +14,8 @@ from hand_env.latent_env import HandLatentEnv
 from hand_env.rendering import image_grid
 from hand_env.schedule.deltas import MAX_REACH, Deltas
 from hand_env.schedule.features import FEATURES, Array, Latents, observe, per_value
-from hand_env.schedule.stretch import OneByOne, Paid, train
+from hand_env.schedule.stretch import Paid, train
+from vae.side_by_side import SideBySide
 
 N_RENDERED = 16
 NO_DELTAS = np.full(3, -1.0, np.float32)
@@ -189,7 +190,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             The first observation, (14,) float32, and info.
         """
         state = (options or {}).get("state")
-        self.env.reset(seed=seed, options=None if state is None else {"state": state["training"]})
+        self.env.start(seed, None if state is None else state["training"])
         self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
         if state is None:
             self._ended, self._loss = False, self._first_loss()
@@ -213,7 +214,8 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
         """
         choice = self.decode(action)
-        (paid,) = train([self.env], OneByOne([self.env.trainer]), [choice], self.steps_to_do)
+        alone = SideBySide([self.env.trainer], stacked=False)
+        (paid,) = train([self.env], alone, [choice], self.steps_to_do)
         return self.conclude(action, choice, paid)
 
     def decode(self, action: Array) -> Deltas:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hand_env.checks import check_action, resolve_autoreset_mode
 from hand_env.schedule.features import FEATURES, Array
 from hand_env.schedule.schedule_env import NO_DELTAS, HandScheduleEnv, Step
-from hand_env.schedule.stretch import OneByOne, Together, train
+from hand_env.schedule.stretch import pays_only_at_the_end, train
+from vae.side_by_side import SideBySide
 
 Flags = NDArray[np.bool_]
 
@@ -25,7 +26,8 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     ## Description
 
     The rows are K episodes of `HandScheduleEnv`, each with its own VAE, seed, data order and actions. With seed s, row i
-    is the single form with seed s + i, bit for bit on the CPU. On a GPU the hands of all rows are judged together.
+    is the single form with seed s + i, bit for bit on the CPU. On a GPU all VAEs take their steps in one CUDA graph
+    (`vae.side_by_side.SideBySide`), if "drawn_change" is paid. Then the hands of all rows are judged together.
 
     ## Spaces
 
@@ -84,10 +86,11 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs!r}.")
         self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
-        sets = _one_each(images, num_envs)
-        first = HandScheduleEnv(sets[0], **settings)
-        self.envs = [first]
-        self.envs += [HandScheduleEnv(first.env.images if own is None else own, **settings) for own in sets[1:]]
+        self.envs, shared = [], dict[int, torch.Tensor]()
+        for own in _one_each(images, num_envs):
+            self.envs.append(HandScheduleEnv(shared.get(id(own), own), **settings))
+            shared[id(own)] = self.envs[-1].env.images  # made, and moved to the device, only once
+        first = self.envs[0]
         self.num_envs, self.render_mode = num_envs, first.render_mode
         self.metadata = {**HandScheduleEnv.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space, self.single_action_space = first.observation_space, first.action_space
@@ -97,7 +100,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._observations = np.zeros((num_envs, len(FEATURES)), np.float32)
         self._ended = np.zeros(num_envs, np.bool_)
         self._is_open = False
-        self._together: Together | None = None
+        self._together: SideBySide | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what takes the rows' steps together: it can be made again from their trainers."""
@@ -208,11 +211,12 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._ended[row] = False
         return info
 
-    def _take_together(self, rows: Sequence[int]) -> Together:
+    def _take_together(self, rows: Sequence[int]) -> SideBySide:
         """Return what takes these rows' steps; it is kept for as long as their episodes run."""
         trainers = [self.envs[row].env.trainer for row in rows]
         if self._together is None or self._together.trainers != trainers:
-            self._together = OneByOne(trainers)
+            together = pays_only_at_the_end(self.envs[0].env)
+            self._together = SideBySide(trainers, stacked=None if together else False)
         return self._together
 
     def _steps_done(self, row: int) -> int:

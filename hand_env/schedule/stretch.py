@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,8 +11,7 @@ from hand_env.drawn_score import wrong_together
 from hand_env.latent_env import HandLatentEnv
 from hand_env.rewards import drawn_change
 from hand_env.schedule.deltas import Deltas, combine, draw_noise, shift_latents, stack_choices, step_generator
-from vae.evaluation import Losses
-from vae.training import Trainer
+from vae.side_by_side import SideBySide
 
 LOSSES = ("loss_nats", "reconstruction_nats", "kl_nats")  # the other terms are changes, which add up
 
@@ -31,46 +29,12 @@ class Paid:
     terms: dict[str, float]
 
 
-class Together(Protocol):
-    """Take the steps of K trainers together."""
-
-    trainers: list[Trainer]
-
-    def encode(self) -> Tensor:
-        """Return (K, B, D) float32, the posterior means of the next minibatches."""
-        ...
-
-    def step(self, shift: Tensor) -> Losses:
-        """Train with (K, B, D) shifts; return losses with (K, B) tensors."""
-        ...
-
-
-class OneByOne:
-    """Take the steps of K trainers in turn, each as it would alone."""
-
-    def __init__(self, trainers: Sequence[Trainer]) -> None:
-        """Store the trainers."""
-        self.trainers = list(trainers)
-
-    def encode(self) -> Tensor:
-        """Return (K, B, D) float32, the posterior means of the next minibatches."""
-        return torch.stack([trainer.encode() for trainer in self.trainers])
-
-    def step(self, shift: Tensor) -> Losses:
-        """Train with (K, B, D) shifts; return losses with (K, B) tensors."""
-        losses = [trainer.step(own) for trainer, own in zip(self.trainers, shift, strict=True)]
-        index, reconstruction, kl = (
-            torch.stack([getattr(each, name) for each in losses]) for name in ("index", "reconstruction", "kl")
-        )
-        return Losses(index, reconstruction, kl)
-
-
 def pays_only_at_the_end(env: HandLatentEnv) -> bool:
     """Whether nothing is measured before a stretch's end, so that its steps need not be scored one by one."""
     return env.reward is drawn_change and env.validation_images is None
 
 
-def train(envs: Sequence[HandLatentEnv], together: Together, choices: Sequence[Deltas], steps: int) -> list[Paid]:
+def train(envs: Sequence[HandLatentEnv], together: SideBySide, choices: Sequence[Deltas], steps: int) -> list[Paid]:
     """Train the VAEs of several environments for as many steps.
 
     Args:
@@ -94,7 +58,7 @@ def train(envs: Sequence[HandLatentEnv], together: Together, choices: Sequence[D
     ]
 
 
-def _train_unscored(together: Together, choices: Sequence[Deltas], steps: int) -> Tensor:
+def _train_unscored(together: SideBySide, choices: Sequence[Deltas], steps: int) -> Tensor:
     """Train without waiting for a GPU; return (K, 2) nats, mean reconstruction and KL over the last epoch."""
     trainers = together.trainers
     numbers, last_epoch = stack_choices(choices, trainers[0].device), steps - trainers[0].steps_per_epoch

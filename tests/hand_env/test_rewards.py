@@ -203,8 +203,11 @@ def test_drawn_change_adds_up_to_the_episode_s_whole_gain(make_env):
 
 @pytest.mark.parametrize(("drawn_every", "paid"), [(1, [5, 10, 15]), (2, [10, 15]), (3, [15]), (9, [15])])
 @pytest.mark.parametrize("drawn_from", ["gaussian", "neighbours"])
-def test_drawn_change_adds_up_to_the_same_gain_however_seldom_it_is_measured(make_env, drawn_every, paid, drawn_from):
+def test_drawn_change_adds_up_to_the_same_gain_however_seldom_it_is_measured(
+    make_env, quick_vae, drawn_every, paid, drawn_from
+):
     env = make_env(
+        vae=quick_vae,
         reward="drawn_change",
         judge=brightness,
         n_drawn=5,
@@ -215,7 +218,7 @@ def test_drawn_change_adds_up_to_the_same_gain_however_seldom_it_is_measured(mak
     env.reset(seed=0)
     drawn = env._scorer.drawn_wrong
     before = drawn()
-    rewards = [env.step(ONES)[1] for _ in range(15)]  # three epochs of five steps
+    rewards = [env.step(np.ones((4, 4), np.float32))[1] for _ in range(15)]  # three epochs of five steps
     assert [step for step, reward in enumerate(rewards, 1) if reward] == paid
     assert sum(rewards) == pytest.approx(-10.0 * (drawn() - before))
 
