@@ -60,6 +60,8 @@ class CurriculumArgs:
     """Weights of the reporting judge. Default: the packaged ones."""
     out: Path = Path("runs/curriculum")
     """Folder for curriculum.json. Rerun the command to resume; figures that the folder already holds are kept."""
+    join: list[Path] = field(default_factory=list)
+    """Folders of this command on other GPUs or machines, with the same settings: their figures join those of --out."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 

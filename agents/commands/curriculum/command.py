@@ -28,7 +28,7 @@ def curriculum(args: CurriculumArgs) -> str:
         The tables of all figures in the folder, in Markdown.
 
     Raises:
-        FileNotFoundError: If the photographs do not exist.
+        FileNotFoundError: If the photographs do not exist, or a folder to join has no figures.
         ValueError: If a setting is wrong, or the folder holds figures from other settings.
     """
     check_args(args)
@@ -38,6 +38,8 @@ def curriculum(args: CurriculumArgs) -> str:
     )
     material = read_material(args)
     store = Store(args.out, _settings(args, material))
+    for folder in args.join:
+        store.join(folder)
     on_device = material.to(device)
     measuring = Measuring(judges, on_device, store, args)
     for epochs in args.epochs:

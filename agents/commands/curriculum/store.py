@@ -84,6 +84,20 @@ class Store:
         self._cells: dict[Key, Cell] = {cell.key: cell for cell in read_store(self.path, settings, read_cells)}
         self._lines = {key: cell.line() for key, cell in self._cells.items()}
 
+    def join(self, folder: Path) -> None:
+        """Add the cells of another folder that this one lacks.
+
+        Raises:
+            FileNotFoundError: If it holds no figures.
+            ValueError: If they are from other settings, or damaged.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"--join '{folder}' must hold a {FILE}, and there is none.")
+        for cell in read_store(path, self.settings, read_cells):
+            if self.find(cell.key, cell.agent_sha256) is None:
+                self.add(cell)
+
     @property
     def cells(self) -> list[Cell]:
         """All cells, in the order in which they were measured."""

@@ -59,3 +59,17 @@ def test_figures_are_rounded_when_they_are_added_not_when_they_are_read_again(tm
     store.add(long)
     assert store.cells == Store(tmp_path, SETTINGS).cells
     assert store.cells[0].samplers["normal"]["score"].value == 0.333333
+
+
+def test_the_cells_of_other_folders_join_those_that_are_there(tmp_path):
+    for name, cells in (("a", [DONE]), ("b", [DRAWN, Cell("8", 8, 1, 4, "none", 0)])):
+        store = Store(tmp_path / name, SETTINGS)
+        for cell in cells:
+            store.add(cell)
+    store = Store(tmp_path / "a", SETTINGS)
+    store.join(tmp_path / "b")
+    assert Store(tmp_path / "a", SETTINGS).cells == store.cells == [DONE, DRAWN]
+    with pytest.raises(FileNotFoundError, match=r"--join '.*absent' must hold a curriculum.json, and there is none"):
+        store.join(tmp_path / "absent")
+    with pytest.raises(ValueError, match=r"holds figures with hands 20, not 40"):
+        Store(tmp_path / "c", {**SETTINGS, "hands": 40}).join(tmp_path / "a")
