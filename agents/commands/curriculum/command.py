@@ -12,7 +12,7 @@ from agents.commands.curriculum.store import Cell, Store
 from agents.commands.curriculum.table import make_tables
 from agents.commands.curriculum.training import groups, train_group
 from agents.figures.drawn import Judges
-from agents.runs.run_folder import sha256, versions
+from agents.runs.run_folder import sha256
 from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
 from vae.device import resolve_device
@@ -73,9 +73,8 @@ def _report(cell: Cell) -> None:
 
 
 def _settings(args: CurriculumArgs, material: Material) -> dict[str, Any]:
-    """Return what all figures depend on."""
+    """Return what all figures depend on; the versions stand beside it, so that machines may differ in them."""
     return {
-        "handlatent": versions()["handlatent"],
         "pictures_sha256": material.sha256,
         "size": args.size,
         "latent_dim": args.latent_dim,

@@ -81,10 +81,13 @@ class Measuring:
         """Measure what the VAE draws with the samplers that are lacking."""
         job, trainer, args = one.job, one.trainer, self.args
         seconds, figures = dict(cell.seconds), dict(cell.samplers)
+        if priors:
+            seconds["fitting prior"] = fitting
         for name in self.lacking(job):
             began = time.monotonic()
             sampler = self._sampler(name, one, priors)
-            seconds[f"fitting {name}"] = time.monotonic() - began + (fitting if name in LEARNED else 0.0)
+            if name not in LEARNED:
+                seconds[f"fitting {name}"] = time.monotonic() - began
             began = time.monotonic()
             figures[name], hands = self._yardstick(job).measure(trainer.averaged_vae, sampler, args.hands, job.seed)
             seconds[f"measuring {name}"] = time.monotonic() - began
