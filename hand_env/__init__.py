@@ -9,7 +9,6 @@ from hand_env.refine_vector_env import HandRefineVectorEnv
 from hand_env.refinement import LogitScore, Refined, best_of, keep_best, keep_better, refine
 from hand_env.rendering import image_grid
 from hand_env.rewards import REWARDS, Reward, Visit
-from hand_env.schedule.deltas import Deltas, Schedule, constant, falling, shift_latents, step_generator
 from hand_env.schedule.schedule_env import HandScheduleEnv
 from hand_env.schedule.schedule_vector_env import HandScheduleVectorEnv
 
@@ -31,7 +30,6 @@ gym.register(
 
 __all__ = [
     "REWARDS",
-    "Deltas",
     "HandLatentEnv",
     "HandLatentVectorEnv",
     "HandRefineEnv",
@@ -41,15 +39,10 @@ __all__ = [
     "LogitScore",
     "Refined",
     "Reward",
-    "Schedule",
     "Visit",
     "best_of",
-    "constant",
-    "falling",
     "image_grid",
     "keep_best",
     "keep_better",
     "refine",
-    "shift_latents",
-    "step_generator",
 ]

@@ -49,7 +49,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
 
     With mu the posterior means of a minibatch, the shift is -pull * mu + mix * (mu in another order - mu) + reach * u.
     Here u is uniform in [-1, 1), new in each element. The random numbers of a training step depend only on the
-    episode's seed and on the step. `hand_env.schedule.deltas` makes the same deltas for a schedule that is fixed.
+    episode's seed and on the step. `hand_env.schedule` makes the same deltas for a schedule that is fixed.
 
     ## Observation space
 
