@@ -8,6 +8,7 @@ from hand_env.schedule.deltas import Deltas, Schedule, constant, falling
 PAPER, AGENT, ROWS = "untrained", "schedule", "rows"
 ALONE = (AGENT, ROWS)  # they train in an environment of their own, not side by side with others
 NUMBERED = ("uniform", "falling", "kl")
+KINDS = ("", *NUMBERED, "both", PAPER, ROWS, AGENT)  # in the order of the table's rows
 DEFAULT = (
     "none",
     *(f"uniform-{kappa}" for kappa in ("0.1", "0.3", "1", "2", "4", "8")),
@@ -82,11 +83,9 @@ def parse_method(name: str) -> Method:
 def order_of(name: str) -> tuple[int, str, float, float]:
     """Return a key that sorts the table's rows as the defaults are sorted."""
     method = parse_method(name)
-    kinds = ("", *NUMBERED[:2], PAPER, ROWS, AGENT)
-    plain_kl = not method.acts and method.kl_weight != 1
-    both = bool(method.acts) and method.kl_weight != 1
-    place = 3 if plain_kl else 4 if both else kinds.index(method.acts) + (2 if method.acts in kinds[3:] else 0)
-    return place, method.acts, method.kappa, method.kl_weight
+    weighted = method.kl_weight != 1
+    kind = "both" if method.acts and weighted else "kl" if weighted else method.acts
+    return KINDS.index(kind), method.acts, method.kappa, method.kl_weight
 
 
 def _is_term(word: str, number: str) -> bool:
