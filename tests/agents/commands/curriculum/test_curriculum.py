@@ -104,6 +104,17 @@ def test_with_the_real_judges_a_vae_gets_all_its_figures_and_a_grid(capsys, tmp_
     assert "| untrained  | 0.0 (0.0 to 16.1) |" in capsys.readouterr().out
 
 
+def test_an_agent_s_cell_is_measured_again_for_another_agent_only(quick, make_agent, bright_drawn, capsys, tmp_path):
+    words = ["--methods", "schedule", "--seeds", "0", "1", "--samplers", "normal", "--agent"]
+    for agent, measured in ((0, 2), (0, 2), (1, 4)):
+        assert run(tmp_path / "out", *words, str(make_agent(agent)[0])) == 0
+        assert len(Quick.measured) == measured
+    cells = json.loads((tmp_path / "out" / "curriculum.json").read_text())["cells"]
+    assert [(cell["method"], cell["seed"]) for cell in cells] == [("schedule", 0), ("schedule", 1)]
+    assert {len(cell["agent_sha256"]) for cell in cells} == {64}
+    assert "| schedule   | 50.0 (50.0 to 50.0) |" in capsys.readouterr().out
+
+
 def test_a_vae_that_diverged_is_left_out(quick, monkeypatch, capsys, tmp_path):
     def breaks(*given):
         (trained,) = train_group(*given)

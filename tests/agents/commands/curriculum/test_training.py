@@ -1,11 +1,9 @@
 from dataclasses import replace
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from stable_baselines3 import SAC
 
 from agents.commands.curriculum import CurriculumArgs
 from agents.commands.curriculum.alone import load_agent
@@ -18,16 +16,6 @@ from hand_env.schedule.deltas import shift_latents, step_generator
 from vae import Trainer, VAEConfig, build_vae
 
 ARGS = CurriculumArgs(size=32, latent_dim=6)
-
-
-class Brightness:
-    """Stands in for the package's rewarding judge."""
-
-    def __init__(self, architecture="parser", device="cpu"):
-        pass
-
-    def score(self, pictures):
-        return 0.5 * pictures.mean((1, 2, 3))
 
 
 @pytest.fixture
@@ -100,17 +88,8 @@ def test_sac_in_the_row_form_trains_a_vae_to_the_end_of_one_episode(make):
     assert trained.trainer.steps_done == trained.trainer.total_steps == 4
 
 
-@pytest.fixture
-def agent(tmp_path):
-    env = gym.make("HandSchedule-v0")
-    policy = SAC("MlpPolicy", env, policy_kwargs={"net_arch": [16, 8]}, seed=0).policy
-    save_file(policy.state_dict(), tmp_path / "agent.safetensors")
-    return tmp_path / "agent.safetensors", policy
-
-
-def test_a_trained_agent_of_the_schedule_trains_vaes_to_the_end_of_their_episodes(make, agent, monkeypatch):
-    monkeypatch.setattr("hand_env.drawn_score.default_judge", Brightness)
-    path, policy = agent
+def test_a_trained_agent_of_the_schedule_trains_vaes_to_the_end_of_their_episodes(make, make_agent, bright_drawn):
+    path, policy = make_agent()
     jobs, args = make("schedule+kl-2", seeds=(0, 1), epochs=3), replace(ARGS, agent=path)
     trained = train_group(jobs, args, "cpu")
     assert [one.trainer.steps_done for one in trained] == [6, 6]
