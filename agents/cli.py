@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from simple_parsing import ArgumentParser, DashVariant
 
 from agents.commands.compare import CompareArgs, compare
+from agents.commands.curriculum import CurriculumArgs, curriculum
 from agents.commands.generate import GenerateArgs, generate
 from agents.commands.judge import JudgeArgs, judge
 from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "refine": (RefineArgs, refine_run),
     "generate": (GenerateArgs, generate),
     "compare": (CompareArgs, compare),
+    "curriculum": (CurriculumArgs, curriculum),
     "recipe": (RecipeArgs, recipe),
     "package": (PackageArgs, package),
     "synth": (SynthArgs, synth),
