@@ -62,8 +62,8 @@ class Stack:
         self._shift = torch.zeros_like(self._noise)
         self._kl_weights = torch.tensor(list(kl_weights), device=device)[:, None]
         self._blend = torch.zeros((), device=device)
-        self._graphs = self._steps = 0
-        self._wants_graphs = device.type == "cuda"
+        self._steps, self._wants_graphs = 0, device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if self._wants_graphs else None  # of the eager steps and the capture
         self._run: tuple[Callable[[], None], Callable[[], None]] = (self._encode, self._step)
         self.encoded: tuple[Tensor, ...] = ()  # pictures (K, B, 3, S, S), means and log-variances (K, B, D)
         self.scored: tuple[Tensor, ...] = ()  # reconstruction and KL (K, B), decoded pictures (K, B, 3, S, S)
@@ -81,7 +81,7 @@ class Stack:
         if self._wants_graphs and self._steps == EAGER_STEPS:
             self._wants_graphs = False
             self._capture()
-        self._run[0]()
+        self._launch(0)
 
     def step(self, shift: Tensor | None, noise: Tensor, rate: float, blend: float) -> None:
         """Train on the encoded minibatches; `scored` holds the losses before the step until the next call.
@@ -99,7 +99,7 @@ class Stack:
         self._noise.copy_(noise)
         self.stacked.rate.fill_(rate)
         self._blend.fill_(blend)
-        self._run[1]()
+        self._launch(1)
         self._steps += 1
 
     def _encode(self) -> None:
@@ -142,14 +142,24 @@ class Stack:
             result = functional_call(self._forward, {name: t[0] for name, t in weights.items()}, (method, argument[0]))
         return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
 
+    def _launch(self, half: int) -> None:
+        """Run one half of the step; before the capture, on the stream that will capture it, as PyTorch asks for."""
+        if self._stream is None or not self._wants_graphs:
+            return self._run[half]()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            self._run[half]()
+        torch.cuda.current_stream().wait_stream(self._stream)
+
     def _capture(self) -> None:
         """Capture both halves of the step; if that fails, go on without graphs and say so."""
         encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
         torch.cuda.synchronize()
         try:
-            with torch.cuda.graph(encoding):
+            with torch.cuda.graph(encoding, stream=self._stream):
                 self._encode()
-            with torch.cuda.graph(training, pool=encoding.pool()):
+            with torch.cuda.graph(training, pool=encoding.pool(), stream=self._stream):
                 self._step()
         except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
             warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)

@@ -17,7 +17,7 @@ def shifts(steps, seeds=3):
 
 
 def check_close(first, second, limit):
-    """Compare all weights by the size of the difference: Adam moves a weight by its rate even if its gradient is tiny."""
+    """Compare by the size of the difference: Adam moves a weight by its rate, however small its gradient."""
     for name, tensor in weights(second).items():
         difference = torch.linalg.vector_norm((weights(first)[name] - tensor).float())
         assert difference <= limit * (1e-3 + torch.linalg.vector_norm(tensor.float())), name
