@@ -18,6 +18,7 @@ from agents.commands.judge_train import JudgeTrainArgs, judge_train
 from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
+from agents.commands.schedule import ScheduleArgs, schedule
 from agents.commands.synth import SynthArgs, synth
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "generate": (GenerateArgs, generate),
     "compare": (CompareArgs, compare),
     "curriculum": (CurriculumArgs, curriculum),
+    "schedule": (ScheduleArgs, schedule),
     "recipe": (RecipeArgs, recipe),
     "package": (PackageArgs, package),
     "synth": (SynthArgs, synth),

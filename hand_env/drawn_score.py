@@ -18,7 +18,7 @@ from vae.training import Trainer
 DrawnFrom = Literal["gaussian", "neighbours"]
 
 MOST_ENCODED = 1024  # training pictures that the sampler is fitted to
-BANDWIDTH = 0.7  # of "neighbours"
+BANDWIDTH = 0.5  # of "neighbours"
 TOGETHER = {"cpu": 64, "cuda": 512}  # hands decoded and judged at a time
 _DRAWN = 4  # the purpose of these random numbers; the trainer has 0 to 3
 

@@ -36,6 +36,8 @@ class SideBySide:
         self._stack = None
         if on_gpu if stacked is None else stacked:
             vaes, averages = [t.vae for t in self.trainers], [t.averaged for t in self.trainers]
+            for trainer in self.trainers:
+                trainer.forget()
             weights = StackedWeights(vaes, averages, [t.optimizer for t in self.trainers])
             self._stack = stack(self.trainers, weights)
         self._index: Tensor | None = None  # of the encoded minibatches

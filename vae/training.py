@@ -118,7 +118,7 @@ class Trainer:
         self._parameters = list(self.vae.parameters())  # listed once, which takes a millisecond
         self.optimizer = adamw(self._parameters, config.learning_rate)
         self.steps_done = 0
-        self._forget()
+        self.forget()
         self._compile()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Trainer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy."""
         self.__dict__.update(state)
-        self._forget()
+        self.forget()
         self._compile()
 
     @property
@@ -235,7 +235,7 @@ class Trainer:
             for name in ("exp_avg", "exp_avg_sq"):
                 moments[name] = torch.empty_like(parameter).copy_(moments[name])
         self.steps_done, self.seed = state["steps_done"], state["seed"]
-        self._forget()
+        self.forget()
 
     @property
     def averaged_vae(self) -> VAE:
@@ -299,7 +299,7 @@ class Trainer:
         self._encode_images = torch.compile(self._encode_eagerly) if compiled else self._encode_eagerly
         self._decode_and_score = torch.compile(self._score_eagerly) if compiled else self._score_eagerly
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Drop what can be computed again, and what holds on to tensors that are about to be replaced."""
         self._pending = None
         self._epoch_order = None

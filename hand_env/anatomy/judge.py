@@ -112,6 +112,13 @@ class Judge:
         return torch.cat([self.find(chunk).score for chunk in chunks]).to(images.device)
 
     @torch.no_grad()
+    def correct(self, images: Tensor) -> Tensor:
+        """Return only the verdicts, (n,) float32 on the pictures' device, 1 for a correct hand, else 0; see `judge`."""
+        check_images(images)
+        found = [self.find(chunk) for chunk in torch.split(images, CHUNK[self.device.type])]
+        return torch.cat([own.holds.all(1) & ~own.doubts.any(1) for own in found]).to(images.device, torch.float32)
+
+    @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Return unit vectors, (n, 128) float32 on the CPU: similar hands have similar vectors."""
         check_images(images)

@@ -44,8 +44,8 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
     | 0 | reach: uniform deltas lie in [-reach, reach], from 0 to `max_reach` | share, as above | -1 | 1 |
-    | 1 | mix: share of the way, from 0 to 0.5, that each latent moves towards the latent of another row | share, as above | -1 | 1 |
-    | 2 | pull: share of the way, from 0 to 0.5, that each latent moves towards the origin | share, as above | -1 | 1 |
+    | 1 | mix: share of the way, from 0 to 0.35, that each latent moves towards the latent of another row | share, as above | -1 | 1 |
+    | 2 | pull: share of the way, from 0 to 0.25, that each latent moves towards the origin | share, as above | -1 | 1 |
 
     With mu the posterior means of a minibatch, the shift is -pull * mu + mix * (mu in another order - mu) + reach * u.
     Here u is uniform in [-1, 1), new in each element. The random numbers of a training step depend only on the
