@@ -17,7 +17,7 @@ from hand_env.anatomy import Judge
 from vae.training import Trainer
 
 ROWS_KAPPA = 2.0
-DECISIONS = 20  # of the agent of HandSchedule-v0 in a training, at most one an epoch
+DECISIONS = 10  # of the agent of HandSchedule-v0 in a training, at most one an epoch
 
 
 def train_rows(job: Job, args: CurriculumArgs, device: str) -> Trainer:
@@ -67,7 +67,9 @@ def train_with_agent(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> 
         epochs_per_step=-(-jobs[0].epochs // DECISIONS),
         latent_dim=args.latent_dim,
         training={"learning_rate": args.learning_rate, "kl_weight": jobs[0].method.kl_weight},
-        judge=None if args.parser is None else Judge.load(args.parser, device=device).score,
+        judge=Judge.load(args.parser, device=device).correct,
+        n_drawn=128,
+        drawn_from="neighbours",
         device=device,
     )
     agent = load_agent(args.agent, env)

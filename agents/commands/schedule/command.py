@@ -96,6 +96,7 @@ def _course(n: int, people: Tensor, score: Any, args: ScheduleArgs, device: str)
         latent_dim=args.latent_dim,
         judge=score,
         n_drawn=args.drawn,
+        drawn_from="neighbours",
         device=device,
     )
     wrapped = GymnasiumVecEnv(env)
