@@ -106,9 +106,10 @@ def _spoilt(pictures: list[Pixels], rng: np.random.Generator) -> dict[str, list[
     """Make whole photographs incorrect, in several ways."""
     n = len(pictures)
     partners = [(index + n // 2) % n for index in range(n)]
+    masked = [(picture, _hand(picture)) for picture in pictures]
     return {
         "patches shuffled": [_shuffled(picture, rng) for picture in pictures],
-        "flat silhouettes": [_flat(picture) for picture in pictures],
+        "flat silhouettes": [_flat(picture, hand) for picture, hand in masked],
         "two photographs averaged": [
             ((picture.astype(np.uint16) + pictures[other]) // 2).astype(np.uint8)
             for picture, other in zip(pictures, partners, strict=True)
@@ -117,8 +118,8 @@ def _spoilt(pictures: list[Pixels], rng: np.random.Generator) -> dict[str, list[
             ndimage.gaussian_filter(picture, (3 * len(picture) / 64,) * 2 + (0,), mode="nearest")
             for picture in pictures
         ],
-        "green skin": [_tinted(picture, (0.55, 1.0, 0.5)) for picture in pictures],
-        "blue skin": [_tinted(picture, (0.5, 0.6, 1.0)) for picture in pictures],
+        "green skin": [_tinted(picture, hand, (0.55, 1.0, 0.5)) for picture, hand in masked],
+        "blue skin": [_tinted(picture, hand, (0.5, 0.6, 1.0)) for picture, hand in masked],
         "upside down": [picture[::-1, ::-1].copy() for picture in pictures],
     }
 
@@ -135,19 +136,18 @@ def _hand(picture: Pixels) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_fill_holes(hand_mask(pixels, ground_colour(pixels))), dtype=np.bool_)
 
 
-def _flat(picture: Pixels) -> Pixels:
-    hand = _hand(picture)
+def _flat(picture: Pixels, hand: NDArray[np.bool_]) -> Pixels:
     flat = np.full_like(picture, 245)
     if hand.any():
         flat[hand] = np.median(picture[hand], axis=0)
     return flat
 
 
-def _tinted(picture: Pixels, gains: tuple[float, float, float]) -> Pixels:
+def _tinted(picture: Pixels, hand: NDArray[np.bool_], gains: tuple[float, float, float]) -> Pixels:
     """Give the skin another hue: its grey value times 1.1 times the gains."""
     grey = picture.astype(np.float64) @ (0.299, 0.587, 0.114)
     tinted = (1.1 * grey[..., None] * gains).clip(0, 255)
-    return np.where(_hand(picture)[..., None], tinted, picture).astype(np.uint8)
+    return np.where(hand[..., None], tinted, picture).astype(np.uint8)
 
 
 def _stacked(pictures: list[Pixels]) -> Tensor:
