@@ -52,13 +52,14 @@ class Case:
     counts: bool = False
 
 
-def report_cases(size: int, data: Path | None, n: int = 300) -> Iterator[Case]:
+def report_cases(size: int, data: Path | None, n: int = 300, some: slice = slice(None)) -> Iterator[Case]:
     """Yield the cases, one after another.
 
     Args:
         size: Pixels a side, 64 or 128.
         data: The folder that holds `11k-hands` and `judged-hands`; the cases of a missing folder are left out.
         n: Number of synthetic hands with each defect; there are 2 n correct ones.
+        some: Which of the test people's photographs to use; default: all.
     """
     drawn = generate_hands(2 * n, size, seed=SEED, rings=True, sleeves=True)
     yield Case("synthetic correct", "correct", (True,) * (2 * n), 0.97, "", drawn.images, counts=True)
@@ -67,15 +68,15 @@ def report_cases(size: int, data: Path | None, n: int = 300) -> Iterator[Case]:
         name = f"synthetic, {defect.replace('_', ' ')}"
         yield Case(name, "anatomical", (False,) * n, 0.95, "synthetic correct", wrong)
     if data and (data / "11k-hands" / "HandInfo.csv").is_file():
-        yield from _photographed(size, data / "11k-hands")
+        yield from _photographed(size, data / "11k-hands", some)
     if data and (data / "judged-hands" / "labels.csv").is_file() and size == 64:
         yield _judged(data / "judged-hands")
 
 
-def _photographed(size: int, root: Path) -> Iterator[Case]:
+def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
     photographs = load_hands11k(root, DETAIL, irregularities="exclude")
     chosen = split_by_group(photographs.groups, photographs.all_groups, seed=SPLIT_SEED).test
-    pictures = [photographs.pixels[index].permute(1, 2, 0).numpy() for index in chosen.tolist()]
+    pictures = [photographs.pixels[index].permute(1, 2, 0).numpy() for index in chosen[some].tolist()]
     small = [resize(picture, size, size) for picture in pictures]
     wanted = 0.95 if size >= 128 else 0.93
     yield Case("photographs", "correct", (True,) * len(small), wanted, "", _stacked(small), counts=True)
