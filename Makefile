@@ -8,6 +8,9 @@ OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
 DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13,--epochs 50)
 
+# Bytecode is kept even where the shell says not to: without it, each process that a test starts compiles torch again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: hands demo test coverage lint check docs format clean
 
 hands: .venv/installed

@@ -9,6 +9,14 @@ from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv, HandSche
 from vae import VAE, VAEConfig, build_vae
 
 
+@pytest.fixture(scope="session", autouse=True)
+def folder_of_logs(tmp_path_factory):
+    """Where Stable-Baselines3 makes a folder at each `learn` of a model without a logger, not in the temporary one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SB3_LOGDIR", str(tmp_path_factory.mktemp("sb3")))
+        yield
+
+
 @pytest.fixture
 def tiny_images() -> torch.Tensor:
     """(20, 3, 32, 32) uint8: noise is picture enough where only the machinery is asked about."""

@@ -9,6 +9,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
@@ -94,7 +95,10 @@ def make_sac(
         **_fitting(env, looks),
         **settings,
     }
-    return SAC(policy, wrapped, seed=seed, device=device, **fitted)
+    model = SAC(policy, wrapped, seed=seed, device=device, **fitted)
+    if not model.verbose and model.tensorboard_log is None:
+        model.set_logger(Logger(None, []))  # its own, which writes nothing either, makes a temporary folder
+    return model
 
 
 def sac_state(model: SAC) -> dict[str, Any]:

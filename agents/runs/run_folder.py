@@ -67,13 +67,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"'{folder}' is not a run: it has no {CONFIG}. Make one with: {command('train', '--out', folder)}"
         )
-    try:
-        config: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
-    except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}. Train the run again in another folder.") from error
-    if not isinstance(config, dict) or not {"settings", "pictures_sha256"} <= set(config):
-        raise ValueError(f"'{path}' does not belong to a run: it has no settings. Train one in another folder.")
-    return config
+    return _read_settings(path, "pictures_sha256", "Train the run again in another folder.")
 
 
 def read_refine_report(folder: Path) -> dict[str, Any] | None:
@@ -83,21 +77,24 @@ def read_refine_report(folder: Path) -> dict[str, Any] | None:
         ValueError: If the file is damaged.
     """
     path = folder / REFINE_REPORT
-    if not path.is_file():
-        return None
-    try:
-        report: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
-    except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}. Remove it, and refine the run again.") from error
-    if not isinstance(report, dict) or not {"settings", "vae_sha256"} <= set(report):
-        raise ValueError(f"'{path}' is damaged: it has no settings. Remove it, and refine the run again.")
-    return report
+    return _read_settings(path, "vae_sha256", "Remove it, and refine the run again.") if path.is_file() else None
 
 
 def sha256(path: Path) -> str:
     """Return the hash of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_settings(path: Path, other: str, advice: str) -> dict[str, Any]:
+    """Read a JSON file that must hold "settings" and one other key."""
+    try:
+        content: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
+    except ValueError as error:
+        raise ValueError(f"'{path}' is damaged: {error}. {advice}") from error
+    if not isinstance(content, dict) or not {"settings", other} <= set(content):
+        raise ValueError(f"'{path}' is damaged: it has no settings. {advice}")
+    return content
 
 
 def _version(package: str) -> str:

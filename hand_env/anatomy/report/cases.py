@@ -52,13 +52,14 @@ class Case:
     counts: bool = False
 
 
-def report_cases(size: int, data: Path | None, n: int = 300) -> Iterator[Case]:
+def report_cases(size: int, data: Path | None, n: int = 300, some: slice = slice(None)) -> Iterator[Case]:
     """Yield the cases, one after another.
 
     Args:
         size: Pixels a side, 64 or 128.
         data: The folder that holds `11k-hands` and `judged-hands`; the cases of a missing folder are left out.
         n: Number of synthetic hands with each defect; there are 2 n correct ones.
+        some: Which of the test people's photographs to use; default: all.
     """
     drawn = generate_hands(2 * n, size, seed=SEED, rings=True, sleeves=True)
     yield Case("synthetic correct", "correct", (True,) * (2 * n), 0.97, "", drawn.images, counts=True)
@@ -67,15 +68,15 @@ def report_cases(size: int, data: Path | None, n: int = 300) -> Iterator[Case]:
         name = f"synthetic, {defect.replace('_', ' ')}"
         yield Case(name, "anatomical", (False,) * n, 0.95, "synthetic correct", wrong)
     if data and (data / "11k-hands" / "HandInfo.csv").is_file():
-        yield from _photographed(size, data / "11k-hands")
+        yield from _photographed(size, data / "11k-hands", some)
     if data and (data / "judged-hands" / "labels.csv").is_file() and size == 64:
         yield _judged(data / "judged-hands")
 
 
-def _photographed(size: int, root: Path) -> Iterator[Case]:
+def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
     photographs = load_hands11k(root, DETAIL, irregularities="exclude")
     chosen = split_by_group(photographs.groups, photographs.all_groups, seed=SPLIT_SEED).test
-    pictures = [photographs.pixels[index].permute(1, 2, 0).numpy() for index in chosen.tolist()]
+    pictures = [photographs.pixels[index].permute(1, 2, 0).numpy() for index in chosen[some].tolist()]
     small = [resize(picture, size, size) for picture in pictures]
     wanted = 0.95 if size >= 128 else 0.93
     yield Case("photographs", "correct", (True,) * len(small), wanted, "", _stacked(small), counts=True)
@@ -106,9 +107,10 @@ def _spoilt(pictures: list[Pixels], rng: np.random.Generator) -> dict[str, list[
     """Make whole photographs incorrect, in several ways."""
     n = len(pictures)
     partners = [(index + n // 2) % n for index in range(n)]
+    masked = [(picture, _hand(picture)) for picture in pictures]
     return {
         "patches shuffled": [_shuffled(picture, rng) for picture in pictures],
-        "flat silhouettes": [_flat(picture) for picture in pictures],
+        "flat silhouettes": [_flat(picture, hand) for picture, hand in masked],
         "two photographs averaged": [
             ((picture.astype(np.uint16) + pictures[other]) // 2).astype(np.uint8)
             for picture, other in zip(pictures, partners, strict=True)
@@ -117,8 +119,8 @@ def _spoilt(pictures: list[Pixels], rng: np.random.Generator) -> dict[str, list[
             ndimage.gaussian_filter(picture, (3 * len(picture) / 64,) * 2 + (0,), mode="nearest")
             for picture in pictures
         ],
-        "green skin": [_tinted(picture, (0.55, 1.0, 0.5)) for picture in pictures],
-        "blue skin": [_tinted(picture, (0.5, 0.6, 1.0)) for picture in pictures],
+        "green skin": [_tinted(picture, hand, (0.55, 1.0, 0.5)) for picture, hand in masked],
+        "blue skin": [_tinted(picture, hand, (0.5, 0.6, 1.0)) for picture, hand in masked],
         "upside down": [picture[::-1, ::-1].copy() for picture in pictures],
     }
 
@@ -135,19 +137,18 @@ def _hand(picture: Pixels) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_fill_holes(hand_mask(pixels, ground_colour(pixels))), dtype=np.bool_)
 
 
-def _flat(picture: Pixels) -> Pixels:
-    hand = _hand(picture)
+def _flat(picture: Pixels, hand: NDArray[np.bool_]) -> Pixels:
     flat = np.full_like(picture, 245)
     if hand.any():
         flat[hand] = np.median(picture[hand], axis=0)
     return flat
 
 
-def _tinted(picture: Pixels, gains: tuple[float, float, float]) -> Pixels:
+def _tinted(picture: Pixels, hand: NDArray[np.bool_], gains: tuple[float, float, float]) -> Pixels:
     """Give the skin another hue: its grey value times 1.1 times the gains."""
     grey = picture.astype(np.float64) @ (0.299, 0.587, 0.114)
     tinted = (1.1 * grey[..., None] * gains).clip(0, 255)
-    return np.where(_hand(picture)[..., None], tinted, picture).astype(np.uint8)
+    return np.where(hand[..., None], tinted, picture).astype(np.uint8)
 
 
 def _stacked(pictures: list[Pixels]) -> Tensor:

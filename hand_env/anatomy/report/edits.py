@@ -15,6 +15,7 @@ from hand_env.anatomy.report.outline import Floats, Mask, Outline, OutlineDigit
 from vae.images.resize import resize
 
 Pixels = NDArray[np.uint8]
+Box = tuple[slice, slice]  # rows and columns: only there an edit changes the picture
 Edit = Callable[[Floats, Outline, np.random.Generator], tuple[Floats, Mask]]
 ROOM = 0.45  # of the picture's side, added above and on both sides before an edit
 FRAME = 0.07  # of the hand's size, left free around it after an edit
@@ -66,10 +67,11 @@ def duplicate(picture: Floats, outline: Outline, rng: np.random.Generator) -> tu
     ahead = (tip - base) / digit.length
     inwards = _steps_to_hand(outline.mask, base, -ahead) + 0.25 * digit.breadth
     soft = ndimage.gaussian_filter(_with_root(digit, outline).astype(float), 0.7)
-    copy, cover = _resampled(picture, soft, backwards, outline.middle, -inwards * ahead)
-    cover = cover * (1 - ndimage.gaussian_filter(outline.mask.astype(float), 0.7))
-    laid = picture + cover[..., None] * (copy - picture)
-    return laid, outline.mask | (cover > 0.5)
+    box, copy, cover = _resampled(picture, soft, backwards, outline.middle, -inwards * ahead)
+    cover = cover * (1 - ndimage.gaussian_filter(outline.mask.astype(float), 0.7)[box])
+    mask = outline.mask.copy()
+    mask[box] |= cover > 0.5
+    return _laid(picture, box, copy, cover), mask
 
 
 def fuse(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
@@ -83,11 +85,12 @@ def fuse(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[F
     hull = _rounded(_hull(np.concatenate([_edge(both), *roots]), picture.shape[:2]), 0.45 * breadth) | both
     inner = ndimage.distance_transform_edt(both) > 0.3 * breadth
     nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
-    skin = picture[tuple(nearest)]
-    smooth = np.stack([ndimage.gaussian_filter(skin[..., c], breadth / 4) for c in range(3)], -1)
     between = _hull(np.concatenate(roots), picture.shape[:2])
-    cover = ndimage.gaussian_filter(((hull & ~both) | between).astype(float), 1.0)[..., None]
-    return picture + cover * (smooth - picture), outline.mask | hull
+    gap = (hull & ~both) | between
+    box = _box(gap, breadth / 4)
+    smooth = _blurred(picture[tuple(nearest[:, *box])], breadth / 4)
+    cover = ndimage.gaussian_filter(gap[box].astype(float), 1.0)
+    return _laid(picture, box, smooth, cover), outline.mask | hull
 
 
 def stretch(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
@@ -122,11 +125,11 @@ def _without(picture: Floats, outline: Outline, digit: OutlineDigit) -> Floats:
     hole |= digit.mask
     known = ~(hole | ndimage.binary_dilation(outline.mask, iterations=5))
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    ground = picture[tuple(nearest)]
-    ground = np.stack([ndimage.gaussian_filter(ground[..., c], 4.0) for c in range(3)], -1)
-    cover = ndimage.gaussian_filter(hole.astype(float), 1.0)
-    cover = np.where(digit.mask, np.maximum(cover, 0.9 * hole), cover)[..., None]
-    return np.asarray(picture + cover * (ground - picture), dtype=np.float64)
+    box = _box(hole, 4.0)
+    ground = _blurred(picture[tuple(nearest[:, *box])], 4.0)
+    cover = ndimage.gaussian_filter(hole[box].astype(float), 1.0)
+    cover = np.where(digit.mask[box], np.maximum(cover, 0.9 * hole[box]), cover)
+    return _laid(picture, box, ground, cover)
 
 
 def _scaled(picture: Floats, outline: Outline, digit: OutlineDigit, factor: float) -> tuple[Floats, Mask]:
@@ -135,10 +138,10 @@ def _scaled(picture: Floats, outline: Outline, digit: OutlineDigit, factor: floa
     along = np.outer(axis, axis)
     backwards = np.eye(2) + (1 / factor - 1) * along
     soft = ndimage.gaussian_filter(_with_root(digit, outline).astype(float), 0.7)
-    copy, cover = _resampled(picture, soft, backwards, digit.base)
-    bare = _without(picture, outline, digit)
-    mask = outline.mask & ~digit.mask | (cover > 0.5)
-    return bare + cover[..., None] * (copy - bare), mask
+    box, copy, cover = _resampled(picture, soft, backwards, digit.base)
+    mask = outline.mask & ~digit.mask
+    mask[box] |= cover > 0.5
+    return _laid(_without(picture, outline, digit), box, copy, cover), mask
 
 
 def _with_root(digit: OutlineDigit, outline: Outline) -> Mask:
@@ -160,13 +163,49 @@ def _steps_to_hand(mask: Mask, start: Floats, step: Floats) -> int:
 
 def _resampled(
     picture: Floats, soft: Floats, backwards: Floats, fixed: Floats, shift: Floats | None = None
-) -> tuple[Floats, Floats]:
-    """Resample a picture and a soft mask by a linear map, (2, 2) on x and y, about a fixed place; then shift them."""
+) -> tuple[Box, Floats, Floats]:
+    """Resample a picture and a soft mask by a linear map, (2, 2) on x and y, about a fixed place; then shift them.
+
+    Returns:
+        The box outside which the resampled mask is 0, and the picture and the mask in it.
+    """
     matrix = backwards[::-1, ::-1]  # on rows and columns
     centre = fixed[::-1] - 0.5
     offset = centre - matrix @ (centre + (0 if shift is None else shift[::-1]))
-    channels = [ndimage.affine_transform(picture[..., c], matrix, offset, order=1, mode="nearest") for c in range(3)]
-    return np.stack(channels, -1), ndimage.affine_transform(soft, matrix, offset, order=1)
+    places = np.argwhere(soft > 0)
+    low, high = places.min(0) - 1, places.max(0) + 1
+    corners = np.array([(row, column) for row in (low[0], high[0]) for column in (low[1], high[1])])
+    moved = np.linalg.solve(matrix, (corners - offset).T).T
+    box = _clipped(moved.min(0), moved.max(0) + 1, soft.shape)
+    offset = offset + matrix @ [side.start for side in box]
+    settings = {"output_shape": tuple(side.stop - side.start for side in box), "order": 1}
+    channels = [ndimage.affine_transform(picture[..., c], matrix, offset, mode="nearest", **settings) for c in range(3)]
+    return box, np.stack(channels, -1), ndimage.affine_transform(soft, matrix, offset, **settings)
+
+
+def _laid(picture: Floats, box: Box, layer: Floats, cover: Floats) -> Floats:
+    """Lay what a box holds over a picture, as far as it covers it."""
+    result = picture.copy()
+    result[box] += cover[..., None] * (layer - picture[box])
+    return result
+
+
+def _box(mask: Mask, sigma: float) -> Box:
+    """Return the box of a mask, and as much around it as blurs of `sigma` and of one pixel reach."""
+    places, margin = np.argwhere(mask), round(4 * sigma) + 6
+    return _clipped(places.min(0) - margin, places.max(0) + 1 + margin, mask.shape)
+
+
+def _clipped(low: Floats, high: Floats, size: tuple[int, ...]) -> Box:
+    """Return the box from `low` to `high`, rounded outwards, as far as it lies in the picture; it is never empty."""
+    starts = [int(np.clip(np.floor(value), 0, length - 1)) for value, length in zip(low, size, strict=True)]
+    stops = [int(np.clip(np.ceil(value), 1, length)) for value, length in zip(high, size, strict=True)]
+    rows, columns = (slice(start, max(stop, start + 1)) for start, stop in zip(starts, stops, strict=True))
+    return rows, columns
+
+
+def _blurred(picture: Floats, sigma: float) -> Floats:
+    return np.stack([ndimage.gaussian_filter(picture[..., c], sigma) for c in range(3)], -1)
 
 
 def _hull(points: Floats, size: tuple[int, ...]) -> Mask:

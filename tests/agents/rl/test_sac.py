@@ -29,6 +29,14 @@ def test_the_last_step_of_an_episode_is_stored_as_cut_off_and_not_as_terminal(ma
     assert not np.array_equal(buffer.next_observations[9], buffer.observations[10])
 
 
+def test_make_sac_leaves_no_folder_of_logs_unless_one_is_asked_for(make_env, tmp_path, monkeypatch):
+    monkeypatch.setenv("SB3_LOGDIR", str(tmp_path / "logs"))
+    make_sac(make_env(), seed=0, **TINY).learn(2)
+    assert not (tmp_path / "logs").exists()
+    make_sac(make_env(), seed=0, **TINY, tensorboard_log=str(tmp_path / "events")).learn(2)
+    assert list((tmp_path / "events" / "SAC_1").glob("events.*"))
+
+
 def test_make_sac_fits_its_replay_buffer_in_memory(make_env):
     buffer = make_sac(make_env(batch_size=20, latent_dim=300), seed=0).replay_buffer
     arrays = (buffer.observations, buffer.next_observations, buffer.actions)

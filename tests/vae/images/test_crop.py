@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from drawn_hands import SKIN, THUMB, TIPS, draw_hand
 from PIL import Image
+from scipy import ndimage
 
-from vae.images.crop import Square, crop_to_hand, cut, frame, ground_colour, hand_mask, palm
+from vae.images.crop import Square, _eroded, crop_to_hand, cut, frame, ground_colour, hand_mask, palm
 
 
 def skin_in(picture, skin=SKIN):
@@ -68,6 +69,16 @@ def test_palm_is_the_largest_circle_and_sees_through_glare():
     assert abs(row - 50) <= 6
     assert abs(column - 70) <= 2
     assert abs(radius - 30) <= 3
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_layer_is_eroded_as_scipy_does_with_an_arm_that_continues_below(diagonal):
+    rng = np.random.default_rng(0)
+    for height, width in ((1, 1), (1, 7), (7, 1), (20, 30), (30, 20)):
+        mask = ndimage.binary_dilation(rng.random((height, width)) < 0.2, iterations=2)
+        arm = np.concatenate([mask, mask[-1:]])
+        layer = ndimage.binary_erosion(arm, ndimage.generate_binary_structure(2, 1 + diagonal))[:-1]
+        assert np.array_equal(_eroded(mask, diagonal=diagonal), layer)
 
 
 def test_frame_ends_where_the_photograph_ends_if_the_wrist_is_not_in_it():

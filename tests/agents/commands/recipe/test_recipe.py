@@ -3,6 +3,7 @@
 import json
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,15 @@ from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior, Velocity
 from vae.sampling.reencoded import Reencoded
 
-TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 16, "batch": 4, "varied": 8, "flow_steps": 4}
+TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 10, "batch": 4, "varied": 4, "flow_steps": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_latents_for_the_mixture():
+    """Fit it to 1,024 latents: EM on the recipe's 16,384 takes most of the time of so short a training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agents.commands.recipe.command.MIXTURE", 1024)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +76,9 @@ def test_typed_again_it_does_nothing_that_is_done(finished):
 @pytest.mark.slow
 def test_other_settings_are_refused_in_one_sentence(finished):
     with pytest.raises(
-        ValueError, match=r"was started with --steps 16\. Repeat that to resume, or choose another --out\."
+        ValueError, match=r"was started with --steps 10\. Repeat that to resume, or choose another --out\."
     ):
-        recipe(replace(finished[0], steps=17))
+        recipe(replace(finished[0], steps=11))
 
 
 @pytest.mark.parametrize(
@@ -165,10 +174,8 @@ def test_a_version_without_weights_says_so(tmp_path, capsys, monkeypatch):
 
 
 def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
-    class Run:
-        samplers = {"mixture": None, "normal": None}  # noqa: RUF012 - a stand-in
-
-    monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: Run())
+    run = SimpleNamespace(samplers={"mixture": None, "normal": None})
+    monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: run)
     with pytest.raises(ValueError, match="has no learned prior"):
         package(PackageArgs(tmp_path, tmp_path / "out"))
 

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import Command
 from safetensors.torch import load_file, save_file
 
 from agents import RefineArgs, RowAgent, load_run, refine_run
@@ -319,25 +319,17 @@ def test_an_unfinished_run_is_not_refined(run):
 
 
 @pytest.mark.slow
-def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(run, tmp_path):
-    settings = ["--samples", "128", "--rows", "16", "--width", "32", "--held-out", "8", "--device", "cpu"]
-    settings += ["--policy", "latents"]
-    words = [sys.executable, "-m", "agents.cli", "refine", str(run), *settings, "--checkpoint-seconds", "0", "--out"]
-    subprocess.run([*words, str(tmp_path / "whole")], check=True, capture_output=True)
-    for step in (32, 80):
-        process = subprocess.Popen([*words, str(tmp_path / "killed")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_for_step(tmp_path / "killed" / "refining" / "checkpoints", step, process)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "the training ended before it was killed"
-    subprocess.run([*words, str(tmp_path / "killed")], check=True, capture_output=True)
-    assert_same_results(tmp_path / "whole", tmp_path / "killed")
-
-
-def wait_for_step(path, step, process):
-    while not (path.is_dir() and max((int(name[5:]) for name in names(path) if name[0] == "s"), default=-1) >= step):
-        assert process.poll() is None, f"ended before step {step}: {process.communicate()}"
-        time.sleep(0.02)
+def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(plain_run, tmp_path):
+    settings = ["--samples", "96", "--rows", "16", "--width", "32", "--held-out", "8", "--device", "cpu"]
+    words = ["refine", str(plain_run), *settings, "--policy", "latents", "--checkpoint-seconds", "0", "--out"]
+    killed, errors = tmp_path / "killed", tmp_path / "errors"
+    assert Command(errors, *words, tmp_path / "whole").wait() == 0, errors.read_text()
+    for step in (16, 48):
+        process = Command(errors, *words, killed)
+        process.wait_for_step(killed / "refining" / "checkpoints", step)
+        assert process.send(signal.SIGKILL) == -signal.SIGKILL, "the training ended before it was killed"
+    subprocess.run([sys.executable, "-m", "agents.cli", *words, str(killed)], check=True, capture_output=True)
+    assert_same_results(tmp_path / "whole", killed)
 
 
 def pool_of(training):

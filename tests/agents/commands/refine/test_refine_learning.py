@@ -160,7 +160,7 @@ class LocalProblem:
         """Mean reward, on latents that it was not trained on, after 1,920 corrections and 174 updates."""
         make = {"vae": self.vae, "judge": self.judge, "autoreset_mode": "SameStep"}
         env, test = (gym.make_vec("HandRefine-v0", num_envs=rows, **make) for rows in (64, 512))
-        settings = {"learning_rate": 5e-4, "batch_size": 128, "gradient_steps": 6}
+        settings = {"learning_rate": 5e-4, "batch_size": 32, "gradient_steps": 6}
         model = make_sac(env, seed, policy=policy, policy_kwargs={"net_arch": [64, 64]}, **settings)
         model.learn(64 * 30)
         latents, _ = test.reset(seed=10_000)
@@ -173,4 +173,4 @@ def test_with_as_many_samples_and_updates_sac_learns_far_more_from_pictures_than
         problem = LocalProblem(seed)
         pictures, latents = (problem.reached(policy, seed) for policy in (RefinePolicy, "MlpPolicy"))
         assert pictures > 0.5
-        assert pictures > 1.5 * latents  # when this was written: 0.89 and 0.33, 0.76 and 0.38
+        assert pictures > 1.5 * latents  # when this was written: 0.67 and 0.31, 1.11 and 0.46

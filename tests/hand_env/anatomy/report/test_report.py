@@ -62,10 +62,3 @@ def test_the_table_has_a_line_for_each_synthetic_case(judge):
     table = write_table(rows)
     assert "four fingers and a thumb counted" in table
     assert "synthetic, ghost digit" in table
-
-
-@pytest.mark.slow
-def test_test_people_give_all_cases(judge, photographs):
-    names = [case.name for case in report_cases(64, photographs.parent, 1)]
-    assert {f"photographs, {kind}" for kind in EDITS} <= set(names)
-    assert "upside down" in names

@@ -1,0 +1,59 @@
+"""The command line in processes of its own, which a test can interrupt and kill.
+
+They are forked from a process that has imported the package: a new interpreter spends seconds on importing torch.
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+from agents.cli import main
+
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["agents.cli", "torch._dynamo"])
+
+
+def _run(words: list[str], errors: Path) -> None:
+    for stream, path in ((sys.stdout, os.devnull), (sys.stderr, errors)):
+        with open(path, "wb") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    sys.exit(main(words))
+
+
+class Command:
+    """A command that runs in a process of its own, as `handlatent` does in a terminal.
+
+    Attributes:
+        errors: The file that its standard error goes to.
+    """
+
+    def __init__(self, errors: Path, *words: object) -> None:
+        self.errors = errors
+        self._process = FORKED.Process(target=_run, args=([str(word) for word in words], errors))
+        self._process.start()
+
+    def wait_for_step(self, checkpoints: Path, step: int) -> None:
+        """Wait for a checkpoint, as long as the process runs: no limit that a busy machine would break."""
+        while latest_step(checkpoints) < step:
+            assert self._process.is_alive(), f"ended before step {step}: {self.errors.read_text()}"
+            time.sleep(0.02)
+
+    def send(self, number: int) -> int:
+        """Send a signal and wait for the end; return the exit status, negative if the signal itself ended it."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status."""
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
+def latest_step(checkpoints: Path) -> int:
+    """Return the step of the latest checkpoint in a folder, -1 if there is none."""
+    names = [child.name for child in checkpoints.iterdir()] if checkpoints.is_dir() else []
+    return max((int(name[5:]) for name in names if name.startswith("step-")), default=-1)
