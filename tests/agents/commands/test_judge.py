@@ -113,7 +113,8 @@ def test_judge_report_refuses_a_wrong_setting(flag, value, weights, capsys):
 
 def test_judge_train_asks_for_data(tmp_path, capsys):
     assert main(["judge-train", "--out", str(tmp_path)]) == 2
-    assert "--data" in capsys.readouterr().err
+    because = f"because the pack '{tmp_path / 'pack.npz'}' does not exist yet."
+    assert f"--data must be the 11k Hands download, {because}" in capsys.readouterr().err
 
 
 def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
@@ -127,7 +128,8 @@ def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
     assert main(["judge", copy, *words, "--held-out", str(tmp_path / "others")]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[0])["new"] is False
     assert main(["judge", copy, *words]) == 2
-    assert "--held-out" in capsys.readouterr().err
+    known = f"people who are not in '{tmp_path / 'known'}'."
+    assert f"--held-out must be a folder with pictures of {known}" in capsys.readouterr().err
 
 
 def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp_path):
@@ -147,7 +149,8 @@ def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp
 
 def test_judge_report_names_a_data_folder_without_the_download(weights, capsys, tmp_path):
     assert main(["judge-report", "--data", str(tmp_path), "--weights", str(weights)]) == 2
-    assert "the folder that holds 11k-hands" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"--data must be the folder that holds 11k-hands, got '{tmp_path}', which does not." in err
 
 
 def test_judge_train_says_that_mediapipe_is_missing_before_it_reads_anything(tmp_path, capsys, monkeypatch):
