@@ -1,6 +1,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -41,6 +42,23 @@ def test_judge_prints_one_json_object_a_line_and_draws_overlays(pictures, weight
     assert [row["image"][-10:] for row in rows] == ["hand-0.png", "hand-1.png", "hand-2.png"]
     assert all({"anatomical", "correct", "digits", "score"} <= set(row) for row in rows)
     assert len(list((tmp_path / "seen").glob("*.png"))) == 3
+
+
+def test_each_hand_of_a_picture_is_listed_drawn_and_counted(tmp_path, capsys):
+    hands = [hand.permute(1, 2, 0).numpy() for hand in generate_hands(2, 128, seed=1).images]
+    file = tmp_path / "two.png"
+    Image.fromarray(np.concatenate(hands, 1)).save(file)
+    assert main(["judge", str(file), "--json", "--overlay", str(tmp_path / "seen")]) == 0
+    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["image"] for row in rows] == [f"{file}#1", f"{file}#2"]
+    assert rows[0]["box"][0] < 128 < rows[1]["box"][0]
+    assert (last["summary"]["n"], last["summary"]["pictures"]) == (2, 1)
+    assert [seen.name for seen in sorted((tmp_path / "seen").iterdir())] == ["0000-two#1.png", "0000-two#2.png"]
+    assert main(["judge", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "pictures    1\nhands       2" in out
+    assert main(["judge", str(file), "--no-crop"]) == 0
+    assert "hands       " not in capsys.readouterr().out
 
 
 def test_of_a_folder_that_generate_made_the_hands_are_judged_and_the_grid_of_them_is_not(pictures, weights, capsys):
