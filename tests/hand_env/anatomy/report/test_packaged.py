@@ -5,7 +5,6 @@ import pytest
 from hand_env.anatomy import Judge
 from hand_env.anatomy.network import ARCHITECTURES
 from hand_env.anatomy.report import measure, measure_novelty, report_cases
-from hand_env.anatomy.report.cases import _judged
 from hand_env.anatomy.report.table import AREA_WANTED, COUNT_WANTED
 from hand_env.anatomy.weights import packaged_weights
 
@@ -39,15 +38,16 @@ def test_the_rewarding_judge_reaches_all_that_is_asked_but_on_the_first_vae_s_bl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_at_least_ninety_percent_of_the_first_vae_s_hands_are_judged_as_by_eye(architecture, photographs):
-    case = _judged(photographs.parent / "judged-hands")
-    ((_, row),) = measure(Judge.load(architecture=architecture), [case])
-    assert row.value >= row.wanted  # balanced, 0.9
-
-
-@pytest.mark.slow
 def test_copies_of_training_photographs_are_found_and_strangers_are_new(photographs):
     found, new = measure_novelty(Judge.load(), photographs, 64)
     assert found.share >= 0.95
     assert new.share >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_at_least_ninety_percent_of_the_first_vae_s_hands_are_judged_as_by_eye(architecture, photographs, tmp_path):
+    (tmp_path / "judged-hands").symlink_to(photographs.parent / "judged-hands")  # without the photographs: seconds
+    *_, (_, row) = measure(Judge.load(architecture=architecture), report_cases(64, tmp_path, 1))
+    assert row.name == "judged hands (balanced accuracy)"
+    assert row.value >= row.wanted
