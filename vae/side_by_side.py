@@ -70,7 +70,8 @@ class SideBySide:
             shifts = [None] * len(self.trainers) if shift is None else list(shift)
             losses = [trainer.step(own) for trainer, own in zip(self.trainers, shifts, strict=True)]
             columns = zip(*((own.index, own.reconstruction, own.kl) for own in losses), strict=True)
-            return Losses(*(torch.stack(column) for column in columns))
+            places, reconstruction, kl = (torch.stack(column) for column in columns)
+            return Losses(places, reconstruction, kl)
         self.encode()
         first, index = self.trainers[0], self._index
         assert index is not None, "encode() fills it"

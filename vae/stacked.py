@@ -63,7 +63,7 @@ class Stack:
         self._kl_weights = torch.tensor(list(kl_weights), device=device)[:, None]
         self._blend = torch.zeros((), device=device)
         self._steps, self._wants_graphs = 0, device.type == "cuda"
-        self._stream = torch.cuda.Stream(device) if self._wants_graphs else None  # of the eager steps and the capture
+        self._stream = torch.cuda.Stream(device) if self._wants_graphs else None  # type: ignore[no-untyped-call]  # torch does not annotate it
         self._run: tuple[Callable[[], None], Callable[[], None]] = (self._encode, self._step)
         self.encoded: tuple[Tensor, ...] = ()  # pictures (K, B, 3, S, S), means and log-variances (K, B, D)
         self.scored: tuple[Tensor, ...] = ()  # reconstruction and KL (K, B), decoded pictures (K, B, 3, S, S)
@@ -108,7 +108,7 @@ class Stack:
             images = images.contiguous(memory_format=torch.channels_last)
         if self.augments:
             images = warp(images, affine_from(self._affine.flatten(0, 1)))
-        images = images.unflatten(0, self._index.shape)  # (K, B, 3, S, S)
+        images = images.view(*self._index.shape, *images.shape[1:])  # (K, B, 3, S, S)
         mean, log_var = self._call("encode", images)  # (K, B, D) each
         self.encoded = images, mean.float(), log_var.float()
 
@@ -153,19 +153,27 @@ class Stack:
 
     def _capture(self) -> None:
         """Capture both halves of the step; if that fails, go on without graphs and say so."""
-        encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
-        torch.cuda.synchronize()
         try:
-            with torch.cuda.graph(encoding, stream=self._stream):
-                self._encode()
-            with torch.cuda.graph(training, pool=encoding.pool(), stream=self._stream):
-                self._step()
+            self._run = _captured(self._encode, self._step, self._stream)
         except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
             warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)
-            torch.cuda.synchronize()
-            return
-        self._run = (encoding.replay, training.replay)
+
+
+def _captured(
+    encode: Callable[[], None], step: Callable[[], None], stream: torch.cuda.Stream | None
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Record the kernels of two functions, the second of which reads what the first made; return what replays them."""
+    encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    try:
+        with torch.cuda.graph(encoding, stream=stream):
+            encode()
+        with torch.cuda.graph(training, pool=encoding.pool(), stream=stream):
+            step()
+    finally:
+        torch.cuda.synchronize()
+    return encoding.replay, training.replay
 
 
 class _Forward(nn.Module):

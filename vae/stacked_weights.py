@@ -67,7 +67,7 @@ class StackedWeights:
 
     def split(self, rows: Tensor) -> list[Tensor]:
         """View (K, P) rows as one (K, ...) tensor for each weight."""
-        parts = rows.split([shape.numel() for shape in self.shapes], dim=1)
+        parts = torch.split(rows, [shape.numel() for shape in self.shapes], dim=1)
         return [_unflatten(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def join(self, tensors: Sequence[Tensor]) -> Tensor:
@@ -76,7 +76,7 @@ class StackedWeights:
 
     def _move(self, parameters: list[list[nn.Parameter]]) -> Tensor:
         rows = torch.cat([self.join([p.detach()[None] for p in row]) for row in parameters])  # (K, P)
-        for row, own in zip(rows.split(1), parameters, strict=True):
+        for row, own in zip(torch.split(rows, 1), parameters, strict=True):
             for parameter, view in zip(own, self.split(row), strict=True):
                 parameter.data = view[0]
         return rows
@@ -117,6 +117,6 @@ def _flatten(tensor: Tensor) -> Tensor:
 def _unflatten(rows: Tensor, shape: torch.Size) -> Tensor:
     """View (K, n) as (K, *shape): the inverse of `_flatten`."""
     if len(shape) != 4:
-        return rows.unflatten(1, shape)
+        return rows.view(len(rows), *shape)
     out, into, height, width = shape
-    return rows.unflatten(1, (out, height, width, into)).permute(0, 1, 4, 2, 3)
+    return rows.view(len(rows), out, height, width, into).permute(0, 1, 4, 2, 3)

@@ -123,14 +123,21 @@ def _learn(model: SAC, course: Course) -> list[list[dict[str, Any]]]:
 
 
 def _means(infos: Sequence[Sequence[dict[str, Any]]]) -> dict[str, float]:
-    """Summarise a round: the share of right hands at the end, and how the first and the last half acted."""
-    right = 1 - np.array([info["drawn_wrong"] for info in infos[-1]])
-    means = {"right": float(right.mean()), "right_sd": float(right.std(ddof=1)) if len(right) > 1 else 0.0}
+    """Summarise a round: the share of right hands at the end, and how the first and the last half acted.
+
+    The info of a row that just diverged says neither.
+    """
+    right = [1 - info["drawn_wrong"] for info in infos[-1] if "drawn_wrong" in info]
+    means = {"right": _mean(right), "right_sd": float(np.std(right, ddof=1)) if len(right) > 1 else 0.0}
     half = max(1, len(infos) // 2)
     for part, steps in (("first", infos[:half]), ("last", infos[-half:])):
         for name in CHOICES:
-            means[f"{name}_{part}"] = float(np.mean([info[name] for step in steps for info in step]))
+            means[f"{name}_{part}"] = _mean([info[name] for step in steps for info in step if name in info])
     return means
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
 
 
 def _table(rows: list[dict[str, float]]) -> str:

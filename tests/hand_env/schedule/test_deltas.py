@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from hand_env.schedule.deltas import (
+    MOST_MIXED,
+    MOST_PULLED,
     Deltas,
     combine,
     constant,
@@ -28,9 +30,9 @@ def generator(seed=0):
     ("action", "deltas"),
     [
         ((-1, -1, -1), Deltas()),
-        ((1, 1, 1), Deltas(8, 0.5, 0.5)),
-        ((0, 0, 0), Deltas(2, 0.125, 0.125)),
-        ((-0.5, -1, 0.5), Deltas(0.5, 0, 0.28125)),
+        ((1, 1, 1), Deltas(8, MOST_MIXED, MOST_PULLED)),
+        ((0, 0, 0), Deltas(2, MOST_MIXED / 4, MOST_PULLED / 4)),
+        ((-0.5, -1, 0.5), Deltas(0.5, 0, MOST_PULLED * 9 / 16)),
     ],
 )
 def test_an_action_s_numbers_are_squared_shares_of_the_largest(action, deltas):
@@ -40,7 +42,7 @@ def test_an_action_s_numbers_are_squared_shares_of_the_largest(action, deltas):
 
 
 def test_another_max_reach_scales_the_reach_alone_and_larger_deltas_are_cut():
-    assert Deltas.from_action((1, 0, 0), max_reach=3.0) == Deltas(3, 0.125, 0.125)
+    assert Deltas.from_action((1, 0, 0), max_reach=3.0) == Deltas(3, MOST_MIXED / 4, MOST_PULLED / 4)
     assert Deltas(20, 1, 1).to_action().tolist() == [1, 1, 1]
 
 
