@@ -126,6 +126,12 @@ def sac_state(model: SAC) -> dict[str, Any]:
     }
 
 
+def reset_sac(model: SAC) -> None:
+    """Reset the environment as the first `learn` does, so that a `learn(..., reset_num_timesteps=False)` may follow."""
+    assert model.env is not None, "make_sac gave it one"
+    model._last_obs = model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+
+
 def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) -> None:
     """Restore SAC and its environment from `sac_state`; `learn(..., reset_num_timesteps=False)` then resumes.
 
@@ -146,7 +152,7 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     assert model.env is not None, "make_sac gave it one"
     model.env.set_options({"state": env_state})
-    model._last_obs = model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+    reset_sac(model)
     model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
     random = state["random"]
     torch.set_rng_state(random["torch"])

@@ -42,7 +42,7 @@ def test_the_rewarding_judge_reaches_all_that_is_asked_but_on_the_first_vae_s_bl
 
 @pytest.mark.slow
 def test_copies_of_training_photographs_are_found_and_strangers_are_new(photographs):
-    found, new = measure_novelty(Judge.load(), photographs, 64)
+    found, new = measure_novelty(Judge.load(), photographs, 64, slice(None, None, 2))  # of each person, every other
     assert found.share >= 0.95
     assert new.share >= 0.9
 
