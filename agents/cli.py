@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from simple_parsing import ArgumentParser, DashVariant
 
 from agents.commands.compare import CompareArgs, compare
+from agents.commands.curriculum import CurriculumArgs, curriculum
 from agents.commands.generate import GenerateArgs, generate
 from agents.commands.judge import JudgeArgs, judge
 from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
@@ -17,6 +18,7 @@ from agents.commands.judge_train import JudgeTrainArgs, judge_train
 from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
+from agents.commands.schedule import ScheduleArgs, schedule
 from agents.commands.synth import SynthArgs, synth
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
@@ -28,6 +30,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "refine": (RefineArgs, refine_run),
     "generate": (GenerateArgs, generate),
     "compare": (CompareArgs, compare),
+    "curriculum": (CurriculumArgs, curriculum),
+    "schedule": (ScheduleArgs, schedule),
     "recipe": (RecipeArgs, recipe),
     "package": (PackageArgs, package),
     "synth": (SynthArgs, synth),

@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 from hand_env import HandLatentEnv
 from vae.images.synthetic import generate_hands
 from vae.model import LOG_VAR_RANGE
-from vae.training import VARIANCE_DECAY, TrainingConfig
+from vae.optim import VARIANCE_DECAY
+from vae.training import TrainingConfig
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

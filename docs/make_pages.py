@@ -12,11 +12,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from simple_parsing.docstring import get_attribute_docstring
 
 from agents.cli import COMMANDS
-from hand_env import HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv
+from hand_env import (
+    HandLatentEnv,
+    HandLatentVectorEnv,
+    HandRefineEnv,
+    HandRefineVectorEnv,
+    HandScheduleEnv,
+    HandScheduleVectorEnv,
+)
 
 FORMS: dict[str, tuple[type[Any], type[Any]]] = {
     "HandLatent-v0": (HandLatentEnv, HandLatentVectorEnv),
     "HandRefine-v0": (HandRefineEnv, HandRefineVectorEnv),
+    "HandSchedule-v0": (HandScheduleEnv, HandScheduleVectorEnv),
 }
 CLI = "cli"
 MARK = "<!-- From here on made from the arguments by docs/make_pages.py: change them, not this. -->\n"

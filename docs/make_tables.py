@@ -1,4 +1,7 @@
-"""Lay compare.json files out as the tables of recipe.md: `python docs/make_tables.py docs/recipe/*.json`."""
+"""Lay out the tables of recipe.md and learning.md: `python docs/make_tables.py docs/recipe/*.json`.
+
+A compare.json becomes a table of the recipe, and a curriculum.json the tables of what acting on the latents does.
+"""
 
 import json
 import sys
@@ -7,6 +10,8 @@ from typing import Any
 
 from agents.commands.compare import Cost
 from agents.commands.compare.figures import COLUMNS
+from agents.commands.curriculum.store import read_cells
+from agents.commands.curriculum.table import make_tables
 
 Figures = dict[str, dict[str, float]]  # value, low and high of each
 HEADS = (
@@ -27,7 +32,9 @@ HEADS = (
 
 
 def table(content: dict[str, Any]) -> str:
-    """Return a compare.json's table as Markdown, intervals for shares of right hands alone."""
+    """Return a file's tables as Markdown; those of the recipe have intervals for shares of right hands alone."""
+    if "table" not in content:
+        return make_tables(read_cells(content))
     rows = [row for row in content["table"] if row["figures"]]
     alone = {row["sampler"]: row["figures"] for row in rows if row["agent"] == "none"}
     lines = [HEADS, ["---"] * len(HEADS), *(_cells(row, alone.get(row["sampler"])) for row in rows)]

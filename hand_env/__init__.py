@@ -9,6 +9,8 @@ from hand_env.refine_vector_env import HandRefineVectorEnv
 from hand_env.refinement import LogitScore, Refined, best_of, keep_best, keep_better, refine
 from hand_env.rendering import image_grid
 from hand_env.rewards import REWARDS, Reward, Visit
+from hand_env.schedule.schedule_env import HandScheduleEnv
+from hand_env.schedule.schedule_vector_env import HandScheduleVectorEnv
 
 gym.register(
     id="HandLatent-v0",
@@ -20,6 +22,11 @@ gym.register(
     entry_point="hand_env.refine_env:HandRefineEnv",
     vector_entry_point="hand_env.refine_vector_env:HandRefineVectorEnv",
 )
+gym.register(
+    id="HandSchedule-v0",
+    entry_point="hand_env.schedule.schedule_env:HandScheduleEnv",
+    vector_entry_point="hand_env.schedule.schedule_vector_env:HandScheduleVectorEnv",
+)
 
 __all__ = [
     "REWARDS",
@@ -27,6 +34,8 @@ __all__ = [
     "HandLatentVectorEnv",
     "HandRefineEnv",
     "HandRefineVectorEnv",
+    "HandScheduleEnv",
+    "HandScheduleVectorEnv",
     "LogitScore",
     "Refined",
     "Reward",

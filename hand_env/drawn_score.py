@@ -1,27 +1,50 @@
 """Score what a VAE in training draws: the loss that the reward "drawn_change" is made of."""
 
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from hand_env.anatomy.judge import default_judge
 from hand_env.scoring import ScoreFn, judge_pictures
 from vae.evaluation import decode_chunks, encode_all
 from vae.optim import stream_seed
 from vae.sampling.gaussian import Gaussian
+from vae.sampling.smoothed_bootstrap import SmoothedBootstrap
 from vae.training import Trainer
 
-MOST_ENCODED = 1024  # training pictures that the Gaussian is fitted to
-TOGETHER = 64  # hands decoded and judged at a time
+DrawnFrom = Literal["gaussian", "neighbours"]
+
+MOST_ENCODED = 1024  # training pictures that the sampler is fitted to
+BANDWIDTH = 0.5  # of "neighbours"
+TOGETHER = {"cpu": 64, "cuda": 512}  # hands decoded and judged at a time
 _DRAWN = 4  # the purpose of these random numbers; the trainer has 0 to 3
+
+
+def check_drawn_from(name: str) -> None:
+    """Refuse an unknown sampler.
+
+    Raises:
+        ValueError: If there is no sampler of that name.
+    """
+    if name not in get_args(DrawnFrom):
+        raise ValueError(f"drawn_from must be one of {get_args(DrawnFrom)}, got {name!r}.")
 
 
 class DrawnScore:
     """Draw the same K hands again and again while a VAE learns, and judge them.
 
-    A Gaussian is fitted to the latents of the training pictures, with the averaged weights, as they are now. It places
-    noise that never changes: what differs between two measurements is the VAE alone.
+    A sampler is fitted in closed form to the latents of the training pictures, with the averaged weights, as they are
+    now. It places noise that never changes: what differs between two measurements is the VAE alone.
+
+    Attributes:
+        posteriors: Means and log-variances of the first `MOST_ENCODED` training pictures at the last measurement, each
+            (image, latent) float32; None before it.
     """
 
-    def __init__(self, trainer: Trainer, n: int, judge: ScoreFn | None) -> None:
+    def __init__(self, trainer: Trainer, n: int, judge: ScoreFn | None, drawn_from: DrawnFrom = "gaussian") -> None:
         """Draw the noise.
 
         Args:
@@ -29,22 +52,60 @@ class DrawnScore:
             n: K, the number of hands.
             judge: A function from (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None: the
                 packaged rewarding judge.
+            drawn_from: "gaussian", one fitted to the latents, or "neighbours", a `SmoothedBootstrap` of them.
         """
         generator = torch.Generator().manual_seed(stream_seed(trainer.seed, _DRAWN, 0))
         noise = torch.randn(n, trainer.vae.latent_dim, generator=generator)
-        self.trainer, self.noise = trainer, noise.to(trainer.device)
+        picks = torch.randint(min(MOST_ENCODED, len(trainer.images)), (n,), generator=generator)
+        self.trainer, self.noise, self.picks = trainer, noise.to(trainer.device), picks.to(trainer.device)
+        self.drawn_from = drawn_from
         self.judge = default_judge("parser", str(trainer.device)).score if judge is None else judge
+        self.posteriors: tuple[Tensor, Tensor] | None = None
 
-    @torch.no_grad()
     def wrong(self) -> float:
         """Return W = 1 - the mean score of the hands that the VAE draws now; NaN if it diverged."""
+        return _wrong(self.draw(), self.judge)
+
+    @torch.no_grad()
+    def draw(self) -> Tensor | None:
+        """Draw the K hands as the VAE is now, (K, 3, S, S) float32 in [0, 1]; None if it diverged."""
         vae = self.trainer.averaged_vae
-        mean, log_var = encode_all(vae, self.trainer.images[:MOST_ENCODED])
+        mean, log_var = self.posteriors = encode_all(vae, self.trainer.images[:MOST_ENCODED])
         if not (mean.isfinite().all() and log_var.isfinite().all()):
-            return float("nan")
-        latents, total = Gaussian.fit(mean, log_var).place(self.noise), 0.0
-        for pictures in decode_chunks(vae, latents, TOGETHER):
-            if not pictures.isfinite().all():
-                return float("nan")
-            total += float(judge_pictures(self.judge, pictures).sum())
-        return 1.0 - total / len(latents)
+            return None
+        latents = self._place(mean, log_var)
+        pictures = torch.cat(list(decode_chunks(vae, latents, TOGETHER[self.trainer.device.type])))
+        return pictures if pictures.isfinite().all() else None
+
+    def _place(self, mean: Tensor, log_var: Tensor) -> Tensor:
+        if self.drawn_from == "neighbours":
+            return SmoothedBootstrap.fit(mean, log_var, BANDWIDTH).place(self.picks, self.noise)
+        return Gaussian.fit(mean, log_var).place(self.noise)
+
+
+def wrong_together(scores: Sequence[DrawnScore]) -> list[float]:
+    """Measure W of several VAEs with one judge; on a GPU it judges the hands of all of them together.
+
+    Args:
+        scores: One for each VAE, with the same judge.
+
+    Returns:
+        W of each; NaN if it diverged. On the CPU they are bit for bit what each measures alone.
+    """
+    if len(scores) == 1 or scores[0].trainer.device.type == "cpu":
+        return [score.wrong() for score in scores]
+    drawn = [score.draw() for score in scores]
+    whole = [pictures for pictures in drawn if pictures is not None]
+    if not whole:
+        return [float("nan")] * len(scores)
+    judged = iter(_judged(torch.cat(whole), scores[0].judge).reshape(len(whole), -1))
+    return [float("nan") if pictures is None else float(1 - next(judged).mean()) for pictures in drawn]
+
+
+def _wrong(pictures: Tensor | None, judge: ScoreFn) -> float:
+    return float("nan") if pictures is None else float(1 - _judged(pictures, judge).mean())
+
+
+def _judged(pictures: Tensor, judge: ScoreFn) -> np.ndarray:
+    chunks = torch.split(pictures, TOGETHER[pictures.device.type])
+    return np.concatenate([judge_pictures(judge, chunk) for chunk in chunks])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hand_env.checks import check_above_zero, check_action, check_at_least, check_render_mode, check_vae
-from hand_env.drawn_score import DrawnScore
+from hand_env.drawn_score import DrawnFrom, DrawnScore, check_drawn_from
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
 from hand_env.scoring import ScoreFn, Scorer
@@ -69,7 +69,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | "validation_loss_change" | -lambda * (V_t - V_(t-1)), where V_t is the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
     | "counterfactual" | -lambda * mean(l_i - l_i without the shift), with the same weights and noise: the effect of the action alone; 0 for zeros, up to rounding | each step |
     | "anatomy" | lambda * mean(`judge`'s score of the decoded picture - its score without the shift) | each step |
-    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after epoch t, from noise that never changes within the episode; W_0 is measured at reset; summed over an episode, -lambda * (W_T - W_0) | at the end of an epoch, else 0 |
+    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after epoch t and W_(t-1) the one measured before, from noise that never changes within the episode; W_0 is measured at reset; summed over an episode, -lambda * (W_T - W_0) | at the end of every `drawn_every`th epoch and of the last one, else 0 |
 
     ## Starting state
 
@@ -92,7 +92,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `counterfactual_nats` | nats per image | mean(l_i - l_i without the shift); only if the reward or a judge needs it |
     | `validation_change_nats` | nats per image | V_t - V_(t-1) at the end of an epoch, else 0; only with `validation_images` |
     | `anatomy_change` | the judge's | mean change of its score; only with a `judge` |
-    | `drawn_change` | the judge's | W_t - W_(t-1) at the end of an epoch, else 0; only with the reward "drawn_change" |
+    | `drawn_change` | the judge's | W_t - W_(t-1) when W_t is measured, else 0; only with the reward "drawn_change" |
     | `epoch` | epochs | the current epoch, from 1 |
 
     ## Arguments
@@ -111,7 +111,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `reward_scale` | 0.01 | lambda, above 0 |
     | `validation_images` | None | (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them |
     | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it; for "drawn_change" scores lie in [0, 1], None is the packaged rewarding judge |
-    | `n_drawn` | 64 | K, the hands that "drawn_change" draws and judges at each epoch's end, at least 1 |
+    | `n_drawn` | 64 | K, the hands that "drawn_change" draws and judges, at least 1 |
+    | `drawn_every` | 1 | epochs from one measurement of W to the next, at least 1 |
+    | `drawn_from` | "gaussian" | where the latents of those K hands come from: one Gaussian fitted to the latents of up to 1,024 training pictures, or "neighbours", these latents themselves, shrunk and with noise of bandwidth 0.5 (`vae.sampling.SmoothedBootstrap`) |
     | `vae` | None | a `vae.VAE` of your own, trained or not; each reset starts from a copy of it. Or a function from a seed to a `vae.VAE` |
     | `training` | None | other fields of `vae.TrainingConfig`, by name; epochs and batch_size are not allowed |
     | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |
@@ -149,6 +151,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         validation_images: Tensor | NDArray[np.uint8] | None = None,
         judge: ScoreFn | None = None,
         n_drawn: int = 64,
+        drawn_every: int = 1,
+        drawn_from: DrawnFrom = "gaussian",
         vae: VAE | Callable[[int], VAE] | None = None,
         training: Mapping[str, Any] | None = None,
         device: str = "cpu",
@@ -160,12 +164,13 @@ class HandLatentEnv(gym.Env[Array, Array]):
             ValueError: If an argument is out of its range.
         """
         check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
-        check_at_least(1, n_drawn=n_drawn)
+        check_at_least(1, n_drawn=n_drawn, drawn_every=drawn_every)
+        check_drawn_from(drawn_from)
         check_render_mode(render_mode)
         self.device = resolve_device(device)
         if images is None:
             images = generate_hands(n_images, size, seed=0).images
-        self.images = torch.as_tensor(images)
+        self.images = torch.as_tensor(images).to(self.device)  # once, not in each episode
         _check_layout(self.images)
         if vae is not None:
             check_vae(vae)
@@ -187,12 +192,14 @@ class HandLatentEnv(gym.Env[Array, Array]):
             check_images(self.validation_images, first.size, 1)
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
+        self.drawn_every, self.drawn_from = drawn_every, drawn_from
         self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
         self.observation_space = spaces.Box(-np.inf, np.inf, self._shape, np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, self._shape, np.float32)
         self._trainer: Trainer | None = None
         self._ended = False
         self._scorer: Scorer | None = None
+        self.drawn_score: DrawnScore | None = None  # the running episode's, if its reward needs drawn hands
 
     @property
     def trainer(self) -> Trainer:
@@ -204,6 +211,17 @@ class HandLatentEnv(gym.Env[Array, Array]):
         if self._trainer is None:
             raise gym.error.ResetNeeded("Call env.reset() first: it builds the VAE.")
         return self._trainer
+
+    @property
+    def scorer(self) -> Scorer:
+        """What scores the running episode's steps.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+        """
+        if self._scorer is None:
+            raise gym.error.ResetNeeded("Call env.reset() first: it builds the VAE.")
+        return self._scorer
 
     def build_vae(self, seed: int) -> VAE:
         """Build the VAE that an episode with this seed starts from, on the CPU."""
@@ -219,19 +237,21 @@ class HandLatentEnv(gym.Env[Array, Array]):
         Returns:
             The first observation, (B, D) float32, and info.
         """
+        self.start(seed, (options or {}).get("state"))
+        return self._observe(), {"epoch": self.trainer.epoch + 1}
+
+    def start(self, seed: int | None, state: dict[str, Any] | None) -> None:
+        """Do what `reset` does, without encoding the first minibatch; the state is what `state_dict` returned."""
         super().reset(seed=seed)
         self._ended = False
-        state = (options or {}).get("state")
         episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
         vae = self.build_vae(episode_seed)
         self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
-        drawn = DrawnScore(self._trainer, self.n_drawn, self.judge).wrong if self._pays_drawn else None
-        self._scorer = Scorer(self.reward, self._trainer, self.validation_images, self.judge, drawn)
+        self._scorer = self._start_scorer()
         if state is not None:
             self.np_random.bit_generator.state = state["np_random"]
             self._trainer.load_state_dict(state["trainer"])
             self._scorer.load_state_dict(state["scorer"])
-        return self._observe(), {"epoch": self._trainer.epoch + 1}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Shift the latents of the minibatch and train on it.
@@ -267,10 +287,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
-        scorer = self._scorer
-        assert scorer is not None, "set with the trainer"
-        losses = self.trainer.step(shift, measure_without=scorer.needs_without_shift)
-        scores, terms = scorer.score(losses, epoch)
+        losses = self.trainer.step(shift, measure_without=self.scorer.needs_without_shift)
+        scores, terms = self.scorer.score(losses, epoch)
         observation = self._observe()
         if not (np.isfinite(observation).all() and all(np.isfinite(term).all() for term in terms.values())):
             self._ended = True
@@ -294,22 +312,23 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     def close(self) -> None:
         """Release the VAE and its training state."""
-        self._trainer = self._scorer = None
+        self._trainer = self._scorer = self.drawn_score = None
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
-        trainer, scorer = self.trainer, self._scorer
-        assert scorer is not None, "set with the trainer"
         random = self.np_random.bit_generator.state  # later episodes' seeds come from it
-        return {"trainer": trainer.state_dict(), "scorer": scorer.state_dict(), "np_random": random}
-
-    @property
-    def _pays_drawn(self) -> bool:
-        return bool(getattr(self.reward, "needs_drawn", False))
+        return {"trainer": self.trainer.state_dict(), "scorer": self.scorer.state_dict(), "np_random": random}
 
     @property
     def _shape(self) -> tuple[int, ...]:
         return (self.training.batch_size, self.latent_dim)
+
+    def _start_scorer(self) -> Scorer:
+        trainer = self.trainer
+        needed = getattr(self.reward, "needs_drawn", False)
+        self.drawn_score = DrawnScore(trainer, self.n_drawn, self.judge, self.drawn_from) if needed else None
+        wrong = None if self.drawn_score is None else self.drawn_score.wrong
+        return Scorer(self.reward, trainer, self.validation_images, self.judge, wrong, self.drawn_every)
 
     def _observe(self) -> Array:
         return self.trainer.encode().cpu().numpy().copy()

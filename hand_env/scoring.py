@@ -43,6 +43,7 @@ class Scorer:
         validation: Tensor | None,
         judge: ScoreFn | None,
         drawn_wrong: Callable[[], float] | None = None,
+        drawn_every: int = 1,
     ) -> None:
         """Start without losses; if an episode is one epoch, measure the losses that stand for epoch 0.
 
@@ -52,8 +53,9 @@ class Scorer:
             validation: (image, 3, S, S) uint8, or None.
             judge: A function from (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None.
             drawn_wrong: Measures W, 1 - the mean score of drawn hands; see `hand_env.drawn_score`; None: unpaid.
+            drawn_every: Epochs from one measurement of W to the next, >= 1; the last epoch also has one.
         """
-        self.drawn_wrong = drawn_wrong
+        self.drawn_wrong, self.drawn_every = drawn_wrong, drawn_every
         self.last_drawn = None if drawn_wrong is None else drawn_wrong()
         self.reward, self.trainer, self.validation, self.judge = reward, trainer, validation, judge
         self.knows_epoch_0 = trainer.config.epochs == 1
@@ -113,6 +115,11 @@ class Scorer:
             return np.zeros_like(loss), terms  # the environment ends the episode
         return check_rows("reward", self.reward(visit), loss.shape), terms
 
+    def move_drawn(self, wrong: float) -> float:
+        """Keep a new W, measured after the last step, and return its change since the last one, if there was one."""
+        before, self.last_drawn = self.last_drawn, wrong
+        return 0.0 if before is None else wrong - before
+
     def state_dict(self) -> dict[str, Any]:
         """Copy the losses that are kept."""
         return {
@@ -145,12 +152,13 @@ class Scorer:
         return 0.0 if before is None else self.last_validation - before
 
     def _drawn_change(self) -> float | None:
-        if self.drawn_wrong is None or self.last_drawn is None:
+        if self.drawn_wrong is None:
             return None
         if self.trainer.steps_done % self.trainer.steps_per_epoch:
             return 0.0
-        before, self.last_drawn = self.last_drawn, self.drawn_wrong()
-        return self.last_drawn - before
+        if self.trainer.epoch % self.drawn_every and self.trainer.epoch < self.trainer.config.epochs:
+            return 0.0
+        return self.move_drawn(self.drawn_wrong())
 
     def _measure_validation(self) -> float | None:
         return None if self.validation is None else float(_numbers(self.trainer.measure(self.validation).total).mean())

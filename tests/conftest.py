@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv
-from vae import VAEConfig, build_vae
+from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
+from vae import VAE, VAEConfig, build_vae
 
 
 def pytest_collection_modifyitems(items):
@@ -37,6 +38,19 @@ def make_env(tiny_images):
     return make
 
 
+class LinearEncoder(nn.Linear):
+    def forward(self, images):
+        return super().forward(images.mean((2, 3)) - 0.5).chunk(2, dim=1)
+
+
+def linear_vae(seed: int) -> VAE:
+    """A VAE that trains in a few milliseconds a step: 3 colours in, 32 x 32 pixels out, 4 latents."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        decoder = nn.Sequential(nn.Linear(4, 3 * 8 * 8), nn.Unflatten(1, (3, 8, 8)), nn.Upsample(scale_factor=4))
+        return VAE(LinearEncoder(3, 8), decoder, 32, 4)
+
+
 def brightness(pictures: torch.Tensor) -> torch.Tensor:
     """A judge with no weights: from (n, 3, S, S) to (n,) in [0, 1]."""
     return pictures.mean((1, 2, 3))
@@ -61,6 +75,36 @@ def make_refine_rows():
         return HandRefineVectorEnv(num_envs, **{"vae": vae, "judge": brightness, **settings})
 
     return make
+
+
+@pytest.fixture
+def quick_vae():
+    """A function from a seed to a VAE that trains in milliseconds; D = 4."""
+    return linear_vae
+
+
+@pytest.fixture
+def schedule_settings(tiny_images):
+    """HandSchedule-v0 on a VAE that trains in milliseconds: five epochs of five steps, in three stretches."""
+    return {
+        "images": tiny_images,
+        "vae": linear_vae,
+        "judge": brightness,
+        "n_drawn": 5,
+        "batch_size": 4,
+        "epochs_per_episode": 5,
+        "epochs_per_step": 2,
+    }
+
+
+@pytest.fixture
+def make_schedule(schedule_settings):
+    return lambda **settings: HandScheduleEnv(**{**schedule_settings, **settings})
+
+
+@pytest.fixture
+def make_schedule_rows(schedule_settings):
+    return lambda num_envs=3, **settings: HandScheduleVectorEnv(num_envs, **{**schedule_settings, **settings})
 
 
 @pytest.fixture

@@ -12,10 +12,19 @@ import pytest
 from scipy import stats
 
 from agents.cli import COMMANDS, main
-from agents.commands.compare.figures import student
-from hand_env import REWARDS, HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv
+from agents.figures.estimates import student
+from hand_env import (
+    REWARDS,
+    HandLatentEnv,
+    HandLatentVectorEnv,
+    HandRefineEnv,
+    HandRefineVectorEnv,
+    HandScheduleEnv,
+    HandScheduleVectorEnv,
+)
 
 DOCS = Path(__file__).parent.parent / "docs"
+SINGLE = [HandLatentEnv, HandRefineEnv, HandScheduleEnv]
 
 
 def load(path):
@@ -33,7 +42,7 @@ def table(heading, manual):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-@pytest.mark.parametrize("name", ["HandLatent-v0", "HandRefine-v0", "cli"])
+@pytest.mark.parametrize("name", ["HandLatent-v0", "HandRefine-v0", "HandSchedule-v0", "cli"])
 def test_a_page_that_is_made_from_the_code_says_what_the_code_says(name):
     pages = load(DOCS / "make_pages.py")
     assert pages.path(name).read_text() == pages.page(name), "Run python docs/make_pages.py"
@@ -71,10 +80,10 @@ def test_every_page_is_in_the_site_s_navigation_and_every_entry_is_a_page():
     assert listed == {path.relative_to(DOCS).as_posix() for path in DOCS.glob("**/*.md")}
 
 
-@pytest.mark.parametrize("env", [HandLatentEnv, HandRefineEnv])
+@pytest.mark.parametrize("env", SINGLE)
 def test_the_manual_s_table_of_arguments_is_the_signature(env):
-    parameters = inspect.signature(env).parameters
-    rows = table("Arguments", inspect.getdoc(env))
+    parameters = {name: each for name, each in inspect.signature(env).parameters.items() if name != "others"}
+    rows = [row for row in table("Arguments", inspect.getdoc(env)) if row[0] != "others"]
     assert [row[0].strip("`") for row in rows] == list(parameters)
     for name, default, *_ in rows:
         value = parameters[name.strip("`")].default
@@ -88,11 +97,47 @@ def test_the_manual_s_table_of_rewards_names_them_all():
 
 def test_the_tables_of_the_study_are_those_of_its_records():
     learning, text = load(DOCS.parent / "benchmarks" / "learning_tables.py"), (DOCS / "learning.md").read_text()
-    files = sorted((DOCS / "learning").glob("*.json"))
+    files = [path for path in sorted((DOCS / "learning").glob("*.json")) if not path.stem.startswith("curriculum")]
     assert {"settings", "study"} <= {path.stem for path in files}
     for path in files:
         tables = learning.tables(json.loads(path.read_text()))
         assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/learning/{path.name}"
+
+
+def test_the_tables_of_the_curriculum_are_those_of_its_records():
+    tables, text = load(DOCS / "make_tables.py"), (DOCS / "learning.md").read_text()
+    for path in sorted((DOCS / "learning").glob("curriculum*.json")):
+        laid_out = tables.table(json.loads(path.read_text()))
+        assert laid_out.startswith("correct %")
+        assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
+
+
+def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum():
+    cells = json.loads((DOCS / "learning" / "curriculum.json").read_text())["cells"]
+
+    def percent(method, sampler="mixture"):
+        own = [cell["samplers"][sampler] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
+        return f"{100 * sum(figures['correct'][0] for figures in own) / len(own):.1f}"
+
+    def nats(method, name):
+        own = [cell["vae"][name] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
+        return sum(own) / len(own)
+
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+    readme = " ".join((DOCS.parent / "README.md").read_text().split())
+    for method in ("none", "uniform-2", "schedule"):
+        assert f"{percent(method)} %" in learning
+        assert f"{percent(method)} %" in readme
+    constants = {name: float(percent(name)) for name in ("uniform-1", "uniform-2", "uniform-4")}
+    assert max(constants, key=constants.get) == "uniform-2"
+    assert f"the best KL weight gives {percent('kl-4')} %" in learning
+    assert f"the best falling schedule gives {percent('falling-6')} %" in learning
+    for sampler, words in (("prior", "With the learned prior it is"), ("settled", "With the settled prior it is")):
+        assert f"{words} {percent('schedule', sampler)} % after {percent('none', sampler)} %" in learning
+    higher = nats("schedule", "validation_loss_nats") - nats("none", "validation_loss_nats")
+    assert f"It is higher by {higher:,.0f} nats" in learning
+    times = nats("schedule", "validation_kl_nats") / nats("none", "validation_kl_nats")
+    assert f"the KL term is {times:.1f} times as large" in learning
 
 
 def test_the_recipe_s_tables_are_those_of_its_records():
@@ -152,7 +197,7 @@ def low(values):
     return np.mean(values) - stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
 
 
-@pytest.mark.parametrize("env", [HandLatentEnv, HandLatentVectorEnv, HandRefineEnv, HandRefineVectorEnv])
+@pytest.mark.parametrize("env", [*SINGLE, HandLatentVectorEnv, HandRefineVectorEnv, HandScheduleVectorEnv])
 def test_every_table_of_a_manual_has_as_many_cells_in_each_row_as_in_its_head(env):
     manual = inspect.getdoc(env)
     assert manual is not None
@@ -164,7 +209,7 @@ def named_infos(env):
     return {key for row in table("Info", inspect.getdoc(env)) for key in re.findall(r"`(\w+)`", row[0])}
 
 
-def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, make_refine, tiny_images):
+def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, make_refine, make_schedule, tiny_images):
     given = set()
     for reward in ("anatomy", "drawn_change"):
         env = make_env(reward=reward, judge=lambda x: x.mean((1, 2, 3)), validation_images=tiny_images[:4])
@@ -174,3 +219,9 @@ def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, make_refin
     env = make_refine()
     env.reset(seed=0)
     assert set(env.step(env.action_space.sample())[4]) == named_infos(HandRefineEnv)
+    given = set()
+    for reward in ("anatomy", "drawn_change"):
+        env = make_schedule(reward=reward, validation_images=tiny_images[:4])
+        env.reset(seed=0)
+        given |= set(env.step(env.action_space.sample())[4])
+    assert given == named_infos(HandScheduleEnv)

@@ -3,7 +3,8 @@
 from vae.evaluation import Losses, decode_all, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae, check_contract
-from vae.sampling.flow import FlowPrior, fit_flow
+from vae.sampling.flow import FlowPrior
+from vae.sampling.flow_fit import fit_flow
 from vae.sampling.gaussian import Gaussian
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import Reencoded

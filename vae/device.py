@@ -24,3 +24,8 @@ def resolve_device(name: str) -> str:
     if kind == "cuda" and int(number or 0) >= count:
         raise ValueError(f"device {name!r} is not on this machine, which has {count} CUDA devices. Use 'cpu'.")
     return name
+
+
+def reduced_precision(device: torch.device) -> torch.autocast:
+    """Return a context in which a GPU computes in bfloat16 where that is safe; nothing changes on the CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")

@@ -9,8 +9,9 @@ count; no random state is saved.
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,15 +19,17 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from vae.device import reduced_precision
 from vae.evaluation import Losses, measure
-from vae.images.augmentation import augment
+from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
-from vae.optim import cosine_decay, ema_decay, stream_seed, update_ema
+from vae.optim import adamw, cosine_decay, ema_decay, follow_variance, stream_seed, update_ema
+from vae.stacked import Stack
+from vae.stacked_weights import StackedWeights
 
 _ORDER, _AUGMENT, _LATENT, _EVALUATE = range(4)  # purposes of random numbers: one stream each
-VARIANCE_DECAY = 0.95  # per step, of the running mean squared error, which is used as the pixels' variance
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,11 @@ class TrainingConfig:
         gradient_norm: > 0, the gradient of the loss, in nats per colour value, is clipped to this norm.
         averaging: in [0, 1), decay per step of the exponential moving average of the weights, used to draw samples.
         augment: Whether to flip, rotate, shift and scale the pictures a little.
-        compiled: Whether to use torch.compile on a GPU: it takes a minute or more, then steps are faster.
+        kl_weight: >= 0, factor of the KL term in the objective (beta of beta-VAE, Higgins et al. 2017). The losses that
+            a step returns do not contain it.
+        graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding.
+        compiled: Whether to use torch.compile on a GPU instead: it takes a minute or more, and then the steps of a
+            large model are faster.
     """
 
     epochs: int = 40
@@ -51,7 +58,9 @@ class TrainingConfig:
     gradient_norm: float = 1.0
     averaging: float = 0.998
     augment: bool = True
-    compiled: bool = True
+    kl_weight: float = 1.0
+    graphed: bool = True
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         """Reject invalid settings.
@@ -68,6 +77,8 @@ class TrainingConfig:
             raise ValueError(f"TrainingConfig.gradient_norm must be above 0, got {self.gradient_norm!r}.")
         if not 0 <= self.averaging < 1:
             raise ValueError(f"TrainingConfig.averaging must lie in [0, 1), got {self.averaging!r}.")
+        if not 0 <= self.kl_weight < math.inf:
+            raise ValueError(f"TrainingConfig.kl_weight must be at least 0, got {self.kl_weight!r}.")
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,10 @@ class _Minibatch:
 
 class Trainer:
     """Hold a VAE, its optimiser, its averaged weights and its training pictures."""
+
+    _pending: _Minibatch | None
+    _epoch_order: tuple[int, Tensor] | None  # of an epoch, (step, batch) int64 on the device
+    _stack: Stack | None
 
     def __init__(self, vae: VAE, images: Tensor, config: TrainingConfig, seed: int, device: str = "cpu") -> None:
         """Move everything to the device, without training.
@@ -101,21 +116,20 @@ class Trainer:
         self.vae.train(config.learning_rate > 0)  # a frozen VAE stays in evaluation mode
         self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average).eval()
         self._parameters = list(self.vae.parameters())  # listed once, which takes a millisecond
-        # fused: one pass over the weights; on two cores it takes a third as long as torch's loop over them
-        self.optimizer = torch.optim.AdamW(self._parameters, config.learning_rate, (0.9, 0.99), fused=True)
+        self.optimizer = adamw(self._parameters, config.learning_rate)
         self.steps_done = 0
-        self._pending: _Minibatch | None = None
+        self.forget()
         self._compile()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the encoded minibatch, which can be computed again, and the functions compiled for this VAE."""
-        left_out = ("_pending", "_encode_images", "_decode_and_score")
+        left_out = ("_pending", "_stack", "_epoch_order", "_encode_images", "_decode_and_score")
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy."""
         self.__dict__.update(state)
-        self._pending = None
+        self.forget()
         self._compile()
 
     @property
@@ -158,20 +172,23 @@ class Trainer:
         batch = self._pending
         assert batch is not None, "encode() fills it"
         mean = batch.mean if shift is None else batch.mean + shift
-        noise = torch.randn(mean.shape, generator=self._generator(_LATENT), device=self.device)
+        noise = self.next_noise()
         without = None
         if measure_without:
             # keep the unused graph: without it, a GPU would compile this pass separately and round differently
             unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
             reconstruction, kl, decoded = (tensor.detach() for tensor in unshifted)
             without = Losses(batch.index, reconstruction, kl, decoded)
-        reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
-        if self.config.learning_rate > 0:
-            self._descend((reconstruction + kl).mean() / batch.images[0].numel())
-            self._follow_variance((decoded - batch.images).square().mean())
-        self.averaged.update_parameters(self.vae)
-        self.steps_done += 1
-        self._pending = None
+        if self._stack is None:
+            reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
+            if self.config.learning_rate > 0:
+                self._descend((reconstruction + self.config.kl_weight * kl).mean() / batch.images[0].numel())
+                follow_variance(self.vae.log_variance, (decoded - batch.images).square().mean())
+            self.averaged.update_parameters(self.vae)
+        else:
+            self._stack.step(None if shift is None else shift[None], noise[None], self.next_rate, self.next_blend)
+            reconstruction, kl, decoded = (scored[0].clone() for scored in self._stack.scored)
+        self.step_is_done()
         return Losses(batch.index, reconstruction.detach(), kl.detach(), decoded, without)
 
     def loss_gradient(self, shift: Tensor, generator: torch.Generator) -> Tensor:
@@ -203,7 +220,7 @@ class Trainer:
             "steps_done": self.steps_done,
             "seed": self.seed,
         }
-        return copy.deepcopy(state)
+        return cast(dict[str, Any], _copied(state))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned, to resume exactly from that step.
@@ -218,7 +235,7 @@ class Trainer:
             for name in ("exp_avg", "exp_avg_sq"):
                 moments[name] = torch.empty_like(parameter).copy_(moments[name])
         self.steps_done, self.seed = state["steps_done"], state["seed"]
-        self._pending = None
+        self.forget()
 
     @property
     def averaged_vae(self) -> VAE:
@@ -241,37 +258,81 @@ class Trainer:
         generator = torch.Generator(self.device).manual_seed(stream_seed(self.seed, _EVALUATE, 0))
         return measure(self.averaged_vae if averaged else self.vae, images, generator)
 
+    def next_index(self) -> Tensor:
+        """Return the positions of the next minibatch's pictures, (batch,) int64 on the device."""
+        epoch, place = divmod(self.steps_done, self.steps_per_epoch)
+        if self._epoch_order is None or self._epoch_order[0] != epoch:
+            order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.images))
+            places = np.arange(self.steps_per_epoch * self.config.batch_size) % len(order)
+            filled = torch.from_numpy(order[places]).to(self.device, non_blocking=True)
+            self._epoch_order = (epoch, filled.view(-1, self.config.batch_size))
+        return self._epoch_order[1][place]
+
+    def next_affine(self) -> Tensor | None:
+        """Draw the random numbers of the next minibatch's augmentation, (batch, 5) float32; None without it."""
+        if not self.config.augment:
+            return None
+        return torch.rand(self.config.batch_size, 5, generator=self._generator(_AUGMENT), device=self.device)
+
+    def next_noise(self) -> Tensor:
+        """Draw the latent noise of the next step, (batch, latent) float32."""
+        shape = (self.config.batch_size, self.vae.latent_dim)
+        return torch.randn(shape, generator=self._generator(_LATENT), device=self.device)
+
+    @property
+    def next_rate(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(self.steps_done, self.total_steps, self.config)
+
+    @property
+    def next_blend(self) -> float:
+        """The share of the new weights in the averaged weights at the next step; 1 at the first."""
+        return 1.0 - ema_decay(self.config.averaging, self.steps_done) if self.steps_done else 1.0
+
+    def step_is_done(self) -> None:
+        """Count a step that was taken here or by `SideBySide`."""
+        self.steps_done += 1
+        self._pending = None
+
     def _compile(self) -> None:
         compiled = self.config.compiled and self.device.type == "cuda"
         self._encode_images = torch.compile(self._encode_eagerly) if compiled else self._encode_eagerly
         self._decode_and_score = torch.compile(self._score_eagerly) if compiled else self._score_eagerly
 
+    def forget(self) -> None:
+        """Drop what can be computed again, and what holds on to tensors that are about to be replaced."""
+        self._pending = None
+        self._epoch_order = None
+        self._stack = None
+
     def _encode_next(self) -> _Minibatch:
-        index = self._order(self.steps_done)
+        index, affine = self.next_index(), self.next_affine()
+        graphed = self.config.graphed and not self.config.compiled and self.device.type == "cuda"
+        if graphed and self._stack is None:
+            weights = StackedWeights([self.vae], [self.averaged], [self.optimizer])
+            self._stack = stack([self], weights)
+        if self._stack is not None:
+            self._stack.encode(index[None], None if affine is None else affine[None])
+            images, mean, log_var = (encoded[0] for encoded in self._stack.encoded)
+            return _Minibatch(index, images, mean, log_var)
         images = to_float(self.images[index]).contiguous(memory_format=torch.channels_last)
-        if self.config.augment:
-            images = augment(images, self._generator(_AUGMENT))
+        if affine is not None:
+            images = warp(images, affine_from(affine))
         mean, log_var = self._encode_images(images)
         return _Minibatch(index, images, mean, log_var)
-
-    def _order(self, step: int) -> Tensor:
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.images))
-        places = np.arange(place * self.config.batch_size, (place + 1) * self.config.batch_size)
-        return torch.from_numpy(order[places % len(order)]).to(self.device)
 
     def _generator(self, purpose: int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(stream_seed(self.seed, purpose, self.steps_done))
 
     def _encode_eagerly(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        with _reduced_precision(self.device):
+        with reduced_precision(self.device):
             mean, log_var = self.vae.encode(images)
         return mean.float(), log_var.float()
 
     def _score_eagerly(
         self, mean: Tensor, log_var: Tensor, noise: Tensor, images: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        with _reduced_precision(self.device):
+        with reduced_precision(self.device):
             decoded = self.vae.decode(mean + torch.exp(0.5 * log_var) * noise)
         reconstruction = gaussian_reconstruction(decoded, images, self.vae.log_variance)
         return reconstruction, kl_to_standard_normal(mean, log_var), decoded.detach().float()
@@ -281,13 +342,8 @@ class Trainer:
         objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         clip_grad_norm_(self._parameters, self.config.gradient_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.steps_done, self.total_steps, self.config)
+            group["lr"] = self.next_rate
         self.optimizer.step()
-
-    @torch.no_grad()
-    def _follow_variance(self, squared_error: Tensor) -> None:
-        variance = torch.lerp(squared_error, self.vae.log_variance.exp(), VARIANCE_DECAY)
-        self.vae.log_variance.copy_(variance.clamp_min(1e-6).log())
 
     def _average(self, averaged: Any, current: Any, _: Any) -> None:
         update_ema(averaged, current, ema_decay(self.config.averaging, self.steps_done))
@@ -311,8 +367,28 @@ def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
     return config.learning_rate * cosine_decay(done, floor=0.01)
 
 
-def _reduced_precision(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+def stack(trainers: Sequence[Trainer], weights: StackedWeights) -> Stack:
+    """Build the stack that takes the steps of trainers with the same settings, except seed and KL weight."""
+    config = trainers[0].config
+    return Stack(
+        trainers[0].vae,
+        weights,
+        [trainer.images for trainer in trainers],
+        batch_size=config.batch_size,
+        augment=config.augment,
+        gradient_norm=config.gradient_norm,
+        kl_weights=[trainer.config.kl_weight for trainer in trainers],
+        trains=config.learning_rate > 0,
+    )
+
+
+def _copied(state: Any) -> Any:
+    """Copy nested dicts and lists; a tensor alone, not the storage that it may share with other VAEs."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {name: _copied(value) for name, value in state.items()}
+    return [_copied(value) for value in state] if isinstance(state, list) else state
 
 
 def check_images(images: Tensor, size: int, batch_size: int) -> None:

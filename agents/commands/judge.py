@@ -1,9 +1,10 @@
 """Judge pictures of hands."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -12,13 +13,15 @@ from torch import Tensor
 
 from agents.commands.generate import GRID, HOW_MADE
 from agents.commands.judge_novelty import find_novelty
-from hand_env.anatomy import Judge, Judgement, draw_overlay, summarise, wilson
+from hand_env.anatomy import Judge, Judgement, draw_overlay, judge_hands, summarise, wilson
 from vae.device import resolve_device
 from vae.images import PictureError, decode_picture, to_float
 from vae.images.folder import SUFFIXES, pad_to_square
 
 SMALLEST, LARGEST = 32, 256  # pictures are judged at their own size, within this range of pixels a side
 TOGETHER = 64  # pictures per call
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,9 @@ class JudgeArgs:
     paths: list[Path] = field(positional=True, metavar="PATHS", nargs="+")
     """Pictures, or folders of pictures."""
     json: bool = flag(False, negative_prefix="--no-")
-    """Print one JSON object per picture and a last one for all, each on its own line, instead of the summary."""
+    """Print one JSON object per hand and a last one for all, each on its own line, instead of the summary."""
     crop: bool = flag(True, negative_prefix="--no-")
-    """Find the hand first, cut it out and turn it upright; --no-crop judges pictures as they are."""
+    """Find each hand first, cut it out and turn it upright; --no-crop judges pictures as they are."""
     overlay: Path | None = None
     """Folder for drawings of the judge's findings."""
     training: Path | None = None
@@ -61,33 +64,44 @@ def judge(args: JudgeArgs) -> str:
     files = find_pictures(args.paths)
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
     files, pictures, odd = read_pictures(files)
-    judgements = judge_each(judge, pictures, crop=args.crop)
+    each = _judge_all(judge, pictures) if args.crop else [[one] for one in judge_each(judge, pictures)]
     new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
+    judgements = [one for hands in each for one in hands]
     if args.overlay:
         args.overlay.mkdir(parents=True, exist_ok=True)
-        for number, (file, picture, judgement) in enumerate(zip(files, pictures, judgements, strict=True)):
-            Image.fromarray(draw_overlay(picture, judgement)).save(args.overlay / f"{number:04d}-{file.stem}.png")
+        for number, (file, picture, hands) in enumerate(zip(files, pictures, each, strict=True)):
+            for tail, one in _numbered(hands):
+                name = f"{number:04d}-{file.stem}{tail}.png"
+                Image.fromarray(draw_overlay(picture, one)).save(args.overlay / name)
     if args.json:
-        return "\n".join(
-            [*_lines(files, judgements, new), *(json.dumps(row) for row in _odd_rows(odd)), _last(judgements)]
-        )
-    told = [describe(judgements), *([f"new         {wilson(sum(new), len(new))}"] if new else [])]
+        rows = [*_rows(files, each, new), *_odd_rows(odd), _last(judgements, len(files))]
+        return "\n".join(map(json.dumps, rows))
+    told = [describe(judgements, len(files)), *([f"new         {wilson(sum(new), len(new))}"] if new else [])]
     told += [f"left out: {error}" for _, error in odd]
     return "\n".join(told)
 
 
-def _lines(files: Sequence[Path], judgements: Sequence[Judgement], new: Sequence[bool] | None) -> Iterator[str]:
-    for number, (file, judgement) in enumerate(zip(files, judgements, strict=True)):
-        row = {"image": str(file), **judgement.to_dict()}
-        yield json.dumps(row if new is None else {**row, "new": new[number]})
+def _rows(
+    files: Sequence[Path], each: Sequence[Sequence[Judgement]], new: Sequence[bool] | None
+) -> Iterator[dict[str, Any]]:
+    for number, (file, hands) in enumerate(zip(files, each, strict=True)):
+        for tail, one in _numbered(hands):
+            row = {"image": f"{file}{tail}", **one.to_dict()}
+            yield row if new is None else {**row, "new": new[number]}
+
+
+def _numbered(hands: Sequence[Judgement]) -> Iterator[tuple[str, Judgement]]:
+    """Yield "#1", "#2", ... with the hands of a picture; "" with a single one."""
+    for number, one in enumerate(hands, 1):
+        yield f"#{number}" if len(hands) > 1 else "", one
 
 
 def _odd_rows(odd: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
     return [{"image": str(file), "error": error} for file, error in odd]
 
 
-def _last(judgements: Sequence[Judgement]) -> str:
-    return json.dumps({"summary": {"n": len(judgements), **summarise(judgements).to_dict()}})
+def _last(judgements: Sequence[Judgement], pictures: int) -> dict[str, Any]:
+    return {"summary": {"n": len(judgements), "pictures": pictures, **summarise(judgements).to_dict()}}
 
 
 def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) -> list[Judgement]:
@@ -101,14 +115,22 @@ def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) 
     Returns:
         One judgement per picture, in order.
     """
-    judgements: dict[int, Judgement] = {}
+    return _by_size(pictures, lambda images: judge.judge(images, crop=crop))
+
+
+def _judge_all(judge: Judge, pictures: Sequence[Tensor]) -> list[list[Judgement]]:
+    """Find and judge every hand of each picture."""
+    return _by_size(pictures, lambda images: judge_hands(judge, images))
+
+
+def _by_size(pictures: Sequence[Tensor], find: Callable[[Tensor], list[Found]]) -> list[Found]:
+    found: dict[int, Found] = {}
     for size in {picture.shape[-1] for picture in pictures}:
         rows = [row for row, picture in enumerate(pictures) if picture.shape[-1] == size]
         for start in range(0, len(rows), TOGETHER):
             some = rows[start : start + TOGETHER]
-            found = judge.judge(torch.stack([pictures[row] for row in some]), crop=crop)
-            judgements.update(zip(some, found, strict=True))
-    return [judgements[row] for row in range(len(pictures))]
+            found.update(zip(some, find(torch.stack([pictures[row] for row in some])), strict=True))
+    return [found[row] for row in range(len(pictures))]
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -174,11 +196,12 @@ def read_picture(file: Path) -> Tensor:
         raise ValueError(f"{str(file)!r} cannot be judged: {error}.") from error
 
 
-def describe(judgements: Sequence[Judgement]) -> str:
-    """Write a summary as text."""
+def describe(judgements: Sequence[Judgement], pictures: int) -> str:
+    """Write a summary as text: rates among the hands, of which a picture may show several."""
     summary = summarise(judgements)
     lines = [
-        f"pictures    {len(judgements)}",
+        f"pictures    {pictures}",
+        *([f"hands       {len(judgements)}"] if len(judgements) != pictures else []),
         f"anatomical  {summary.anatomical}",
         f"correct     {summary.correct}",
         f"trusted     {summary.trusted}",

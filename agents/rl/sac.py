@@ -168,14 +168,15 @@ def build_policy(
     """Build the default policy of `make_sac` from its weights, for prediction, without unpickling.
 
     Args:
-        observation_space: Box (B, D).
-        action_space: Box (B, D).
-        weights: The policy's state dict.
+        observation_space: The environment's Box.
+        action_space: The environment's Box.
+        weights: The policy's state dict; the sizes of its layers are read from it.
 
     Returns:
         The policy on the CPU, in evaluation mode.
     """
-    policy = SACPolicy(observation_space, action_space, lr_schedule=lambda _: 0.0)
+    widths = [len(weights[name]) for name in sorted(weights) if name.startswith("actor.latent_pi.") and "bias" in name]
+    policy = SACPolicy(observation_space, action_space, lr_schedule=lambda _: 0.0, net_arch=widths)
     policy.load_state_dict(weights)
     policy.set_training_mode(False)
     return policy

@@ -1,17 +1,18 @@
 """Log a run while it trains: progress bar, metrics.csv, TensorBoard."""
 
+from __future__ import annotations
+
 import csv
 import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from hand_env import image_grid
@@ -20,6 +21,9 @@ from vae.images.image_set import to_float, to_uint8
 from vae.progress import progress_bar
 from vae.sampling.sampler import StandardNormal
 from vae.training import Trainer, learning_rate
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 METRICS: dict[str, tuple[str, str]] = {
     # name: (unit, good direction)
@@ -97,6 +101,8 @@ class TrainingLog:
         self.started = time.monotonic()
         total = self.trainer.total_steps * self.trainer.config.batch_size
         self._bar = progress_bar(total=total, initial=self.images_seen, unit="img", smoothing=0.05, dynamic_ncols=True)
+        from torch.utils.tensorboard import SummaryWriter  # here: other commands do without TensorBoard
+
         self._writer = SummaryWriter(str(self.run), purge_step=len(self.rows) + 1)
 
     def close(self) -> None:

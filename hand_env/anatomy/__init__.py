@@ -6,6 +6,7 @@ from hand_env.anatomy.judge import Judge, default_judge
 from hand_env.anatomy.novelty import Known, Novelty, judge_novelty
 from hand_env.anatomy.overlay import draw_overlay
 from hand_env.anatomy.result import ANATOMICAL, CRITERIA, Digit, Judgement
+from hand_env.anatomy.several import judge_hands
 from hand_env.anatomy.summary import Rate, Summary, summarise, wilson
 from vae.images.labelled.vocabulary import DIGITS, REASONS, STATES
 
@@ -23,6 +24,7 @@ __all__ = [
     "Rate",
     "Summary",
     "draw_overlay",
+    "judge_hands",
     "judge_images",
     "judge_novelty",
     "summarise",

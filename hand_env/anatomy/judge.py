@@ -62,6 +62,7 @@ class Findings:
         score: (n,), [0, 1].
         doubts: (n, 7) bool, `REASONS` in order.
         frames: The judged square of each picture; the joints of `parse` are positions in it.
+        map: (n, 8, h, w) logits of `REGIONS` on the whole pictures, whatever was cut out.
     """
 
     parse: Parse
@@ -75,6 +76,7 @@ class Findings:
     score: Tensor
     doubts: Tensor
     frames: Frames
+    map: Tensor
 
 
 class Judge:
@@ -102,7 +104,7 @@ class Judge:
         """Judge pictures; see `hand_env.anatomy.judge_images`."""
         check_images(images)
         chunks = torch.split(images, CHUNK[self.device.type])
-        return [judgement for chunk in chunks for judgement in _judgements(self.find(chunk, crop), images.shape[-1])]
+        return [judgement for chunk in chunks for judgement in to_judgements(self.find(chunk, crop), images.shape[-1])]
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Tensor:
@@ -110,6 +112,13 @@ class Judge:
         check_images(images)
         chunks = torch.split(images, CHUNK[self.device.type])
         return torch.cat([self.find(chunk).score for chunk in chunks]).to(images.device)
+
+    @torch.no_grad()
+    def correct(self, images: Tensor) -> Tensor:
+        """Return only the verdicts, (n,) float32 on the pictures' device, 1 for a correct hand, else 0; see `judge`."""
+        check_images(images)
+        found = [self.find(chunk) for chunk in torch.split(images, CHUNK[self.device.type])]
+        return torch.cat([own.holds.all(1) & ~own.doubts.any(1) for own in found]).to(images.device, torch.float32)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
@@ -125,9 +134,10 @@ class Judge:
         seen, frames = images, whole_pictures(len(images), self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             if crop:
-                parse, seen, frames = self._look_twice(images)
+                parse, seen, frames, regions = self._look_twice(images)
             else:
                 parse = parse_both_ways(self.network, _resized(images, self.network.size))
+                regions = parse.regions
         margins = {name: value - self.calibration.limits[name] for name, value in raw_margins(parse).items()}
         states, extra = _decided(parse, margins)
         colour = measures.skin_colour(seen, parse.regions)
@@ -142,13 +152,14 @@ class Judge:
         holds = torch.cat([_anatomy(states, extra, margins), quality], 1)
         score = _score(margins, strange, up, steep / limit)
         doubts = _doubts(parse, margins, seen, frames.side * images.shape[-1], self.calibration)
-        return Findings(parse, margins, states, extra, holds, tone, up, steep / median, score, doubts, frames)
+        return Findings(parse, margins, states, extra, holds, tone, up, steep / median, score, doubts, frames, regions)
 
-    def _look_twice(self, images: Tensor) -> tuple[Parse, Tensor, Frames]:
+    def _look_twice(self, images: Tensor) -> tuple[Parse, Tensor, Frames, Tensor]:
         """Find the hand in the whole picture; if it is small or rotated, parse that part alone.
 
         Returns:
-            The answers, the judged pictures at the network's size, and the frames that were judged.
+            The answers, the judged pictures at the network's size, the frames that were judged, and the region maps of
+            the whole pictures.
         """
         seen = _resized(images, self.network.size)
         first = self.network(seen)
@@ -156,7 +167,7 @@ class Judge:
         cut = frames.cut()
         rows, others = torch.nonzero(cut)[:, 0], torch.nonzero(~cut)[:, 0]
         if not len(rows):
-            return mean_of_both(first, self.network(seen.flip(3))), seen, frames
+            return mean_of_both(first, self.network(seen.flip(3))), seen, frames, first.regions
         seen = seen.index_copy(0, rows, cut_out(images[rows], frames.take(rows), self.network.size))
         again = self.network(torch.cat([seen[others].flip(3), seen[rows], seen[rows].flip(3)]))
         parts = {name: value.split([len(others), len(rows), len(rows)]) for name, value in vars(again).items()}
@@ -165,7 +176,7 @@ class Judge:
             name: torch.empty_like(there[name]).index_copy(0, others, part[0]).index_copy(0, rows, part[2])
             for name, part in parts.items()
         }
-        return mean_of_both(Parse(**there), Parse(**back)), seen, frames
+        return mean_of_both(Parse(**there), Parse(**back)), seen, frames, first.regions
 
 
 @lru_cache(maxsize=4)
@@ -266,8 +277,8 @@ def _doubts(parse: Parse, margins: dict[str, Tensor], seen: Tensor, pixels: Tens
     return torch.stack([margins["hand"] < 0, small, unsure & busy, cut, drawn, bent, unsure & ~busy], 1)
 
 
-def _judgements(found: Findings, size: int) -> list[Judgement]:
-    """Convert findings into one judgement per picture."""
+def to_judgements(found: Findings, size: int) -> list[Judgement]:
+    """Convert findings on pictures of `size` pixels a side into judgements."""
     columns = (found.states, found.extra, found.holds, found.tone, found.up, found.sharpness, found.score)
     joints = found.frames.to_picture(found.parse.joints) if bool(found.frames.cut().any()) else found.parse.joints
     where = torch.cat([found.frames.centre * size, found.frames.side.unsqueeze(1) * size], 1)

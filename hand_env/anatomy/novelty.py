@@ -62,19 +62,29 @@ class Known:
         for pictures in (training, held_out):
             check_images(pictures)
         self.judge = judge
-        self.base = judge.features(training), _thumbnails(training)
+        self.base = judge.features(training).to(judge.device), _thumbnails(training, judge.device)
         feature, _, pixels, _ = self._nearest(held_out)
         self.feature_limit, self.pixels_limit = (float(torch.quantile(apart, SHARE)) for apart in (feature, pixels))
 
-    def novelty(self, images: Tensor) -> Novelty:
-        """Compare pictures with the training pictures; see `judge_novelty`."""
+    def novelty(self, images: Tensor, features: Tensor | None = None) -> Novelty:
+        """Compare pictures with the training pictures; see `judge_novelty`.
+
+        Args:
+            images: (n, 3, S, S) float in [0, 1].
+            features: (n, 128) float, the judge's features of these pictures, if they are known already.
+        """
         check_images(images)
-        feature, nearest, pixels, nearest_by_pixels = self._nearest(images)
+        feature, nearest, pixels, nearest_by_pixels = self._nearest(images, features)
         new = (feature >= self.feature_limit) & (pixels >= self.pixels_limit)
         return Novelty(nearest, feature, nearest_by_pixels, pixels, self.feature_limit, self.pixels_limit, new)
 
-    def _nearest(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return _nearest(self.judge.features(images), _thumbnails(images), *self.base)
+    def _nearest(self, images: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Compare on the judge's device; the answers are on the CPU."""
+        device = self.judge.device
+        features = self.judge.features(images) if features is None else features
+        found = _nearest(features.to(device, torch.float32), _thumbnails(images, device), *self.base)
+        far, index, off, place = (value.cpu() for value in found)
+        return far, index, off, place
 
 
 def _nearest(feature: Tensor, small: Tensor, features: Tensor, smalls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -86,5 +96,5 @@ def _nearest(feature: Tensor, small: Tensor, features: Tensor, smalls: Tensor) -
     return far, index, off, place
 
 
-def _thumbnails(images: Tensor) -> Tensor:
-    return F.interpolate(images.float().cpu(), size=(PIXELS, PIXELS), mode="area").flatten(1)
+def _thumbnails(images: Tensor, device: torch.device) -> Tensor:
+    return F.interpolate(images.to(device, torch.float32), size=(PIXELS, PIXELS), mode="area").flatten(1)

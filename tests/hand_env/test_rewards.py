@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from hand_env import REWARDS, HandLatentVectorEnv, Visit
+from hand_env.drawn_score import BANDWIDTH, wrong_together
+from vae.sampling import Gaussian, SmoothedBootstrap
 
 ZEROS, ONES = np.zeros((4, 6), np.float32), np.ones((4, 6), np.float32)
 
@@ -199,6 +201,52 @@ def test_drawn_change_adds_up_to_the_episode_s_whole_gain(make_env):
     assert sum(rewards) == pytest.approx(-10.0 * (wrong[-1] - wrong[0]))
 
 
+@pytest.mark.parametrize(("drawn_every", "paid"), [(1, [5, 10, 15]), (2, [10, 15]), (3, [15]), (9, [15])])
+@pytest.mark.parametrize("drawn_from", ["gaussian", "neighbours"])
+def test_drawn_change_adds_up_to_the_same_gain_however_seldom_it_is_measured(
+    make_env, quick_vae, drawn_every, paid, drawn_from
+):
+    env = make_env(
+        vae=quick_vae,
+        reward="drawn_change",
+        judge=brightness,
+        n_drawn=5,
+        reward_scale=10.0,
+        drawn_every=drawn_every,
+        drawn_from=drawn_from,
+    )
+    env.reset(seed=0)
+    drawn = env._scorer.drawn_wrong
+    before = drawn()
+    rewards = [env.step(np.ones((4, 4), np.float32))[1] for _ in range(15)]  # three epochs of five steps
+    assert [step for step, reward in enumerate(rewards, 1) if reward] == paid
+    assert sum(rewards) == pytest.approx(-10.0 * (drawn() - before))
+
+
+def test_hands_are_drawn_from_a_gaussian_or_from_the_neighbourhood_of_the_training_latents(make_env):
+    envs = [make_env(reward="drawn_change", judge=brightness, drawn_from=name) for name in ("gaussian", "neighbours")]
+    for env in envs:
+        env.reset(seed=0)
+    scores = [env._scorer.drawn_wrong.__self__ for env in envs]
+    assert torch.equal(scores[0].noise, scores[1].noise)
+    assert torch.equal(scores[0].picks, scores[1].picks)
+    assert [pictures.shape for pictures in (score.draw() for score in scores)] == [(64, 3, 32, 32)] * 2
+    mean, log_var = scores[0].posteriors
+    assert torch.equal(scores[0]._place(mean, log_var), Gaussian.fit(mean, log_var).place(scores[0].noise))
+    near = SmoothedBootstrap.fit(mean, log_var, BANDWIDTH).place(scores[1].picks, scores[1].noise)
+    assert torch.equal(scores[1]._place(mean, log_var), near)
+
+
+def test_hands_of_several_vaes_are_measured_together_as_each_alone(make_env):
+    envs = [make_env(reward="drawn_change", judge=brightness, n_drawn=5) for _ in range(3)]
+    for seed, env in enumerate(envs):
+        env.reset(seed=seed)
+    scores = [env._scorer.drawn_wrong.__self__ for env in envs]
+    alone = [score.wrong() for score in scores]
+    assert wrong_together(scores) == alone
+    assert len(set(alone)) == 3
+
+
 def test_drawn_change_s_noise_comes_from_the_seed_and_stays(make_env):
     first, same, other = (make_env(reward="drawn_change", judge=brightness) for _ in range(3))
     for env, seed in ((first, 0), (same, 0), (other, 1)):
@@ -254,3 +302,10 @@ def test_hands_that_cannot_be_drawn_end_the_episode(make_env):
 def test_a_number_of_drawn_hands_below_one_is_refused(make_env):
     with pytest.raises(ValueError, match="n_drawn must be at least 1, got 0"):
         make_env(n_drawn=0)
+
+
+def test_a_wrong_time_or_source_of_drawn_hands_is_refused(make_env):
+    with pytest.raises(ValueError, match="drawn_every must be at least 1, got 0"):
+        make_env(drawn_every=0)
+    with pytest.raises(ValueError, match=r"drawn_from must be one of \('gaussian', 'neighbours'\), got 'prior'"):
+        make_env(drawn_from="prior")

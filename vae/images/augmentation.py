@@ -52,6 +52,13 @@ def random_affine(
         from border to border, x before y.
     """
     draw = torch.rand(n, 5, generator=generator, device=device)
+    return affine_from(draw, flip=flip, degrees=degrees, translate=translate, scale=scale)
+
+
+def affine_from(
+    draw: Tensor, *, flip: bool = True, degrees: float = 5.0, translate: float = 0.03, scale: float = 0.05
+) -> Tensor:
+    """Turn random numbers, (n, 5) float32 in [0, 1), into affine transforms; see `random_affine`."""
     turn, right, down, grow = (2 * draw[:, :4] - 1).unbind(1)
     mirror = torch.where(draw[:, 4] < 0.5, -1.0, 1.0) if flip else torch.ones_like(turn)
     angle = turn * math.radians(degrees)

@@ -1,9 +1,21 @@
-"""Samplers over the latent space: standard normal, mixture, learned flow. Decoding is `vae.model`."""
+"""Samplers over the latent space: standard normal, fitted ones, learned flow. Decoding is `vae.model`."""
 
-from vae.sampling.flow import FlowPrior, fit_flow
+from vae.sampling.flow import FlowPrior
+from vae.sampling.flow_fit import fit_flow
 from vae.sampling.gaussian import Gaussian
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Pool, Sampler, StandardNormal
+from vae.sampling.smoothed_bootstrap import SmoothedBootstrap
 
-__all__ = ["FlowPrior", "Gaussian", "Mixture", "Pool", "Reencoded", "Sampler", "StandardNormal", "fit_flow"]
+__all__ = [
+    "FlowPrior",
+    "Gaussian",
+    "Mixture",
+    "Pool",
+    "Reencoded",
+    "Sampler",
+    "SmoothedBootstrap",
+    "StandardNormal",
+    "fit_flow",
+]

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from vae.checkpoint import save_tensors
-from vae.optim import cosine_decay, ema_decay, update_ema
 
 WIDTH, BLOCKS = 576, 4
 FREQUENCIES = 32  # of the time embedding, as sines and cosines
 EVALUATIONS = 50  # of the velocity, per sample
-AVERAGING = 0.999  # decay per step of the averaged weights
-LOOK = 500  # steps between two evaluations on held-out latents
 
 
 class Velocity(nn.Module):
@@ -122,71 +118,3 @@ class FlowPrior:
         velocity = Velocity(len(mean), width, blocks)
         velocity.load_state_dict(weights)
         return cls(velocity, mean, scale, temperature, final_denoise)
-
-
-def fit_flow(
-    latents: Callable[[int, Generator], Tensor],
-    held_out: Tensor,
-    *,
-    steps: int = 12_000,
-    batch: int = 2048,
-    learning_rate: float = 1e-3,
-    width: int = WIDTH,
-    blocks: int = BLOCKS,
-    seed: int = 0,
-) -> tuple[FlowPrior, list[dict[str, float]]]:
-    """Train a flow; keep the averaged weights with the lowest loss on held-out people's latents.
-
-    Args:
-        latents: Takes a number n and a generator, returns (n, D) float32 draws from the training pictures' posteriors.
-        held_out: (m, D) float32, draws from the posteriors of held-out people's pictures, on the same device.
-        steps: AdamW steps, at least 1.
-        batch: Latents per step.
-        learning_rate: Its peak; it rises over 200 steps and then decays to 0.
-        width: Width of the network.
-        blocks: Residual blocks of the network.
-        seed: >= 0, for weights and noise.
-
-    Returns:
-        The flow, and its training log with "step", "loss" and "held_out".
-    """
-    device = held_out.device
-    generator = torch.Generator(device).manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        velocity, averaged = (Velocity(held_out.shape[1], width, blocks) for _ in range(2))
-    averaged.load_state_dict(velocity.state_dict())
-    velocity.to(device).train(), averaged.to(device).eval()
-    some = latents(4 * batch, generator)
-    mean, scale = some.mean(0), some.std(0).clamp(min=1e-3)
-    optimizer = torch.optim.AdamW(velocity.parameters(), learning_rate, (0.9, 0.99), weight_decay=0.05)
-    others = ((held_out - mean) / scale).repeat(math.ceil(2048 / len(held_out)), 1)
-    fixed = torch.randn(others.shape, generator=generator, device=device)
-    times = torch.rand(len(others), generator=generator, device=device)
-    log: list[dict[str, float]] = []
-    best, lowest = {}, math.inf
-    for step in range(1, steps + 1):
-        optimizer.param_groups[0]["lr"] = learning_rate * (min(1.0, step / 200) * cosine_decay((step - 1) / steps))
-        x = (latents(batch, generator) - mean) / scale
-        noise = torch.randn(x.shape, generator=generator, device=device)
-        t = torch.sigmoid(torch.randn(batch, generator=generator, device=device))  # most times are in the middle
-        loss = _flow_loss(velocity, x, noise, t)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        optimizer.step()
-        with torch.no_grad():
-            update_ema(averaged.parameters(), velocity.parameters(), ema_decay(AVERAGING, step, head_start=0))
-            if step % LOOK == 0 or step == steps:
-                value = float(_flow_loss(averaged, others, fixed, times))
-                log.append({"step": step, "loss": float(loss.detach()), "held_out": value})
-                if value < lowest:
-                    best, lowest = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}, value
-    averaged.load_state_dict(best)
-    return FlowPrior(averaged, mean, scale), log
-
-
-def _flow_loss(velocity: Velocity, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """Return the mean squared error of the velocity at time t, between noise at 0 and latents at 1."""
-    at = t.unsqueeze(1)
-    error: Tensor = (velocity((1 - at) * noise + at * x, t) - (x - noise)).square().mean()
-    return error

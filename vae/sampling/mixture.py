@@ -1,14 +1,19 @@
 """Sample latents from a Gaussian mixture that is fitted to the encoded training pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from vae.checkpoint import save_tensors
+from vae.sampling.em import expectation_maximisation
+
+_SETTINGS: dict[str, Any] = {"reg_covar": 1e-3, "max_iter": 50, "tol": 0.1}
 
 
 class Mixture:
@@ -32,6 +37,8 @@ class Mixture:
     def fit(cls, mean: Tensor, log_var: Tensor, *, components: int = 32, draws: int = 8192, seed: int = 0) -> "Mixture":
         """Fit a mixture to draws from the posteriors of the training pictures, with scikit-learn's EM.
 
+        For latents on a GPU, the same steps run there: the result is the same up to rounding, many times as fast.
+
         Args:
             mean: (image, latent) float32, posterior means.
             log_var: (image, latent) float32, natural log of the posterior variances.
@@ -42,15 +49,14 @@ class Mixture:
         Returns:
             The fitted sampler.
         """
+        device = mean.device
         generator = torch.Generator().manual_seed(seed)
         repeats = max(1, round(draws / len(mean)))
         mean, deviation = mean.cpu().repeat(repeats, 1), (0.5 * log_var.cpu()).exp().repeat(repeats, 1)
         points = mean + deviation * torch.randn(mean.shape, generator=generator)
         components = max(1, min(components, len(mean) // repeats // 20))
-        mixture = GaussianMixture(components, reg_covar=1e-3, random_state=seed % 2**32, max_iter=50, tol=0.1)
-        mixture.fit(points.double().numpy())
-        factors = np.linalg.cholesky(mixture.covariances_)
-        return cls(*(torch.from_numpy(a).float() for a in (mixture.weights_, mixture.means_, factors)))
+        fit = _fit_with_sklearn if device.type == "cpu" else _fit_on_device
+        return cls(*(tensor.float().cpu() for tensor in fit(points.double().to(device), components, seed % 2**32)))
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Draw latents.
@@ -80,3 +86,17 @@ class Mixture:
         """Read what `save` wrote."""
         tensors = load_file(path)
         return cls(tensors["weights"], tensors["means"], tensors["factors"])
+
+
+def _fit_with_sklearn(points: Tensor, components: int, seed: int) -> tuple[Tensor, ...]:
+    mixture = GaussianMixture(components, random_state=seed, **_SETTINGS)
+    mixture.fit(points.numpy())
+    factors = np.linalg.cholesky(mixture.covariances_)
+    return tuple(torch.from_numpy(array) for array in (mixture.weights_, mixture.means_, factors))
+
+
+def _fit_on_device(points: Tensor, components: int, seed: int) -> tuple[Tensor, ...]:
+    # the labels that scikit-learn's mixture starts from; they take a second, the iterations would take a minute
+    groups = KMeans(components, n_init=1, random_state=np.random.RandomState(seed))
+    labels = groups.fit(points.cpu().numpy()).labels_
+    return expectation_maximisation(points, torch.from_numpy(labels).long().to(points.device), components, **_SETTINGS)

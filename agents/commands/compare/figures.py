@@ -6,42 +6,15 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from agents.commands.compare.args import BATCH
 from agents.commands.compare.photographs import Photographs
-from hand_env.anatomy import CRITERIA, Judge, Judgement, Known, Rate, wilson
+from agents.figures.estimates import Column, Figures, median, share, student
+from hand_env.anatomy import CRITERIA, Judge, Judgement, Known
 from hand_env.anatomy.measures import sharpness
-from vae.distribution import (
-    Estimate,
-    PictureFeatures,
-    coverage_and_density,
-    estimate_over_halves,
-    halves,
-    kernel_distance,
-)
+from vae.distribution import PictureFeatures, coverage_and_density, kernel_distance
 from vae.images import to_float
-
-Figures = dict[str, Estimate]
-
-
-@dataclass(frozen=True)
-class Column:
-    """How a figure is shown.
-
-    Attributes:
-        heading: The column's heading.
-        times: Factor of the figure.
-        digits: Digits after the decimal point.
-        highest: Upper bound of the values. The lower bound is 0; if `highest` is infinite, there is none.
-    """
-
-    heading: str
-    times: float
-    digits: int
-    highest: float = 1.0
-
 
 COLUMNS = {
     "correct": Column("correct %", 100, 1),
@@ -103,15 +76,15 @@ class Gauge:
         """
         images = to_float(pictures)
         figures = rates(self.instruments.reporter.judge(images))
-        figures["correct_by_parser"] = _share([each.correct for each in self.instruments.parser.judge(images)])
+        figures["correct_by_parser"] = share([each.correct for each in self.instruments.parser.judge(images)])
         if drawn:
-            figures["new"] = _share(self.known.novelty(images).new.tolist())
+            figures["new"] = share(self.known.novelty(images).new.tolist())
         features = self._describe(images)
         figures["coverage"], figures["density"] = coverage_and_density(features, self.features)
         figures["kernel_distance"] = kernel_distance(features, self.features)
         steepness = sharpness(images.to(self.instruments.features.device)).cpu().numpy()
-        figures["sharpness"] = _median(steepness / self.usual_sharpness)
-        return {name: _clipped(figures[name], column) for name, column in COLUMNS.items() if name in figures}
+        figures["sharpness"] = median(steepness / self.usual_sharpness)
+        return {name: column.clip(figures[name]) for name, column in COLUMNS.items() if name in figures}
 
     def _describe(self, images: Tensor) -> NDArray[np.float32]:
         features: NDArray[np.float32] = self.instruments.features(images).numpy()
@@ -123,11 +96,11 @@ def rates(judgements: Sequence[Judgement]) -> Figures:
     correct = [judgement.correct for judgement in judgements]
     batches = [sum(correct[start : start + BATCH]) for start in range(0, len(correct) - BATCH + 1, BATCH)]
     return {
-        "correct": _share(correct),
-        "anatomical": _share([judgement.anatomical for judgement in judgements]),
-        "batches_15": _share([count >= 15 for count in batches]),
-        "batches_19": _share([count >= 19 for count in batches]),
-        **{f"fails_{name}": _share([name in judgement.failures for judgement in judgements]) for name in CRITERIA},
+        "correct": share(correct),
+        "anatomical": share([judgement.anatomical for judgement in judgements]),
+        "batches_15": share([count >= 15 for count in batches]),
+        "batches_19": share([count >= 19 for count in batches]),
+        **{f"fails_{name}": share([name in judgement.failures for judgement in judgements]) for name in CRITERIA},
     }
 
 
@@ -143,27 +116,4 @@ def over_runs(of_runs: Sequence[Figures]) -> Figures:
     if len(of_runs) == 1:
         return of_runs[0]
     names = [name for name in COLUMNS if all(name in figures for figures in of_runs)]
-    return {name: _clipped(student([figures[name].value for figures in of_runs]), COLUMNS[name]) for name in names}
-
-
-def student(values: Sequence[float]) -> Estimate:
-    """Return the mean of two or more values with its 95 % interval by Student's t."""
-    mean, n = float(np.mean(values)), len(values)
-    half_width = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5)
-    return Estimate(mean, mean - half_width, mean + half_width)
-
-
-def _share(of: Sequence[bool]) -> Estimate:
-    rate: Rate = wilson(sum(of), len(of))
-    return Estimate(rate.share, rate.low, rate.high)
-
-
-def _median(rows: NDArray[np.floating]) -> Estimate:
-    return estimate_over_halves(float(np.median(rows)), [float(np.median(rows[half])) for half in halves(len(rows))])
-
-
-def _clipped(estimate: Estimate, column: Column) -> Estimate:
-    if column.highest == float("inf"):
-        return estimate
-    low, high = (float(np.clip(end, 0, column.highest)) for end in (estimate.low, estimate.high))
-    return Estimate(estimate.value, low, high)
+    return {name: COLUMNS[name].clip(student([figures[name].value for figures in of_runs])) for name in names}

@@ -1,14 +1,13 @@
 """Keep the figures of finished methods in compare.json, so that an interrupted comparison can resume."""
 
 import importlib.metadata
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.commands.compare.figures import Figures
 from agents.commands.compare.methods import Cost
-from agents.runs.renamed import with_new_keys
+from agents.figures.estimates import Figures
+from agents.figures.store import claim_store, read_store
 from agents.runs.run_folder import versions
 from vae.checkpoint import save_json
 from vae.distribution import Estimate
@@ -61,11 +60,8 @@ class Store:
         self._found: dict[tuple[str, str, str], Record] = {}
         if folder is None:
             return
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"--out '{folder}' is a file. Choose a folder.")
-        if (folder / FILE).is_file():
-            self._found = {_key(record): record for record in self._read(folder / FILE)}
-        folder.mkdir(parents=True, exist_ok=True)
+        claim_store(folder)
+        self._found = {_key(record): record for record in read_store(folder / FILE, settings, _records)}
 
     def find(self, sha256: str, sampler: str, agent: str) -> Record | None:
         """Return the record of a method that this or an earlier comparison measured, from any run, or None."""
@@ -93,24 +89,13 @@ class Store:
         }
         save_json(self.folder / FILE, content)
 
-    def _read(self, path: Path) -> list[Record]:
-        try:
-            content = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
-            settings, cells = content["settings"], [*content["cells"], *content["other_cells"]]
-            records = [_record(cell) for cell in cells]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"'{path}' is damaged: {error!r}. Choose another --out, or remove it.") from error
-        for name, value in self.settings.items():
-            if settings.get(name) != value:
-                raise ValueError(
-                    f"--out '{path.parent}' holds figures with {name} {settings.get(name)!r}, not {value!r}. "
-                    "Choose another --out."
-                )
-        return records
-
 
 def _key(record: Record) -> tuple[str, str, str]:
     return record.sha256, record.sampler, record.agent
+
+
+def _records(content: dict[str, Any]) -> list[Record]:
+    return [_record(cell) for cell in (*content["cells"], *content["other_cells"])]
 
 
 def _record(cell: dict[str, Any]) -> Record:

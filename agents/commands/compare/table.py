@@ -1,12 +1,14 @@
 """Write the table: one row per sampler and agent, in three parts that fit the width of a page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agents.commands.compare.figures import COLUMNS, Figures, over_runs, student
+from agents.commands.compare.figures import COLUMNS, over_runs
 from agents.commands.compare.methods import Cost
 from agents.commands.compare.store import Record
+from agents.figures.estimates import Figures, student
+from agents.figures.markdown import markdown_table
 
 HANDS, FAILURES = "Right hands, by the reporting judge", "Failures by criterion, by the reporting judge"
 PARTS = {
@@ -75,7 +77,7 @@ def write_table(rows: Sequence[Row], records: Sequence[Record], above: str) -> s
         if title == HANDS:
             heads.append("decoded + judged (+ gradients)")
             lines = [[*line, _cost(row)] for line, row in zip(lines, rows, strict=True)]
-        parts.append(f"{title}\n\n" + _markdown(heads, lines))
+        parts.append(f"{title}\n\n" + markdown_table(heads, lines))
     return "\n\n".join([*parts, *_notes(rows, records)])
 
 
@@ -97,22 +99,13 @@ def _cell(row: Row, name: str) -> str:
     if name not in row.figures:
         return ABSENT
     found, column = row.figures[name], COLUMNS[name]
-    value, low, high = (f"{column.times * number:.{column.digits}f}" for number in (found.value, found.low, found.high))
-    return value if name in PARTS[FAILURES] else f"{value} ({low} to {high})"  # eleven intervals would fill two pages
+    if name in PARTS[FAILURES]:  # eleven intervals would fill two pages
+        return column.number(found.value)
+    return column.text(found)
 
 
 def _cost(row: Row) -> str:
     return str(row.cost) if row.cost and row.runs else ABSENT
-
-
-def _markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[place]) for line in (heads, *lines)) for place in range(len(heads))]
-    rule = ["-" * width for width in widths]
-    return "\n".join(_line(cells, widths) for cells in (heads, rule, *lines))
-
-
-def _line(cells: Sequence[str], widths: Iterable[int]) -> str:
-    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
 
 def _notes(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:

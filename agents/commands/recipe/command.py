@@ -39,7 +39,7 @@ from vae.images.labelled.hands import CANVAS, Hands
 from vae.model import VAE, VAEConfig, build_vae
 from vae.optim import stream_seed
 from vae.progress import progress_bar
-from vae.sampling.flow import fit_flow
+from vae.sampling.flow_fit import fit_flow
 from vae.sampling.mixture import Mixture
 
 LATENT_DIM = 300  # as in the paper

@@ -16,13 +16,14 @@ from vae.images.labelled.malform import EDITS, ring, shift_digit, wristband
 from vae.images.labelled.mixes import MIXES
 from vae.images.labelled.pull_apart import PARTING, spread
 from vae.images.labelled.scenes import composable, compose
+from vae.images.labelled.smear import smear
 from vae.images.labelled.style import reframe, restyle, shrink
 from vae.images.labelled.vocabulary import NO_EXTRA, NORMAL
 from vae.images.labelled.web import web
 from vae.images.random_source import GeneratorSource
 
 ALL_EDITS = {**EDITS, **PARTING, "web": web}
-OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "resize": 1.5, "silhouette": 3.0, "averaged": 2.0}
+OFTEN = {"add_thumb": 3.0, "add_finger": 1.5, "fuse": 1.5, "resize": 1.5, "silhouette": 3.0, "averaged": 3.0}
 """Relative frequency of an edit or a mixture; 1 if not listed. Added digits are frequent: hidden ones do not count."""
 HARMLESS = {"shift_digit": shift_digit, "spread": spread, "ring": ring, "wristband": wristband}
 
@@ -40,16 +41,18 @@ class Recipe:
         strength: Strength of the change of style.
         composed: Share of all pictures that get another background, if backgrounds are given.
         bent: Share of the correct hands on other backgrounds that get folded digits.
+        smeared: Share of all pictures that get the look of a small VAE's samples; the labels stay.
     """
 
     photographs: float = 0.45
     malformed: float = 0.6
     harmless: float = 0.15
     mixed: float = 0.12
-    imitated: float = 0.36
+    imitated: float = 0.48
     strength: float = 1.0
     composed: float = 0.5
     bent: float = 0.1
+    smeared: float = 0.2
 
 
 @dataclass
@@ -115,7 +118,12 @@ class Batches:
         hands = self.labelled(n - composed).take(self._order(n - composed))
         self._imitate(hands)
         if composed:
-            hands = join([hands, self.scenes(composed)]).take(self._order(n))
+            hands = join([hands, self.scenes(composed)])
+        hands = hands.take(self._order(n))
+        rows = torch.arange(round(self.recipe.smeared * n), device=self.generator.device)
+        some = hands.take(rows)
+        smear(some, GeneratorSource(len(rows), self.generator))
+        hands.put(rows, some)
         restyle(hands, size, GeneratorSource(n, self.generator), self.recipe.strength)
         return hands.take(self._order(n))
 
@@ -168,11 +176,11 @@ class Batches:
         if len(right):  # with repetition: at a new size cuDNN would search for its fastest algorithm
             right = right[torch.randint(0, len(right), (third,), generator=self.generator, device=right.device)]
             some = hands.take(right)
-            photographs.reconstruct(some)
+            photographs.reconstruct(some, GeneratorSource(third, self.generator))
             hands.put(right, some)
         rows = torch.arange(n - third, n, device=self.generator.device)
         some = hands.take(rows)
-        everything.reconstruct(some)
+        everything.reconstruct(some, GeneratorSource(third, self.generator))
         hands.put(rows, some)
         real = torch.randint(0, len(self.photographs), (2 * third,), generator=self.generator, device=rows.device)
         seen = self.photographs.take(real)

@@ -2,7 +2,8 @@
 
 There are two VAEs:
 
-- The first is trained on photographs only, and its reconstructions are correct hands with a VAE's artefacts. Hands that
+- The first is trained on photographs only, and its reconstructions are correct hands with a VAE's artefacts. So are
+  decoded latents near a photograph's, where the result is still close to the photograph in every part. Hands that
   it decodes from Gaussian or interpolated latents are wrong in the same ways as generated hands. By eye, 0 of 122 such
   samples were right.
 - The second is also trained on malformed hands and reconstructs them as they are. So a VAE's artefacts alone do not
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from vae.images.labelled.hands import Hands, nothing_known
@@ -25,6 +27,8 @@ from vae.model import VAE, VAEConfig, Width, build_vae
 
 SIZE = 64
 FAITHFUL = 0.005  # largest mean squared error at which a reconstruction keeps the labels of its picture
+FAITHFUL_HERE = 0.02  # the same for the worst square of `HERE` pixels of a moved latent; a finger that is gone has more
+HERE = 8
 
 
 class Imitator:
@@ -88,16 +92,39 @@ class Imitator:
         self.factor = torch.linalg.cholesky(covariance + 1e-4 * torch.eye(300, device=self.device))
 
     @torch.no_grad()
-    def reconstruct(self, hands: Hands) -> None:
-        """Replace pictures by their reconstructions, and drop labels that may no longer hold; edits the hands."""
+    def reconstruct(self, hands: Hands, random: GeneratorSource | None = None) -> None:
+        """Replace pictures by their reconstructions, and drop labels that may no longer hold; edits the hands.
+
+        Args:
+            hands: Hands with float images.
+            random: Random numbers to move half of the latents a little, so that correct hands look like samples too;
+                None: latents stay where they are.
+        """
         images = resized(hands.images, SIZE)
-        decoded = self.vae.decode(self.vae.encode(images)[0]).float().clamp(0, 1)
-        far = (decoded - images).square().mean((1, 2, 3)) > FAITHFUL
+        latents, log_var = self.vae.encode(images)
+        if random is not None:
+            latents = self._moved(latents, log_var, random)
+        decoded = self.vae.decode(latents).float().clamp(0, 1)
+        error = (decoded - images).square().mean(1, keepdim=True)
+        far = error.mean((1, 2, 3)) > FAITHFUL
+        if random is not None:
+            far = far | (F.avg_pool2d(error, HERE, HERE // 2).amax((1, 2, 3)) > FAITHFUL_HERE)
         hands.images = resized(decoded, hands.images.shape[-1])
         for name in ("whole", "hand"):
             label = getattr(hands, name)
             setattr(hands, name, torch.where(far, torch.full_like(label, torch.nan), label))
         hands.states[far], hands.extra[far] = -1, -1
+
+    def _moved(self, latents: Tensor, log_var: Tensor, random: GeneratorSource) -> Tensor:
+        """Move half of the latents: by posterior noise, towards another picture or towards a Gaussian sample."""
+        noise = torch.randn(latents.shape, generator=random.generator, device=random.device)
+        posterior = latents + random.uniform(0.5, 1.5).unsqueeze(1) * torch.exp(0.5 * log_var) * noise
+        share = random.uniform(0.05, 0.45).unsqueeze(1)
+        other = torch.lerp(latents, latents.roll(1, 0), share)
+        gaussian = torch.lerp(latents, self.mean + noise @ self.factor.T, share)
+        kind = random.choice(0, 6).unsqueeze(1)
+        moved = torch.where(kind == 0, posterior, torch.where(kind == 1, other, gaussian))
+        return torch.where(kind < 3, moved, latents)
 
     @torch.no_grad()
     def sample(self, hands: Hands, others: Hands, random: GeneratorSource) -> Hands:

@@ -86,7 +86,7 @@ class Run:
         offset = 7919 if other else 0
         self.pool = Pool(settings.capacity, settings.seed + offset, self.device, settings.workers)
         generator = torch.Generator(self.device).manual_seed(settings.seed + offset)
-        recipe = Recipe(0.45, 0.65, 0.15, 0.12, 0.36, 1.25) if other else Recipe()
+        recipe = Recipe(malformed=0.65, strength=1.25) if other else Recipe()
         self.grounds = grounds
         self.batches = Batches(photographs.train.to(self.device), self.pool, generator, recipe)
         if grounds is not None:

@@ -15,6 +15,7 @@ from vae.images.labelled.drawn import draw_hands
 from vae.images.labelled.hands import Hands
 from vae.images.labelled.mixes import MIXES
 from vae.images.labelled.scenes import composable, compose
+from vae.images.labelled.smear import smear
 from vae.images.labelled.style import reframe, resized, shrink
 from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
@@ -54,6 +55,10 @@ class Examples:
             hands = draw_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
             hands.images = hands.images.float() / 255
             kinds[f"drawn {name}"] = hands
+        for name in [name for name in kinds if name.startswith(("photographs", "edit "))]:
+            smeared = kinds[name].take(torch.arange(len(kinds[name])))
+            smear(smeared, GeneratorSource(len(smeared), generator))
+            kinds[f"smeared {name}"] = smeared
         self.kinds = {name: hands.to(device) for name, hands in kinds.items()}
 
     def imitate(self, imitators: list[Imitator]) -> None:
@@ -63,6 +68,9 @@ class Examples:
         again = photographs.take(torch.arange(len(photographs), device=random.device))
         imitators[-1].reconstruct(again)
         self.kinds["vae reconstructed"] = again
+        moved = photographs.take(torch.arange(len(photographs), device=random.device))
+        imitators[0].reconstruct(moved, random)
+        self.kinds["vae moved"] = moved
         self.kinds["vae sampled"] = imitators[0].sample(photographs, photographs.take(_turned(photographs)), random)
 
     def compose(self, grounds: Tensor) -> None:

@@ -1,6 +1,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -41,6 +42,23 @@ def test_judge_prints_one_json_object_a_line_and_draws_overlays(pictures, weight
     assert [row["image"][-10:] for row in rows] == ["hand-0.png", "hand-1.png", "hand-2.png"]
     assert all({"anatomical", "correct", "digits", "score"} <= set(row) for row in rows)
     assert len(list((tmp_path / "seen").glob("*.png"))) == 3
+
+
+def test_each_hand_of_a_picture_is_listed_drawn_and_counted(tmp_path, capsys):
+    hands = [hand.permute(1, 2, 0).numpy() for hand in generate_hands(2, 128, seed=1).images]
+    file = tmp_path / "two.png"
+    Image.fromarray(np.concatenate(hands, 1)).save(file)
+    assert main(["judge", str(file), "--json", "--overlay", str(tmp_path / "seen")]) == 0
+    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["image"] for row in rows] == [f"{file}#1", f"{file}#2"]
+    assert rows[0]["box"][0] < 128 < rows[1]["box"][0]
+    assert (last["summary"]["n"], last["summary"]["pictures"]) == (2, 1)
+    assert [seen.name for seen in sorted((tmp_path / "seen").iterdir())] == ["0000-two#1.png", "0000-two#2.png"]
+    assert main(["judge", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "pictures    1\nhands       2" in out
+    assert main(["judge", str(file), "--no-crop"]) == 0
+    assert "hands       " not in capsys.readouterr().out
 
 
 def test_of_a_folder_that_generate_made_the_hands_are_judged_and_the_grid_of_them_is_not(pictures, weights, capsys):
@@ -113,7 +131,8 @@ def test_judge_report_refuses_a_wrong_setting(flag, value, weights, capsys):
 
 def test_judge_train_asks_for_data(tmp_path, capsys):
     assert main(["judge-train", "--out", str(tmp_path)]) == 2
-    assert "--data" in capsys.readouterr().err
+    because = f"because the pack '{tmp_path / 'pack.npz'}' does not exist yet."
+    assert f"--data must be the 11k Hands download, {because}" in capsys.readouterr().err
 
 
 def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
@@ -127,7 +146,8 @@ def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
     assert main(["judge", copy, *words, "--held-out", str(tmp_path / "others")]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[0])["new"] is False
     assert main(["judge", copy, *words]) == 2
-    assert "--held-out" in capsys.readouterr().err
+    known = f"people who are not in '{tmp_path / 'known'}'."
+    assert f"--held-out must be a folder with pictures of {known}" in capsys.readouterr().err
 
 
 def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp_path):
@@ -147,7 +167,8 @@ def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp
 
 def test_judge_report_names_a_data_folder_without_the_download(weights, capsys, tmp_path):
     assert main(["judge-report", "--data", str(tmp_path), "--weights", str(weights)]) == 2
-    assert "the folder that holds 11k-hands" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"--data must be the folder that holds 11k-hands, got '{tmp_path}', which does not." in err
 
 
 def test_judge_train_says_that_mediapipe_is_missing_before_it_reads_anything(tmp_path, capsys, monkeypatch):

@@ -81,6 +81,18 @@ def test_the_score_alone_is_that_of_the_judgement(judge, hands):
     assert judge.score(hands).tolist() == pytest.approx([j.score for j in judge.judge(hands)], abs=1e-6)
 
 
+def test_the_verdict_alone_is_that_of_the_judgement(hands):
+    judge = Judge.load()
+    pictures = torch.cat([hands, hands.flip(1), 1 - hands, 0 * hands, hands])  # more than the judge takes at a time
+    verdicts = judge.correct(pictures)
+    assert verdicts.tolist() == [float(judgement.correct) for judgement in judge.judge(pictures)]
+    assert 0 < verdicts.mean() < 1
+    assert verdicts.dtype == torch.float32
+    judge.calibration = replace(judge.calibration, doubts={**judge.calibration.doubts, "cut": -99.0})
+    assert not any(judgement.failures for judgement in judge.judge(hands))
+    assert not judge.correct(hands).any()  # a hand that is cut off is not trusted
+
+
 def test_a_hand_with_nothing_the_matter_has_four_fingers_and_a_thumb():
     assert fails() == set()
     assert count() == (4, 1, 0)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from vae.sampling.flow import FlowPrior, Velocity, fit_flow
+from vae.sampling.flow import FlowPrior, Velocity
+from vae.sampling.flow_fit import fit_flow, fit_flows
 
 
 def two_places(n, generator):
@@ -38,6 +39,19 @@ def test_the_same_seed_gives_the_same_flow_and_samples(fitted):
     again, _ = fit_flow(two_places, held_out, steps=1200, batch=256, width=48, blocks=2, seed=0)
     assert torch.equal(again.sample(8, seed=3), fitted[0].sample(8, seed=3))
     assert not torch.equal(again.sample(8, seed=3), again.sample(8, seed=4))
+
+
+def test_flows_side_by_side_are_those_that_are_trained_alone():
+    def places(k):
+        return lambda n, generator: two_places(n, generator) + k
+
+    settings = {"steps": 30, "batch": 16, "width": 8, "blocks": 1}
+    held_out = [places(k)(20, torch.Generator().manual_seed(k)) for k in range(3)]
+    together = fit_flows([places(k) for k in range(3)], held_out, seeds=[0, 1, 0], **settings)
+    for k, (flow, log) in enumerate(together):
+        alone, expected = fit_flow(places(k), held_out[k], seed=[0, 1, 0][k], **settings)
+        torch.testing.assert_close(flow.sample(8, seed=3), alone.sample(8, seed=3), rtol=1e-4, atol=1e-4)
+        assert log[-1]["held_out"] == pytest.approx(expected[-1]["held_out"], rel=1e-4)
 
 
 def test_the_global_random_state_is_left_alone():

@@ -1,6 +1,6 @@
 import torch
 
-from vae.sampling.mixture import Mixture
+from vae.sampling.mixture import Mixture, _fit_on_device, _fit_with_sklearn
 from vae.sampling.sampler import Pool, StandardNormal
 
 
@@ -63,3 +63,11 @@ def test_a_pool_holds_what_its_sampler_drew_and_repeats_by_seed(monkeypatch):
     assert torch.equal(drawn, pool.sample(400, seed=5))
     assert torch.equal(pool.latents, Pool(StandardNormal(3), size=10, seed=0).latents)
     assert not torch.equal(pool.latents, Pool(StandardNormal(3), size=10, seed=1).latents)
+
+
+def test_the_fit_for_a_gpu_is_that_of_scikit_learn():
+    generator = torch.Generator().manual_seed(1)
+    points = 2 * torch.randn(5, 6, generator=generator).repeat(80, 1) + torch.randn(400, 6, generator=generator)
+    expected = _fit_with_sklearn(points.double(), components=4, seed=7)
+    for mine, theirs in zip(_fit_on_device(points.double(), components=4, seed=7), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)

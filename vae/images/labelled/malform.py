@@ -148,11 +148,11 @@ def add_thumb(hands: Hands, random: GeneratorSource) -> None:
 
 
 def shift_digit(hands: Hands, random: GeneratorSource) -> None:
-    """Rotate and scale a digit a little; the hand stays correct."""
+    """Rotate and scale a digit a little; the hand stays correct. People's thumbs differ most."""
     digit, layer = random.choice(0, 5), plain(random.n, random.device)
     _, base = lift(hands, digit)
     layer.turn = random.uniform(-0.05, 0.05)
-    scale = random.uniform(0.93, 1.08)
+    scale = torch.where(digit == THUMB, random.uniform(0.86, 1.2), random.uniform(0.92, 1.09))
     layer.cut = (torch.zeros_like(scale), scale, torch.ones_like(scale))
     hands.images, cover = lay(hands, base, digit, layer)
     _clear(hands, digit)

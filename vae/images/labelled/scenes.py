@@ -22,6 +22,7 @@ CUT, DRAWN = DOUBTS.index("cut"), DOUBTS.index("drawn")
 LEAST_GROUND = 0.08  # share of the picture; with less background, a hand cannot be cut out
 ARM = 0.2  # palm lengths below the wrist where the arm begins
 PLAIN, SKIN_LIKE, SECOND, SOFT = 0.22, 0.15, 0.3, 0.35  # shares of the backgrounds
+SLIM = 0.08  # largest change of the log of the width and of the length
 SHADOWED, SLEEVED, ENDING = 0.5, 0.45, 0.15
 GHOSTS, FLAT, CARTOONS, CUT_OFF = 0.04, 0.025, 0.05, 0.06
 
@@ -105,6 +106,8 @@ def _view(hands: Hands, random: GeneratorSource) -> View:
     to = torch.where(random.chance(CUT_OFF).unsqueeze(1), 0.5 + off, to)
     cos, sin, mirror = torch.cos(turn), torch.sin(turn), random.sign()
     matrix = torch.stack([torch.stack([mirror * cos, -mirror * sin], 1), torch.stack([sin, cos], 1)], 1)
+    slim = torch.exp(random.uniform(-SLIM, SLIM))
+    matrix = torch.stack([matrix[:, 0] * slim.unsqueeze(1), matrix[:, 1] / slim.unsqueeze(1)], 1)
     return View(matrix * (span / fill).view(-1, 1, 1), to, middle, turn)
 
 

@@ -90,6 +90,7 @@ def restyle(hands: Hands, size: int, random: GeneratorSource, strength: float = 
     images = _grounds(hands, random)
     images = _lights(images, random, strength)
     images = _colours(images, random, strength)
+    images = _crisper(images, random, strength)
     images = torch.cat([_blurred(part, random, strength) for part in torch.split(images, GROUP)])
     images = torch.cat([_coarser(part, size, random) for part in torch.split(images, GROUP)])
     noise = torch.randn(images.shape, generator=random.generator, device=random.device)
@@ -142,6 +143,15 @@ def _colours(images: Tensor, random: GeneratorSource, strength: float) -> Tensor
     images = grey + (images - grey) * (1 + 0.4 * strength * random.uniform(-1, 1).view(-1, 1, 1, 1))
     swapped = images[:, torch.tensor([1, 2, 0], device=images.device)]
     return torch.where(random.chance(0.03).view(-1, 1, 1, 1), swapped, images).clamp(0, 1)  # violet hands
+
+
+def _crisper(images: Tensor, random: GeneratorSource, strength: float) -> Tensor:
+    """Raise the contrast of lines and folds in some pictures, as image generators and phones do."""
+    side = images.shape[-1] // 16
+    squares = F.avg_pool2d(images, side) if images.shape[-1] % side == 0 else images
+    soft = F.interpolate(squares, size=images.shape[-2:], mode="bilinear")
+    amount = strength * random.uniform(0.2, 1.0) * random.chance(0.15)
+    return (images + amount.view(-1, 1, 1, 1) * (images - soft)).clamp(0, 1)
 
 
 def _blurred(images: Tensor, random: GeneratorSource, strength: float) -> Tensor:

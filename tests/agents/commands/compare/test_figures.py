@@ -2,7 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from agents.commands.compare.figures import COLUMNS, over_runs, rates, student
+from agents.commands.compare.figures import COLUMNS, over_runs, rates
+from agents.figures.estimates import student
 from hand_env.anatomy import CRITERIA
 from vae.distribution import Estimate
 

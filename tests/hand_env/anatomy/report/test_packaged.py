@@ -45,3 +45,12 @@ def test_copies_of_training_photographs_are_found_and_strangers_are_new(photogra
     found, new = measure_novelty(Judge.load(), photographs, 64, slice(None, None, 2))  # of each person, every other
     assert found.share >= 0.95
     assert new.share >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_at_least_ninety_percent_of_the_first_vae_s_hands_are_judged_as_by_eye(architecture, photographs, tmp_path):
+    (tmp_path / "judged-hands").symlink_to(photographs.parent / "judged-hands")  # without the photographs: seconds
+    *_, (_, row) = measure(Judge.load(architecture=architecture), report_cases(64, tmp_path, 1))
+    assert row.name == "judged hands (balanced accuracy)"
+    assert row.value >= row.wanted

@@ -1,0 +1,86 @@
+"""The steps of `handlatent curriculum`: train groups of VAEs, measure what each draws, and write the tables."""
+
+import sys
+from typing import Any
+
+from agents.commands.curriculum.args import CurriculumArgs, check_args
+from agents.commands.curriculum.jobs import make_job
+from agents.commands.curriculum.material import Material, read_material
+from agents.commands.curriculum.measuring import Measuring
+from agents.commands.curriculum.methods import parse_method
+from agents.commands.curriculum.store import Cell, Store
+from agents.commands.curriculum.table import make_tables
+from agents.commands.curriculum.training import groups, train_group
+from agents.figures.drawn import Judges
+from agents.runs.run_folder import sha256
+from hand_env.anatomy import Judge
+from hand_env.anatomy.weights import packaged_weights
+from vae.device import resolve_device
+
+
+def curriculum(args: CurriculumArgs) -> str:
+    """Train and measure all VAEs that the folder's figures lack.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The tables of all figures in the folder, in Markdown.
+
+    Raises:
+        FileNotFoundError: If the photographs do not exist, or a folder to join has no figures.
+        ValueError: If a setting is wrong, or the folder holds figures from other settings.
+    """
+    check_args(args)
+    device = resolve_device(args.device)
+    judges = Judges(
+        Judge.load(args.parser, device=device), Judge.load(args.reporter, architecture="reporter", device=device)
+    )
+    material = read_material(args)
+    store = Store(args.out, _settings(args, material))
+    for folder in args.join:
+        store.join(folder)
+    on_device = material.to(device)
+    measuring = Measuring(judges, on_device, store, args)
+    for epochs in args.epochs:
+        for n in args.n:
+            _fill_column(n, epochs, on_device, measuring, args, device)
+    return make_tables(store.cells)
+
+
+def _fill_column(
+    n: str, epochs: int, material: Material, measuring: Measuring, args: CurriculumArgs, device: str
+) -> None:
+    """Train and measure the VAEs of one N and one number of epochs."""
+    jobs = [
+        make_job(n, epochs, parse_method(word), seed, images, args)
+        for seed, images in ((seed, material.choose(n, seed)) for seed in args.seeds)
+        for word in args.methods
+    ]
+    for group in groups([job for job in jobs if measuring.lacking(job)], args.side_by_side):
+        for cell in measuring.measure(train_group(group, args, device)):
+            _report(cell)
+
+
+def _report(cell: Cell) -> None:
+    right = ", ".join(f"{name} {found['correct'].value:.1%}" for name, found in cell.samplers.items())
+    print(
+        f"N = {cell.n}, {cell.epochs} epochs, {cell.method}, seed {cell.seed}: {cell.missing or right + ' correct'}; "
+        f"{sum(cell.seconds.values()):.1f} s",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _settings(args: CurriculumArgs, material: Material) -> dict[str, Any]:
+    """Return what all figures depend on; the versions stand beside it, so that machines may differ in them."""
+    return {
+        "pictures_sha256": material.sha256,
+        "size": args.size,
+        "latent_dim": args.latent_dim,
+        "learning_rate": args.learning_rate,
+        "hands": args.hands,
+        "prior_steps": args.prior_steps,
+        "parser_sha256": sha256(args.parser or packaged_weights("parser")),
+        "reporter_sha256": sha256(args.reporter or packaged_weights("reporter")),
+    }

@@ -1,0 +1,104 @@
+"""The pictures of `handlatent curriculum`: read once, split by person, and packed in one file for other machines."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from agents.commands.curriculum.args import ALL, CurriculumArgs
+from agents.runs.pictures import SYNTHETIC, Choice, gather
+from vae.checkpoint import save_tensors
+from vae.images import SPLIT_SEED
+
+FEWEST = 20  # pictures of held-out people
+PARTS = ("training", "validation", "held_out")
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Pictures of three groups of people, by the judges' split.
+
+    Attributes:
+        training: (n, 3, S, S) uint8, of the training people.
+        validation: (m, 3, S, S) uint8, of the validation people: the loss, and the learned prior's best weights.
+        held_out: (k, 3, S, S) uint8, of the test people: the limits of what is new, and the usual sharpness.
+    """
+
+    training: Tensor
+    validation: Tensor
+    held_out: Tensor
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all pixels."""
+        digest = hashlib.sha256()
+        for name in PARTS:
+            digest.update(getattr(self, name).cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def to(self, device: str) -> "Material":
+        """Return the same pictures on a device."""
+        return Material(*(getattr(self, name).to(device) for name in PARTS))
+
+    def choose(self, n: str, seed: int) -> Tensor:
+        """Choose training pictures; with the same seed, a larger choice contains a smaller one.
+
+        Args:
+            n: How many, or "all".
+            seed: Seed of the choice.
+
+        Raises:
+            ValueError: If there are fewer.
+        """
+        if n == ALL:
+            return self.training
+        if int(n) > len(self.training):
+            raise ValueError(f"--n must be at most {len(self.training)}, the training pictures, got {n!r}. Use 'all'.")
+        rows = np.random.default_rng(seed).permutation(len(self.training))[: int(n)]
+        return self.training[torch.from_numpy(rows).to(self.training.device)]
+
+
+def read_material(args: CurriculumArgs) -> Material:
+    """Read the pack if there is one; else read or draw the pictures, and write the pack if one is named.
+
+    Photographs marked as irregular are left out, as in `handlatent recipe`.
+
+    Raises:
+        FileNotFoundError: If the photographs do not exist.
+        ValueError: If the pack is damaged or of another size, or too few pictures are held out.
+    """
+    if args.pack is not None and args.pack.is_file():
+        return _unpack(args.pack, args.size)
+    drawn = args.data == SYNTHETIC
+    irregular = "include" if drawn else "exclude"
+    pictures = gather(Choice(args.data, args.images, args.size, "all", "all", "include", irregular, SPLIT_SEED))  # type: ignore[arg-type]  # checked by check_args
+    material = Material(pictures.train, pictures.validation, pictures.test)
+    for name in PARTS[1:]:
+        if len(getattr(material, name)) < FEWEST:
+            raise ValueError(
+                f"--data must leave at least {FEWEST} pictures each of validation and test people, got "
+                f"{len(material.validation)} and {len(material.held_out)}. Add pictures."
+            )
+    if args.pack is not None:
+        args.pack.parent.mkdir(parents=True, exist_ok=True)
+        save_tensors(args.pack, {name: getattr(material, name) for name in PARTS})
+    return material
+
+
+def _unpack(path: Path, size: int) -> Material:
+    try:
+        tensors = load_file(path)
+        material = Material(*(tensors[name] for name in PARTS))
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"--pack '{path}' is damaged: {error}. Remove it to write it again.") from error
+    if material.training.shape[-1] != size:
+        raise ValueError(
+            f"--pack '{path}' must hold pictures of {size} pixels, got {material.training.shape[-1]}. Choose another "
+            "--pack or --size."
+        )
+    return material

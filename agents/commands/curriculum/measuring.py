@@ -1,0 +1,129 @@
+"""Measure trained VAEs: their losses, and the hands that they draw with each sampler."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from PIL import Image
+from torch import Tensor
+
+from agents.commands.curriculum.args import CurriculumArgs
+from agents.commands.curriculum.jobs import Job
+from agents.commands.curriculum.material import Material
+from agents.commands.curriculum.methods import AGENT, Method
+from agents.commands.curriculum.store import Cell, Store
+from agents.commands.curriculum.training import Trained
+from agents.figures.drawn import Judges, Yardstick
+from agents.figures.samplers import LEARNED, Subject, fit_mixture, fit_priors
+from agents.runs.run_folder import sha256
+from hand_env import image_grid
+from vae.sampling.sampler import Sampler, StandardNormal
+from vae.training import Trainer
+
+TOGETHER = {"cpu": 1, "cuda": 8}  # learned priors that are fitted side by side
+SHOWN, GRID_COLUMNS = 40, 10  # hands in a grid, and in a row of it
+PICTURES = "pictures"
+
+
+class Measuring:
+    """Measure the VAEs of one course, as far as its store lacks their figures."""
+
+    def __init__(self, judges: Judges, material: Material, store: Store, args: CurriculumArgs) -> None:
+        """Store everything; the pictures are on the judges' device."""
+        self.judges, self.material, self.store, self.args = judges, material, store, args
+        self.agent_sha256 = "" if args.agent is None else sha256(args.agent)
+        self._yardsticks: dict[tuple[str, int], Yardstick] = {}
+
+    def lacking(self, job: Job) -> list[str]:
+        """List the samplers whose figures the store does not have."""
+        known, wanted = self._known(job), samplers_for(job.method, self.args)
+        if known is None:
+            return wanted
+        return [] if known.missing else [name for name in wanted if name not in known.samplers]
+
+    def measure(self, trained: Sequence[Trained]) -> Iterator[Cell]:
+        """Measure the VAEs of a group, and keep each one's figures before the next one is measured.
+
+        Yields:
+            The finished cells.
+        """
+        at_most = TOGETHER[self.judges.reporter.device.type]
+        for start in range(0, len(trained), at_most):
+            part = [(one, self._begin(one)) for one in trained[start : start + at_most]]
+            priors = self._fit_priors([one for one, cell in part if not cell.missing])
+            for one, cell in part:
+                done = cell if cell.missing else self._draw_and_measure(one, cell, *priors.get(id(one), ({}, 0.0)))
+                self.store.add(done)
+                yield done
+
+    def _begin(self, one: Trained) -> Cell:
+        """Measure the losses; the cell says so if they are not finite."""
+        job, cell = one.job, self._known(one.job) or one.job.cell(self._agent_of(one.job))
+        of_vae: dict[str, float] = {}
+        for name, images in (("validation", self.material.validation), ("training", job.images)):
+            found = one.trainer.measure(images, averaged=True)
+            of_vae |= {f"{name}_loss_nats": float(found.total.mean()), f"{name}_kl_nats": float(found.kl.mean())}
+            if not bool(found.total.isfinite().all()):
+                return replace(cell, missing="the VAE diverged")
+        return replace(cell, vae=of_vae, seconds={**cell.seconds, "training": one.seconds})
+
+    def _fit_priors(self, trained: Sequence[Trained]) -> dict[int, tuple[dict[str, Sampler], float]]:
+        """Fit the learned priors that are lacking; return them with their share of the seconds."""
+        wanted = [one for one in trained if set(self.lacking(one.job)) & set(LEARNED)]
+        if not wanted:
+            return {}
+        began = time.monotonic()
+        found = fit_priors([self._subject(one.trainer, one.job.seed) for one in wanted], self.args.prior_steps)
+        seconds = (time.monotonic() - began) / len(wanted)
+        return {id(one): (samplers, seconds) for one, samplers in zip(wanted, found, strict=True)}
+
+    def _draw_and_measure(self, one: Trained, cell: Cell, priors: dict[str, Sampler], fitting: float) -> Cell:
+        """Measure what the VAE draws with the samplers that are lacking."""
+        job, trainer, args = one.job, one.trainer, self.args
+        seconds, figures = dict(cell.seconds), dict(cell.samplers)
+        if priors:
+            seconds["fitting prior"] = fitting
+        for name in self.lacking(job):
+            began = time.monotonic()
+            sampler = self._sampler(name, one, priors)
+            if name not in LEARNED:
+                seconds[f"fitting {name}"] = time.monotonic() - began
+            began = time.monotonic()
+            figures[name], hands = self._yardstick(job).measure(trainer.averaged_vae, sampler, args.hands, job.seed)
+            seconds[f"measuring {name}"] = time.monotonic() - began
+            if args.pictures:
+                self._save_grid(job, name, hands)
+        return replace(cell, seconds=seconds, samplers=figures)
+
+    def _sampler(self, name: str, one: Trained, priors: dict[str, Sampler]) -> Sampler:
+        if name == "normal":
+            return StandardNormal(one.trainer.vae.latent_dim)
+        return fit_mixture(self._subject(one.trainer, one.job.seed)) if name == "mixture" else priors[name]
+
+    def _subject(self, trainer: Trainer, seed: int) -> Subject:
+        return Subject(trainer.averaged_vae, trainer.images, self.material.validation, seed)
+
+    def _yardstick(self, job: Job) -> Yardstick:
+        """Return the yardstick for a job's training pictures; only the last one is kept."""
+        key = job.n, job.seed
+        if key not in self._yardsticks:
+            self._yardsticks = {key: Yardstick(self.judges, job.images, self.material.held_out)}
+        return self._yardsticks[key]
+
+    def _save_grid(self, job: Job, sampler: str, hands: Tensor) -> None:
+        folder = self.args.out / PICTURES
+        folder.mkdir(exist_ok=True)
+        name = f"{job.n}-{job.epochs}-{job.method.name}-{job.seed}-{sampler}.png"
+        Image.fromarray(image_grid(hands[:SHOWN], columns=GRID_COLUMNS)).save(folder / name)
+
+    def _known(self, job: Job) -> Cell | None:
+        return self.store.find(job.key, self._agent_of(job))
+
+    def _agent_of(self, job: Job) -> str:
+        return self.agent_sha256 if job.method.acts == AGENT else ""
+
+
+def samplers_for(method: Method, args: CurriculumArgs) -> list[str]:
+    """List the samplers that are fitted to the VAEs of a method."""
+    without = args.prior_for is not None and method.name not in args.prior_for
+    return [name for name in args.samplers if not (without and name in LEARNED)]

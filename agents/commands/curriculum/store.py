@@ -1,0 +1,137 @@
+"""Keep the figures of finished VAEs in curriculum.json, so that a stopped course resumes."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.figures.estimates import Figures
+from agents.figures.store import claim_store, read_store
+from agents.runs.run_folder import versions
+from vae.checkpoint import save_text
+from vae.distribution.estimate import Estimate
+
+FILE = "curriculum.json"
+DIGITS = 6  # significant, of every number that is kept
+
+Key = tuple[str, int, int, str, int]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The figures of one VAE.
+
+    Attributes:
+        n: Number of training pictures as the user wrote it: "80" or "all".
+        images: The same as a number.
+        epochs: Passes over them.
+        batch_size: Pictures per minibatch.
+        method: Name of the way of acting.
+        seed: Seed of everything.
+        agent_sha256: Hash of the trained agent's file, or "".
+        vae: "validation_loss_nats", "validation_kl_nats", and the same of the training pictures, by name.
+        seconds: What each part of the work took; "training" is the share of a group of VAEs.
+        samplers: For each sampler the figures of its hands.
+        missing: Why there are no figures, or "".
+    """
+
+    n: str
+    images: int
+    epochs: int
+    batch_size: int
+    method: str
+    seed: int
+    agent_sha256: str = ""
+    vae: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    samplers: dict[str, Figures] = field(default_factory=dict)
+    missing: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What tells cells of one course apart."""
+        return self.n, self.epochs, self.batch_size, self.method, self.seed
+
+    def line(self) -> str:
+        """Return JSON in one line; a figure is the list of value, low and high."""
+        plain = asdict(self)
+        plain["samplers"] = {
+            sampler: {
+                name: [_short(part) for part in (found.value, found.low, found.high)] for name, found in row.items()
+            }
+            for sampler, row in self.samplers.items()
+        }
+        for name in ("vae", "seconds"):
+            plain[name] = {key: _short(value) for key, value in plain[name].items()}
+        return json.dumps(plain, allow_nan=False)
+
+
+class Store:
+    """Hold the cells in memory and in the folder's curriculum.json."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        """Read the cells of an earlier course.
+
+        Args:
+            folder: Created if absent.
+            settings: What all figures depend on, as plain values.
+
+        Raises:
+            ValueError: If the folder holds figures from other settings, or a damaged file.
+        """
+        claim_store(folder)
+        self.path, self.settings = folder / FILE, settings
+        self._cells: dict[Key, Cell] = {cell.key: cell for cell in read_store(self.path, settings, read_cells)}
+        self._lines = {key: cell.line() for key, cell in self._cells.items()}
+
+    def join(self, folder: Path) -> None:
+        """Add the cells of another folder that this one lacks.
+
+        Raises:
+            FileNotFoundError: If it holds no figures.
+            ValueError: If they are from other settings, or damaged.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"--join '{folder}' must hold a {FILE}, and there is none.")
+        for cell in read_store(path, self.settings, read_cells):
+            if self.find(cell.key, cell.agent_sha256) is None:
+                self.add(cell)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order in which they were measured."""
+        return list(self._cells.values())
+
+    def find(self, key: Key, agent_sha256: str = "") -> Cell | None:
+        """Return a VAE's cell; None if there is none, or if another agent acted on it."""
+        cell = self._cells.get(key)
+        return cell if cell is not None and cell.agent_sha256 == agent_sha256 else None
+
+    def add(self, cell: Cell) -> None:
+        """Add a cell, or replace it, and write all cells atomically."""
+        line = cell.line()
+        (kept,) = read_cells({"cells": [json.loads(line)]})  # rounded, so that the tables do not change after a restart
+        self._cells[cell.key], self._lines[cell.key] = kept, line
+        head = json.dumps({"settings": self.settings, "versions": versions()}, indent=1)
+        save_text(self.path, head[:-2] + ',\n "cells": [\n' + ",\n".join(self._lines.values()) + "\n]}\n")
+
+
+def read_cells(content: dict[str, Any]) -> list[Cell]:
+    """Make cells from the content of curriculum.json."""
+    return [
+        Cell(
+            **{
+                **plain,
+                "samplers": {
+                    sampler: {name: Estimate(*found) for name, found in row.items()}
+                    for sampler, row in plain["samplers"].items()
+                },
+            }
+        )
+        for plain in content["cells"]
+    ]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

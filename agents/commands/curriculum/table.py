@@ -1,0 +1,117 @@
+"""Write the tables: one row for each way of acting, one column for each N and sampler, means over seeds."""
+
+from collections.abc import Callable, Sequence
+
+from agents.commands.curriculum.args import ALL
+from agents.commands.curriculum.methods import order_of
+from agents.commands.curriculum.store import Cell
+from agents.figures.drawn import COLUMNS
+from agents.figures.estimates import Column, student
+from agents.figures.markdown import markdown_table
+from agents.figures.samplers import SAMPLERS
+from vae.distribution.estimate import Estimate
+
+ABSENT = "-"
+SHOWN = ("correct", "anatomical", "skin", "plain", "new", "sharpness")
+OF_VAES = {
+    "validation_loss_nats": Column("loss on validation people, nats per picture", 1, 0, float("inf")),
+    "validation_kl_nats": Column("KL divergence on validation people, nats per picture", 1, 0, float("inf")),
+}
+Read = Callable[[Cell], Estimate | None]
+
+
+def make_tables(cells: Sequence[Cell], figures: Sequence[str] = SHOWN) -> str:
+    """Write the tables of all cells in Markdown.
+
+    Args:
+        cells: The cells of one course.
+        figures: Names from `drawn.COLUMNS`; each gets a table for each number of epochs.
+
+    Returns:
+        The tables with their headings, and notes on intervals and on what is left out.
+    """
+    parts = []
+    for name in figures:
+        for epochs in _epochs(cells):
+            heading = f"{COLUMNS[name].heading}, {_passes(epochs)}"
+            parts.append(f"{heading}:\n\n{_of_hands(cells, name, epochs)}")
+    for name, column in OF_VAES.items():
+        for epochs in _epochs(cells):
+            parts.append(f"{column.heading}, {_passes(epochs)}:\n\n{_of_vaes(cells, name, epochs)}")
+    return "\n\n".join([*parts, *_notes(cells)])
+
+
+def _of_hands(cells: Sequence[Cell], name: str, epochs: int) -> str:
+    columns: dict[str, tuple[str, Read]] = {}
+    for n in _counts(cells, epochs):
+        for sampler in SAMPLERS:
+            columns[f"{n}, {sampler}"] = n, lambda cell, sampler=sampler: cell.samplers.get(sampler, {}).get(name)  # type: ignore[misc]  # a default binds it
+    return _lay_out(cells, epochs, columns, COLUMNS[name])
+
+
+def _of_vaes(cells: Sequence[Cell], name: str, epochs: int) -> str:
+    def read(cell: Cell) -> Estimate | None:
+        value = cell.vae.get(name)
+        return None if value is None else Estimate(value, value, value)
+
+    return _lay_out(cells, epochs, {n: (n, read) for n in _counts(cells, epochs)}, OF_VAES[name])
+
+
+def _lay_out(cells: Sequence[Cell], epochs: int, columns: dict[str, tuple[str, Read]], column: Column) -> str:
+    lines = []
+    for method in sorted({cell.method for cell in cells if cell.epochs == epochs}, key=order_of):
+        own = [cell for cell in cells if (cell.method, cell.epochs) == (method, epochs)]
+        texts = [_text([read(cell) for cell in own if cell.n == n], column) for n, read in columns.values()]
+        lines.append([method, *texts])
+    used = [0, *(place for place in range(1, len(columns) + 1) if any(line[place] != ABSENT for line in lines))]
+    heads = ["N, sampler" if any("," in head for head in columns) else "N", *columns]
+    return markdown_table([heads[place] for place in used], [[line[place] for place in used] for line in lines])
+
+
+def _text(found: Sequence[Estimate | None], column: Column) -> str:
+    there = [each for each in found if each is not None]
+    if not there:
+        return ABSENT
+    return column.text(column.clip(over_seeds(there)))
+
+
+def over_seeds(found: Sequence[Estimate]) -> Estimate:
+    """Return the mean over seeds with its 95 % interval by Student's t; a single seed keeps its own interval."""
+    return found[0] if len(found) == 1 else student([each.value for each in found])
+
+
+def _epochs(cells: Sequence[Cell]) -> list[int]:
+    return sorted({cell.epochs for cell in cells})
+
+
+def _counts(cells: Sequence[Cell], epochs: int) -> list[str]:
+    found = {cell.n for cell in cells if cell.epochs == epochs}
+    return sorted(found, key=lambda n: float("inf") if n == ALL else int(n))
+
+
+def _passes(epochs: int) -> str:
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
+
+
+def _notes(cells: Sequence[Cell]) -> list[str]:
+    seeds: dict[tuple[str, int, str], int] = {}
+    for cell in cells:
+        if not cell.missing:
+            place = cell.n, cell.epochs, cell.method
+            seeds[place] = seeds.get(place, 0) + 1
+    counts = set(seeds.values())
+    notes = []
+    if max(counts, default=0) > 1:
+        many = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+        notes.append(f"Mean over {many} seeds (95 % interval by Student's t over seeds).")
+    if 1 in counts:
+        notes.append("One seed: (95 % interval over its hands; none for a loss or a divergence).")
+    images = {cell.images for cell in cells if cell.n == ALL}
+    if images:
+        notes.append(f"'all' are {', '.join(f'{count:,}' for count in sorted(images))} training pictures.")
+    for cell in cells:
+        if cell.missing:
+            notes.append(
+                f"Left out: {cell.method}, N = {cell.n}, {_passes(cell.epochs)}, seed {cell.seed}: {cell.missing}."
+            )
+    return notes

@@ -1,0 +1,62 @@
+"""The arguments of `handlatent schedule`; the command line is generated from them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.commands.flags import check_at_least
+from vae.model import VAEConfig
+
+
+@dataclass(frozen=True)
+class ScheduleArgs:
+    """Train SAC on HandSchedule-v0: how far, in what way and when to shift the latents while a VAE learns."""
+
+    data: str = "synthetic"
+    """The folder of the 11k Hands download, or 'synthetic' for drawn hands. The agent sees photographs of validation and test people only."""  # noqa: E501 - help is one line
+    images: int | None = None
+    """Pictures to read or to draw, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
+    pack: Path | None = None
+    """The pictures in one file, .safetensors, as `handlatent curriculum` writes it; written if missing."""
+    n: list[int] = field(default_factory=lambda: [80, 320])
+    """Numbers of training pictures; the agent learns on all of them in turn."""
+    size: int = 64
+    """Width and height of the pictures: 32, 64 or 128 pixels."""
+    batch_size: int = 40
+    """Pictures per minibatch."""
+    steps: int = 600
+    """Training steps of a VAE, about: whole epochs are taken."""
+    decisions: int = 10
+    """Decisions of the agent in a VAE's training."""
+    rows: int = 32
+    """VAEs that are trained side by side."""
+    drawn: int = 128
+    """Hands drawn and judged after each decision."""
+    explore: int = 4
+    """Rounds with random schedules, before the agent acts. A round trains one VAE in each row."""
+    rounds: int = 16
+    """Rounds in all."""
+    seconds: float = 0.0
+    """If above 0, no round begins that would probably end later than this many seconds after the start."""
+    latent_dim: int = 300
+    """D, the dimensions of a latent."""
+    seed: int = 0
+    """Seed of everything."""
+    parser: Path | None = None
+    """Weights of the rewarding judge. Default: the packaged ones."""
+    out: Path = Path("runs/schedule")
+    """Folder for agent.safetensors and rounds.csv, both written after every round."""
+    device: str = "auto"
+    """'auto', 'cpu', 'cuda' or 'cuda:N'."""
+
+
+def check_args(args: ScheduleArgs) -> None:
+    """Refuse wrong settings before anything is read.
+
+    Raises:
+        ValueError: If a setting is wrong.
+    """
+    check_at_least(1, args, "steps", "decisions", "rows", "drawn", "rounds", "batch_size")
+    check_at_least(0, args, "explore", "seed", "seconds")
+    if not args.n or min(args.n) < args.batch_size:
+        raise ValueError(f"--n must list numbers of at least --batch-size, {args.batch_size}, got {args.n!r}.")
+    VAEConfig(args.size, args.latent_dim)

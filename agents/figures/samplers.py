@@ -1,0 +1,97 @@
+"""Fit the samplers whose hands stand beside each other: what acting on the latents wins depends on the sampler.
+
+- "normal" is the standard normal, as in the paper.
+- "mixture" is `Mixture`, up to 32 Gaussians.
+- "prior" is `FlowPrior`, the learned prior.
+- "settled" is the learned prior at temperature 0.9, whose last 0.4 one denoising step replaces.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from vae.adversarial.encode import Posteriors, encode_as_they_are
+from vae.evaluation import encode_all
+from vae.images import augment, to_float
+from vae.model import VAE
+from vae.optim import stream_seed
+from vae.sampling.flow import FlowPrior
+from vae.sampling.flow_fit import fit_flows
+from vae.sampling.mixture import Mixture
+from vae.sampling.sampler import Sampler
+
+SAMPLERS = ("normal", "mixture", "prior", "settled")
+LEARNED = ("prior", "settled")
+PRIOR_STEPS = 3000
+TEMPERATURE, FINAL_DENOISE = 0.9, 0.4  # of "settled", as in `handlatent recipe`
+VARIED = 16_384  # augmented training pictures that the learned prior is fitted to
+_CHUNK = 256  # pictures encoded at a time
+_VARY, _HELD_OUT = 16, 17  # purposes of random numbers; the trainer and the environments have 0 to 5
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A trained VAE and what its samplers are fitted to, on one device.
+
+    Attributes:
+        vae: The VAE with averaged weights.
+        training: (n, 3, S, S) uint8, its training pictures.
+        held_out: (m, 3, S, S) uint8, pictures of other people, which choose the learned prior's best weights.
+        seed: Seed of the fits.
+    """
+
+    vae: VAE
+    training: Tensor
+    held_out: Tensor
+    seed: int
+
+
+def fit_mixture(subject: Subject) -> Mixture:
+    """Fit `Mixture`, up to 32 Gaussians, to the latents of the training pictures as they are."""
+    return Mixture.fit(*encode_all(subject.vae, subject.training, _CHUNK), seed=subject.seed)
+
+
+def fit_priors(subjects: Sequence[Subject], steps: int = PRIOR_STEPS) -> list[dict[str, Sampler]]:
+    """Fit learned priors side by side, each to the latents of training pictures under the training's augmentation.
+
+    Args:
+        subjects: K VAEs with equally many held-out pictures.
+        steps: Training steps of the priors.
+
+    Returns:
+        K pairs: "prior", and "settled", which is the same network with a lower temperature and a final denoising step.
+    """
+    fitted = fit_flows(
+        [_encode_augmented(own).draw for own in subjects],
+        [_draw_held_out(own) for own in subjects],
+        seeds=[own.seed for own in subjects],
+        steps=steps,
+    )
+    return [
+        {"prior": plain, "settled": FlowPrior(plain.velocity, plain.mean, plain.scale, TEMPERATURE, FINAL_DENOISE)}
+        for plain, _ in fitted
+    ]
+
+
+@torch.no_grad()
+def _draw_held_out(subject: Subject) -> Tensor:
+    others = encode_as_they_are(subject.vae, subject.held_out)
+    noise = torch.randn(others.mean.shape, generator=_generator(subject, _HELD_OUT), device=others.mean.device)
+    drawn: Tensor = others.mean + torch.exp(0.5 * others.log_var) * noise
+    return drawn
+
+
+@torch.no_grad()
+def _encode_augmented(subject: Subject) -> Posteriors:
+    """Encode every training picture about equally often, `VARIED` in all, each time moved in another way."""
+    training, generator = subject.training, _generator(subject, _VARY)
+    order = torch.arange(max(VARIED, len(training)), device=training.device) % len(training)
+    parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, _CHUNK)]
+    return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _generator(subject: Subject, purpose: int) -> Generator:
+    device = subject.vae.log_variance.device
+    return Generator(device).manual_seed(stream_seed(subject.seed, purpose))

@@ -1,0 +1,51 @@
+"""Read the file in which a command keeps its figures, so that it resumes where it was stopped."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agents.runs.renamed import with_new_keys
+
+Kept = TypeVar("Kept")
+
+
+def claim_store(folder: Path) -> None:
+    """Make the folder of a file of figures; it may exist.
+
+    Raises:
+        ValueError: If it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out '{folder}' is a file. Choose a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def read_store(path: Path, settings: dict[str, Any], take: Callable[[dict[str, Any]], list[Kept]]) -> list[Kept]:
+    """Read a file of figures.
+
+    Args:
+        path: The JSON file; its "settings" say what the figures depend on.
+        settings: The settings of today, as plain values.
+        take: Makes the records from the file's content.
+
+    Returns:
+        What `take` returned; nothing if there is no file.
+
+    Raises:
+        ValueError: If the file is damaged, or its settings differ.
+    """
+    if not path.is_file():
+        return []
+    try:
+        content = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
+        there, records = content["settings"], take(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"'{path}' is damaged: {error!r}. Choose another --out, or remove it.") from error
+    for name, value in settings.items():
+        if there.get(name) != value:
+            raise ValueError(
+                f"--out '{path.parent}' holds figures with {name} {there.get(name)!r}, not {value!r}. "
+                "Choose another --out."
+            )
+    return records

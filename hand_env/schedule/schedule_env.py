@@ -1,0 +1,276 @@
+"""HandSchedule-v0: choose how far, in what way and when the latents are shifted while a VAE learns."""
+
+import copy
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from hand_env.checks import check_above_zero, check_action, check_at_least
+from hand_env.drawn_score import MOST_ENCODED
+from hand_env.latent_env import HandLatentEnv
+from hand_env.rendering import image_grid
+from hand_env.schedule.deltas import MAX_REACH, Deltas
+from hand_env.schedule.features import FEATURES, Array, Latents, observe, per_value
+from hand_env.schedule.stretch import Paid, train
+from vae.side_by_side import SideBySide
+
+N_RENDERED = 16
+NO_DELTAS = np.full(3, -1.0, np.float32)
+OURS = ("delta_scale", "drawn_every")  # arguments of HandLatentEnv that this environment decides itself
+
+Step = tuple[Array, float, bool, bool, dict[str, Any]]
+
+
+class HandScheduleEnv(gym.Env[Array, Array]):
+    """Choose how far, in what way and when the latents of a VAE are shifted while it learns to draw hands.
+
+    ## Description
+
+    This is HandLatent-v0 with an action of three numbers in place of a delta for each latent. A step is a stretch of
+    `epochs_per_step` epochs of the VAE's training. The action says how the deltas of that stretch are made. Each
+    minibatch gets new ones, made from its own latents. The reward is what the VAE draws better after the stretch. The
+    agent knows the share of the training that is done, so it can act much at first and little at the end.
+    `gym.make_vec("HandSchedule-v0", num_envs=K)` trains K VAEs side by side; see `HandScheduleVectorEnv`.
+
+    ## Action space
+
+    `Box(-1, 1, (3,), float32)`. A number a means the share ((a + 1) / 2)^2 of the largest value. All three at -1 give
+    the same training as without an agent, bit for bit. NaN, infinity, another shape or a value out of bounds raises a
+    `ValueError` before any training.
+
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | 0 | reach: uniform deltas lie in [-reach, reach], from 0 to `max_reach` | share, as above | -1 | 1 |
+    | 1 | mix: share of the way, from 0 to 0.35, that each latent moves towards the latent of another row | share, as above | -1 | 1 |
+    | 2 | pull: share of the way, from 0 to 0.25, that each latent moves towards the origin | share, as above | -1 | 1 |
+
+    With mu the posterior means of a minibatch, the shift is -pull * mu + mix * (mu in another order - mu) + reach * u.
+    Here u is uniform in [-1, 1), new in each element. The random numbers of a training step depend only on the
+    episode's seed and on the step. `hand_env.schedule` makes the same deltas for a schedule that is fixed.
+
+    ## Observation space
+
+    `Box(-inf, inf, (14,), float32)`. It has no bounds, because losses have none. Each entry is scaled to about 1.
+
+    | index | meaning | unit | min | max |
+    | --- | --- | --- | --- | --- |
+    | 0 | share of the training that is done | 1 | 0 | 1 |
+    | 1 | log10 of N, the number of training pictures, / 4 | 1 | 0 | inf |
+    | 2 | log10 of the training's steps / 4 | 1 | 0 | inf |
+    | 3 | B / N, the minibatch's share of the training pictures | 1 | 0 | 1 |
+    | 4 | loss per pixel value, with the shift: mean over the stretch's last epoch | nats | -inf | inf |
+    | 5 | its change since the stretch before | nats | -inf | inf |
+    | 6 | log10 of the variance of the pixels around a decoded picture, / 4 | 1 | -1.5 | inf |
+    | 7 | KL per dimension of the latents, without a shift | nats | 0 | inf |
+    | 8 | spread of the latents: standard deviation of the posterior means over pictures, mean over dimensions | 1 | 0 | inf |
+    | 9 | mean standard deviation of the posteriors | 1 | 0 | inf |
+    | 10 | W; 0 if the reward does not measure it | the judge's | 0 | 1 |
+    | 11, 12, 13 | the last action; -1 before the first | as the action | -1 | 1 |
+
+    Entries 7 to 10 are measured at the stretch's end, with the averaged weights, on up to 1,024 training pictures
+    without augmentation. After a reset, entry 4 is measured on the same pictures without a shift, and entry 5 is 0.
+
+    ## Reward
+
+    Lambda is `reward_scale`. The reward of a step is the sum of the rewards that HandLatent-v0 pays for the steps of
+    the stretch. So each of its rewards works here, and all of them add up in the same way.
+
+    | `reward` | what is paid | range |
+    | --- | --- | --- |
+    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after stretch t, from noise that never changes within the episode; W_0 is measured at reset; summed over an episode, -lambda * (W_T - W_0) | -lambda to lambda if the judge's scores lie in [0, 1] |
+    | others | as in HandLatent-v0, summed over the stretch | unbounded |
+
+    With the default lambda, "drawn_change" counts percent of the score.
+
+    ## Starting state
+
+    New weights (or those of `vae`), optimiser and data order, all from the seed. To continue a saved episode, call
+    `reset(options={"state": state})`, where `state` is what `env.unwrapped.state_dict()` returned.
+
+    ## Episode end
+
+    | flag | when | then |
+    | --- | --- | --- |
+    | terminated | the VAE diverged: a loss of the stretch's last epoch, W or a latent is not finite | the reward is `DIVERGENCE_REWARD`, -100, which at the default lambda is that of the worst change of W; the observation is zeros |
+    | truncated | `epochs_per_episode` epochs are over; the last stretch is shorter if `epochs_per_step` does not divide them | the observation is as after any step |
+
+    ## Info
+
+    | key | unit | meaning |
+    | --- | --- | --- |
+    | `epoch` | epochs | epochs that are done; after reset and after divergence, info holds only this |
+    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats per image | means over the stretch's last epoch, with the shift |
+    | `drawn_change` | the judge's | W_t - W_(t-1); only with the reward "drawn_change" |
+    | `drawn_wrong` | the judge's | W_t; only with the reward "drawn_change" |
+    | `reach` | 1 | what the action meant |
+    | `mix`, `pull` | share | what the action meant |
+    | `loss_change_nats`, `counterfactual_nats`, `validation_change_nats`, `anatomy_change` | as in HandLatent-v0 | sums over the stretch; not with the reward "drawn_change", unless there are `validation_images` |
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures; None: `n_images` synthetic hands |
+    | `batch_size` | 16 | B, at most N |
+    | `epochs_per_episode` | 100 | at least 1 |
+    | `epochs_per_step` | 5 | epochs of a stretch, at least 1 |
+    | `max_reach` | 8.0 | the reach of the action 1, above 0 |
+    | `reward` | "drawn_change" | a name of a reward of HandLatent-v0, or a function |
+    | `reward_scale` | 100.0 | lambda, above 0 |
+    | `render_mode` | None | None or "rgb_array": a grid of 16 pictures that the VAE, as it is now, decodes from standard normal latents |
+    | others | | those of `HandLatentEnv` but `delta_scale` and `drawn_every` |
+
+    ## Sources
+
+    Mutzig 2024, "Generating Hands with Reinforcement Learning". Mixing rows: Zhang et al. 2018, "mixup: Beyond Empirical
+    Risk Minimization", here on latents.
+
+    ## Version history
+
+    - v0: first version.
+    """  # noqa: E501 - a table's row is one line
+
+    metadata = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": ["rgb_array"],
+        "render_fps": 4,
+    }
+    DIVERGENCE_REWARD = -100.0
+
+    def __init__(
+        self,
+        images: Any = None,
+        *,
+        batch_size: int = 16,
+        epochs_per_episode: int = 100,
+        epochs_per_step: int = 5,
+        max_reach: float = MAX_REACH,
+        reward: Any = "drawn_change",
+        reward_scale: float = 100.0,
+        render_mode: str | None = None,
+        **others: Any,
+    ) -> None:
+        """Check the arguments and build the spaces; the class docstring explains each argument.
+
+        Raises:
+            TypeError: If an argument is unknown.
+            ValueError: If an argument is out of its range.
+        """
+        check_at_least(1, epochs_per_step=epochs_per_step)
+        check_above_zero(max_reach=max_reach)
+        for name in OURS:
+            if name in others:
+                raise TypeError(f"{name} is no argument of HandSchedule-v0. The action and epochs_per_step decide it.")
+        self.env = HandLatentEnv(
+            images,
+            batch_size=batch_size,
+            epochs_per_episode=epochs_per_episode,
+            drawn_every=epochs_per_step,
+            reward=reward,
+            reward_scale=reward_scale,
+            render_mode=render_mode,
+            **others,
+        )
+        self.epochs_per_step, self.max_reach = epochs_per_step, float(max_reach)
+        self.reward_scale, self.render_mode = reward_scale, render_mode
+        self.observation_space = spaces.Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, NO_DELTAS.shape, np.float32)
+        self._observation, self._loss, self._ended = np.zeros(len(FEATURES), np.float32), 0.0, False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Start a new episode, or continue a saved one.
+
+        Args:
+            seed: >= 0; the same seed and actions give the same episode, bit for bit on the CPU.
+            options: {"state": what `state_dict` returned} continues that episode.
+
+        Returns:
+            The first observation, (14,) float32, and info.
+        """
+        state = (options or {}).get("state")
+        self.env.start(seed, None if state is None else state["training"])
+        self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
+        if state is None:
+            self._ended, self._loss = False, self._first_loss()
+            self._observation = self._observe(self._loss, 0.0, NO_DELTAS)
+        else:
+            self._ended, self._loss = bool(state["ended"]), float(state["loss"])
+            self._observation = np.array(state["observation"], np.float32)
+        return self._observation.copy(), {"epoch": self.env.trainer.epoch}
+
+    def step(self, action: Array) -> Step:
+        """Train the VAE for a stretch of epochs, with deltas made as the action says.
+
+        Args:
+            action: (3,) float32 in [-1, 1].
+
+        Returns:
+            Observation, reward, terminated, truncated, info; see the class.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
+            ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
+        """
+        choice = self.decode(action)
+        alone = SideBySide([self.env.trainer], stacked=False)
+        (paid,) = train([self.env], alone, [choice], self.steps_to_do)
+        return self.conclude(action, choice, paid)
+
+    def decode(self, action: Array) -> Deltas:
+        """Return what an action means; refuse a wrong one as `step` does."""
+        if self._ended:
+            raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
+        return Deltas.from_action(check_action(action, NO_DELTAS.shape), self.max_reach)
+
+    @property
+    def steps_to_do(self) -> int:
+        """Training steps of the next stretch."""
+        trainer = self.env.trainer
+        return min(self.epochs_per_step, trainer.config.epochs - trainer.epoch) * trainer.steps_per_epoch
+
+    def conclude(self, action: Array, choice: Deltas, paid: Paid) -> Step:
+        """Observe and pay after a stretch of training, and return what `step` returns.
+
+        Args:
+            action: The stretch's action, (3,).
+            choice: What it meant.
+            paid: What the stretch gave.
+        """
+        trainer, before = self.env.trainer, self._loss
+        self._loss = per_value(trainer, paid.terms["loss_nats"])
+        self._observation = self._observe(self._loss, self._loss - before, np.asarray(action, np.float32))
+        finite = np.isfinite(self._observation).all() and np.isfinite([paid.reward, *paid.terms.values()]).all()
+        if not finite:
+            self._ended, self._observation = True, np.zeros_like(self._observation)
+            return self._observation.copy(), self.DIVERGENCE_REWARD, True, False, {"epoch": trainer.epoch}
+        self._ended = truncated = trainer.epoch >= trainer.config.epochs
+        reward = self.reward_scale * paid.reward + 0.0  # + 0.0 turns -0.0 into 0.0
+        info = {**paid.terms, "reach": choice.reach, "mix": choice.mix, "pull": choice.pull, "epoch": trainer.epoch}
+        if self.env.scorer.last_drawn is not None:
+            info["drawn_wrong"] = self.env.scorer.last_drawn
+        return self._observation.copy(), reward, False, truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return a grid of pictures decoded now, (height, width, 3) uint8, or None without a render mode."""
+        return None if self.render_mode is None else image_grid(self.env.draw(N_RENDERED))
+
+    def close(self) -> None:
+        """Release the VAE and its training state."""
+        self.env.close()
+        self._ended = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
+        state = {"observation": self._observation.copy(), "loss": self._loss, "ended": self._ended}
+        return {"training": self.env.state_dict(), **copy.deepcopy(state)}
+
+    def _first_loss(self) -> float:
+        trainer = self.env.trainer
+        return per_value(trainer, float(trainer.measure(trainer.images[:MOST_ENCODED]).total.double().mean()))
+
+    def _observe(self, loss: float, change: float, action: Array) -> Array:
+        drawn, wrong = self.env.drawn_score, self.env.scorer.last_drawn
+        latents = Latents.measure(self.env.trainer, None if drawn is None else drawn.posteriors)
+        return observe(self.env.trainer, loss, change, latents, wrong or 0.0, action)

@@ -1,0 +1,266 @@
+"""The vector form of HandSchedule-v0: several VAEs, which train side by side."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from hand_env.checks import check_action, resolve_autoreset_mode
+from hand_env.schedule.features import FEATURES, Array
+from hand_env.schedule.schedule_env import NO_DELTAS, HandScheduleEnv, Step
+from hand_env.schedule.stretch import pays_only_at_the_end, train
+from vae.side_by_side import SideBySide
+
+Flags = NDArray[np.bool_]
+
+
+class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
+    """Train several VAEs side by side, each with its own agent's choices: `gym.make_vec("HandSchedule-v0", num_envs=K)`.
+
+    ## Description
+
+    The rows are K episodes of `HandScheduleEnv`, each with its own VAE, seed, data order and actions. With seed s, row i
+    is the single form with seed s + i, bit for bit on the CPU. On a GPU all VAEs take their steps in one CUDA graph
+    (`vae.side_by_side.SideBySide`), if "drawn_change" is paid. Then the hands of all rows are judged together.
+
+    ## Spaces
+
+    | space | a row's | meaning |
+    | --- | --- | --- |
+    | action | `Box(-1, 1, (3,), float32)` | as in `HandScheduleEnv` |
+    | observation | `Box(-inf, inf, (14,), float32)` | as in `HandScheduleEnv` |
+
+    ## Reward
+
+    Each row gets its own, float64.
+
+    ## Episode end
+
+    Rows end together, because they have equally many pictures and epochs; only a row that diverges ends before the
+    others. What happens then depends on `autoreset_mode`:
+
+    | mode | what Gymnasium means by it |
+    | --- | --- |
+    | "NextStep", the default | the step after a row's end ignores its action, resets it, and its reward is 0 |
+    | "SameStep" | the last step returns the next episode's first observation; the last observation is in `infos["final_obs"]` |
+    | "Disabled" | call `reset` with a `reset_mask` of the rows that have ended, or without a mask to reset all rows |
+
+    ## Info
+
+    The keys of `HandScheduleEnv`, each as a (K,) array with a mask `_name`, in Gymnasium's layout.
+
+    ## Rendering
+
+    One grid of pictures for each row, as in `HandScheduleEnv`.
+
+    ## Arguments
+
+    | name | default | meaning |
+    | --- | --- | --- |
+    | `num_envs` | 1 | K, at least 1 |
+    | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; only the name can be saved in a JSON spec |
+    | `images` | None | as in `HandScheduleEnv`, for all rows; or a list of K such sets of the same shape, one for each row |
+    | others | | those of `HandScheduleEnv` |
+    """  # noqa: E501 - a table's row is one line
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        images: Any = None,
+        **settings: Any,
+    ) -> None:
+        """Build the rows.
+
+        Raises:
+            TypeError: If an argument has a wrong type.
+            ValueError: If an argument is out of its range.
+        """
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs!r}.")
+        self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
+        self.envs, shared = [], dict[int, torch.Tensor]()
+        for own in _one_each(images, num_envs):
+            self.envs.append(HandScheduleEnv(shared.get(id(own), own), **settings))
+            shared[id(own)] = self.envs[-1].env.images  # made, and moved to the device, only once
+        first = self.envs[0]
+        self.num_envs, self.render_mode = num_envs, first.render_mode
+        self.metadata = {**HandScheduleEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self.single_observation_space, self.single_action_space = first.observation_space, first.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._shape = (num_envs, *NO_DELTAS.shape)  # of the actions
+        self._observations = np.zeros((num_envs, len(FEATURES)), np.float32)
+        self._ended = np.zeros(num_envs, np.bool_)
+        self._is_open = False
+        self._together: SideBySide | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what takes the rows' steps together: it can be made again from their trainers."""
+        return {**self.__dict__, "_together": None}
+
+    @property  # type: ignore[misc]  # read-only, as SyncVectorEnv's
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # a row has its own
+        """Each row's generator, as in `gymnasium.vector.SyncVectorEnv`."""
+        return tuple(env.np_random for env in self.envs)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # likewise
+        """Each row's seed, as in `gymnasium.vector.SyncVectorEnv`."""
+        return tuple(env.np_random_seed for env in self.envs)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Start new episodes, or continue saved ones; see `HandScheduleEnv.reset`.
+
+        Args:
+            seed: s >= 0 seeds row i with s + i; or a list with one seed per row.
+            options: "reset_mask", (K,) bool, the rows to reset; or "state", what `state_dict` returned.
+
+        Returns:
+            Observations of all rows, (K, 14) float32, and infos of the rows that were reset.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If the first reset leaves out a row.
+            ValueError: If the seeds or the mask are not one for each row.
+        """
+        options, seeds = options or {}, self._seeds(seed)
+        infos: dict[str, Any] = {}
+        mask = self._mask(options.get("reset_mask"))
+        states = options.get("state", {}).get("rows", [None] * self.num_envs)
+        for row in np.flatnonzero(mask):
+            state = None if states[row] is None else {"state": states[row]}
+            self._observations[row], info = self.envs[row].reset(seed=seeds[row], options=state)
+            infos = self._add_info(infos, info, int(row))
+        self._ended[mask] = [
+            state is not None and state["ended"] for state, own in zip(states, mask, strict=True) if own
+        ]
+        self._is_open, self.closed = True, False
+        return self._observations.copy(), infos
+
+    def step(self, actions: Array) -> tuple[Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
+        """Train each row's VAE for a stretch of epochs.
+
+        Args:
+            actions: (K, 3) float32 in [-1, 1].
+
+        Returns:
+            Observations, (K, 14) float32, (K,) float64 rewards, (K,) bool terminations and truncations, infos.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset, and after a row's end with autoreset disabled.
+            ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1].
+        """
+        acting = self._acting()
+        steps = self._train(check_action(actions, self._shape, acting), acting)
+        rewards, (terminations, truncations) = np.zeros(self.num_envs), np.zeros((2, self.num_envs), np.bool_)
+        infos: dict[str, Any] = {}
+        for row in range(self.num_envs):
+            rewards[row], terminations[row], truncations[row], info = self._settle(row, steps.get(row))
+            infos = self._add_info(infos, info, row)
+        return self._observations.copy(), rewards, terminations, truncations, infos
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Return a grid of pictures for each row, (height, width, 3) uint8, or None without a render mode."""
+        frames = [frame for env in self.envs if (frame := env.render()) is not None]
+        return tuple(frames) or None
+
+    def close_extras(self, **_: Any) -> None:
+        """Release the VAEs and their training states; `reset` opens the environment again."""
+        self._is_open, self._together = False, None
+        for env in getattr(self, "envs", []):  # Gymnasium 1.1 and 1.2 close it even if `__init__` raised
+            env.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copy the running episodes, to continue them with `reset`."""
+        return {"rows": [env.state_dict() for env in self.envs]}
+
+    def _train(self, actions: Array, acting: Flags) -> dict[int, Step]:
+        """Train the rows that act. Those that have done as many steps train together; usually these are all rows."""
+        steps: dict[int, Step] = {}
+        choices = {int(row): self.envs[row].decode(actions[row]) for row in np.flatnonzero(acting)}
+        for _, group in groupby(sorted(choices, key=self._steps_done), key=self._steps_done):
+            rows = list(group)
+            envs = [self.envs[row].env for row in rows]
+            together = self._take_together(rows)
+            paid = train(envs, together, [choices[row] for row in rows], self.envs[rows[0]].steps_to_do)
+            for row, own in zip(rows, paid, strict=True):
+                steps[row] = self.envs[row].conclude(actions[row], choices[row], own)
+        return steps
+
+    def _settle(self, row: int, step: Step | None) -> tuple[float, bool, bool, dict[str, Any]]:
+        """Keep what a row's step gave, and reset the row where the autoreset mode says so."""
+        if step is None:  # NextStep: the reset that was due
+            return 0.0, False, False, self._restart(row)
+        self._observations[row], reward, terminated, truncated, info = step
+        self._ended[row] = terminated or truncated
+        if self._ended[row] and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            info = {"final_obs": step[0], "final_info": info, **self._restart(row)}
+        return reward, terminated, truncated, info
+
+    def _restart(self, row: int) -> dict[str, Any]:
+        self._observations[row], info = self.envs[row].reset()
+        self._ended[row] = False
+        return info
+
+    def _take_together(self, rows: Sequence[int]) -> SideBySide:
+        """Return what takes these rows' steps; it is kept for as long as their episodes run."""
+        trainers = [self.envs[row].env.trainer for row in rows]
+        if self._together is None or self._together.trainers != trainers:
+            together = pays_only_at_the_end(self.envs[0].env)
+            self._together = SideBySide(trainers, stacked=None if together else False)
+        return self._together
+
+    def _steps_done(self, row: int) -> int:
+        return self.envs[row].env.trainer.steps_done
+
+    def _acting(self) -> Flags:
+        """Return (K,) bool, the rows whose action counts; the other rows are due for a reset."""
+        if not self._is_open:
+            raise gym.error.ResetNeeded("Call reset() first: it builds the VAEs.")
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
+            rows = np.flatnonzero(self._ended).tolist()
+            raise gym.error.ResetNeeded(
+                f"The episodes of rows {rows} have ended: call reset(options={{'reset_mask': ...}}) for them."
+            )
+        acting: Flags = ~self._ended
+        return acting
+
+    def _seeds(self, seed: int | list[int | None] | None) -> list[int | None]:
+        if seed is None or isinstance(seed, int | np.integer):
+            return [None if seed is None else int(seed) + row for row in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed must be one number or one for each of {self.num_envs} rows, got {seed!r}.")
+        return list(seed)
+
+    def _mask(self, mask: Any) -> Flags:
+        if mask is None:
+            return np.ones(self.num_envs, np.bool_)
+        if np.shape(mask) != (self.num_envs,) or np.asarray(mask).dtype != np.bool_ or not np.any(mask):
+            raise ValueError(
+                f"reset_mask must be {self.num_envs} bool, one per row and at least one true, got {mask!r}."
+            )
+        if not (self._is_open or np.all(mask)):
+            raise gym.error.ResetNeeded("Call reset() without a reset_mask first: every row needs a VAE.")
+        return np.array(mask)
+
+
+def _one_each(images: Any, num_envs: int) -> list[Any]:
+    """Return each row's pictures; a list holds one set for each row, of the same shape."""
+    if not isinstance(images, list | tuple):
+        return [images] * num_envs
+    shapes = [tuple(np.shape(own)) if not isinstance(own, torch.Tensor) else tuple(own.shape) for own in images]
+    if len(images) != num_envs or len(set(shapes)) > 1:
+        raise ValueError(
+            f"images must be one set for all rows, or {num_envs} sets of the same shape, got {len(images)} of the "
+            f"shapes {sorted(set(shapes))}."
+        )
+    return list(images)

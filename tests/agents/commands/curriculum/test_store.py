@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+from agents.commands.curriculum.store import Cell, Store
+from vae.distribution import Estimate
+
+SETTINGS = {"hands": 20, "size": 32}
+DONE = Cell("8", 8, 1, 4, "none", 0, vae={"validation_loss_nats": -1.5}, seconds={"training": 2.0})
+DRAWN = Cell("8", 8, 1, 4, "kl-2", 0, samplers={"normal": {"correct": Estimate(0.5, 0.25, 0.75)}})
+
+
+def test_a_finished_cell_is_found_again_with_all_its_figures(tmp_path):
+    first = Store(tmp_path / "out", SETTINGS)
+    first.add(DONE)
+    first.add(DRAWN)
+    second = Store(tmp_path / "out", SETTINGS)
+    assert second.cells == [DONE, DRAWN]
+    assert second.find(DRAWN.key) == DRAWN
+    assert second.find(("8", 1, 4, "none", 1)) is None
+
+
+def test_the_file_is_json_with_a_line_for_each_cell_settings_and_versions(tmp_path):
+    store = Store(tmp_path, SETTINGS)
+    store.add(DONE)
+    store.add(DRAWN)
+    store.add(DRAWN)  # it replaces itself
+    text = (tmp_path / "curriculum.json").read_text()
+    content = json.loads(text)
+    assert content["settings"] == SETTINGS
+    assert "torch" in content["versions"]
+    assert [cell["method"] for cell in content["cells"]] == ["none", "kl-2"]
+    assert len([line for line in text.splitlines() if '"method"' in line]) == 2
+    assert content["cells"][1]["samplers"]["normal"]["correct"] == [0.5, 0.25, 0.75]
+
+
+def test_the_cell_of_another_agent_is_not_found(tmp_path):
+    cell = Cell("8", 8, 1, 4, "schedule", 0, agent_sha256="abc")
+    store = Store(tmp_path, SETTINGS)
+    store.add(cell)
+    assert store.find(cell.key, "abc") == cell
+    assert store.find(cell.key, "other") is None
+
+
+def test_other_settings_a_damaged_file_and_a_file_in_place_of_the_folder_are_refused(tmp_path):
+    Store(tmp_path, SETTINGS).add(DONE)
+    with pytest.raises(ValueError, match=r"holds figures with hands 20, not 40\. Choose another --out"):
+        Store(tmp_path, {**SETTINGS, "hands": 40})
+    with pytest.raises(ValueError, match=r"is a file\. Choose a folder"):
+        Store(tmp_path / "curriculum.json", SETTINGS)
+    (tmp_path / "curriculum.json").write_text('{"settings": {}, "cells": [{}]}')
+    with pytest.raises(ValueError, match=r"curriculum\.json' is damaged"):
+        Store(tmp_path, SETTINGS)
+
+
+def test_figures_are_rounded_when_they_are_added_not_when_they_are_read_again(tmp_path):
+    long = Cell("8", 8, 1, 4, "none", 0, samplers={"normal": {"score": Estimate(1 / 3, 0.0, 2 / 3)}})
+    store = Store(tmp_path, SETTINGS)
+    store.add(long)
+    assert store.cells == Store(tmp_path, SETTINGS).cells
+    assert store.cells[0].samplers["normal"]["score"].value == 0.333333
+
+
+def test_the_cells_of_other_folders_join_those_that_are_there(tmp_path):
+    for name, cells in (("a", [DONE]), ("b", [DRAWN, Cell("8", 8, 1, 4, "none", 0)])):
+        store = Store(tmp_path / name, SETTINGS)
+        for cell in cells:
+            store.add(cell)
+    store = Store(tmp_path / "a", SETTINGS)
+    store.join(tmp_path / "b")
+    assert Store(tmp_path / "a", SETTINGS).cells == store.cells == [DONE, DRAWN]
+    with pytest.raises(FileNotFoundError, match=r"--join '.*absent' must hold a curriculum.json, and there is none"):
+        store.join(tmp_path / "absent")
+    with pytest.raises(ValueError, match=r"holds figures with hands 20, not 40"):
+        Store(tmp_path / "c", {**SETTINGS, "hands": 40}).join(tmp_path / "a")

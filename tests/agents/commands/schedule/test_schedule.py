@@ -1,0 +1,130 @@
+import csv
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agents.cli import main
+from agents.commands.curriculum.alone import load_agent
+from agents.commands.schedule import command
+from agents.rl.schedule_agent import SCHEDULE_SETTINGS
+from hand_env import HandScheduleVectorEnv
+
+COURSE = ["--images", "200", "--size", "32", "--latent-dim", "8", "--n", "8", "12", "--batch-size", "4"]
+QUICK = [*COURSE, "--rows", "2", "--steps", "4", "--decisions", "2", "--drawn", "8", "--explore", "2", "--rounds", "3"]
+COLUMNS = ["round", "n", "explores", "right", "right_sd"]
+COLUMNS += [f"{name}_{part}" for part, name in itertools.product(("first", "last"), ("reach", "mix", "pull"))]
+
+
+class Brightness:
+    """Stands in for the package's rewarding judge, which judges 30 pictures a second on a core."""
+
+    @classmethod
+    def load(cls, weights, *, device):
+        return cls()
+
+    def correct(self, pictures):
+        return pictures.mean((1, 2, 3))
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    monkeypatch.setattr(command, "Judge", Brightness)
+
+
+@pytest.fixture(autouse=True)
+def few_updates(monkeypatch):
+    """SAC's 64 updates in each step take longer than the VAEs' training here."""
+    monkeypatch.setitem(SCHEDULE_SETTINGS, "gradient_steps", 2)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """Where the first command writes its pictures, and the others read them."""
+    return tmp_path_factory.mktemp("pictures") / "pack.safetensors"
+
+
+def run(pack, out, *words):
+    return main(["schedule", *QUICK, "--device", "cpu", "--pack", str(pack), "--out", str(out), *words])
+
+
+def read_rounds(out):
+    return list(csv.DictReader((out / "rounds.csv").read_text().splitlines()))
+
+
+def test_an_agent_is_trained_that_the_curriculum_reads_and_each_round_has_its_row(bright, pack, capsys, tmp_path):
+    assert run(pack, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert f"The agent is in {tmp_path / 'agent.safetensors'}" in said
+    rounds = read_rounds(tmp_path)
+    assert list(rounds[0]) == COLUMNS
+    assert [(row["round"], row["n"], row["explores"]) for row in rounds] == [
+        ("0", "8", "1"),
+        ("1", "12", "1"),
+        ("2", "8", "0"),
+    ]
+    for row in rounds:
+        assert 0 < float(row["right"]) < 1
+        assert 0 <= float(row["reach_first"]) <= 8
+    env = HandScheduleVectorEnv(1, n_images=4, latent_dim=8, batch_size=4)
+    observation = np.random.default_rng(0).normal(size=(1, 14)).astype(np.float32)
+    actions, _ = load_agent(tmp_path / "agent.safetensors", env).predict(observation, deterministic=True)
+    assert env.action_space.contains(actions)
+
+
+def test_the_same_seed_gives_the_same_agent_bit_for_bit(bright, pack, tmp_path):
+    for seed, name in ((3, "first"), (3, "same"), (4, "other")):
+        assert run(pack, tmp_path / name, "--n", "8", "--explore", "1", "--rounds", "2", "--seed", str(seed)) == 0
+    first, same, other = (load_file(tmp_path / name / "agent.safetensors") for name in ("first", "same", "other"))
+    assert all(torch.equal(same[name], tensor) for name, tensor in first.items())
+    assert not all(torch.equal(other[name], tensor) for name, tensor in first.items())
+    assert read_rounds(tmp_path / "first") == read_rounds(tmp_path / "same")
+
+
+def test_the_package_s_judge_pays_whole_hands(pack, tmp_path):
+    assert run(pack, tmp_path, "--n", "8", "--rows", "1", "--drawn", "4", "--rounds", "1") == 0
+    (row,) = read_rounds(tmp_path)
+    assert float(row["right"]) in (0, 0.25, 0.5, 0.75, 1)
+    assert (tmp_path / "agent.safetensors").is_file()
+
+
+def test_no_round_begins_that_would_end_too_late(bright, pack, tmp_path):
+    assert run(pack, tmp_path, "--seconds", "0.001") == 0
+    assert len(read_rounds(tmp_path)) == 1
+
+
+def test_rows_that_diverged_are_left_out_of_a_round_s_means():
+    done = {"drawn_wrong": 0.75, "reach": 2.0, "mix": 0.1, "pull": 0.0}
+    means = command._means([[{"epoch": 1}, done], [done, {"epoch": 2}]])
+    assert (means["right"], means["right_sd"], means["reach_first"], means["reach_last"]) == (0.25, 0, 2, 2)
+    assert np.isnan(command._means([[{"epoch": 1}]])["right"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--n", "8", "2"], "--n must list numbers of at least --batch-size, 4, got [8, 2]."),
+        (["--n", "41"], "--n must be at most 40, the pictures of validation and test people, got 41."),
+        (["--steps", "0"], "--steps must be at least 1, got 0."),
+        (["--decisions", "0"], "--decisions must be at least 1, got 0."),
+        (["--rows", "0"], "--rows must be at least 1, got 0."),
+        (["--drawn", "0"], "--drawn must be at least 1, got 0."),
+        (["--rounds", "0"], "--rounds must be at least 1, got 0."),
+        (["--batch-size", "0"], "--batch-size must be at least 1, got 0."),
+        (["--explore", "-1"], "--explore must be at least 0, got -1."),
+        (["--seed", "-1"], "--seed must be at least 0, got -1."),
+        (["--seconds", "-1"], "--seconds must be at least 0, got -1.0."),
+        (["--size", "48"], "VAEConfig.size must be one of (32, 64, 128), got 48."),
+        (["--latent-dim", "0"], "VAEConfig.latent_dim must lie in 1..4096, got 0."),
+        (["--device", "cuda:99"], "device 'cuda:99' is not on this machine"),
+        (["--parser", "absent"], "'absent' is missing"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(pack, capsys, tmp_path, words, said):
+    assert run(pack, tmp_path / "out", *words) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "it/s]" not in line]
+    assert len(lines) == 1, lines
+    assert said in lines[0]
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,106 @@
+"""Train several VAEs side by side, each with its own seed, pictures and shift of the latents."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vae.evaluation import Losses
+from vae.stacked_weights import StackedWeights
+from vae.training import Trainer, stack
+
+
+class SideBySide:
+    """Take the next step of K trainers together.
+
+    On the CPU the trainers take their steps in turn, bit for bit as alone. On a GPU all weights are stacked, and one
+    pair of CUDA graphs trains all VAEs; the results are the same within rounding. Between two steps each trainer is as
+    usable as alone: it can be measured, drawn from and saved.
+    """
+
+    def __init__(self, trainers: Sequence[Trainer], *, stacked: bool | None = None) -> None:
+        """Stack the weights, on a GPU.
+
+        Args:
+            trainers: K trainers with VAEs of one architecture, equally many pictures, and the same settings except seed
+                and KL weight. All have done the same number of steps.
+            stacked: Whether to stack the weights; None: on a GPU.
+
+        Raises:
+            ValueError: If the trainers differ in what they must share.
+        """
+        self.trainers = list(trainers)
+        _check(self.trainers)
+        on_gpu = self.trainers[0].device.type == "cuda"
+        self._stack = None
+        if on_gpu if stacked is None else stacked:
+            vaes, averages = [t.vae for t in self.trainers], [t.averaged for t in self.trainers]
+            for trainer in self.trainers:
+                trainer.forget()
+            weights = StackedWeights(vaes, averages, [t.optimizer for t in self.trainers])
+            self._stack = stack(self.trainers, weights)
+        self._index: Tensor | None = None  # of the encoded minibatches
+
+    def encode(self) -> Tensor:
+        """Encode the minibatches that the next `step` trains on; until then, repeated calls return the same.
+
+        Returns:
+            (K, B, D) float32, detached posterior means; the next step overwrites them.
+        """
+        if self._stack is None:
+            return torch.stack([trainer.encode() for trainer in self.trainers])
+        if self._index is None:
+            self._index = torch.stack([trainer.next_index() for trainer in self.trainers])
+            affine = [trainer.next_affine() for trainer in self.trainers]
+            drawn = [numbers for numbers in affine if numbers is not None]
+            self._stack.encode(self._index, torch.stack(drawn) if drawn else None)
+        return self._stack.encoded[1].detach()
+
+    def step(self, shift: Tensor | None = None) -> Losses:
+        """Train each VAE on its minibatch: sampling, KL and decoding use mean + shift.
+
+        Args:
+            shift: (K, B, D) float32 on the device, or None.
+
+        Returns:
+            The losses before the optimiser step, with (K, B) tensors and without decoded pictures.
+        """
+        if self._stack is None:
+            shifts = [None] * len(self.trainers) if shift is None else list(shift)
+            losses = [trainer.step(own) for trainer, own in zip(self.trainers, shifts, strict=True)]
+            columns = zip(*((own.index, own.reconstruction, own.kl) for own in losses), strict=True)
+            places, reconstruction, kl = (torch.stack(column) for column in columns)
+            return Losses(places, reconstruction, kl)
+        self.encode()
+        first, index = self.trainers[0], self._index
+        assert index is not None, "encode() fills it"
+        noise = torch.stack([trainer.next_noise() for trainer in self.trainers])
+        self._stack.step(shift, noise, first.next_rate, first.next_blend)
+        reconstruction, kl = (scored.clone() for scored in self._stack.scored[:2])
+        for trainer in self.trainers:
+            trainer.step_is_done()
+        self._index = None
+        return Losses(index, reconstruction, kl)
+
+
+def _check(trainers: list[Trainer]) -> None:
+    first = trainers[0]
+    for number, trainer in enumerate(trainers):
+        shared = {
+            "settings": (replace(trainer.config, kl_weight=1.0), replace(first.config, kl_weight=1.0)),
+            "number of pictures": (len(trainer.images), len(first.images)),
+            "steps done": (trainer.steps_done, first.steps_done),
+            "device": (trainer.device, first.device),
+            "weights' shapes": (_shapes(trainer), _shapes(first)),
+        }
+        for name, (own, other) in shared.items():
+            if own != other:
+                raise ValueError(
+                    f"Trainers side by side must share their {name}, got {own!r} at {number} and {other!r} at 0. "
+                    "Only seed, pictures and kl_weight may differ."
+                )
+
+
+def _shapes(trainer: Trainer) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(parameter.shape) for name, parameter in trainer.vae.named_parameters()}

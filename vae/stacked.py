@@ -1,0 +1,197 @@
+"""Take one training step of K VAEs of one architecture at once; on a GPU, as CUDA graphs.
+
+A step of a small VAE launches hundreds of small kernels, and launching them takes longer than running them. A CUDA
+graph launches all of them at once. Stacking the weights of K VAEs (`torch.func.vmap`) makes each kernel do the work of
+K. `Trainer` uses a stack of one on a GPU; `SideBySide` uses a stack of K.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from vae.device import reduced_precision
+from vae.images.augmentation import affine_from, warp
+from vae.images.image_set import to_float
+from vae.loss import gaussian_reconstruction, kl_to_standard_normal
+from vae.model import VAE
+from vae.optim import follow_variance
+from vae.stacked_weights import StackedWeights
+
+EAGER_STEPS = 3  # before the capture: in them, libraries choose their kernels
+
+
+class Stack:
+    """Compute the steps of K VAEs. Random numbers, learning rate and data order come from the caller."""
+
+    def __init__(
+        self,
+        vae: VAE,
+        stacked: StackedWeights,
+        pictures: Sequence[Tensor],
+        *,
+        batch_size: int,
+        augment: bool,
+        gradient_norm: float,
+        kl_weights: Sequence[float],
+        trains: bool,
+    ) -> None:
+        """Allocate the inputs, which keep their place in memory.
+
+        Args:
+            vae: One of the VAEs, for its architecture.
+            stacked: The weights of all.
+            pictures: K training sets, (image, 3, S, S) uint8, on the device; they may be one tensor.
+            batch_size: B.
+            augment: Whether to flip, rotate, shift and scale the pictures a little.
+            gradient_norm: > 0, each VAE's gradient is clipped to this norm.
+            kl_weights: K factors of the KL term in the objective.
+            trains: Whether the weights change.
+        """
+        self.stacked, self.augments, self.gradient_norm, self.trains = stacked, augment, gradient_norm, trains
+        self._forward, self._count, device = _Forward(vae), len(pictures), pictures[0].device
+        self._pictures, offsets = _concatenate(pictures)
+        self._offsets = torch.tensor(offsets, device=device)[:, None]
+        shape = (self._count, batch_size)
+        self._index = torch.zeros(shape, dtype=torch.int64, device=device)
+        self._affine = torch.zeros((*shape, 5), device=device)
+        self._noise = torch.zeros((*shape, vae.latent_dim), device=device)
+        self._shift = torch.zeros_like(self._noise)
+        self._kl_weights = torch.tensor(list(kl_weights), device=device)[:, None]
+        self._blend = torch.zeros((), device=device)
+        self._steps, self._wants_graphs = 0, device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if self._wants_graphs else None  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self._run: tuple[Callable[[], None], Callable[[], None]] = (self._encode, self._step)
+        self.encoded: tuple[Tensor, ...] = ()  # pictures (K, B, 3, S, S), means and log-variances (K, B, D)
+        self.scored: tuple[Tensor, ...] = ()  # reconstruction and KL (K, B), decoded pictures (K, B, 3, S, S)
+
+    def encode(self, index: Tensor, affine: Tensor | None) -> None:
+        """Encode the next minibatches to `encoded`, whose tensors the next call overwrites.
+
+        Args:
+            index: (K, B) int64 on the device, positions in each VAE's own training set.
+            affine: (K, B, 5) float32 in [0, 1), random numbers for the augmentation; None without augmentation.
+        """
+        torch.add(index, self._offsets, out=self._index)
+        if affine is not None:
+            self._affine.copy_(affine)
+        if self._wants_graphs and self._steps == EAGER_STEPS:
+            self._wants_graphs = False
+            self._capture()
+        self._launch(0)
+
+    def step(self, shift: Tensor | None, noise: Tensor, rate: float, blend: float) -> None:
+        """Train on the encoded minibatches; `scored` holds the losses before the step until the next call.
+
+        Args:
+            shift: (K, B, D) float32, or None.
+            noise: (K, B, D) float32, standard normal, for the latents' sampling.
+            rate: The learning rate of this step.
+            blend: In [0, 1], share of the new weights in the averaged weights.
+        """
+        if shift is None:
+            self._shift.zero_()
+        else:
+            self._shift.copy_(shift)
+        self._noise.copy_(noise)
+        self.stacked.rate.fill_(rate)
+        self._blend.fill_(blend)
+        self._launch(1)
+        self._steps += 1
+
+    def _encode(self) -> None:
+        images = to_float(self._pictures[self._index.flatten()])  # (K B, 3, S, S)
+        if self._count == 1:
+            images = images.contiguous(memory_format=torch.channels_last)
+        if self.augments:
+            images = warp(images, affine_from(self._affine.flatten(0, 1)))
+        images = images.view(*self._index.shape, *images.shape[1:])  # (K, B, 3, S, S)
+        mean, log_var = self._call("encode", images)  # (K, B, D) each
+        self.encoded = images, mean.float(), log_var.float()
+
+    def _step(self) -> None:
+        images, mean, log_var = self.encoded
+        mean = mean + self._shift
+        decoded = self._call("decode", mean + torch.exp(0.5 * log_var) * self._noise)  # (K, B, 3, S, S)
+        reconstruction = vmap(gaussian_reconstruction)(decoded, images, self.stacked.log_variance)  # (K, B)
+        kl = vmap(kl_to_standard_normal)(mean, log_var)  # (K, B)
+        if self.trains:
+            objective = (reconstruction + self._kl_weights * kl).mean(1) / images[0, 0].numel()  # (K,)
+            self._descend(objective.sum())
+            squared_error = (decoded.detach().float() - images).square().flatten(1).mean(1)  # (K,)
+            follow_variance(self.stacked.log_variance, squared_error)
+        self.stacked.average(self._blend)
+        self.scored = reconstruction.detach(), kl.detach(), decoded.detach().float()
+
+    def _descend(self, objective: Tensor) -> None:
+        gradients = torch.autograd.grad(objective, list(self.stacked.leaves.values()))
+        rows = self.stacked.join(gradients)  # (K, P)
+        norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        self.stacked.weights.grad = rows.mul_((self.gradient_norm / (norm + 1e-6)).clamp_max(1.0))
+        self.stacked.optimizer.step()
+
+    def _call(self, method: str, argument: Tensor) -> Any:
+        named = {**self.stacked.leaves, **self.stacked.constants, "log_variance": self.stacked.log_variance}
+        weights = {f"vae.{name}": tensor for name, tensor in named.items()}
+        with reduced_precision(argument.device):
+            if self._count > 1:
+                return vmap(lambda own, x: functional_call(self._forward, own, (method, x)))(weights, argument)
+            result = functional_call(self._forward, {name: t[0] for name, t in weights.items()}, (method, argument[0]))
+        return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
+
+    def _launch(self, half: int) -> None:
+        """Run one half of the step; before the capture, on the stream that will capture it, as PyTorch asks for."""
+        if self._stream is None or not self._wants_graphs:
+            return self._run[half]()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            self._run[half]()
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+    def _capture(self) -> None:
+        """Capture both halves of the step; if that fails, go on without graphs and say so."""
+        self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
+        try:
+            self._run = _captured(self._encode, self._step, self._stream)
+        except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
+            warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)
+
+
+def _captured(
+    encode: Callable[[], None], step: Callable[[], None], stream: torch.cuda.Stream | None
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Record the kernels of two functions, the second of which reads what the first made; return what replays them."""
+    encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    try:
+        with torch.cuda.graph(encoding, stream=stream):
+            encode()
+        with torch.cuda.graph(training, pool=encoding.pool(), stream=stream):
+            step()
+    finally:
+        torch.cuda.synchronize()
+    return encoding.replay, training.replay
+
+
+class _Forward(nn.Module):
+    """Reach a VAE's two methods through one `forward`, as `functional_call` needs."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, method: str, argument: Tensor) -> Any:
+        return self.vae.encode(argument) if method == "encode" else self.vae.decode(argument)
+
+
+def _concatenate(pictures: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+    """Join the distinct training sets, and return where each VAE's own begins."""
+    distinct: dict[int, Tensor] = {own.data_ptr(): own for own in pictures}
+    begins, total = {}, 0
+    for place, own in distinct.items():
+        begins[place], total = total, total + len(own)
+    joined = pictures[0] if len(distinct) == 1 else torch.cat(list(distinct.values()))
+    return joined, [begins[own.data_ptr()] for own in pictures]

@@ -1,0 +1,122 @@
+"""Keep the weights of K VAEs as the rows of one tensor, so that one optimiser step updates all of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from vae.model import VAE
+from vae.optim import adamw
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class StackedWeights:
+    """Hold the weights, averaged weights and optimiser moments of K VAEs as (K, P) tensors, P weights each.
+
+    The VAEs, averages and optimisers that were given keep views of their row. So they are measured, drawn from and
+    saved as before. A tensor of four dimensions lies in a row in the channels-last order, which convolutions on a GPU
+    prefer.
+
+    Attributes:
+        weights: (K, P) float32, the trained weights.
+        averaged: (K, P) float32, their exponential moving averages.
+        leaves: The weights by name, (K, ...) each: views of `weights` that gradients are computed for.
+        constants: Tensors that are not trained by name, (K, ...) each, but for `log_variance`.
+        log_variance: (K,) float32, natural log of the pixels' variance.
+        optimizer: AdamW over `weights`.
+        rate: () float32 tensor on the device, the learning rate.
+    """
+
+    def __init__(
+        self, vaes: Sequence[VAE], averages: Sequence[AveragedModel], optimizers: Sequence[torch.optim.Optimizer]
+    ) -> None:
+        """Copy everything into the rows.
+
+        Args:
+            vaes: K models of one architecture, on one device.
+            averages: Their averaged weights.
+            optimizers: Their AdamW optimisers, new or used; all have done the same number of steps.
+        """
+        named = [dict(vae.named_parameters()) for vae in vaes]
+        averaged = [dict(average.module.named_parameters()) for average in averages]
+        names = [name for name, parameter in named[0].items() if parameter.requires_grad]
+        self.shapes = [named[0][name].shape for name in names]
+        trained = [[row[name] for name in names] for row in named]
+        self.weights = self._move(trained)
+        self.averaged = self._move([[row[name] for name in names] for row in averaged])
+        leaves = [view.detach().requires_grad_() for view in self.split(self.weights)]
+        self.leaves = dict(zip(names, leaves, strict=True))
+        self.log_variance = _share(vaes, "log_variance")
+        self._averaged_log_variance = _share([average.module for average in averages], "log_variance")
+        self._averages_done = _share(averages, "n_averaged")
+        rest = [{**row, **dict(vae.named_buffers())} for row, vae in zip(named, vaes, strict=True)]
+        kept = [name for name in rest[0] if name not in self.leaves and name != "log_variance"]
+        self.constants = {name: torch.stack([row[name].detach() for row in rest]) for name in kept}
+        self.rate = torch.zeros((), device=self.weights.device)
+        self.optimizer = adamw([self.weights], self.rate)
+        self._share_moments(optimizers, trained)
+
+    @torch.no_grad()
+    def average(self, blend: Tensor) -> None:
+        """Move the averaged weights towards the weights by a share `blend`, () float32 in [0, 1]."""
+        self.averaged.lerp_(self.weights, blend)
+        self._averaged_log_variance.copy_(self.log_variance)
+        self._averages_done.add_(1)
+
+    def split(self, rows: Tensor) -> list[Tensor]:
+        """View (K, P) rows as one (K, ...) tensor for each weight."""
+        parts = torch.split(rows, [shape.numel() for shape in self.shapes], dim=1)
+        return [_unflatten(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def join(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Copy one (K, ...) tensor for each weight to (K, P) rows: the inverse of `split`."""
+        return torch.cat([_flatten(tensor) for tensor in tensors], dim=1)
+
+    def _move(self, parameters: list[list[nn.Parameter]]) -> Tensor:
+        rows = torch.cat([self.join([p.detach()[None] for p in row]) for row in parameters])  # (K, P)
+        for row, own in zip(torch.split(rows, 1), parameters, strict=True):
+            for parameter, view in zip(own, self.split(row), strict=True):
+                parameter.data = view[0]
+        return rows
+
+    def _share_moments(self, optimizers: Sequence[torch.optim.Optimizer], trained: list[list[nn.Parameter]]) -> None:
+        states = [
+            [optimizer.state.get(parameter, {}) for parameter in own]
+            for optimizer, own in zip(optimizers, trained, strict=True)
+        ]  # empty before the first step
+        shared = {"step": states[0][0].get("step", self.rate).detach().clone()}
+        for name in _MOMENTS:
+            rows = [
+                self.join([state.get(name, torch.zeros_like(p))[None] for state, p in zip(row, own, strict=True)])
+                for row, own in zip(states, trained, strict=True)
+            ]
+            shared[name] = torch.cat(rows).detach()  # (K, P)
+        self.optimizer.state[self.weights] = shared
+        first, second = (self.split(shared[name]) for name in _MOMENTS)
+        for row, (optimizer, own) in enumerate(zip(optimizers, trained, strict=True)):
+            for parameter, mean, square in zip(own, first, second, strict=True):
+                state = {"step": shared["step"], "exp_avg": mean[row], "exp_avg_sq": square[row]}
+                optimizer.state[parameter] = state
+
+
+def _share(modules: Sequence[nn.Module], name: str) -> Tensor:
+    """Stack a buffer of each module, (K,), and let the modules keep views."""
+    rows = torch.stack([getattr(module, name) for module in modules])
+    for module, row in zip(modules, rows.unbind(), strict=True):
+        setattr(module, name, row)
+    return rows
+
+
+def _flatten(tensor: Tensor) -> Tensor:
+    """Flatten (K, ...) to (K, n); (K, out, in, height, width) in the channels-last order."""
+    return (tensor.permute(0, 1, 3, 4, 2) if tensor.ndim == 5 else tensor).flatten(1)
+
+
+def _unflatten(rows: Tensor, shape: torch.Size) -> Tensor:
+    """View (K, n) as (K, *shape): the inverse of `_flatten`."""
+    if len(shape) != 4:
+        return rows.view(len(rows), *shape)
+    out, into, height, width = shape
+    return rows.view(len(rows), out, height, width, into).permute(0, 1, 4, 2, 3)
