@@ -9,6 +9,11 @@ from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv, HandSche
 from vae import VAE, VAEConfig, build_vae
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the slow tests, so that the workers of pytest-xdist end at about the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def folder_of_logs(tmp_path_factory):
     """Where Stable-Baselines3 makes a folder at each `learn` of a model without a logger, not in the temporary one."""

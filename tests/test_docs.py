@@ -112,6 +112,34 @@ def test_the_tables_of_the_curriculum_are_those_of_its_records():
         assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
 
 
+def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum():
+    cells = json.loads((DOCS / "learning" / "curriculum.json").read_text())["cells"]
+
+    def percent(method, sampler="mixture"):
+        own = [cell["samplers"][sampler] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
+        return f"{100 * sum(figures['correct'][0] for figures in own) / len(own):.1f}"
+
+    def nats(method, name):
+        own = [cell["vae"][name] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
+        return sum(own) / len(own)
+
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+    readme = " ".join((DOCS.parent / "README.md").read_text().split())
+    for method in ("none", "uniform-2", "schedule"):
+        assert f"{percent(method)} %" in learning
+        assert f"{percent(method)} %" in readme
+    constants = {name: float(percent(name)) for name in ("uniform-1", "uniform-2", "uniform-4")}
+    assert max(constants, key=constants.get) == "uniform-2"
+    assert f"the best KL weight gives {percent('kl-4')} %" in learning
+    assert f"the best falling schedule gives {percent('falling-6')} %" in learning
+    for sampler, words in (("prior", "With the learned prior it is"), ("settled", "With the settled prior it is")):
+        assert f"{words} {percent('schedule', sampler)} % after {percent('none', sampler)} %" in learning
+    higher = nats("schedule", "validation_loss_nats") - nats("none", "validation_loss_nats")
+    assert f"It is higher by {higher:,.0f} nats" in learning
+    times = nats("schedule", "validation_kl_nats") / nats("none", "validation_kl_nats")
+    assert f"the KL term is {times:.1f} times as large" in learning
+
+
 def test_the_recipe_s_tables_are_those_of_its_records():
     tables, text = load(DOCS / "make_tables.py"), (DOCS / "recipe.md").read_text()
     files = sorted((DOCS / "recipe").glob("*.json"))

@@ -315,7 +315,7 @@ class Trainer:
         if self._stack is not None:
             self._stack.encode(index[None], None if affine is None else affine[None])
             images, mean, log_var = (encoded[0] for encoded in self._stack.encoded)
-            return _Minibatch(index, images, mean, log_var)
+            return _Minibatch(index, images, mean.detach().clone(), log_var)  # the caller may keep the means
         images = to_float(self.images[index]).contiguous(memory_format=torch.channels_last)
         if affine is not None:
             images = warp(images, affine_from(affine))

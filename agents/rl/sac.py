@@ -15,7 +15,7 @@ from stable_baselines3.sac.policies import SACPolicy
 
 from agents.rl.picture_policy import OneStepReplay, RefinePolicy
 from agents.rl.vec_env import GymnasiumVecEnv
-from hand_env import HandRefineEnv, HandRefineVectorEnv
+from hand_env import HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
 
 REPLAY_BYTES = 256 * 2**20  # a transition has 3 B D floats: a million, Stable-Baselines3's default, is 230 GB at B = 64
 SETTINGS: dict[str, Any] = {
@@ -47,6 +47,18 @@ REFINE_PICTURE_SETTINGS: dict[str, Any] = {  # for RefinePolicy: fewer updates, 
     "batch_size": 256,
 }
 REFINE_PICTURE_UPDATES_PER_SAMPLE = 3 / 64  # 24 updates per step of 512 rows
+SCHEDULE_SETTINGS: dict[str, Any] = {
+    "learning_starts": 0,  # `explore` fills the replay buffer
+    "train_freq": 1,
+    "gradient_steps": 64,  # a step of the environment takes seconds, an update milliseconds
+    "batch_size": 256,
+    "learning_rate": 1e-3,
+    "gamma": 1.0,  # the rewards add up to the training's whole gain; an episode has few steps
+    "ent_coef": "auto_0.1",
+    "policy_kwargs": {"net_arch": [128, 128]},
+    # the training's end is part of the task, and the agent sees it: nothing follows
+    "replay_buffer_kwargs": {"handle_timeout_termination": False},
+}
 REFINE_ENT_COEF = "auto_0.005"
 ENTROPY_BONUS = (
     0.1  # reward per step for full entropy at the start; unscaled, B D dimensions of entropy would hide the reward
@@ -64,17 +76,17 @@ def make_sac(
     """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
 
     Args:
-        env: A HandLatent or a HandRefine environment, single or vector form. The vector form must reset in the same
+        env: An environment of this project, single or vector form. The vector form must reset in the same
             step, not in the next: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
         seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
         device: Device of the agent's networks.
         policy: SAC's policy. `RowPolicy` applies one network to each row of HandLatent's single form. `RefinePolicy`
             sees the pictures of HandRefine's latents, decoded by the environment's own VAE.
         settings: Arguments of SAC that replace the defaults: `SETTINGS`, `ROW_SETTINGS` for the vector form, or
-            `REFINE_ROW_SETTINGS` for HandRefine's vector form. HandRefine gains from larger networks:
-            `policy_kwargs={"net_arch": [1024, 1024]}`. Its gamma is 0 if an episode is one step. Its vector form makes
-            3 updates per step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1. With `RefinePolicy`, the
-            defaults are `REFINE_PICTURE_SETTINGS` and 3 updates for each 64 rows.
+            `REFINE_ROW_SETTINGS` for HandRefine's vector form, or `SCHEDULE_SETTINGS` for HandSchedule. HandRefine
+            gains from larger networks: `policy_kwargs={"net_arch": [1024, 1024]}`. Its gamma is 0 if an episode is one
+            step. Its vector form makes 3 updates per step for each 16 rows (`REFINE_UPDATES_PER_SAMPLE`), at least 1.
+            With `RefinePolicy`, the defaults are `REFINE_PICTURE_SETTINGS` and 3 updates for each 64 rows.
 
     Returns:
         SAC with twin critics and automatic entropy, untrained.
@@ -126,6 +138,12 @@ def sac_state(model: SAC) -> dict[str, Any]:
     }
 
 
+def reset_sac(model: SAC) -> None:
+    """Reset the environment as the first `learn` does, so that a `learn(..., reset_num_timesteps=False)` may follow."""
+    assert model.env is not None, "make_sac gave it one"
+    model._last_obs = model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+
+
 def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) -> None:
     """Restore SAC and its environment from `sac_state`; `learn(..., reset_num_timesteps=False)` then resumes.
 
@@ -146,7 +164,7 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     assert model.env is not None, "make_sac gave it one"
     model.env.set_options({"state": env_state})
-    model._last_obs = model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+    reset_sac(model)
     model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
     random = state["random"]
     torch.set_rng_state(random["torch"])
@@ -177,6 +195,8 @@ def build_policy(
 
 
 def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], looks: bool) -> dict[str, Any]:
+    if isinstance(env.unwrapped, HandScheduleEnv | HandScheduleVectorEnv):
+        return SCHEDULE_SETTINGS
     single = _refine_env(env)
     if single is None:
         return ROW_SETTINGS if isinstance(env, gym.vector.VectorEnv) else SETTINGS

@@ -1,4 +1,4 @@
-"""Fit Stable-Baselines3's SAC to HandSchedule-v0: settings, and random schedules to begin with."""
+"""Let SAC see random schedules of HandSchedule-v0 before it acts; `agents.rl.sac` has its settings."""
 
 from typing import Any
 
@@ -8,19 +8,6 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import VecEnv
 
 Actions = NDArray[np.float32]
-
-SCHEDULE_SETTINGS: dict[str, Any] = {
-    "learning_starts": 0,  # `explore` fills the replay buffer
-    "train_freq": 1,
-    "gradient_steps": 64,  # a step of the environment takes seconds, an update milliseconds
-    "batch_size": 256,
-    "learning_rate": 1e-3,
-    "gamma": 1.0,  # the rewards add up to the training's whole gain; an episode has few steps
-    "ent_coef": "auto_0.1",
-    "policy_kwargs": {"net_arch": [128, 128]},
-    # the training's end is part of the task, and the agent sees it: nothing follows
-    "replay_buffer_kwargs": {"handle_timeout_termination": False},
-}
 
 
 def random_schedules(steps: int, rows: int, generator: np.random.Generator) -> Actions:

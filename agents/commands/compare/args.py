@@ -27,13 +27,16 @@ class CompareArgs:
     seed: int = 0
     """Seed of the latents, which are the same for all agents, and of the random agent."""
     samplers: list[str] = field(default_factory=lambda: [*SAMPLERS])
-    """Any of 'normal' (the standard normal), 'mixture' (fitted to the training pictures' latents) and 'prior' (learned)."""  # noqa: E501 - help is one line
+    """Any of 'normal' (the standard normal), 'mixture' (fitted to the training pictures' latents) and 'prior'
+    (learned)."""
     agents: list[str] = field(default_factory=lambda: [*AGENTS])
-    """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (trained in HandRefine-v0), 'gradient' (gradient ascent) and 'best-of' (best of k draws)."""  # noqa: E501 - help is one line
+    """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (trained in HandRefine-v0),
+    'gradient' (gradient ascent) and 'best-of' (best of k draws)."""
     rounds: list[int] = field(default_factory=lambda: [1, ROUNDS])
     """How many times 'random' and both SAC agents correct a latent; one table row for each number."""
     refine_below: float = REFINE_BELOW
-    """'random', both SAC agents and 'gradient' correct only latents that score below this, in log-odds of the rewarding judge. 'inf': they correct all."""  # noqa: E501 - help is one line
+    """'random', both SAC agents and 'gradient' correct only latents that score below this, in log-odds of the
+    rewarding judge. 'inf': they correct all."""
     gradient_steps: list[int] = field(default_factory=lambda: [1, 3, 20])
     """Steps of 'gradient'; one table row for each number. k steps use the judge as often as k rounds of an agent."""
     gradient_rate: float = 0.1
@@ -41,7 +44,8 @@ class CompareArgs:
     best_of: list[int] = field(default_factory=lambda: [2, 4])
     """The k of 'best-of'; one table row for each number. It uses the judge as often as k - 1 rounds of an agent."""
     delta_scale: float | None = None
-    """Kappa: the largest move in each dimension, for 'random' in one round. 'gradient' may move as far as the largest number of --rounds allows. Default: that of the run's refiner, or 1."""  # noqa: E501 - likewise
+    """Kappa: the largest move in each dimension, for 'random' in one round. 'gradient' may move as far as the largest
+    number of --rounds allows. Default: that of the run's refiner, or 1."""
     parser: Path | None = None
     """Weights of the rewarding judge. Default: the packaged ones."""
     reporter: Path | None = None

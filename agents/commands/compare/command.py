@@ -97,23 +97,26 @@ def compare(args: CompareArgs) -> str:
         PictureFeatures(device),
     )
     store = Store(args.out, _settings(args))
+    gauges: dict[str, Gauge] = {}  # runs with the same split share the measurements of their photographs
     for name, parts in zip(run_names(args.runs), loaded, strict=True):
-        compare_run(_subject(name, parts, args), instruments, store, args)
+        subject = _subject(name, parts, args)
+        gauge = gauges.setdefault(subject.photographs.sha256, Gauge(instruments, subject.photographs))
+        compare_run(subject, gauge, store, args)
     rows = make_rows(store.records)
     store.write([row.to_dict() for row in rows])
     return write_table(rows, store.records, describe(store, args))
 
 
-def compare_run(subject: Subject, instruments: Instruments, store: Store, args: CompareArgs) -> None:
+def compare_run(subject: Subject, gauge: Gauge, store: Store, args: CompareArgs) -> None:
     """Measure the methods of one run that the store does not have, and the photographs of its training people.
 
     Args:
         subject: The run.
-        instruments: The networks that measure, on the device to compute on.
+        gauge: Measures pictures against the run's photographs.
         store: Receives the records.
         args: Settings.
     """
-    loaded, gauge = subject.loaded, Gauge(instruments, subject.photographs)
+    loaded, instruments = subject.loaded, gauge.instruments
     loaded.vae.to(instruments.features.device)
     store.runs.append(subject.facts())
     name, whole = subject.name, subject.sha256

@@ -14,7 +14,7 @@ from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.starts import Starts
 from agents.rl.picture_policy import RefinePolicy
 from agents.rl.row_agent import RowAgent
-from agents.rl.sac import make_sac, restore_sac, sac_state
+from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
 from agents.runs.run import Run
@@ -78,8 +78,7 @@ class RefinerTraining:
         if state is not None:
             self._restore(state)
         else:
-            assert self.model.env is not None, "make_sac gave it one"
-            self.model._last_obs = self.model.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+            reset_sac(self.model)
 
     @property
     def samples(self) -> int:

@@ -12,7 +12,7 @@ class ScheduleArgs:
     """Train SAC on HandSchedule-v0: how far, in what way and when to shift the latents while a VAE learns."""
 
     data: str = "synthetic"
-    """The folder of the 11k Hands download, or 'synthetic' for drawn hands. Of photographs, only those of validation and test people are used."""  # noqa: E501 - help is one line
+    """The folder of the 11k Hands download, or 'synthetic' for drawn hands. The agent sees photographs of validation and test people only."""  # noqa: E501 - help is one line
     images: int | None = None
     """Pictures to read or to draw, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
     pack: Path | None = None

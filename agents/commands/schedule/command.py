@@ -18,7 +18,7 @@ from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.material import read_material
 from agents.commands.schedule.args import ScheduleArgs, check_args
 from agents.rl.sac import make_sac
-from agents.rl.schedule_agent import SCHEDULE_SETTINGS, explore, random_schedules
+from agents.rl.schedule_agent import explore, random_schedules
 from agents.rl.vec_env import GymnasiumVecEnv
 from hand_env import HandScheduleVectorEnv
 from hand_env.anatomy import Judge
@@ -58,7 +58,7 @@ def schedule(args: ScheduleArgs) -> str:
     people = _pictures(args).to(device)
     score = Judge.load(args.parser, device=device).correct
     courses = [_course(n, people, score, args, device) for n in args.n]
-    model = make_sac(courses[0].env.env, args.seed, "cpu", **SCHEDULE_SETTINGS)
+    model = make_sac(courses[0].env.env, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     generator, rows = np.random.default_rng(args.seed), list[dict[str, float]]()
     for number in progress_bar(range(args.rounds), "Agent", unit="rounds"):

@@ -17,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.commands.train.args import TrainArgs
 from agents.draw import draw_both
 from agents.rl.baselines import NoAction, RandomAction
-from agents.rl.sac import make_sac, restore_sac, sac_state
+from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
 from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import command
@@ -155,8 +155,7 @@ class TrainingRun:
             if state is not None:
                 restore_sac(self.agent, state["agent"], state["env"])
             else:
-                assert self.agent.env is not None, "make_sac gave it one"
-                self.agent._last_obs = self.agent.env.reset()  # type: ignore[assignment]  # SB3 says the same of its own
+                reset_sac(self.agent)
             return None
         if state is not None:
             self.agent.load_state_dict(state["agent"])

@@ -10,7 +10,6 @@ from sb3_contrib import TQC, CrossQ
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import VecMonitor
 
-import hand_env  # noqa: F401 - registers HandLatent-v0
 from agents import GymnasiumVecEnv, RowPolicy
 
 B, D, EPISODE = 4, 6, 6  # rows, latent dimensions, steps: 3 epochs of 8 pictures

@@ -135,7 +135,8 @@ def test_a_short_training_moves_every_network():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_stock_sac_learns_the_best_action_of_each_row(seed):
-    model = sac(rows=6, dimensions=4, seed=seed, batch_size=128, learning_rate=4e-3, gamma=0.0, ent_coef=1e-4)
+    few_but_large = {"train_freq": 2, "batch_size": 256, "learning_rate": 6e-3}  # updates
+    model = sac(rows=6, dimensions=4, seed=seed, gamma=0.0, ent_coef=1e-4, **few_but_large)
     model.learn(2500)
     latents = np.random.default_rng(0).uniform(-1, 1, (200, 6, 4)).astype(np.float32)
     actions, _ = model.predict(latents, deterministic=True)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from agents import GymnasiumVecEnv
-from agents.rl.sac import make_sac
-from agents.rl.schedule_agent import SCHEDULE_SETTINGS, explore, random_schedules
+from agents.rl.sac import SCHEDULE_SETTINGS, make_sac
+from agents.rl.schedule_agent import explore, random_schedules
 
 STEPS, ROWS = 5, 400
 

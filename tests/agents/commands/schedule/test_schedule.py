@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from agents.cli import main
 from agents.commands.curriculum.alone import load_agent
 from agents.commands.schedule import command
-from agents.rl.schedule_agent import SCHEDULE_SETTINGS
+from agents.rl.sac import SCHEDULE_SETTINGS
 from hand_env import HandScheduleVectorEnv
 
 COURSE = ["--images", "200", "--size", "32", "--latent-dim", "8", "--n", "8", "12", "--batch-size", "4"]

@@ -26,7 +26,7 @@ LATE, EARLY = SETTINGS["learning_starts"], 8  # steps before SAC learns: in proc
 QUICK = {"images": 24, "size": 32, "epochs": 6, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
 RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}
 SAC_TOO = {"agent.zip", "agent.safetensors"}
-LONG = {**QUICK, "epochs": 40}  # in a process of its own, SAC has begun to learn at step 110 of 200
+LONG = {**QUICK, "epochs": 32}  # in a process of its own, SAC has begun to learn at step 110 of 160
 
 
 @pytest.fixture(autouse=True)

@@ -55,14 +55,14 @@ def test_a_region_map_divides_the_skin_by_the_joints():
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["parser", "reporter"])
 def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, architecture):
-    settings = JudgeTraining(architecture=architecture, seconds=1.0, device="cpu", examples=2, every=0.1, **QUICK)
+    settings = JudgeTraining(architecture=architecture, seconds=1.0, device="cpu", examples=1, every=0.1, **QUICK)
     path = train_judge(settings, pack, tmp_path)
     judge = Judge.load(path)
     assert judge.calibration.architecture == architecture
     assert path.stat().st_size < 16_000_000
     assert len(judge.judge(torch.rand(2, 3, 64, 64))) == 2
     assert (tmp_path / "checkpoints" / architecture).is_dir()
-    longer = JudgeTraining(architecture=architecture, seconds=1.5, device="cpu", examples=2, **QUICK)
+    longer = JudgeTraining(architecture=architecture, seconds=1.5, device="cpu", examples=1, **QUICK)
     assert train_judge(longer, pack, tmp_path) == path
 
 
