@@ -5,15 +5,15 @@
     python benchmarks/side_by_side.py --vaes 4 --steps 4 --blocks 5          # two CPU cores: 2 minutes
 
 All train VAEs of one architecture, in turns, in blocks of `--steps` steps, so that a noisy machine slows all equally.
-Prints for each the median block's time a step and a VAE, and the median of the blocks' ratios with its quartiles: how
-many times as many VAE steps/s as the eager form. Goals on one H100:
+Prints the median block's time a step and a VAE. Also prints how many times as many VAE steps/s as the eager form a way
+takes: the median of the blocks' ratios, with its quartiles. Goals on one H100:
 
 - the graphed step: at least 5 times at 32 pixels, B = 16, and 3 times at 64 pixels, B = 40
 - the rows of HandSchedule-v0: at least 25 times at 32 pixels, B = 16, 32 VAEs
 
-On the CPU there are no graphs. There, "side by side" compares stacked weights with the loop that `SideBySide` uses on
-the CPU, whose time a VAE is that of the eager step. A block of HandSchedule-v0 is one decision, with its measurement of
-W on 8 hands. Their brightness is the judge, so that the training is timed and no judge's network.
+On the CPU there are no graphs, and `SideBySide` lets VAEs train in turn, each as fast as the eager step. There,
+"side by side" measures stacked weights. A block of HandSchedule-v0 is one decision, with its measurement of W on 8
+hands. Their brightness is the judge, so the training is timed and no judge's network.
 """
 
 import argparse
