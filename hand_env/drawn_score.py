@@ -92,7 +92,7 @@ def wrong_together(scores: Sequence[DrawnScore]) -> list[float]:
     Returns:
         W of each; NaN if it diverged. On the CPU they are bit for bit what each measures alone.
     """
-    if len(scores) == 1 or scores[0].trainer.device.type == "cpu":
+    if len(scores) <= 1 or scores[0].trainer.device.type == "cpu":
         return [score.wrong() for score in scores]
     drawn = [score.draw() for score in scores]
     whole = [pictures for pictures in drawn if pictures is not None]

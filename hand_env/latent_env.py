@@ -240,14 +240,20 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.start(seed, (options or {}).get("state"))
         return self._observe(), {"epoch": self.trainer.epoch + 1}
 
-    def start(self, seed: int | None, state: dict[str, Any] | None) -> None:
-        """Do what `reset` does, without encoding the first minibatch; the state is what `state_dict` returned."""
+    def start(self, seed: int | None, state: dict[str, Any] | None, *, first_drawn: bool = True) -> None:
+        """Do what `reset` does, without encoding the first minibatch.
+
+        Args:
+            seed: >= 0, or None.
+            state: What `state_dict` returned, or None.
+            first_drawn: Whether to measure W_0 of a new episode; else the caller sets `scorer.last_drawn`.
+        """
         super().reset(seed=seed)
         self._ended = False
         episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
         vae = self.build_vae(episode_seed)
         self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
-        self._scorer = self._start_scorer()
+        self._scorer = self._start_scorer(first_drawn and state is None)
         if state is not None:
             self.np_random.bit_generator.state = state["np_random"]
             self._trainer.load_state_dict(state["trainer"])
@@ -323,12 +329,12 @@ class HandLatentEnv(gym.Env[Array, Array]):
     def _shape(self) -> tuple[int, ...]:
         return (self.training.batch_size, self.latent_dim)
 
-    def _start_scorer(self) -> Scorer:
+    def _start_scorer(self, first_drawn: bool) -> Scorer:
         trainer = self.trainer
         needed = getattr(self.reward, "needs_drawn", False)
         self.drawn_score = DrawnScore(trainer, self.n_drawn, self.judge, self.drawn_from) if needed else None
         wrong = None if self.drawn_score is None else self.drawn_score.wrong
-        return Scorer(self.reward, trainer, self.validation_images, self.judge, wrong, self.drawn_every)
+        return Scorer(self.reward, trainer, self.validation_images, self.judge, wrong, self.drawn_every, first_drawn)
 
     def _observe(self) -> Array:
         return self.trainer.encode().cpu().numpy().copy()

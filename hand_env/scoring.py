@@ -44,6 +44,7 @@ class Scorer:
         judge: ScoreFn | None,
         drawn_wrong: Callable[[], float] | None = None,
         drawn_every: int = 1,
+        first_drawn: bool = True,
     ) -> None:
         """Start without losses; if an episode is one epoch, measure the losses that stand for epoch 0.
 
@@ -54,9 +55,10 @@ class Scorer:
             judge: A function from (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None.
             drawn_wrong: Measures W, 1 - the mean score of drawn hands; see `hand_env.drawn_score`; None: unpaid.
             drawn_every: Epochs from one measurement of W to the next, >= 1; the last epoch also has one.
+            first_drawn: Whether to measure W_0 now; else the caller sets `last_drawn`.
         """
         self.drawn_wrong, self.drawn_every = drawn_wrong, drawn_every
-        self.last_drawn = None if drawn_wrong is None else drawn_wrong()
+        self.last_drawn = drawn_wrong() if drawn_wrong is not None and first_drawn else None
         self.reward, self.trainer, self.validation, self.judge = reward, trainer, validation, judge
         self.knows_epoch_0 = trainer.config.epochs == 1
         self.last_loss = np.zeros(len(trainer.images))

@@ -1,5 +1,6 @@
 """Train several VAEs side by side, each with its own seed, pictures and shift of the latents."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae.evaluation import Losses
+from vae.stacked import Stack, probe
 from vae.stacked_weights import StackedWeights
 from vae.training import Trainer, stack
 
@@ -25,21 +27,17 @@ class SideBySide:
         Args:
             trainers: K trainers with VAEs of one architecture, equally many pictures, and the same settings except seed
                 and KL weight. All have done the same number of steps.
-            stacked: Whether to stack the weights; None: on a GPU.
+            stacked: Whether to stack the weights; None: on a GPU, if `torch.func.vmap` can compute this architecture.
+                Else a warning says so, and the trainers take their steps in turn.
 
         Raises:
             ValueError: If the trainers differ in what they must share.
         """
         self.trainers = list(trainers)
         _check(self.trainers)
-        on_gpu = self.trainers[0].device.type == "cuda"
-        self._stack = None
-        if on_gpu if stacked is None else stacked:
-            vaes, averages = [t.vae for t in self.trainers], [t.averaged for t in self.trainers]
-            for trainer in self.trainers:
-                trainer.forget()
-            weights = StackedWeights(vaes, averages, [t.optimizer for t in self.trainers])
-            self._stack = stack(self.trainers, weights)
+        if stacked is None:
+            stacked = self.trainers[0].device.type == "cuda" and _can_stack(self.trainers)
+        self._stack = self._stack_weights() if stacked else None
         self._index: Tensor | None = None  # of the encoded minibatches
 
     def encode(self) -> Tensor:
@@ -82,6 +80,24 @@ class SideBySide:
             trainer.step_is_done()
         self._index = None
         return Losses(index, reconstruction, kl)
+
+    def _stack_weights(self) -> Stack:
+        vaes, averages = [t.vae for t in self.trainers], [t.averaged for t in self.trainers]
+        for trainer in self.trainers:
+            trainer.forget()
+        return stack(self.trainers, StackedWeights(vaes, averages, [t.optimizer for t in self.trainers]))
+
+
+def _can_stack(trainers: Sequence[Trainer]) -> bool:
+    """Whether the VAEs can be computed at once; a lone one can always. If not, a warning says why."""
+    if len(trainers) == 1:
+        return True
+    try:
+        probe([trainer.vae for trainer in trainers], trainers[0].images[0])
+    except Exception as error:  # whatever a user's own VAE does that vmap cannot compute
+        warnings.warn(f"The VAEs train in turn, not stacked, and slower: {error}", stacklevel=3)
+        return False
+    return True
 
 
 def _check(trainers: list[Trainer]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from vae.device import reduced_precision
 from vae.images.augmentation import affine_from, warp
@@ -38,6 +38,7 @@ class Stack:
         gradient_norm: float,
         kl_weights: Sequence[float],
         trains: bool,
+        graphed: bool,
     ) -> None:
         """Allocate the inputs, which keep their place in memory.
 
@@ -50,6 +51,7 @@ class Stack:
             gradient_norm: > 0, each VAE's gradient is clipped to this norm.
             kl_weights: K factors of the KL term in the objective.
             trains: Whether the weights change.
+            graphed: Whether to capture the steps on a GPU.
         """
         self.stacked, self.augments, self.gradient_norm, self.trains = stacked, augment, gradient_norm, trains
         self._forward, self._count, device = _Forward(vae), len(pictures), pictures[0].device
@@ -62,7 +64,7 @@ class Stack:
         self._shift = torch.zeros_like(self._noise)
         self._kl_weights = torch.tensor(list(kl_weights), device=device)[:, None]
         self._blend = torch.zeros((), device=device)
-        self._steps, self._wants_graphs = 0, device.type == "cuda"
+        self._steps, self._wants_graphs = 0, graphed and device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if self._wants_graphs else None  # type: ignore[no-untyped-call]  # torch does not annotate it
         self._run: tuple[Callable[[], None], Callable[[], None]] = (self._encode, self._step)
         self.encoded: tuple[Tensor, ...] = ()  # pictures (K, B, 3, S, S), means and log-variances (K, B, D)
@@ -138,7 +140,7 @@ class Stack:
         weights = {f"vae.{name}": tensor for name, tensor in named.items()}
         with reduced_precision(argument.device):
             if self._count > 1:
-                return vmap(lambda own, x: functional_call(self._forward, own, (method, x)))(weights, argument)
+                return _call_all(self._forward, weights, method, argument)
             result = functional_call(self._forward, {name: t[0] for name, t in weights.items()}, (method, argument[0]))
         return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
 
@@ -158,6 +160,25 @@ class Stack:
             self._run = _captured(self._encode, self._step, self._stream)
         except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
             warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)
+
+
+@torch.no_grad()
+def probe(vaes: Sequence[VAE], image: Tensor) -> None:
+    """Encode and decode a picture with K VAEs at once, so that an architecture that cannot be stacked raises here.
+
+    Args:
+        vaes: K VAEs of one architecture, which stay as they are.
+        image: (3, S, S) uint8, on their device.
+    """
+    forwards = [_Forward(vae) for vae in vaes]
+    weights, buffers = stack_module_state(forwards)
+    images = to_float(image).expand(len(vaes), 1, -1, -1, -1)  # (K, 1, 3, S, S)
+    mean, _ = _call_all(forwards[0], {**weights, **buffers}, "encode", images)  # (K, 1, D)
+    _call_all(forwards[0], {**weights, **buffers}, "decode", mean)
+
+
+def _call_all(forward: nn.Module, weights: dict[str, Tensor], method: str, argument: Tensor) -> Any:
+    return vmap(lambda own, x: functional_call(forward, own, (method, x)))(weights, argument)
 
 
 def _captured(

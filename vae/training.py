@@ -46,9 +46,10 @@ class TrainingConfig:
         augment: Whether to flip, rotate, shift and scale the pictures a little.
         kl_weight: >= 0, factor of the KL term in the objective (beta of beta-VAE, Higgins et al. 2017). The losses that
             a step returns do not contain it.
-        graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding.
+        graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding. A VAE
+            that cannot be captured trains without graphs, and a warning says so.
         compiled: Whether to use torch.compile on a GPU instead: it takes a minute or more, and then the steps of a
-            large model are faster.
+            large model are faster. `SideBySide` does not use it.
     """
 
     epochs: int = 40
@@ -379,6 +380,7 @@ def stack(trainers: Sequence[Trainer], weights: StackedWeights) -> Stack:
         gradient_norm=config.gradient_norm,
         kl_weights=[trainer.config.kl_weight for trainer in trainers],
         trains=config.learning_rate > 0,
+        graphed=config.graphed,
     )
 
 

@@ -190,8 +190,16 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             The first observation, (14,) float32, and info.
         """
         state = (options or {}).get("state")
-        self.env.start(seed, None if state is None else state["training"])
+        self.start(seed, state)
+        return self.observe_first(state)
+
+    def start(self, seed: int | None, state: dict[str, Any] | None, *, first_drawn: bool = True) -> None:
+        """Do the first half of `reset`: build the VAE; see `HandLatentEnv.start`."""
+        self.env.start(seed, None if state is None else state["training"], first_drawn=first_drawn)
         self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
+
+    def observe_first(self, state: dict[str, Any] | None) -> tuple[Array, dict[str, Any]]:
+        """Do the second half of `reset`, after W_0 is known, and return what it returns."""
         if state is None:
             self._ended, self._loss = False, self._first_loss()
             self._observation = self._observe(self._loss, 0.0, NO_DELTAS)

@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from hand_env.checks import check_action, resolve_autoreset_mode
+from hand_env.drawn_score import wrong_together
 from hand_env.schedule.features import FEATURES, Array
 from hand_env.schedule.schedule_env import NO_DELTAS, HandScheduleEnv, Step
 from hand_env.schedule.stretch import pays_only_at_the_end, train
@@ -136,10 +137,8 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         infos: dict[str, Any] = {}
         mask = self._mask(options.get("reset_mask"))
         states = options.get("state", {}).get("rows", [None] * self.num_envs)
-        for row in np.flatnonzero(mask):
-            state = None if states[row] is None else {"state": states[row]}
-            self._observations[row], info = self.envs[row].reset(seed=seeds[row], options=state)
-            infos = self._add_info(infos, info, int(row))
+        for row, info in self._restart(np.flatnonzero(mask).tolist(), seeds, states).items():
+            infos = self._add_info(infos, info, row)
         self._ended[mask] = [
             state is not None and state["ended"] for state, own in zip(states, mask, strict=True) if own
         ]
@@ -162,9 +161,11 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         acting = self._acting()
         steps = self._train(check_action(actions, self._shape, acting), acting)
         rewards, (terminations, truncations) = np.zeros(self.num_envs), np.zeros((2, self.num_envs), np.bool_)
-        infos: dict[str, Any] = {}
+        nothing, infos = [None] * self.num_envs, dict[str, Any]()
+        resets = self._restart([row for row in range(self.num_envs) if self._is_due(steps.get(row))], nothing, nothing)
         for row in range(self.num_envs):
-            rewards[row], terminations[row], truncations[row], info = self._settle(row, steps.get(row))
+            settled = self._settle(row, steps.get(row), resets.get(row))
+            rewards[row], terminations[row], truncations[row], info = settled
             infos = self._add_info(infos, info, row)
         return self._observations.copy(), rewards, terminations, truncations, infos
 
@@ -196,20 +197,38 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
                 steps[row] = self.envs[row].conclude(actions[row], choices[row], own)
         return steps
 
-    def _settle(self, row: int, step: Step | None) -> tuple[float, bool, bool, dict[str, Any]]:
-        """Keep what a row's step gave, and reset the row where the autoreset mode says so."""
-        if step is None:  # NextStep: the reset that was due
-            return 0.0, False, False, self._restart(row)
-        self._observations[row], reward, terminated, truncated, info = step
-        self._ended[row] = terminated or truncated
-        if self._ended[row] and self.autoreset_mode is AutoresetMode.SAME_STEP:
-            info = {"final_obs": step[0], "final_info": info, **self._restart(row)}
+    def _is_due(self, step: Step | None) -> bool:
+        """Whether a row is reset now: in NextStep mode without a step, in SameStep mode after an episode's last one."""
+        return step is None or (self.autoreset_mode is AutoresetMode.SAME_STEP and (step[2] or step[3]))
+
+    def _settle(
+        self, row: int, step: Step | None, of_reset: dict[str, Any] | None
+    ) -> tuple[float, bool, bool, dict[str, Any]]:
+        """Keep what a row's step gave, unless the row was reset after it."""
+        if step is None:
+            assert of_reset is not None, "the reset was due"
+            return 0.0, False, False, of_reset
+        observation, reward, terminated, truncated, info = step
+        if of_reset is not None:
+            return reward, terminated, truncated, {"final_obs": observation, "final_info": info, **of_reset}
+        self._observations[row], self._ended[row] = observation, terminated or truncated
         return reward, terminated, truncated, info
 
-    def _restart(self, row: int) -> dict[str, Any]:
-        self._observations[row], info = self.envs[row].reset()
-        self._ended[row] = False
-        return info
+    def _restart(
+        self, rows: Sequence[int], seeds: Sequence[int | None], states: Sequence[dict[str, Any] | None]
+    ) -> dict[int, dict[str, Any]]:
+        """Reset some rows, measure the first W of all of them together, and return their infos."""
+        for row in rows:
+            self.envs[row].start(seeds[row], states[row], first_drawn=False)
+        new = [self.envs[row].env for row in rows if states[row] is None]
+        scores = [env.drawn_score for env in new if env.drawn_score is not None]  # all or none
+        for env, wrong in zip(new, wrong_together(scores), strict=False):
+            env.scorer.last_drawn = wrong
+        infos: dict[int, dict[str, Any]] = {}
+        for row in rows:
+            self._observations[row], infos[row] = self.envs[row].observe_first(states[row])
+            self._ended[row] = False
+        return infos
 
     def _take_together(self, rows: Sequence[int]) -> SideBySide:
         """Return what takes these rows' steps; it is kept for as long as their episodes run."""

@@ -46,8 +46,8 @@ def test_a_row_is_paid_for_the_change_of_its_own_picture_s_loss(make_rows):
     env = make_rows(reward_scale=0.5)
     env.reset(seed=1)
     last: dict[int, float] = {}
-    for step, action in enumerate(actions()):
-        batch = env.env.trainer._order(step).tolist()
+    for action in actions():
+        batch = env.env.trainer.next_index().tolist()
         _, rewards, _, _, infos = env.step(action)
         change = [loss - last.get(picture, loss) for picture, loss in zip(batch, infos["loss_nats"], strict=True)]
         assert rewards == pytest.approx(-0.5 * B / 20 * np.array(change), rel=1e-9)

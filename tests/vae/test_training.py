@@ -149,6 +149,8 @@ def test_learning_rate_rises_then_falls_to_a_hundredth():
         ({"epochs": 0}, "TrainingConfig.epochs must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "TrainingConfig.learning_rate must be at least 0, got nan"),
         ({"gradient_norm": 0}, "TrainingConfig.gradient_norm must be above 0, got 0"),
+        ({"kl_weight": -1.0}, "TrainingConfig.kl_weight must be at least 0, got -1.0"),
+        ({"kl_weight": float("nan")}, "TrainingConfig.kl_weight must be at least 0, got nan"),
         ({"averaging": 1.0}, r"TrainingConfig.averaging must lie in \[0, 1\), got 1.0"),
     ],
 )
@@ -162,6 +164,32 @@ def test_trainer_raises_when_pictures_are_wrong_or_too_few(tiny_images):
         make_trainer(tiny_images.float())
     with pytest.raises(ValueError, match="batch_size must be at most the number of training images, 3, got 4"):
         make_trainer(tiny_images[:3])
+
+
+def gradients(images, kl_weight):
+    """Take a step, and return the gradient that it descended and the losses that it returned."""
+    trainer = make_trainer(images, kl_weight=kl_weight, gradient_norm=1e9)
+    losses = trainer.step(torch.full((4, 6), 0.5))
+    return torch.cat([parameter.grad.flatten() for parameter in trainer.vae.parameters()]), losses
+
+
+def test_the_kl_weight_scales_the_gradient_of_the_kl_alone(tiny_images):
+    (none, losses), (some, others), (thrice, _) = (gradients(tiny_images, weight) for weight in (0.0, 1e3, 3e3))
+    torch.testing.assert_close(thrice - none, 3 * (some - none), rtol=1e-3, atol=1e-5)
+    assert (some - none).abs().max() > 0.1
+    assert torch.equal(losses.total, others.total)  # the losses that are returned do not contain it
+
+
+def test_a_kl_weight_of_zero_gives_the_gradient_of_the_reconstruction(tiny_images):
+    trainer = make_trainer(tiny_images)
+    trainer.encode()
+    batch, noise = trainer._pending, trainer.next_noise()
+    mean = batch.mean + 0.5
+    reconstruction, _, _ = trainer._decode_and_score(mean, batch.log_var, noise, batch.images)
+    parameters = list(trainer.vae.parameters())
+    expected = torch.autograd.grad(reconstruction.mean() / batch.images[0].numel(), parameters)
+    own, _ = gradients(tiny_images, 0.0)
+    torch.testing.assert_close(own, torch.cat([gradient.flatten() for gradient in expected]))
 
 
 def test_a_learning_rate_of_zero_freezes_the_model_and_its_variance(tiny_images):

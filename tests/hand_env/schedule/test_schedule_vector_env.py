@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents import GymnasiumVecEnv
 from hand_env import HandScheduleEnv, HandScheduleVectorEnv
+from hand_env.drawn_score import wrong_together
 
 K = 3
 MODES = [mode.value for mode in AutoresetMode]
@@ -177,3 +178,22 @@ def test_rows_share_the_single_form_s_spaces(make_schedule_rows):
     assert isinstance(env.envs[0], HandScheduleEnv)
     assert env.single_action_space.shape == (3,)
     assert env.observation_space.contains(env.reset(seed=0)[0])
+
+
+def test_the_first_w_of_all_rows_that_are_reset_is_measured_together(make_schedule_rows, monkeypatch):
+    measured = []
+
+    def recorded(scores):
+        measured.append(len(scores))
+        return wrong_together(scores)
+
+    monkeypatch.setattr("hand_env.schedule.schedule_vector_env.wrong_together", recorded)
+    env = make_schedule_rows(autoreset_mode="SameStep")
+    env.reset(seed=0)
+    for action in actions(3):
+        env.step(action)
+    assert [rows for rows in measured if rows] == [K, K]
+    assert [row.env.scorer.last_drawn for row in env.envs] == [row.env.drawn_score.wrong() for row in env.envs]
+    env.reset(options={"state": env.state_dict()})
+    assert measured[-1] == 0  # saved episodes keep theirs
+    assert all(row.env.scorer.last_drawn is not None for row in env.envs)

@@ -1,0 +1,146 @@
+import pytest
+import torch
+
+from vae import stacked
+from vae.side_by_side import SideBySide, _can_stack
+from vae.stacked import EAGER_STEPS, _concatenate
+from vae.stacked_weights import StackedWeights
+from vae.training import Trainer, TrainingConfig, stack
+
+CONFIG = {"epochs": 3, "batch_size": 4}
+
+
+@pytest.fixture
+def make(tiny_images, quick_vae):
+    """A function from seeds to trainers of VAEs that train in milliseconds."""
+
+    def trainers(*seeds, vae=quick_vae, **settings):
+        return [Trainer(vae(seed), tiny_images, TrainingConfig(**{**CONFIG, **settings}), seed) for seed in seeds]
+
+    return trainers
+
+
+def stacked_alone(trainer):
+    """Let a trainer use a stack of one, as on a GPU."""
+    trainer._stack = stack([trainer], StackedWeights([trainer.vae], [trainer.averaged], [trainer.optimizer]))
+    return trainer
+
+
+def weights(trainer):
+    return torch.cat([tensor.flatten() for vae in (trainer.vae, trainer.averaged_vae) for tensor in vae.parameters()])
+
+
+def wants_graphs(trainers):
+    """Stack trainers on the CPU, and let the stack believe that it could capture its steps."""
+    rows = SideBySide(trainers, stacked=True)
+    rows._stack._wants_graphs = True
+    return rows
+
+
+def test_a_step_that_cannot_be_captured_runs_on_eagerly_and_says_so(make, monkeypatch):
+    def fails(encode, step, stream):
+        encode()  # what a capture did before it failed counts for nothing
+        raise RuntimeError("no graph holds a .item()")
+
+    monkeypatch.setattr(stacked, "_captured", fails)
+    trainers, expected = make(0, 1), make(0, 1)
+    rows, plain = wants_graphs(trainers), SideBySide(expected, stacked=True)
+    for step in range(EAGER_STEPS + 2):
+        if step == EAGER_STEPS:
+            with pytest.warns(UserWarning, match=r"runs without CUDA graphs, and slower: no graph holds a .item\(\)"):
+                rows.encode()
+        losses, others = rows.step(), plain.step()
+        assert torch.equal(losses.total, others.total)
+    for own, other in zip(trainers, expected, strict=True):
+        assert torch.equal(weights(own), weights(other))
+
+
+def test_after_its_capture_each_step_is_a_replay_of_both_halves(make, monkeypatch):
+    replayed = []
+
+    def captured(encode, step, stream):
+        def replay(half, name):
+            replayed.append(name)
+            half()
+
+        assert rows._stack.encoded == rows._stack.scored == ()  # no eager step's autograd graph is left
+        return lambda: replay(encode, "encode"), lambda: replay(step, "step")
+
+    monkeypatch.setattr(stacked, "_captured", captured)
+    trainers, expected = make(0, 1), make(0, 1)
+    rows, plain = wants_graphs(trainers), SideBySide(expected, stacked=True)
+    for _ in range(EAGER_STEPS + 2):
+        assert torch.equal(rows.step().total, plain.step().total)
+    assert replayed == ["encode", "step"] * 2
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_trainer_with_a_stack_of_one_trains_as_without(make, augment):
+    (own,), (other,) = make(0, augment=augment), make(0, augment=augment)
+    stacked_alone(own)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        shift = torch.randn(4, 4, generator=generator)
+        torch.testing.assert_close(own.encode(), other.encode())
+        losses, expected = (trainer.step(shift, measure_without=True) for trainer in (own, other))
+        assert torch.equal(losses.index, expected.index)
+        torch.testing.assert_close(losses.total, expected.total)
+        torch.testing.assert_close(losses.decoded, expected.decoded)
+        torch.testing.assert_close(losses.without.total, expected.without.total)
+    torch.testing.assert_close(weights(own), weights(other))
+    assert own.averaged.n_averaged == other.averaged.n_averaged == 5
+    torch.testing.assert_close(own.vae.log_variance, other.vae.log_variance)
+    torch.testing.assert_close(own.averaged_vae.log_variance, other.averaged_vae.log_variance)
+    own.load_state_dict(other.state_dict())
+    assert own._stack is None  # its tensors may be replaced
+    assert torch.equal(own.step().total, other.step().total)
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_stack_of_one_lays_pictures_out_in_memory_as_a_trainer_without(make, augment):
+    (own,), (other,) = make(0, augment=augment), make(0, augment=augment)
+    stacked_alone(own).encode()
+    other.encode()
+    assert own._stack.encoded[0][0].stride() == other._pending.images.stride()
+    assert torch.equal(own._stack.encoded[0][0], other._pending.images)
+
+
+def test_stacked_vaes_that_are_frozen_stay_as_they_are(make):
+    trainers = make(0, 1, learning_rate=0.0)
+    before = [weights(trainer) for trainer in trainers]
+    rows = SideBySide(trainers, stacked=True)
+    for _ in range(3):
+        assert rows.step().total.isfinite().all()
+    for trainer, old in zip(trainers, before, strict=True):
+        assert torch.equal(weights(trainer), old)
+        assert trainer.vae.log_variance == make(trainer.seed)[0].vae.log_variance
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_an_architecture_that_cannot_be_stacked_trains_in_turn_and_a_warning_says_so(make, quick_vae, part):
+    def control_flow(module, given):
+        if given[0].sum() > 1e9:
+            raise AssertionError("no picture is as bright")
+
+    def with_control_flow(seed):
+        vae = quick_vae(seed)
+        getattr(vae, part).register_forward_pre_hook(control_flow)
+        return vae
+
+    trainers = make(0, 1, vae=with_control_flow)
+    with pytest.warns(UserWarning, match="The VAEs train in turn, not stacked, and slower: .*control flow"):
+        assert not _can_stack(trainers)
+    assert _can_stack(trainers[:1])  # a lone VAE needs no stack
+    before = [weights(trainer) for trainer in make(0, 1)]
+    assert _can_stack(make(0, 1))
+    assert all(torch.equal(weights(trainer), old) for trainer, old in zip(trainers, before, strict=True))
+
+
+def test_the_training_sets_are_joined_once_each():
+    first, second = torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.ones(3, 3, 32, 32, dtype=torch.uint8)
+    joined, begins = _concatenate([first, second, first])
+    assert torch.equal(joined, torch.cat([first, second]))
+    assert begins == [0, 3, 0]
+    joined, begins = _concatenate([second, second])
+    assert joined is second
+    assert begins == [0, 0]
