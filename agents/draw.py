@@ -84,7 +84,7 @@ def draw_hands(
         latents, _ = best_of(loaded.samplers[name], best_of_k, n, seed, loaded.vae, judge)
     else:
         latents = loaded.samplers[name].sample(n, seed)
-    acting = loaded.settings["agent"] if agent else "none"
+    acting = loaded.acts_on_drawn if agent else "none"
     if acting != "none":
         latents = loaded.act(latents)
     kept = None
@@ -98,7 +98,7 @@ def draw_hands(
 
 
 def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
-    """Draw the same latents without the agent (left) and with it (right), as one picture.
+    """Draw the same latents without the agent (left) and, if it acts on drawn latents, with it (right), as one picture.
 
     Args:
         run: A finished run.
@@ -107,8 +107,9 @@ def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
         path: Where to write the PNG.
     """
     latents = run.samplers["mixture"].sample(n, seed)
-    name = run.settings["agent"]
-    sides = {"without an agent": decode_all(run.vae, latents)}
+    trained_with, name = run.settings["agent"], run.acts_on_drawn
+    caption = "trained with the agent 'sac'" if trained_with == "sac" else "without an agent"
+    sides = {caption: decode_all(run.vae, latents)}
     if name != "none":
         sides[f"the same latents, with the agent '{name}'"] = decode_all(run.vae, run.act(latents))
     panels = [captioned(image_grid(enlarged(pictures), columns=5), caption) for caption, pictures in sides.items()]

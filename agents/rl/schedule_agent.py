@@ -1,13 +1,26 @@
-"""Let SAC see random schedules of HandSchedule-v0 before it acts; `agents.rl.sac` has its settings."""
+"""The agent of HandSchedule-v0: random schedules that SAC sees before it acts, and the trained agent's file."""
 
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.sac.policies import SACPolicy
+
+from agents.rl.sac import build_policy
+from hand_env.schedule.features import FEATURES
 
 Actions = NDArray[np.float32]
+
+PACKAGED = Path(str(resources.files("agents") / "weights" / "schedule" / "agent.safetensors"))
+DECISIONS = 10  # of the trained agent in a VAE's training, at most one an epoch
+N_DRAWN = 128  # hands drawn and judged at each decision
 
 
 def random_schedules(steps: int, rows: int, generator: np.random.Generator) -> Actions:
@@ -54,3 +67,34 @@ def explore(model: SAC, env: VecEnv, observations: NDArray[np.float32], schedule
         model.replay_buffer.add(observations, np.stack(ends), actions, rewards, dones, infos)
         observations = following
     return observations, infos
+
+
+def epochs_per_decision(epochs: int) -> int:
+    """Return how many epochs of a VAE's training pass between two decisions: at most `DECISIONS` are made."""
+    return -(-epochs // DECISIONS)
+
+
+def load_agent(path: Path = PACKAGED, flag: str = "--agent") -> SACPolicy:
+    """Read the weights of SAC's policy for HandSchedule-v0; nothing is unpickled.
+
+    Args:
+        path: The file that `handlatent schedule` wrote; default: the packaged agent.
+        flag: The flag that named the file, for messages.
+
+    Returns:
+        The policy on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it does not hold such a policy.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{flag} '{path}' must be the file of a trained agent, and there is none.")
+    observations = spaces.Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
+    try:
+        return build_policy(observations, spaces.Box(-1.0, 1.0, (3,), np.float32), load_file(path))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise ValueError(
+            f"{flag} '{path}' must hold the weights of SAC's policy for HandSchedule-v0, got: {error}. Save "
+            "model.policy.state_dict() as .safetensors."
+        ) from error

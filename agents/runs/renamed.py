@@ -1,4 +1,4 @@
-"""Read flags and JSON keys of earlier versions, which had other names.
+"""Read flags, JSON keys and names of agents of earlier versions, which had other names.
 
 A FutureWarning gives the new name.
 """
@@ -51,6 +51,25 @@ def with_new_keys(value: Any, source: object) -> Any:
         listed = ", ".join(f"{old!r} is now called {KEYS[old]!r}" for old in sorted(found))
         warnings.warn(f"'{source}' is from an earlier version: {listed}.", FutureWarning, stacklevel=2)
     return new
+
+
+def with_new_agent(config: dict[str, Any], source: object) -> dict[str, Any]:
+    """Give SAC over the whole batch its new name, "sac-flat", in a run from before "sac" was the trained agent.
+
+    Args:
+        config: The content of a run's config.json. Only newer runs have the setting "agent_weights".
+        source: The file, for the warning.
+
+    Returns:
+        The same, or a copy with the new name.
+    """
+    settings = config["settings"]
+    if settings.get("agent") != "sac" or "agent_weights" in settings:
+        return config
+    warnings.warn(
+        f"'{source}' is from an earlier version: its agent 'sac' is now called 'sac-flat'.", FutureWarning, stacklevel=2
+    )
+    return {**config, "settings": {**settings, "agent": "sac-flat"}}
 
 
 def _renamed(value: Any, found: set[str]) -> Any:

@@ -65,7 +65,8 @@ class Run:
         vae: The VAE with averaged weights, on the CPU.
         samplers: Samplers by name, the best first: "prior" (learned), if the run has one; "mixture", fitted to the
             aggregated posterior; "normal", as in the paper.
-        agent: "none" gives zeros, "random" uniform deltas, "sac" the trained policy.
+        agent: Gives zeros for "none", and for "sac", which acts on a VAE's training only; uniform deltas for "random";
+            the trained policy's deltas for "sac-flat".
         latent_agent: Trained by `handlatent recipe` on single latents in HandLatent-v0; None if there is none.
         refiner: Corrects latents before they are decoded; None until `handlatent refine` has trained one.
     """
@@ -76,6 +77,12 @@ class Run:
     agent: Agent
     latent_agent: RowAgent | None
     refiner: RowAgent | None
+
+    @property
+    def acts_on_drawn(self) -> str:
+        """The name of the agent that acts on drawn latents, or "none"."""
+        name: str = self.settings["agent"]
+        return "none" if name == "sac" else name
 
     def to(self, device: str) -> None:
         """Move the VAE and the samplers that use it to a device."""
@@ -182,7 +189,7 @@ def _refiner(folder: Path, vae: VAE) -> RowAgent | None:
 def _agent(folder: Path, settings: dict[str, Any]) -> Agent:
     shape = (settings["batch_size"], settings["latent_dim"])
     action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
-    if settings["agent"] == "none":
+    if settings["agent"] in ("none", "sac"):
         return NoAction(action_space)
     if settings["agent"] == "random":
         return RandomAction(action_space, settings["seed"])

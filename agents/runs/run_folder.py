@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.runs.command_line import command
-from agents.runs.renamed import with_new_keys
+from agents.runs.renamed import with_new_agent, with_new_keys
 
 CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
     "config.json",
@@ -67,7 +67,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"'{folder}' is not a run: it has no {CONFIG}. Make one with: {command('train', '--out', folder)}"
         )
-    return _read_settings(path, "pictures_sha256", "Train the run again in another folder.")
+    return with_new_agent(_read_settings(path, "pictures_sha256", "Train the run again in another folder."), path)
 
 
 def read_refine_report(folder: Path) -> dict[str, Any] | None:

@@ -41,9 +41,16 @@ METRICS: dict[str, tuple[str, str]] = {
     "reward": ("lambda times nats, sum over the epoch", "up"),
     "learning_rate": ("per step, at the end of the epoch", "-"),
     "images_per_second": ("training pictures per second, including all other work of the run", "up"),
-    "entropy_coefficient": ("SAC's temperature", "-"),
-    "critic_loss": ("squared reward", "down"),
-    "actor_loss": ("reward", "down"),
+    "entropy_coefficient": ("temperature of 'sac-flat'", "-"),
+    "critic_loss": ("squared reward, likewise", "down"),
+    "actor_loss": ("reward, likewise", "down"),
+    "reach": ("the decision of 'sac' for this epoch: uniform deltas lie in [-reach, reach]", "-"),
+    "mix": ("share of the way to another row's latent, likewise", "-"),
+    "pull": ("share of the way to the origin, likewise", "-"),
+    "drawn_wrong": (
+        "W when it decided: 1 - the share of right hands by the rewarding judge, of 128 from neighbours of the latents",
+        "down",
+    ),
 }
 _SUMMED = ("loss_nats", "reconstruction_nats", "kl_nats", "reward")
 _SAC = {
@@ -115,6 +122,15 @@ class TrainingLog:
     def note_agent(self, log: Mapping[str, Any]) -> None:
         """Keep the last values of SAC's updates in Stable-Baselines3's logger."""
         self.agent_log |= {name: float(log[key]) for name, key in _SAC.items() if key in log}
+
+    def note_decision(self, decision: Mapping[str, float]) -> None:
+        """Keep the last decision of the agent 'sac'."""
+        self.agent_log |= decision
+
+    @property
+    def last_loss(self) -> float | None:
+        """Nats per image, mean over the last epoch; None before the first."""
+        return self.rows[-1]["reconstruction_nats"] + self.rows[-1]["kl_nats"] if self.rows else None
 
     def note_step(self, reward: float, info: dict[str, Any]) -> bool:
         """Add one step.

@@ -69,6 +69,11 @@ def per_value(trainer: Trainer, nats: float) -> float:
     return nats / trainer.images[0].numel()
 
 
+def loss_without_shift(trainer: Trainer) -> float:
+    """Measure the loss of up to `MOST_ENCODED` training pictures, without a shift: mean nats per pixel value."""
+    return per_value(trainer, float(trainer.measure(trainer.images[:MOST_ENCODED]).total.double().mean()))
+
+
 def observe(trainer: Trainer, loss: float, change: float, latents: Latents, wrong: float, action: Array) -> Array:
     """Lay out what the agent sees; `FEATURES` names the entries.
 

@@ -9,11 +9,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hand_env.checks import check_above_zero, check_action, check_at_least
-from hand_env.drawn_score import MOST_ENCODED
 from hand_env.latent_env import HandLatentEnv
 from hand_env.rendering import image_grid
 from hand_env.schedule.deltas import MAX_REACH, Deltas
-from hand_env.schedule.features import FEATURES, Array, Latents, observe, per_value
+from hand_env.schedule.features import FEATURES, Array, Latents, loss_without_shift, observe, per_value
 from hand_env.schedule.stretch import Paid, train
 from vae.side_by_side import SideBySide
 
@@ -201,7 +200,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     def observe_first(self, state: dict[str, Any] | None) -> tuple[Array, dict[str, Any]]:
         """Do the second half of `reset`, after W_0 is known, and return what it returns."""
         if state is None:
-            self._ended, self._loss = False, self._first_loss()
+            self._ended, self._loss = False, loss_without_shift(self.env.trainer)
             self._observation = self._observe(self._loss, 0.0, NO_DELTAS)
         else:
             self._ended, self._loss = bool(state["ended"]), float(state["loss"])
@@ -273,10 +272,6 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
         state = {"observation": self._observation.copy(), "loss": self._loss, "ended": self._ended}
         return {"training": self.env.state_dict(), **copy.deepcopy(state)}
-
-    def _first_loss(self) -> float:
-        trainer = self.env.trainer
-        return per_value(trainer, float(trainer.measure(trainer.images[:MOST_ENCODED]).total.double().mean()))
 
     def _observe(self, loss: float, change: float, action: Array) -> Array:
         drawn, wrong = self.env.drawn_score, self.env.scorer.last_drawn

@@ -48,7 +48,7 @@ def train(envs: Sequence[HandLatentEnv], together: SideBySide, choices: Sequence
     """
     if not pays_only_at_the_end(envs[0]):
         return [_train_and_score(env, choice, steps) for env, choice in zip(envs, choices, strict=True)]
-    losses = _train_unscored(together, choices, steps).double().cpu().numpy()
+    losses = _train_unscored(together, choices, steps).cpu().numpy()
     wrong = wrong_together([env.drawn_score for env in envs if env.drawn_score is not None])
     changes = [env.scorer.move_drawn(value) for env, value in zip(envs, wrong, strict=True)]
     rows = zip(losses.sum(1), losses[:, 0], losses[:, 1], changes, strict=True)
@@ -59,7 +59,7 @@ def train(envs: Sequence[HandLatentEnv], together: SideBySide, choices: Sequence
 
 
 def _train_unscored(together: SideBySide, choices: Sequence[Deltas], steps: int) -> Tensor:
-    """Train without waiting for a GPU; return (K, 2) nats, mean reconstruction and KL over the last epoch."""
+    """Train without waiting for a GPU; return (K, 2) float64 nats, mean reconstruction and KL over the last epoch."""
     trainers = together.trainers
     numbers, last_epoch = stack_choices(choices, trainers[0].device), steps - trainers[0].steps_per_epoch
     kept = []
@@ -70,7 +70,7 @@ def _train_unscored(together: SideBySide, choices: Sequence[Deltas], steps: int)
         losses = together.step(combine(latents, noise, numbers))
         if step >= last_epoch:
             kept.append(torch.stack([losses.reconstruction, losses.kl], 1))  # (K, 2, B)
-    return torch.stack(kept).mean((0, 3))
+    return torch.stack(kept).double().mean((0, 3))
 
 
 def _train_and_score(env: HandLatentEnv, choice: Deltas, steps: int) -> Paid:

@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
     settings = {"images": 24, "size": 32, "epochs": 4, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SETTINGS, "learning_starts", 8)
-        return train(TrainArgs(**settings, agent="sac", out=tmp_path_factory.mktemp("runs") / "run"))
+        return train(TrainArgs(**settings, agent="sac-flat", out=tmp_path_factory.mktemp("runs") / "run"))
 
 
 def fails(capsys, *words):

@@ -73,7 +73,7 @@ def load_compared_run(folder: Path) -> LoadedRun:
     run, packed = read_run(folder), is_package(folder)
     agents: dict[str, Corrections] = {}
     files = {name: SAMPLERS[name][0] for name in run.samplers if name in SAMPLERS}
-    if run.settings["agent"] == "sac":
+    if run.settings["agent"] == "sac-flat":
         agents["sac-latent"] = Corrections(BatchAgent(run), run.settings["delta_scale"])
         files["sac-latent"] = AGENT_WEIGHTS
     if run.latent_agent is not None:

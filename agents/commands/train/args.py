@@ -26,8 +26,10 @@ class TrainArgs:
     """11k Hands: whether to use pictures with rings, watches and the like."""
     irregularities: Keep = "include"
     """11k Hands: whether to use pictures marked as irregular."""
-    agent: Literal["none", "random", "sac"] = "sac"
-    """'none' does not change the latents, 'random' is the paper's untrained agent, 'sac' learns."""
+    agent: Literal["none", "random", "sac", "sac-flat"] = "sac"
+    """What acts while the VAE trains. 'sac': the trained agent of HandSchedule-v0, which decides up to ten times how the latents are shifted. 'sac-flat': a SAC that learns meanwhile, over the whole batch. 'random': the paper's untrained agent. 'none': nothing."""  # noqa: E501 - help is one line
+    agent_weights: Path | None = None
+    """Agent 'sac': its weights, as `handlatent schedule` writes them. Default: the packaged ones."""
     epochs: int = 60
     """Passes over the training pictures."""
     batch_size: int = 16
@@ -39,7 +41,7 @@ class TrainArgs:
     learning_rate: float = 5e-4
     """Peak learning rate of the VAE."""
     delta_scale: float = 0.1
-    """Kappa: the agent moves a latent by at most this in each dimension."""
+    """Agents 'random' and 'sac-flat': kappa, which they move a latent by at most in each dimension."""
     reward_scale: float = 0.01
     """Lambda: reward for each nat by which the loss falls."""
     checkpoint_seconds: float = 60.0

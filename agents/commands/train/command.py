@@ -25,7 +25,7 @@ def train(args: TrainArgs) -> Path:
 
     Returns:
         The run's folder: config.json, metrics.csv, TensorBoard events, vae.safetensors, sampler.safetensors,
-        agent.safetensors and agent.zip (SAC only), grid.png, report.json, checkpoints/.
+        agent.safetensors ('sac', 'sac-flat'), agent.zip ('sac-flat'), grid.png, report.json, checkpoints/.
 
     Raises:
         FileNotFoundError: If the pictures do not exist.
@@ -78,7 +78,8 @@ def resumed(args: TrainArgs) -> TrainArgs:
         raise ValueError(f"The run '{run}' is finished. Draw from it with: {command('generate', run)}")
     device = settings.get("device", "auto") if args.device == "auto" else args.device
     try:
-        return TrainArgs(**{**settings, "device": device, "out": run, "resume": run})
+        args = TrainArgs(**{**settings, "device": device, "out": run, "resume": run})
+        return replace(args, agent_weights=run / run_folder.AGENT_WEIGHTS) if args.agent == "sac" else args
     except TypeError as error:
         raise ValueError(f"The run '{run}' is damaged or from another version: {error}.") from error
 
@@ -86,6 +87,12 @@ def resumed(args: TrainArgs) -> TrainArgs:
 def _check(args: TrainArgs) -> None:
     """Refuse wrong settings before the pictures are read."""
     check_seed(args.seed)
+    if args.agent_weights is not None and args.agent != "sac":
+        raise ValueError(f"--agent-weights belongs to --agent sac, got {args.agent!r}. Leave it out.")
+    if args.agent == "sac" and args.delta_scale != TrainArgs.delta_scale:
+        raise ValueError(
+            f"--delta-scale belongs to --agent random and sac-flat; 'sac' decides by itself, got {args.delta_scale!r}."
+        )
     resolve_device(args.device)
     VAEConfig(args.size, args.latent_dim, args.width)
     TrainingConfig(args.epochs, args.batch_size, args.learning_rate)

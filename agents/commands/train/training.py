@@ -18,6 +18,8 @@ from agents.commands.train.args import TrainArgs
 from agents.draw import draw_both
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
+from agents.rl.schedule_actor import KAPPA, ScheduleActor
+from agents.rl.schedule_agent import PACKAGED, load_agent
 from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import command
@@ -26,11 +28,14 @@ from agents.runs.pictures import Pictures
 from agents.runs.run import read_parts
 from agents.runs.training_log import TrainingLog, metrics_csv
 from hand_env import HandLatentEnv
+from hand_env.anatomy import Judge
 from vae.checkpoint import save_json, save_tensors, save_text
 from vae.device import resolve_device
 from vae.evaluation import encode_all
 from vae.model import count_parameters
 from vae.sampling.mixture import Mixture
+
+StepAgent = NoAction | RandomAction | ScheduleActor
 
 
 class TrainingRun:
@@ -57,12 +62,12 @@ class TrainingRun:
             width=args.width,
             batch_size=args.batch_size,
             epochs_per_episode=args.epochs,
-            delta_scale=args.delta_scale,
+            delta_scale=KAPPA if args.agent == "sac" else args.delta_scale,
             reward_scale=args.reward_scale,
             training={"learning_rate": args.learning_rate},
             device=self.device,
         )
-        self.agent: NoAction | RandomAction | SAC = self._agent()
+        self.agent: StepAgent | SAC = self._agent()
         self.observation = self._start(state)
         self.trainer = self.env.trainer
         self.log = TrainingLog(self.run, self.trainer, pictures.validation)
@@ -71,7 +76,7 @@ class TrainingRun:
             self.checkpoints.resumed_at(self.trainer.steps_done)
         self.epoch_ended, self.stopped = False, False
         if args.resume is None:
-            self._write_config()  # last, so that a refused setting leaves the folder free for another try
+            self._write_settings()  # last, so that a refused setting leaves the folder free for another try
 
     def train(self) -> None:
         """Take the steps that are left; Ctrl-C saves and raises `Interrupted`."""
@@ -96,9 +101,10 @@ class TrainingRun:
             ValueError: If the VAE diverged.
         """
         if terminated:
+            kappa = "" if self.args.agent == "sac" else f", or --delta-scale, now {self.args.delta_scale!r}"
             raise ValueError(
                 f"The VAE diverged in epoch {info['epoch']} of '{self.run}'. Lower --learning-rate, now "
-                f"{self.args.learning_rate!r}, or --delta-scale, now {self.args.delta_scale!r}."
+                f"{self.args.learning_rate!r}{kappa}."
             )
         self.epoch_ended |= self.log.note_step(reward, info)
 
@@ -126,7 +132,9 @@ class TrainingRun:
         save_json(self.run / run_folder.REPORT, self._report(self.log.seconds_before + time.monotonic() - began))
         shutil.rmtree(self.run / run_folder.CHECKPOINTS)
 
-    def _write_config(self) -> None:
+    def _write_settings(self) -> None:
+        if isinstance(self.agent, ScheduleActor):  # a resumed run reads it here
+            save_tensors(self.run / run_folder.AGENT_WEIGHTS, self.agent.policy.state_dict())
         settings = {item.name: getattr(self.args, item.name) for item in fields(self.args)}
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
         config = {"settings": plain, "versions": run_folder.versions(), "pictures_sha256": self.digest}
@@ -141,13 +149,16 @@ class TrainingRun:
             )
         return self.checkpoints.load()
 
-    def _agent(self) -> NoAction | RandomAction | SAC:
+    def _agent(self) -> StepAgent | SAC:
         space = self.env.action_space
         assert isinstance(space, spaces.Box), "HandLatent-v0 has a Box"
         if self.args.agent == "none":
             return NoAction(space)
         if self.args.agent == "random":
             return RandomAction(space, self.args.seed)
+        if self.args.agent == "sac":
+            policy = load_agent(self.args.agent_weights or PACKAGED, "--agent-weights")
+            return ScheduleActor(self.env, policy, Judge.load(device=self.device).correct)
         return make_sac(self.env, self.args.seed, self.device)
 
     def _start(self, state: dict[str, Any] | None) -> Any:
@@ -162,8 +173,10 @@ class TrainingRun:
         options = None if state is None else {"state": state["env"]}
         return self.env.reset(seed=self.args.seed, options=options)[0]
 
-    def _loop(self, agent: NoAction | RandomAction, steps: int) -> None:
+    def _loop(self, agent: StepAgent, steps: int) -> None:
         for _ in range(steps):
+            if isinstance(agent, ScheduleActor) and agent.decides_now:
+                self.log.note_decision(agent.decide(self.log.last_loss))
             action, _ = agent.predict(self.observation)
             self.observation, reward, terminated, _, info = self.env.step(action)
             self.after_step(float(reward), terminated, info)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.runs.renamed import FLAGS, KEYS, with_new_flags, with_new_keys
+from agents.runs.renamed import FLAGS, KEYS, with_new_agent, with_new_flags, with_new_keys
 
 
 @pytest.mark.parametrize("old", FLAGS)
@@ -23,3 +23,10 @@ def test_new_names_are_left_alone_without_a_word():
         "refine_below": "inf",
         "list": [1, None],
     }
+
+
+def test_only_a_run_from_before_the_trained_agent_means_the_flat_one_by_sac():
+    with pytest.warns(FutureWarning, match=r"'a.json' is from an earlier version: its agent 'sac' is now called"):
+        assert with_new_agent({"settings": {"agent": "sac"}}, "a.json") == {"settings": {"agent": "sac-flat"}}
+    for settings in ({"agent": "sac", "agent_weights": None}, {"agent": "none"}, {"images": 3}):
+        assert with_new_agent({"settings": settings}, "a.json") == {"settings": settings}

@@ -6,12 +6,11 @@ import torch
 from safetensors.torch import save_file
 
 from agents.commands.curriculum import CurriculumArgs
-from agents.commands.curriculum.alone import load_agent
 from agents.commands.curriculum.args import batch_size
 from agents.commands.curriculum.jobs import make_job
 from agents.commands.curriculum.methods import parse_method
 from agents.commands.curriculum.training import groups, make_shifts, train_group, untrained_agent
-from hand_env import HandScheduleVectorEnv
+from agents.rl.schedule_agent import load_agent
 from hand_env.schedule.deltas import shift_latents, step_generator
 from vae import Trainer, VAEConfig, build_vae
 
@@ -95,10 +94,9 @@ def test_a_trained_agent_of_the_schedule_trains_vaes_to_the_end_of_their_episode
     assert [one.trainer.steps_done for one in trained] == [6, 6]
     assert {one.trainer.config.kl_weight for one in trained} == {2.0}
     assert not torch.equal(*(weights(one.trainer) for one in trained))
-    env = HandScheduleVectorEnv(1, images=jobs[0].images, latent_dim=6, batch_size=4)
     observation = np.random.default_rng(0).normal(size=(1, 14)).astype(np.float32)
     expected = policy.predict(observation, deterministic=True)[0]
-    np.testing.assert_allclose(load_agent(path, env).predict(observation, deterministic=True)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(load_agent(path).predict(observation, deterministic=True)[0], expected, atol=1e-6)
 
 
 def test_a_file_that_holds_no_agent_is_refused(make, tmp_path):

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 
 from agents.cli import main
-from agents.commands.curriculum.alone import load_agent
 from agents.commands.schedule import command
 from agents.rl.sac import SCHEDULE_SETTINGS
+from agents.rl.schedule_agent import load_agent
 from hand_env import HandScheduleVectorEnv
 
 COURSE = ["--images", "200", "--size", "32", "--latent-dim", "8", "--n", "8", "12", "--batch-size", "4"]
@@ -70,7 +70,7 @@ def test_an_agent_is_trained_that_the_curriculum_reads_and_each_round_has_its_ro
         assert 0 <= float(row["reach_first"]) <= 8
     env = HandScheduleVectorEnv(1, n_images=4, latent_dim=8, batch_size=4)
     observation = np.random.default_rng(0).normal(size=(1, 14)).astype(np.float32)
-    actions, _ = load_agent(tmp_path / "agent.safetensors", env).predict(observation, deterministic=True)
+    actions, _ = load_agent(tmp_path / "agent.safetensors").predict(observation, deterministic=True)
     assert env.action_space.contains(actions)
 
 

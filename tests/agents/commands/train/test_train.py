@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,26 +14,42 @@ import pytest
 import torch
 from PIL import Image
 from processes import Command
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents import draw_hands, load_run
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
 from agents.commands.train.training import TrainingRun
 from agents.rl.sac import SETTINGS
+from agents.rl.schedule_agent import N_DRAWN, load_agent
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.pictures import Choice, gather
 from agents.runs.training_log import METRICS
+from hand_env import HandScheduleEnv
+from hand_env.anatomy import Judge
 
 LATE, EARLY = SETTINGS["learning_starts"], 8  # steps before SAC learns: in processes of their own, and in this one
 QUICK = {"images": 24, "size": 32, "epochs": 6, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
+AS_SCHEDULE = {**QUICK, "epochs": 11, "batch_size": 8}  # 5 stretches of two epochs of 3 steps, and one of one
 RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}
-SAC_TOO = {"agent.zip", "agent.safetensors"}
+TOO = {"sac": {"agent.safetensors"}, "sac-flat": {"agent.zip", "agent.safetensors"}}
 LONG = {**QUICK, "epochs": 32}  # in a process of its own, SAC has begun to learn at step 110 of 160
 
 
 @pytest.fixture(autouse=True)
 def sac_learns_early(monkeypatch):
     monkeypatch.setitem(SETTINGS, "learning_starts", EARLY)
+
+
+def bright(_: Judge, pictures: torch.Tensor) -> torch.Tensor:
+    """Stands in for the rewarding judge's verdicts, which take seconds a decision."""
+    return pictures.mean((1, 2, 3))
+
+
+@pytest.fixture(autouse=True)
+def drawn_hands_are_judged_in_no_time(monkeypatch):
+    monkeypatch.setattr(Judge, "correct", bright)
 
 
 def flags(**settings: object) -> list[str]:
@@ -43,21 +61,22 @@ def whole(tmp_path_factory):
     """Runs that nothing stopped, never to be written to; each is trained once, in this process."""
     runs: dict[tuple[object, ...], Path] = {}
 
-    def run(agent: Literal["none", "random", "sac"], settings=QUICK, learning_starts: int = EARLY) -> Path:
+    def run(agent: Literal["none", "random", "sac", "sac-flat"], settings=QUICK, learning_starts: int = EARLY) -> Path:
         key = (agent, learning_starts, *settings.values())
         if key not in runs:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setitem(SETTINGS, "learning_starts", learning_starts)
+                patch.setattr(Judge, "correct", bright)
                 runs[key] = train(TrainArgs(**settings, agent=agent, out=tmp_path_factory.mktemp(agent) / "run"))
         return runs[key]
 
     return run
 
 
-@pytest.mark.parametrize("agent", ["none", "random", "sac"])
+@pytest.mark.parametrize("agent", ["none", "random", "sac", "sac-flat"])
 def test_a_run_folder_holds_all_that_is_needed_to_repeat_the_run(whole, agent):
     run = whole(agent)
-    expected = RESULTS | (SAC_TOO if agent == "sac" else set())
+    expected = RESULTS | TOO.get(agent, set())
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.")}
     assert names == expected
     config = json.loads((run / "config.json").read_text())
@@ -68,12 +87,14 @@ def test_a_run_folder_holds_all_that_is_needed_to_repeat_the_run(whole, agent):
     assert list(rows[0]) == list(METRICS)
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     for column in ("entropy_coefficient", "critic_loss", "actor_loss"):
-        assert (rows[-1][column] != "") == (agent == "sac")
+        assert (rows[-1][column] != "") == (agent == "sac-flat")
+    for column in ("reach", "mix", "pull", "drawn_wrong"):
+        assert all((row[column] != "") == (agent == "sac") for row in rows)
     report = json.loads((run / "report.json").read_text())
     assert report["pictures"]["images"] == 24
     assert report["pictures"]["train"] + report["pictures"]["validation"] + report["pictures"]["test"] == 24
     assert report["images_per_second"] > 0
-    panels = 1 if agent == "none" else 2
+    panels = 1 if agent in ("none", "sac") else 2
     assert read_picture(run / "grid.png").shape[1::-1] == (panels * (5 * 130 + 2 + 12), 4 * 130 + 2 + 24)
 
 
@@ -85,11 +106,11 @@ def test_tensorboard_gets_every_metric_and_grids_of_pictures(whole):
 
 
 def test_same_seed_gives_the_same_run(tmp_path, whole):
-    assert_same_results(whole("sac"), train(TrainArgs(**QUICK, agent="sac", out=tmp_path / "run")))
+    assert_same_results(whole("sac-flat"), train(TrainArgs(**QUICK, agent="sac-flat", out=tmp_path / "run")))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["random", "sac"])
+@pytest.mark.parametrize("agent", ["random", "sac-flat"])
 def test_a_killed_run_resumes_and_ends_bit_for_bit_as_if_it_had_not_been_killed(tmp_path, whole, agent):
     killed, errors = tmp_path / "killed", tmp_path / "errors"
     process = Command(errors, "train", *flags(**LONG, agent=agent, checkpoint_seconds=0, out=killed))
@@ -103,7 +124,7 @@ def test_a_killed_run_resumes_and_ends_bit_for_bit_as_if_it_had_not_been_killed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["none", "sac"])
+@pytest.mark.parametrize("agent", ["none", "sac-flat"])
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(tmp_path, whole, agent):
     stopped, errors = tmp_path / "stopped", tmp_path / "errors"
     process = Command(errors, "train", *flags(**LONG, agent=agent, checkpoint_seconds=0, out=stopped))
@@ -126,15 +147,118 @@ def test_ctrl_c_just_before_the_last_step_is_not_taken_for_the_end(tmp_path, who
 
     monkeypatch.setattr(TrainingRun, "between_steps", press)
     with pytest.raises(Interrupted, match="Continue with: handlatent train --resume"):
-        train(TrainArgs(**settings, agent="sac", out=tmp_path / "stopped"))
+        train(TrainArgs(**settings, agent="sac-flat", out=tmp_path / "stopped"))
     monkeypatch.setattr(TrainingRun, "between_steps", between_steps)
-    assert_same_results(whole("sac", settings), train(TrainArgs(resume=tmp_path / "stopped")))
+    assert_same_results(whole("sac-flat", settings), train(TrainArgs(resume=tmp_path / "stopped")))
+
+
+def test_the_agent_that_pays_trains_the_vae_as_in_hand_schedule(whole):
+    run = whole("sac", AS_SCHEDULE)
+    pictures = gather(Choice("synthetic", 24, 32, "all", "all", "include", "include", 0)).train
+    env = HandScheduleEnv(
+        pictures,
+        batch_size=8,
+        latent_dim=5,
+        epochs_per_episode=11,
+        epochs_per_step=2,
+        judge=partial(bright, None),
+        n_drawn=N_DRAWN,
+        drawn_from="neighbours",
+    )
+    observation, _ = env.reset(seed=0)
+    policy, truncated, decisions = load_agent(), False, []
+    while not truncated:
+        before = {"drawn_wrong": float(observation[10])}
+        action, _ = policy.predict(observation, deterministic=True)
+        observation, _, _, truncated, info = env.step(action)
+        decisions += 2 * [before | {name: info[name] for name in ("reach", "mix", "pull")}]
+    weights, expected = load_file(run / "vae.safetensors"), env.env.trainer.averaged_vae.state_dict()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    for row, decision in zip(rows, decisions[: len(rows)], strict=True):
+        assert {name: float(row[name]) for name in decision} == pytest.approx(decision)
+
+
+@pytest.mark.parametrize("stops", ["in the middle of a stretch", "between two decisions", "killed"])
+def test_a_stopped_run_of_the_agent_that_pays_resumes_bit_for_bit(tmp_path, whole, monkeypatch, stops):
+    stopped, between_steps = tmp_path / "stopped", TrainingRun.between_steps
+    at = {"in the middle of a stretch": 10, "between two decisions": 12, "killed": 17}[stops]
+
+    def stop(training):
+        if training.trainer.steps_done == at:
+            if stops == "killed":  # the last checkpoint is that of the last epoch's end
+                raise RuntimeError("killed")
+            training.checkpoints.ctrl_c.pressed = True
+        between_steps(training)
+
+    monkeypatch.setattr(TrainingRun, "between_steps", stop)
+    with pytest.raises(RuntimeError if stops == "killed" else Interrupted):
+        train(TrainArgs(**AS_SCHEDULE, agent="sac", checkpoint_seconds=0, out=stopped))
+    monkeypatch.setattr(TrainingRun, "between_steps", between_steps)
+    assert_same_results(whole("sac", AS_SCHEDULE), train(TrainArgs(resume=stopped)))
+
+
+def test_an_agent_of_one_s_own_acts_and_stays_in_the_run(tmp_path, whole):
+    weights = {name: value + 0.1 for name, value in load_agent().state_dict().items()}
+    save_file(weights, tmp_path / "own.safetensors")
+    run = train(TrainArgs(**QUICK, agent="sac", agent_weights=tmp_path / "own.safetensors", out=tmp_path / "run"))
+    kept = load_file(run / "agent.safetensors")
+    assert all(torch.equal(kept[name], weights[name]) for name in weights)
+    reaches = [(path / "metrics.csv").read_text() for path in (run, whole("sac"))]
+    assert reaches[0] != reaches[1]
+
+
+def test_hands_are_drawn_from_the_sampler_without_the_agent_that_acted_in_training(whole):
+    run = load_run(whole("sac"))
+    drawn = draw_hands(3, run=run)
+    assert torch.equal(drawn.latents, run.samplers["mixture"].sample(3, 0))
+    assert drawn.record["agent"] == "none"
+
+
+def test_a_run_whose_agent_sac_was_the_flat_one_draws_and_resumes_as_before(tmp_path, whole, monkeypatch):
+    finished, stopped = tmp_path / "finished", tmp_path / "stopped"
+    shutil.copytree(whole("sac-flat"), finished)
+    between_steps = TrainingRun.between_steps
+
+    def press(training):
+        training.checkpoints.ctrl_c.pressed = training.trainer.steps_done == 20
+        between_steps(training)
+
+    monkeypatch.setattr(TrainingRun, "between_steps", press)
+    with pytest.raises(Interrupted):
+        train(TrainArgs(**QUICK, agent="sac-flat", out=stopped))
+    monkeypatch.setattr(TrainingRun, "between_steps", between_steps)
+    for run in (finished, stopped):
+        config = json.loads((run / "config.json").read_text())
+        del config["settings"]["agent_weights"]
+        config["settings"]["agent"] = "sac"
+        (run / "config.json").write_text(json.dumps(config))
+    with pytest.warns(FutureWarning, match="its agent 'sac' is now called 'sac-flat'"):
+        drawn = draw_hands(3, run=load_run(finished))
+    assert torch.equal(drawn.latents, draw_hands(3, run=load_run(whole("sac-flat"))).latents)
+    assert drawn.record["agent"] == "sac-flat"
+    with pytest.warns(FutureWarning, match="its agent 'sac' is now called 'sac-flat'"):
+        assert_same_results(whole("sac-flat"), train(TrainArgs(resume=stopped)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"agent": "none", "agent_weights": Path("a")}, "--agent-weights belongs to --agent sac, got 'none'"),
+        ({"agent": "sac", "delta_scale": 2.0}, "--delta-scale belongs to --agent random and sac-flat"),
+        ({"agent": "sac", "agent_weights": Path("absent")}, "--agent-weights 'absent' must be the file of a trained"),
+    ],
+)
+def test_settings_that_do_not_belong_to_the_agent_are_refused(tmp_path, settings, sentence):
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        train(TrainArgs(**QUICK, **settings, out=tmp_path / "run"))
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_a_diverging_vae_ends_the_run_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("vae.training.gaussian_reconstruction", lambda decoded, *_: decoded.sum((1, 2, 3)) * torch.nan)
     with pytest.raises(ValueError, match=r"The VAE diverged in epoch 1 of .*\. Lower --learning-rate, now 0\.0005"):
-        train(TrainArgs(**QUICK, agent="sac", out=tmp_path / "run"))
+        train(TrainArgs(**QUICK, agent="none", out=tmp_path / "run"))
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_from_its_settings(tmp_path, whole):
