@@ -64,7 +64,8 @@ class TrainingRun:
             epochs_per_episode=args.epochs,
             delta_scale=KAPPA if args.agent == "sac" else args.delta_scale,
             reward_scale=args.reward_scale,
-            training={"learning_rate": args.learning_rate},
+            # the rates of large models on a GPU in docs/benchmarks.md are with torch.compile; graphs were not measured
+            training={"learning_rate": args.learning_rate, "compiled": args.width == "large"},
             device=self.device,
         )
         self.agent: StepAgent | SAC = self._agent()
