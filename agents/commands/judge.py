@@ -197,7 +197,7 @@ def read_picture(file: Path) -> Tensor:
 
 
 def describe(judgements: Sequence[Judgement], pictures: int) -> str:
-    """Write a summary as text: rates among the hands, of which a picture may show several."""
+    """Write a summary as text: rates among the hands; a picture may show several."""
     summary = summarise(judgements)
     lines = [
         f"pictures    {pictures}",

@@ -95,7 +95,7 @@ def draw_noise(latents: Tensor, generator: Generator) -> Tensor:
     """Draw the random numbers that a minibatch's deltas are made from.
 
     Args:
-        latents: (batch, latent) float32, of which only the shape counts.
+        latents: (batch, latent) float32; only the shape counts.
         generator: On the latents' device.
 
     Returns:
