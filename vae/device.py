@@ -1,4 +1,7 @@
-"""Choose the device to compute on."""
+"""Choose the device to compute on, and how precisely a GPU computes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -29,3 +32,14 @@ def resolve_device(name: str) -> str:
 def reduced_precision(device: torch.device) -> torch.autocast:
     """Return a context in which a GPU computes in bfloat16 where that is safe; nothing changes on the CPU."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+@contextmanager
+def tensor_float_32() -> Iterator[None]:
+    """Let a GPU round the factors of float32 matrix products to 10 bits, in training; nothing changes on the CPU."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

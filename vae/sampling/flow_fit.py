@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 from torch.func import functional_call, vmap
 
+from vae.device import tensor_float_32
 from vae.optim import cosine_decay, ema_decay, update_ema
 from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior, Velocity
 
@@ -36,6 +37,7 @@ def fit_flow(latents: Draw, held_out: Tensor, *, seed: int = 0, **settings: Any)
     return fit_flows([latents], [held_out], seeds=[seed], **settings)[0]
 
 
+@tensor_float_32()
 def fit_flows(
     latents: Sequence[Draw],
     held_out: Sequence[Tensor],

@@ -20,7 +20,7 @@ from hand_env import image_grid
 from vae.sampling.sampler import Sampler, StandardNormal
 from vae.training import Trainer
 
-TOGETHER = {"cpu": 1, "cuda": 8}  # learned priors that are fitted side by side
+TOGETHER = {"cpu": 1, "cuda": 16}  # learned priors that are fitted side by side
 SHOWN, GRID_COLUMNS = 40, 10  # hands in a grid, and in a row of it
 PICTURES = "pictures"
 
