@@ -152,6 +152,22 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
         state: What `sac_state` returned.
         env_state: What the environment's `state_dict` returned at the same moment.
     """
+    assert model.env is not None, "make_sac gave it one"
+    model.env.set_options({"state": env_state})
+    reset_sac(model)
+    model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
+    load_learner(model, state)
+
+
+def load_learner(model: SAC, state: dict[str, Any]) -> None:
+    """Restore SAC from `sac_state`, and leave its environment as it is.
+
+    Call it after the environment's reset, which may draw from the random states that are restored here.
+
+    Args:
+        model: A new model with the same settings.
+        state: What `sac_state` returned.
+    """
     model.set_parameters(state["parameters"], exact_match=True)
     if model.log_ent_coef is not None:
         with torch.no_grad():
@@ -162,10 +178,6 @@ def restore_sac(model: SAC, state: dict[str, Any], env_state: dict[str, Any]) ->
         getattr(buffer, name)[: len(saved)] = saved
     buffer.pos, buffer.full = state["buffer_position"]
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
-    assert model.env is not None, "make_sac gave it one"
-    model.env.set_options({"state": env_state})
-    reset_sac(model)
-    model._last_episode_starts = np.zeros((model.env.num_envs,), dtype=bool)
     random = state["random"]
     torch.set_rng_state(random["torch"])
     if model.device.type == "cuda":

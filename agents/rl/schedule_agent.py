@@ -19,7 +19,7 @@ from hand_env.schedule.features import FEATURES
 Actions = NDArray[np.float32]
 
 PACKAGED = Path(str(resources.files("agents") / "weights" / "schedule" / "agent.safetensors"))
-DECISIONS = 10  # of the trained agent in a VAE's training, at most one an epoch
+DECISIONS = 5  # of the trained agent in a VAE's training, at most one an epoch
 N_DRAWN = 128  # hands drawn and judged at each decision
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.commands.flags import check_at_least
+from agents.rl.schedule_agent import DECISIONS, N_DRAWN
 from vae.model import VAEConfig
 
 
@@ -19,17 +20,19 @@ class ScheduleArgs:
     """The pictures in one file, .safetensors, as `handlatent curriculum` writes it; written if missing."""
     n: list[int] = field(default_factory=lambda: [80, 320])
     """Numbers of training pictures; the agent learns on all of them in turn."""
+    drawn_n: list[int] = field(default_factory=list)
+    """Likewise, numbers of drawn hands beside the pictures of --data."""
     size: int = 64
     """Width and height of the pictures: 32, 64 or 128 pixels."""
     batch_size: int = 40
     """Pictures per minibatch."""
-    steps: int = 600
-    """Training steps of a VAE, about: whole epochs are taken."""
-    decisions: int = 10
+    steps: list[int] = field(default_factory=lambda: [600])
+    """Training steps of a VAE, about: whole epochs are taken. One number, or one for each of --n and --drawn-n."""
+    decisions: int = DECISIONS
     """Decisions of the agent in a VAE's training."""
     rows: int = 32
     """VAEs that are trained side by side."""
-    drawn: int = 128
+    drawn: int = N_DRAWN
     """Hands drawn and judged after each decision."""
     explore: int = 4
     """Rounds with random schedules, before the agent acts. A round trains one VAE in each row."""
@@ -44,7 +47,7 @@ class ScheduleArgs:
     parser: Path | None = None
     """Weights of the rewarding judge. Default: the packaged ones."""
     out: Path = Path("runs/schedule")
-    """Folder for agent.safetensors and rounds.csv, both written after every round."""
+    """Folder for agent.safetensors and rounds.csv, both written after every round. Rerun the command to resume."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 
@@ -55,8 +58,16 @@ def check_args(args: ScheduleArgs) -> None:
     Raises:
         ValueError: If a setting is wrong.
     """
-    check_at_least(1, args, "steps", "decisions", "rows", "drawn", "rounds", "batch_size")
+    check_at_least(1, args, "decisions", "rows", "drawn", "rounds", "batch_size")
     check_at_least(0, args, "explore", "seed", "seconds")
-    if not args.n or min(args.n) < args.batch_size:
-        raise ValueError(f"--n must list numbers of at least --batch-size, {args.batch_size}, got {args.n!r}.")
+    for name, listed in (("--n", args.n), ("--drawn-n", args.drawn_n)):
+        if min(listed, default=args.batch_size) < args.batch_size:
+            raise ValueError(f"{name} must list numbers of at least --batch-size, {args.batch_size}, got {listed!r}.")
+    courses = len(args.n) + len(args.drawn_n)
+    if not courses:
+        raise ValueError("--n or --drawn-n must list at least one number, got none.")
+    if len(args.steps) not in (1, courses) or min(args.steps) < 1:
+        raise ValueError(
+            f"--steps must be one number of at least 1, or one for each of {courses} courses, got {args.steps!r}."
+        )
     VAEConfig(args.size, args.latent_dim)

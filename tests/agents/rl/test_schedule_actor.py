@@ -24,8 +24,8 @@ def test_a_file_that_holds_no_agent_is_refused_by_the_flag_that_names_it(tmp_pat
         load_agent(tmp_path / "other.safetensors")
 
 
-@pytest.mark.parametrize(("epochs", "each"), [(1, 1), (10, 1), (13, 2), (100, 10)])
-def test_at_most_ten_decisions_are_made(epochs, each):
+@pytest.mark.parametrize(("epochs", "each"), [(1, 1), (5, 1), (13, 3), (100, 20)])
+def test_at_most_five_decisions_are_made(epochs, each):
     assert epochs_per_decision(epochs) == each
     assert -(-epochs // each) <= DECISIONS
 

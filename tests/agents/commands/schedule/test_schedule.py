@@ -1,5 +1,8 @@
 import csv
 import itertools
+import os
+import signal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from agents.cli import main
-from agents.commands.schedule import command
+from agents.commands.schedule import ScheduleArgs, command
+from agents.commands.schedule.courses import _pictures, make_courses
+from agents.commands.schedule.rounds import summarise
 from agents.rl.sac import SCHEDULE_SETTINGS
 from agents.rl.schedule_agent import load_agent
 from hand_env import HandScheduleVectorEnv
@@ -90,6 +95,52 @@ def test_the_package_s_judge_pays_whole_hands(pack, tmp_path):
     assert (tmp_path / "agent.safetensors").is_file()
 
 
+def test_drawn_hands_are_a_course_of_their_own_with_its_own_steps(bright, pack, tmp_path):
+    words = ["--n", "8", "--drawn-n", "12", "--steps", "4", "9", "--rounds", "2"]
+    assert run(pack, tmp_path, *words) == 0
+    assert [row["n"] for row in read_rounds(tmp_path)] == ["8", "drawn-12"]
+    args = ScheduleArgs(images=200, size=32, pack=pack, n=[8], drawn_n=[12], steps=[4, 9], batch_size=4, decisions=2)
+    courses: Any = make_courses(args, Brightness().correct, "cpu")
+    own, drawn = (course.env.env.envs[0].env for course in courses)  # the first row's HandLatentEnv
+    assert [env.training.epochs for env in (own, drawn)] == [2, 3]  # of two and of three steps
+    pool = _pictures(args)
+    assert is_among(own.images[0], pool)
+    assert not is_among(drawn.images[0], pool)
+
+
+def is_among(picture, pictures):
+    return bool((pictures == picture).flatten(1).all(1).any())
+
+
+def test_a_training_that_was_stopped_ends_bit_for_bit_as_if_it_had_not_been(bright, pack, tmp_path):
+    words = ["--drawn-n", "8", "--rows", "2", "--explore", "1"]  # three courses
+    assert run(pack, tmp_path / "whole", *words, "--rounds", "5") == 0
+    for rounds in ("1", "4", "5"):
+        assert run(pack, tmp_path / "parts", *words, "--rounds", rounds) == 0
+    whole, parts = (load_file(tmp_path / name / "agent.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
+    assert read_rounds(tmp_path / "whole") == read_rounds(tmp_path / "parts")
+
+
+def test_ctrl_c_saves_the_running_round_and_says_how_to_resume(bright, pack, capsys, monkeypatch, tmp_path):
+    learn = command._learn
+
+    def press(*given):
+        os.kill(os.getpid(), signal.SIGINT)
+        return learn(*given)
+
+    monkeypatch.setattr(command, "_learn", press)
+    assert run(pack, tmp_path, "--explore", "0") == 130
+    assert "Stopped and saved" in capsys.readouterr().err
+    assert len(read_rounds(tmp_path)) == 1
+
+
+def test_a_folder_with_other_settings_is_not_continued(bright, pack, capsys, tmp_path):
+    assert run(pack, tmp_path, "--rounds", "1") == 0
+    assert run(pack, tmp_path, "--rounds", "2", "--drawn", "9") == 2
+    assert f"--out '{tmp_path}' holds a training with --drawn 8, got 9." in capsys.readouterr().err
+
+
 def test_no_round_begins_that_would_end_too_late(bright, pack, tmp_path):
     assert run(pack, tmp_path, "--seconds", "0.001") == 0
     assert len(read_rounds(tmp_path)) == 1
@@ -97,9 +148,9 @@ def test_no_round_begins_that_would_end_too_late(bright, pack, tmp_path):
 
 def test_rows_that_diverged_are_left_out_of_a_round_s_means():
     done = {"drawn_wrong": 0.75, "reach": 2.0, "mix": 0.1, "pull": 0.0}
-    means = command._means([[{"epoch": 1}, done], [done, {"epoch": 2}]])
+    means = summarise([[{"epoch": 1}, done], [done, {"epoch": 2}]])
     assert (means["right"], means["right_sd"], means["reach_first"], means["reach_last"]) == (0.25, 0, 2, 2)
-    assert np.isnan(command._means([[{"epoch": 1}]])["right"])
+    assert np.isnan(summarise([[{"epoch": 1}]])["right"])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +158,10 @@ def test_rows_that_diverged_are_left_out_of_a_round_s_means():
     [
         (["--n", "8", "2"], "--n must list numbers of at least --batch-size, 4, got [8, 2]."),
         (["--n", "41"], "--n must be at most 40, the pictures of validation and test people, got 41."),
-        (["--steps", "0"], "--steps must be at least 1, got 0."),
+        (["--steps", "0"], "--steps must be one number of at least 1, or one for each of 2 courses, got [0]."),
+        (["--steps", "4", "4", "4"], "or one for each of 2 courses, got [4, 4, 4]."),
+        (["--n"], "--n or --drawn-n must list at least one number, got none."),
+        (["--drawn-n", "3"], "--drawn-n must list numbers of at least --batch-size, 4, got [3]."),
         (["--decisions", "0"], "--decisions must be at least 1, got 0."),
         (["--rows", "0"], "--rows must be at least 1, got 0."),
         (["--drawn", "0"], "--drawn must be at least 1, got 0."),
