@@ -1,0 +1,124 @@
+"""The courses of `handlatent schedule`: on each, VAEs train side by side on equally many pictures."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.commands.curriculum.args import CurriculumArgs
+from agents.commands.curriculum.material import read_material
+from agents.commands.schedule.args import ScheduleArgs
+from agents.rl.vec_env import GymnasiumVecEnv
+from hand_env import HandScheduleVectorEnv
+from hand_env.scoring import ScoreFn
+from vae.images.synthetic import generate_hands
+from vae.optim import stream_seed
+
+_DRAWN = 18  # the purpose of the drawn hands' seed; the trainer, the environments and the figures have 0 to 17
+DRAWN_PER_CHOSEN = 2  # so that each row chooses other drawn hands
+
+
+@dataclass(eq=False)
+class Course:
+    """One N on one kind of pictures: its environment, and the observations at the start of its next episodes.
+
+    Attributes:
+        name: "80" for 80 pictures of --data, "drawn-2000" for 2,000 drawn hands.
+        number: Its place in the list of courses, from 0.
+        env: The vector environment.
+        decisions: Steps of an episode.
+        seed: Seed of all episodes.
+        episodes: Episodes of each row that have begun.
+        observations: (rows, 14) float32.
+    """
+
+    name: str
+    number: int
+    env: GymnasiumVecEnv
+    decisions: int
+    seed: int
+    episodes: int = 0
+    observations: Any = None
+
+    def begin(self, episodes: int) -> None:
+        """Reset the environment at its start, or where an earlier training stopped.
+
+        Args:
+            episodes: Episodes of each row that have ended.
+        """
+        self.episodes = episodes
+        self.seed_next()
+        self.observations = self.env.reset()
+        self.episodes += 1
+
+    def seed_next(self) -> None:
+        """Seed the next episodes; call it before the running ones end, since the last step resets the rows."""
+        env = self.env.env
+        assert isinstance(env, HandScheduleVectorEnv), "make_courses wraps one"
+        for row, own in enumerate(env.envs):
+            own.env.np_random = np.random.default_rng((self.seed, self.number, self.episodes, row))
+
+
+def make_courses(args: ScheduleArgs, score: ScoreFn, device: str) -> list[Course]:
+    """Read and draw the pictures, and build an environment for each course.
+
+    Args:
+        args: Settings.
+        score: Pays for the hands that are drawn.
+        device: Device of the VAEs.
+
+    Returns:
+        The courses, not yet begun.
+
+    Raises:
+        FileNotFoundError: If the photographs do not exist.
+        ValueError: If there are fewer pictures than a course needs.
+    """
+    kinds = [(f"{n}", n, None) for n in args.n] + [(f"drawn-{n}", n, n) for n in args.drawn_n]
+    people = _pictures(args).to(device)
+    if wrong := [n for n in args.n if n > len(people)]:
+        raise ValueError(
+            f"--n must be at most {len(people)}, the pictures of validation and test people, got {wrong[0]}."
+        )
+    drawn = _drawn(args, device) if args.drawn_n else people
+    return [
+        _course(number, name, n, people if of_drawn is None else drawn, score, args, device)
+        for number, (name, n, of_drawn) in enumerate(kinds)
+    ]
+
+
+def _pictures(args: ScheduleArgs) -> Tensor:
+    """Return the pictures to train VAEs on: of validation and test people, so that the training people stay unseen."""
+    material = read_material(CurriculumArgs(data=args.data, images=args.images, pack=args.pack, size=args.size))
+    return torch.cat([material.validation, material.held_out])
+
+
+def _drawn(args: ScheduleArgs, device: str) -> Tensor:
+    count = DRAWN_PER_CHOSEN * max(args.drawn_n)
+    seed = stream_seed(args.seed, _DRAWN)
+    return generate_hands(count, args.size, seed=seed, device=device, progress=True).images
+
+
+def _course(number: int, name: str, n: int, pool: Tensor, score: ScoreFn, args: ScheduleArgs, device: str) -> Course:
+    steps = args.steps[number] if len(args.steps) > 1 else args.steps[0]
+    epochs = max(args.decisions, round(steps / math.ceil(n / args.batch_size)))
+    per_decision = math.ceil(epochs / args.decisions)
+    generator = np.random.default_rng((args.seed, n))
+    chosen = [torch.from_numpy(generator.permutation(len(pool))[:n]).to(pool.device) for _ in range(args.rows)]
+    env = HandScheduleVectorEnv(
+        args.rows,
+        autoreset_mode="SameStep",
+        images=[pool[rows] for rows in chosen],
+        batch_size=args.batch_size,
+        epochs_per_episode=epochs,
+        epochs_per_step=per_decision,
+        latent_dim=args.latent_dim,
+        judge=score,
+        n_drawn=args.drawn,
+        drawn_from="neighbours",
+        device=device,
+    )
+    return Course(name, number, GymnasiumVecEnv(env), math.ceil(epochs / per_decision), args.seed)
