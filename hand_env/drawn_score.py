@@ -12,13 +12,12 @@ from hand_env.scoring import ScoreFn, judge_pictures
 from vae.evaluation import decode_chunks, encode_all
 from vae.optim import stream_seed
 from vae.sampling.gaussian import Gaussian
-from vae.sampling.smoothed_bootstrap import SmoothedBootstrap
+from vae.sampling.local_gaussians import LocalGaussians, group_count
 from vae.training import Trainer
 
-DrawnFrom = Literal["gaussian", "neighbours"]
+DrawnFrom = Literal["gaussian", "mixture"]
 
 MOST_ENCODED = 1024  # training pictures that the sampler is fitted to
-BANDWIDTH = 0.5  # of "neighbours"
 TOGETHER = {"cpu": 64, "cuda": 512}  # hands decoded and judged at a time
 _DRAWN = 4  # the purpose of these random numbers; the trainer has 0 to 3
 
@@ -52,12 +51,15 @@ class DrawnScore:
             n: K, the number of hands.
             judge: A function from (batch, 3, S, S) float32 pictures in [0, 1] to (batch,) scores, or None: the
                 packaged rewarding judge.
-            drawn_from: "gaussian", one fitted to the latents, or "neighbours", a `SmoothedBootstrap` of them.
+            drawn_from: "gaussian", one fitted to the latents, or "mixture", `LocalGaussians` of them.
         """
         generator = torch.Generator().manual_seed(stream_seed(trainer.seed, _DRAWN, 0))
         noise = torch.randn(n, trainer.vae.latent_dim, generator=generator)
-        picks = torch.randint(min(MOST_ENCODED, len(trainer.images)), (n,), generator=generator)
-        self.trainer, self.noise, self.picks = trainer, noise.to(trainer.device), picks.to(trainer.device)
+        images, device = min(MOST_ENCODED, len(trainer.images)), trainer.device
+        picks, starts = (torch.randint(images, (n,), generator=generator), torch.randperm(images, generator=generator))
+        weights = torch.randn(n, images, generator=generator)
+        self.trainer, self.noise, self.picks = trainer, noise.to(device), picks.to(device)
+        self.starts, self.weights = starts[: group_count(images)].to(device), weights.to(device)
         self.drawn_from = drawn_from
         self.judge = default_judge("parser", str(trainer.device)).score if judge is None else judge
         self.posteriors: tuple[Tensor, Tensor] | None = None
@@ -78,8 +80,8 @@ class DrawnScore:
         return pictures if pictures.isfinite().all() else None
 
     def _place(self, mean: Tensor, log_var: Tensor) -> Tensor:
-        if self.drawn_from == "neighbours":
-            return SmoothedBootstrap.fit(mean, log_var, BANDWIDTH).place(self.picks, self.noise)
+        if self.drawn_from == "mixture":
+            return LocalGaussians.fit(mean, log_var, self.starts).place(self.picks, self.weights, self.noise)
         return Gaussian.fit(mean, log_var).place(self.noise)
 
 

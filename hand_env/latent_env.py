@@ -113,7 +113,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it; for "drawn_change" scores lie in [0, 1], None is the packaged rewarding judge |
     | `n_drawn` | 64 | K, the hands that "drawn_change" draws and judges, at least 1 |
     | `drawn_every` | 1 | epochs from one measurement of W to the next, at least 1 |
-    | `drawn_from` | "gaussian" | where the latents of those K hands come from: one Gaussian fitted to the latents of up to 1,024 training pictures, or "neighbours", these latents themselves, shrunk and with noise of bandwidth 0.5 (`vae.sampling.SmoothedBootstrap`) |
+    | `drawn_from` | "gaussian" | where the latents of those K hands come from: one Gaussian fitted to the latents of up to 1,024 training pictures, or "mixture", a Gaussian for each group of similar pictures (`vae.sampling.LocalGaussians`) |
     | `vae` | None | a `vae.VAE` of your own, trained or not; each reset starts from a copy of it. Or a function from a seed to a `vae.VAE` |
     | `training` | None | other fields of `vae.TrainingConfig`, by name; epochs and batch_size are not allowed |
     | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |

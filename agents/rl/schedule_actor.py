@@ -64,7 +64,7 @@ class ScheduleActor:
         trainer, before = self.env.trainer, self.loss
         self.loss = loss_without_shift(trainer) if loss_nats is None else per_value(trainer, loss_nats)
         change = 0.0 if loss_nats is None else self.loss - before
-        drawn = DrawnScore(trainer, N_DRAWN, self.judge, "neighbours")
+        drawn = DrawnScore(trainer, N_DRAWN, self.judge, "mixture")
         wrong = drawn.wrong()
         seen = observe(trainer, self.loss, change, Latents.measure(trainer, drawn.posteriors), wrong, self.action)
         if not np.isfinite(seen).all():

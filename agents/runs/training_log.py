@@ -48,7 +48,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "mix": ("share of the way to another row's latent, likewise", "-"),
     "pull": ("share of the way to the origin, likewise", "-"),
     "drawn_wrong": (
-        "W when it decided: 1 - the share of right hands by the rewarding judge, of 128 from neighbours of the latents",
+        "W when it decided: 1 - the share of right hands by the rewarding judge, of 128 from a mixture of Gaussians",
         "down",
     ),
 }

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from hand_env import REWARDS, HandLatentVectorEnv, Visit
-from hand_env.drawn_score import BANDWIDTH, wrong_together
-from vae.sampling import Gaussian, SmoothedBootstrap
+from hand_env.drawn_score import wrong_together
+from vae.sampling import Gaussian, LocalGaussians
 
 ZEROS, ONES = np.zeros((4, 6), np.float32), np.ones((4, 6), np.float32)
 
@@ -202,7 +202,7 @@ def test_drawn_change_adds_up_to_the_episode_s_whole_gain(make_env):
 
 
 @pytest.mark.parametrize(("drawn_every", "paid"), [(1, [5, 10, 15]), (2, [10, 15]), (3, [15]), (9, [15])])
-@pytest.mark.parametrize("drawn_from", ["gaussian", "neighbours"])
+@pytest.mark.parametrize("drawn_from", ["gaussian", "mixture"])
 def test_drawn_change_adds_up_to_the_same_gain_however_seldom_it_is_measured(
     make_env, quick_vae, drawn_every, paid, drawn_from
 ):
@@ -223,8 +223,8 @@ def test_drawn_change_adds_up_to_the_same_gain_however_seldom_it_is_measured(
     assert sum(rewards) == pytest.approx(-10.0 * (drawn() - before))
 
 
-def test_hands_are_drawn_from_a_gaussian_or_from_the_neighbourhood_of_the_training_latents(make_env):
-    envs = [make_env(reward="drawn_change", judge=brightness, drawn_from=name) for name in ("gaussian", "neighbours")]
+def test_hands_are_drawn_from_a_gaussian_or_from_a_gaussian_for_each_group_of_pictures(make_env):
+    envs = [make_env(reward="drawn_change", judge=brightness, drawn_from=name) for name in ("gaussian", "mixture")]
     for env in envs:
         env.reset(seed=0)
     scores = [env._scorer.drawn_wrong.__self__ for env in envs]
@@ -233,8 +233,8 @@ def test_hands_are_drawn_from_a_gaussian_or_from_the_neighbourhood_of_the_traini
     assert [pictures.shape for pictures in (score.draw() for score in scores)] == [(64, 3, 32, 32)] * 2
     mean, log_var = scores[0].posteriors
     assert torch.equal(scores[0]._place(mean, log_var), Gaussian.fit(mean, log_var).place(scores[0].noise))
-    near = SmoothedBootstrap.fit(mean, log_var, BANDWIDTH).place(scores[1].picks, scores[1].noise)
-    assert torch.equal(scores[1]._place(mean, log_var), near)
+    local, own = LocalGaussians.fit(mean, log_var, scores[1].starts), scores[1]
+    assert torch.equal(own._place(mean, log_var), local.place(own.picks, own.weights, own.noise))
 
 
 def test_hands_of_several_vaes_are_measured_together_as_each_alone(make_env):
@@ -307,5 +307,5 @@ def test_a_number_of_drawn_hands_below_one_is_refused(make_env):
 def test_a_wrong_time_or_source_of_drawn_hands_is_refused(make_env):
     with pytest.raises(ValueError, match="drawn_every must be at least 1, got 0"):
         make_env(drawn_every=0)
-    with pytest.raises(ValueError, match=r"drawn_from must be one of \('gaussian', 'neighbours'\), got 'prior'"):
+    with pytest.raises(ValueError, match=r"drawn_from must be one of \('gaussian', 'mixture'\), got 'prior'"):
         make_env(drawn_from="prior")

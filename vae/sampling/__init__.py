@@ -3,19 +3,19 @@
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flow
 from vae.sampling.gaussian import Gaussian
+from vae.sampling.local_gaussians import LocalGaussians
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Pool, Sampler, StandardNormal
-from vae.sampling.smoothed_bootstrap import SmoothedBootstrap
 
 __all__ = [
     "FlowPrior",
     "Gaussian",
+    "LocalGaussians",
     "Mixture",
     "Pool",
     "Reencoded",
     "Sampler",
-    "SmoothedBootstrap",
     "StandardNormal",
     "fit_flow",
 ]

@@ -64,7 +64,7 @@ def train_with_agent(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> 
         training={"learning_rate": args.learning_rate, "kl_weight": jobs[0].method.kl_weight},
         judge=Judge.load(args.parser, device=device).correct,
         n_drawn=N_DRAWN,
-        drawn_from="neighbours",
+        drawn_from="mixture",
         device=device,
     )
     agent = load_agent(args.agent)

@@ -118,7 +118,7 @@ def _course(number: int, name: str, n: int, pool: Tensor, score: ScoreFn, args: 
         latent_dim=args.latent_dim,
         judge=score,
         n_drawn=args.drawn,
-        drawn_from="neighbours",
+        drawn_from="mixture",
         device=device,
     )
     return Course(name, number, GymnasiumVecEnv(env), math.ceil(epochs / per_decision), args.seed)

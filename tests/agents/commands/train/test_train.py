@@ -163,7 +163,7 @@ def test_the_agent_that_pays_trains_the_vae_as_in_hand_schedule(whole):
         epochs_per_step=2,
         judge=partial(bright, None),
         n_drawn=N_DRAWN,
-        drawn_from="neighbours",
+        drawn_from="mixture",
     )
     observation, _ = env.reset(seed=0)
     policy, truncated, decisions = load_agent(), False, []
