@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
+from vae.images.decode import decode_stored
 from vae.images.resize import resize
 from vae.images.synthetic import DEFECTS, generate_hands
 
@@ -98,7 +98,7 @@ def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
 def _judged(root: Path) -> Case:
     with (root / "labels.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    pictures = [np.asarray(Image.open(root / "images" / row["image"]).convert("RGB")) for row in rows]
+    pictures = [decode_stored((root / "images" / row["image"]).read_bytes()) for row in rows]
     right = tuple(row["correct"] == "1" for row in rows)
     return Case("judged hands (balanced accuracy)", "anatomical", right, 0.9, "", _stacked(pictures))
 
