@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from vae.images.labels import is_file_name
+
 COLUMNS = (
     "id",
     "accessories",
@@ -106,7 +108,7 @@ def _row(path: Path, line: int, values: dict[str, str]) -> HandRow:
         if values[column] not in ("0", "1"):
             _fail(path, line, f"{column} must be 0 or 1", values[column])
     image = values["imageName"]
-    if not image or Path(image).name != image or "\\" in image or "\0" in image:
+    if not is_file_name(image):
         _fail(path, line, "imageName must be a file name without a folder", image)
     side, hand = values["aspectOfHand"].split()
     return HandRow(image, person[1].zfill(7), side, hand, values["accessories"] == "1", values["irregularities"] == "1")
