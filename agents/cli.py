@@ -1,8 +1,11 @@
 """The command `handlatent`: one subcommand for each dataclass of arguments."""
 
+import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,11 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         summary = (settings.__doc__ or "").strip()
         command = commands.add_parser(name, help=summary, add_option_string_dash_variants=DashVariant.DASH)
         command.add_arguments(settings, dest="settings")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text that the terminal can show
     with warnings.catch_warnings():
         warnings.simplefilter("default", FutureWarning)
         warnings.showwarning = _say_warning
         words = parser.parse_args(with_new_flags(sys.argv[1:] if argv is None else argv))
-        return _run(words.command, words.settings)
+        return _run(words.command, _with_home(words.settings))
 
 
 def _run(command: str, settings: Any) -> int:
@@ -83,6 +88,17 @@ def _run(command: str, settings: Any) -> int:
         print(f"handlatent {command}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _with_home(settings: Any) -> Any:
+    """Replace "~" at the start of all paths by the user's home: a shell does not do it in --out=~/hands."""
+    return replace(settings, **{item.name: _expanded(getattr(settings, item.name)) for item in fields(settings)})
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    return type(value)(os.path.expanduser(value)) if isinstance(value, str | Path) else value
 
 
 def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
@@ -20,6 +19,7 @@ from hand_env.checks import check_at_least, check_not_nan
 from hand_env.rendering import captioned, enlarged
 from vae.evaluation import decode_all
 from vae.images import to_float
+from vae.images.overview import save_overview
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
     if name != "none":
         sides[f"the same latents, with the agent '{name}'"] = decode_all(run.vae, run.act(latents))
     panels = [captioned(image_grid(enlarged(pictures), columns=5), caption) for caption, pictures in sides.items()]
-    Image.fromarray(np.concatenate(panels, axis=1)).save(path)
+    save_overview(path, np.concatenate(panels, axis=1))
 
 
 def _in_words(record: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ _CHANNELS: dict[str, tuple[int, ...]] = {
     "large": (64, 128, 256, 256),
 }
 _LARGE_128 = (48, 96, 160, 224, 256)  # starts at S/2 too: patches of 4 x 4 pixels cannot draw a sharp edge
+MAX_LATENT_DIM = 4096
 FIRST_LOG_VARIANCE = -2.0  # of the pixels around a decoded picture, before training: about that of raw pixels
 LOG_VAR_RANGE = (-12.0, 4.0)  # of a posterior: outside it, exp() is of no use for pictures and can overflow
 
@@ -52,8 +53,10 @@ class VAEConfig:
             raise ValueError(f"VAEConfig.size must be one of {IMAGE_SIZES}, got {self.size!r}.")
         if self.width not in _CHANNELS:
             raise ValueError(f"VAEConfig.width must be one of {tuple(_CHANNELS)}, got {self.width!r}.")
-        if not 1 <= self.latent_dim <= 4096:
-            raise ValueError(f"VAEConfig.latent_dim must lie in 1..4096, got {self.latent_dim!r}. The paper uses 300.")
+        if not 1 <= self.latent_dim <= MAX_LATENT_DIM:
+            raise ValueError(
+                f"VAEConfig.latent_dim must lie in 1..{MAX_LATENT_DIM}, got {self.latent_dim!r}. The paper uses 300."
+            )
 
 
 class Residual(nn.Module):

@@ -14,6 +14,7 @@ from agents.runs.run_folder import claim_for_pictures
 from hand_env import image_grid
 from hand_env.rendering import enlarged
 from vae.checkpoint import save_json
+from vae.images.overview import save_overview
 
 GRID, HOW_MADE = "grid.png", "generated.json"  # files beside the pictures
 
@@ -80,7 +81,7 @@ def generate(args: GenerateArgs) -> Path:
     )
     for number, picture in enumerate(hands.images):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")
-    Image.fromarray(image_grid(enlarged(hands.images))).save(args.out / GRID)
+    save_overview(args.out / GRID, image_grid(enlarged(hands.images)))
     source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
     save_json(args.out / HOW_MADE, {**source, **hands.record})
     return args.out

@@ -1,22 +1,25 @@
 """Judge pictures of hands."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from PIL import Image
 from simple_parsing import field, flag
 from torch import Tensor
 
-from agents.commands.generate import GRID, HOW_MADE
 from agents.commands.judge_novelty import find_novelty
+from agents.runs.run_folder import claim_folder
 from hand_env.anatomy import Judge, Judgement, draw_overlay, judge_hands, summarise, wilson
 from vae.device import resolve_device
-from vae.images import PictureError, decode_picture, to_float
-from vae.images.folder import SUFFIXES, pad_to_square
+from vae.images import Problem, to_float
+from vae.images.folder import pad_to_square
+from vae.images.listing import list_pictures
+from vae.images.overview import is_overview, save_overview
+from vae.images.reading import read_at_own_size
 
 SMALLEST, LARGEST = 32, 256  # pictures are judged at their own size, within this range of pixels a side
 TOGETHER = 64  # pictures per call
@@ -35,7 +38,7 @@ class JudgeArgs:
     crop: bool = flag(True, negative_prefix="--no-")
     """Find each hand first, cut it out and turn it upright; --no-crop judges pictures as they are."""
     overlay: Path | None = None
-    """Folder for drawings of the judge's findings."""
+    """Folder for drawings of the judge's findings. No command takes them for pictures of hands."""
     training: Path | None = None
     """Training pictures of the generator; copies of them are counted. For 11k Hands: those of the training people."""
     held_out: Path | None = None
@@ -55,30 +58,31 @@ def judge(args: JudgeArgs) -> str:
         args: Settings.
 
     Returns:
-        What to print: a summary, or one JSON object per line. It names the pictures that cannot be read.
+        What to print: a summary, or one JSON object per line. It names what was left out.
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
-        ValueError: If no picture can be read.
+        ValueError: If a picture that was named itself cannot be read, or none can; or if the folder for drawings holds
+            other files.
     """
-    files = find_pictures(args.paths)
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
-    files, pictures, odd = read_pictures(files)
+    found = read_paths(args.paths)
+    files, pictures = found.files, found.pictures
+    if args.overlay:
+        claim_folder(args.overlay, "--overlay", is_overview)
     each = _judge_all(judge, pictures) if args.crop else [[one] for one in judge_each(judge, pictures)]
     new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
     judgements = [one for hands in each for one in hands]
     if args.overlay:
-        args.overlay.mkdir(parents=True, exist_ok=True)
         for number, (file, picture, hands) in enumerate(zip(files, pictures, each, strict=True)):
             for tail, one in _numbered(hands):
-                name = f"{number:04d}-{file.stem}{tail}.png"
-                Image.fromarray(draw_overlay(picture, one)).save(args.overlay / name)
+                save_overview(args.overlay / f"{number:04d}-{file.stem}{tail}.png", draw_overlay(picture, one))
     if args.json:
-        rows = [*_rows(files, each, new), *_odd_rows(odd), _last(judgements, len(files))]
+        odd = [{"image": problem.name, "error": problem.reason} for problem in found.problems]
+        rows = [*_rows(files, each, new), *odd, _last(judgements, len(files), found.notes)]
         return "\n".join(map(json.dumps, rows))
     told = [describe(judgements, len(files)), *([f"new         {wilson(sum(new), len(new))}"] if new else [])]
-    told += [f"left out: {error}" for _, error in odd]
-    return "\n".join(told)
+    return "\n".join([*told, *(f"left out: {problem}" for problem in found.problems), *found.notes])
 
 
 def _rows(
@@ -96,12 +100,9 @@ def _numbered(hands: Sequence[Judgement]) -> Iterator[tuple[str, Judgement]]:
         yield f"#{number}" if len(hands) > 1 else "", one
 
 
-def _odd_rows(odd: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
-    return [{"image": str(file), "error": error} for file, error in odd]
-
-
-def _last(judgements: Sequence[Judgement], pictures: int) -> dict[str, Any]:
-    return {"summary": {"n": len(judgements), "pictures": pictures, **summarise(judgements).to_dict()}}
+def _last(judgements: Sequence[Judgement], pictures: int, notes: Sequence[str]) -> dict[str, Any]:
+    summary = {"n": len(judgements), "pictures": pictures, **summarise(judgements).to_dict()}
+    return {"summary": {**summary, "notes": list(notes)}}
 
 
 def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) -> list[Judgement]:
@@ -133,67 +134,68 @@ def _by_size(pictures: Sequence[Tensor], find: Callable[[Tensor], list[Found]]) 
     return [found[row] for row in range(len(pictures))]
 
 
-def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """List pictures, those in folders and subfolders by name; the overview grid that `generate` writes is skipped.
+@dataclass(frozen=True, eq=False)
+class FoundPictures:
+    """The pictures that paths name, at their own size.
+
+    Attributes:
+        files: The files that could be read.
+        pictures: Their pictures, (3, S, S) float32 in [0, 1] each, S in 32..256.
+        problems: The files that could not be read.
+        notes: Sentences on what else was left out.
+    """
+
+    files: list[Path]
+    pictures: list[Tensor]
+    problems: list[Problem]
+    notes: list[str]
+
+
+def read_paths(paths: Sequence[Path]) -> FoundPictures:
+    """Read pictures, and those in folders and subfolders; see `list_pictures`.
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
+        ValueError: If a picture that was named itself cannot be read, or none can.
     """
-    found: list[Path] = []
+    files: list[Path] = []
+    named, notes = set[str](), list[str]()
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            inside = [file for file in inside if not _is_overview(file)]
-            if not inside:
-                raise FileNotFoundError(f"No pictures under {str(path)!r} (looked for *{', *'.join(SUFFIXES)}).")
-            found += inside
-        elif path.is_file():
-            found.append(path)
+            listing = list_pictures(path)
+            listing.need_pictures()
+            files += [path / name for name in listing.names]
+            notes += listing.notes
+        elif os.path.lexists(path):
+            files.append(path)
+            named.add(str(path))
         else:
             raise FileNotFoundError(f"{str(path)!r} must be a picture or a folder of pictures, and there is none.")
-    return found
+    found = _read(files)
+    must = [problem for problem in found.problems if problem.name in named or not found.files]
+    if must:
+        raise ValueError(f"{must[0].name!r} {must[0].reason}, and cannot be judged.")
+    return FoundPictures(found.files, found.pictures, found.problems, notes)
 
 
-def _is_overview(file: Path) -> bool:
-    return file.name == GRID and (file.parent / HOW_MADE).is_file()
-
-
-def read_pictures(files: Sequence[Path]) -> tuple[list[Path], list[Tensor], list[tuple[Path, str]]]:
-    """Read pictures, and skip those that cannot be read.
-
-    Returns:
-        The files that were read, their pictures, and the other files with their errors.
-
-    Raises:
-        ValueError: If none can be read; it gives the error of the first file.
-    """
-    good, pictures, odd = [], [], []
-    for file in files:
-        try:
-            pictures.append(read_picture(file))
-            good.append(file)
-        except ValueError as error:
-            odd.append((file, str(error)))
-    if not good:
-        raise ValueError(odd[0][1])
-    return good, pictures, odd
-
-
-def read_picture(file: Path) -> Tensor:
-    """Read a picture at its own size, padded to a square.
+def read_files(files: Sequence[Path]) -> list[Tensor]:
+    """Read pictures at their own size, padded to squares.
 
     Returns:
-        (3, S, S) float32 in [0, 1], S in 32..256.
+        (3, S, S) float32 in [0, 1] each, S in 32..256.
 
     Raises:
-        ValueError: If it cannot be read.
+        ValueError: If one cannot be read.
     """
-    try:
-        with Image.open(file) as image:
-            side = max(image.size)
-        return to_float(torch.from_numpy(decode_picture(file, min(max(side, SMALLEST), LARGEST), pad_to_square)))
-    except (PictureError, OSError) as error:
-        raise ValueError(f"{str(file)!r} cannot be judged: {error}.") from error
+    found = _read(files)
+    if found.problems:
+        raise ValueError(f"{found.problems[0].name!r} {found.problems[0].reason}, and cannot be judged.")
+    return found.pictures
+
+
+def _read(files: Sequence[Path]) -> FoundPictures:
+    pixels, usable, problems = read_at_own_size(files, [str(file) for file in files], SMALLEST, LARGEST, pad_to_square)
+    return FoundPictures([files[index] for index in usable], [to_float(one) for one in pixels], list(problems), [])
 
 
 def describe(judgements: Sequence[Judgement], pictures: int) -> str:

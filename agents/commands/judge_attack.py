@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from agents.commands.flags import RUN
@@ -15,6 +14,7 @@ from hand_env.anatomy.report import Agreement, measure_agreement
 from hand_env.gradient_ascent import gradient_ascent
 from vae.evaluation import decode_all
 from vae.images import to_float
+from vae.images.overview import is_overview, save_overview
 from vae.model import VAE
 
 SHOWN = 20  # pictures in the grid
@@ -61,6 +61,10 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     if args.n < 1 or args.steps < 0 or args.rate <= 0:
         got = f"{args.n!r}, {args.steps!r} and {args.rate!r}"
         raise ValueError(f"--n must be at least 1, --steps at least 0 and --rate above 0, got {got}.")
+    if args.grid and args.grid.exists() and not is_overview(args.grid):
+        raise ValueError(
+            f"--grid '{args.grid}' is there already, and handlatent did not draw it. Choose another --grid."
+        )
     run = load_run(args.run)
     judges = Judge.load(args.parser), Judge.load(args.reporter, architecture="reporter")
     latents = run.samplers[run.sampler_name(args.sampler)].sample(args.n, args.seed)
@@ -75,7 +79,7 @@ def judge_attack(args: JudgeAttackArgs) -> str:
         lines.append(_line(name, measure_agreement(*(judge.judge(to_float(pictures)) for judge in judges))))
     moved = (climbed - latents).norm(dim=1).mean() / latents.norm(dim=1).mean()
     if args.grid:
-        Image.fromarray(image_grid(torch.cat(drawn), columns=min(args.n, SHOWN))).save(args.grid)
+        save_overview(args.grid, image_grid(torch.cat(drawn), columns=min(args.n, SHOWN)))
     return "\n".join([*lines, f"latents moved by {moved:.0%} of their length"])
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agents.runs.pictures import tell
 from hand_env.anatomy import Judge, Novelty, judge_novelty
 from vae.images import SPLIT_SEED, load_images, split_by_group, to_float
 from vae.images.folder import is_hands11k
@@ -31,8 +32,11 @@ def find_novelty(judge: Judge, pictures: Sequence[Tensor], training: Path, held_
         ValueError: If `training` is a plain folder and `held_out` is None.
     """
     known = load_images(training, SIZE)
+    tell(known.notes)
     if held_out is not None:
-        seen, others = known.pixels, load_images(held_out, SIZE).pixels
+        strangers = load_images(held_out, SIZE)
+        tell(strangers.notes)
+        seen, others = known.pixels, strangers.pixels
     elif is_hands11k(training):
         split = split_by_group(known.groups, known.all_groups, seed=SPLIT_SEED)
         seen, others = known.pixels[split.train], known.pixels[split.test]

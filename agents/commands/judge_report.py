@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from torch import Tensor
 
-from agents.commands.judge import judge_each, read_picture
+from agents.commands.judge import judge_each, read_files
+from agents.runs.run_folder import claim_folder
 from hand_env.anatomy import Judge, draw_overlay
 from hand_env.anatomy.report import (
     Case,
@@ -23,6 +22,7 @@ from hand_env.anatomy.report import (
 from vae.device import resolve_device
 from vae.images import to_float
 from vae.images.folder import is_hands11k
+from vae.images.overview import is_overview, save_overview
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def judge_report(args: JudgeReportArgs) -> str:
         raise FileNotFoundError(
             f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}, which does not."
         )
+    if args.wrong:
+        claim_folder(args.wrong, "--wrong", is_overview)
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
     if args.outside:
         return f"{args.architecture}, pictures from elsewhere\n{_outside(judge, args.outside)}"
@@ -88,13 +90,12 @@ def judge_report(args: JudgeReportArgs) -> str:
 
 def _outside(judge: Judge, root: Path) -> str:
     pictures = outside_pictures(root)
-    judgements = judge_each(judge, [read_picture(picture.file) for picture in pictures], crop=True)
+    judgements = judge_each(judge, read_files([picture.file for picture in pictures]), crop=True)
     return write_outside(outside_table(pictures, judgements))
 
 
 def _draw_wrong(folder: Path, judge: Judge, case: Case, row: Row) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for index in row.wrong[:20]:
         image: Tensor = to_float(case.images[index])
         drawn = draw_overlay(image, judge.judge(image.unsqueeze(0))[0])
-        Image.fromarray(np.asarray(drawn)).save(folder / f"{case.name.replace(' ', '-')}-{index:04d}.png")
+        save_overview(folder / f"{case.name.replace(' ', '-')}-{index:04d}.png", drawn)

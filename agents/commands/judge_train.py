@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.runs.run_folder import claim_folder
 from hand_env.anatomy.network import Architecture
 from hand_env.anatomy.training import JudgeTraining, train_judge, write_grounds, write_landmarks, write_pack
+
+_OWN = ("landmarks.npz", "pack.npz", "grounds.npz", "parser.safetensors", "reporter.safetensors")
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,12 @@ def judge_train(args: JudgeTrainArgs) -> Path:
         The file of the weights.
 
     Raises:
-        ValueError: If there is neither a pack nor data, or a setting is out of its range.
+        ValueError: If there is neither a pack nor data, a setting is out of its range, or the folder holds other files.
     """
     if min(args.batch, args.capacity, args.drawn, args.examples) < 1 or args.seconds <= 0:
         raise ValueError("--batch, --capacity, --drawn, --examples and --seconds must be above 0.")
+    stopped = (args.out / "checkpoints" / args.architecture).is_dir()
+    claim_folder(args.out, is_own=lambda entry: stopped or entry.name in _OWN)
     settings = JudgeTraining(
         architecture=args.architecture,
         seed=args.seed,

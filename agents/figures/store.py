@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.runs.renamed import with_new_keys
+from agents.runs.run_folder import claim_folder
 
 Kept = TypeVar("Kept")
 
 
-def claim_store(folder: Path) -> None:
-    """Make the folder of a file of figures; it may exist.
+def claim_store(path: Path) -> None:
+    """Make the folder of a file of figures; it may exist if it holds that file.
 
     Raises:
-        ValueError: If it is a file.
+        ValueError: If it is not a folder, or holds other files only.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out '{folder}' is a file. Choose a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(path.parent, is_own=path.__eq__)
 
 
 def read_store(path: Path, settings: dict[str, Any], take: Callable[[dict[str, Any]], list[Kept]]) -> list[Kept]:
@@ -33,7 +32,7 @@ def read_store(path: Path, settings: dict[str, Any], take: Callable[[dict[str, A
         What `take` returned; nothing if there is no file.
 
     Raises:
-        ValueError: If the file is damaged, or its settings differ.
+        ValueError: If the file is damaged, or holds figures of other settings.
     """
     if not path.is_file():
         return []
@@ -42,7 +41,7 @@ def read_store(path: Path, settings: dict[str, Any], take: Callable[[dict[str, A
         there, records = content["settings"], take(content)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"'{path}' is damaged: {error!r}. Choose another --out, or remove it.") from error
-    for name, value in settings.items():
+    for name, value in settings.items() if records else ():
         if there.get(name) != value:
             raise ValueError(
                 f"--out '{path.parent}' holds figures with {name} {there.get(name)!r}, not {value!r}. "

@@ -4,7 +4,6 @@
 decoder in two files. Its package.json says how to build the networks and has each file's SHA-256.
 """
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,8 +15,8 @@ from safetensors.torch import load_file
 
 from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgent
-from agents.runs.renamed import with_new_keys
-from agents.runs.run import SAMPLERS, Run, load_run
+from agents.runs.manifest import HALVES, MANIFEST, PRIOR, read_manifest
+from agents.runs.run import Run, load_run
 from agents.runs.run_folder import REFINER, sha256
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
@@ -25,8 +24,6 @@ from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Sampler, StandardNormal
 
 WeightSet = Literal["photographs", "synthetic"]
-MANIFEST, PRIOR = "package.json", SAMPLERS["prior"][0]
-HALVES = ("encoder", "decoder")
 
 
 def load_packaged(name: str | Path = "photographs") -> Run:
@@ -69,12 +66,14 @@ def read_package(folder: Path) -> Run:
     """Read a set of weights that `handlatent package` wrote.
 
     Raises:
-        ValueError: If a file is missing, damaged, or has another SHA-256 than the packed one.
+        ValueError: If package.json breaks a rule, or a file is missing, damaged, or has another SHA-256 than the
+            packed one.
     """
     try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
-        manifest: dict[str, Any] = with_new_keys(json.loads(text), folder / MANIFEST)
+        manifest = read_manifest(folder)
         for name, expected in manifest["sha256"].items():
+            if not (folder / name).is_file():  # reading a pipe would wait forever
+                raise ValueError(f"{name} is missing")
             if sha256(folder / name) != expected:
                 raise ValueError(f"{name} is not the file that was packed")
         return _read(folder, manifest)

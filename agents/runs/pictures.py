@@ -1,5 +1,7 @@
 """Gather a run's pictures and split them by person."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -72,9 +74,15 @@ def gather(choice: Choice) -> Pictures:
     for name in ("train", "validation", "test"):
         index = getattr(split, name)
         counts |= {name: len(index), f"{name}_people": len({images.groups[i] for i in index.tolist()})}
-    problems = tuple(f"{problem.name} {problem.reason}" for problem in images.problems)
+    problems = tuple(map(str, images.problems))
     train, validation, test = (images.pixels[index] for index in (split.train, split.validation, split.test))
     return Pictures(train, validation, test, counts, images.notes, problems)
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Print on stderr what was left out, for commands that print their result on stdout."""
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def _synthetic(choice: Choice) -> ImageSet:

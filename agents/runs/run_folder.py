@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +30,58 @@ def versions() -> dict[str, str]:
     return {"python": sys.version.split()[0], "platform": platform.platform(), **found}
 
 
+def check_folder(folder: Path, flag: str = "--out", is_own: Callable[[Path], bool] = lambda _: False) -> None:
+    """Check that a folder may be written into: a new one, an empty one, or one that this project wrote into.
+
+    Hidden files do not count: the project writes none that stays.
+
+    Args:
+        folder: The folder.
+        flag: Its flag, for the error.
+        is_own: Whether something in the folder shows that the project wrote into it.
+
+    Raises:
+        ValueError: If it is not a folder, or holds files of somebody else, which might be replaced.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{flag} '{folder}' is a file. Choose a folder.")
+    there = sorted(entry for entry in folder.iterdir() if entry.name[0] != ".") if folder.exists() else []
+    if there and not any(map(is_own, there)):
+        raise ValueError(
+            f"{flag} '{folder}' must be a new or an empty folder, but it holds {there[0].name!r}, which is in the way. "
+            f"Choose another {flag}."
+        )
+
+
+def claim_folder(folder: Path, flag: str = "--out", is_own: Callable[[Path], bool] = lambda _: False) -> None:
+    """Make a folder to write into, after `check_folder`."""
+    check_folder(folder, flag, is_own)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def claim(folder: Path) -> None:
     """Make a folder for a new run.
 
     Raises:
-        ValueError: If it holds a run already, or is not a folder.
+        ValueError: If it holds a run already, or anything else, or is not a folder.
     """
     if (folder / CONFIG).exists():
         raise ValueError(
             f"--out '{folder}' already holds a run. Choose another --out, or resume that run with: "
             + command("train", "--resume", folder)
         )
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out '{folder}' is a file. Choose a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(folder)
 
 
 def claim_for_pictures(folder: Path) -> None:
     """Make a folder for pictures.
 
     Raises:
-        ValueError: If it holds a run, or pictures of an earlier command, or is not a folder.
+        ValueError: If it holds a run, or pictures of an earlier command, or anything else, or is not a folder.
     """
-    claim(folder)
-    if any(folder.glob("hand-*.png")):
+    if folder.is_dir() and any(folder.glob("hand-*.png")):
         raise ValueError(f"--out '{folder}' already holds pictures. Choose another --out, or move them away.")
+    claim(folder)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -3,10 +3,12 @@ import csv
 import dataclasses
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,89 @@ def test_pictures_of_an_earlier_command_and_runs_are_not_overwritten(capsys, fin
     assert "already holds pictures" in fails(capsys, *words)
     assert "already holds a run" in fails(capsys, "generate", finished, "--out", finished)
     assert "already holds pictures" in fails(capsys, "synth", "--n", 1, "--out", tmp_path / "hands")
+
+
+OWN_WORDS: dict[str, list[Any]] = {
+    "train": ["train", *QUICK, "--out"],
+    "generate": ["generate", "--n", 1, "--out"],
+    "synth": ["synth", "--n", 1, "--out"],
+    "recipe": ["recipe", "--out"],
+    "curriculum": ["curriculum", "--images", 400, "--size", 32, "--device", "cpu", "--out"],
+    "schedule": ["schedule", "--out"],
+    "judge": ["judge", "--overlay"],
+    "judge-report": ["judge-report", "--wrong"],
+    "judge-train": ["judge-train", "--out"],
+}
+
+
+@pytest.mark.parametrize("command", OWN_WORDS)
+@pytest.mark.parametrize("name", ["labels.csv", "grid.png", "metrics.csv", "agent.safetensors"])
+def test_a_folder_with_files_of_somebody_else_is_refused_by_their_name_and_left_as_it_is(
+    capsys, tmp_path, command, name, monkeypatch
+):
+    monkeypatch.setattr("agents.commands.curriculum.command.read_material", lambda args: Nothing())
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
+    (theirs / name).write_text("theirs")
+    pictures = [tmp_path / "one.png"] if command == "judge" else []
+    flag = str(OWN_WORDS[command][-1])
+    words = fails(capsys, *OWN_WORDS[command], theirs, *pictures)
+    assert f"{flag} '{theirs}' must be a new or an empty folder, but it holds {name!r}, which is in the way." in words
+    assert [path.name for path in theirs.iterdir()] == [name]
+    assert (theirs / name).read_text() == "theirs"
+
+
+class Nothing:
+    """Stands in for pictures that a refused command never reads."""
+
+    sha256 = ""
+
+
+def test_a_package_and_a_refined_copy_do_not_go_among_files_of_somebody_else(capsys, finished, tmp_path, monkeypatch):
+    (tmp_path / "mine.txt").touch()
+    assert "it holds 'mine.txt', which is in the way" in fails(capsys, "refine", finished, "--out", tmp_path)
+    run = types.SimpleNamespace(samplers={"prior": None})
+    monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: run)
+    assert "it holds 'mine.txt', which is in the way" in fails(capsys, "package", finished, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_hidden_files_of_the_system_are_not_in_the_way(tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    assert main(["synth", "--n", "1", "--size", "32", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "labels.csv").is_file()
+
+
+def test_home_is_found_in_every_path(monkeypatch, tmp_path):
+    taken: list[Any] = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, words in {
+        "train": ["--out=~/run", "--data=~/hands", "--agent-weights=~/agent"],
+        "judge": ["~/one.png", "~/two.png", "--overlay=~/seen"],
+    }.items():
+        monkeypatch.setitem(COMMANDS, name, (COMMANDS[name][0], taken.append))
+        assert main([name, *words]) == 0
+    run, judged = taken
+    assert (run.out, run.data, run.agent_weights) == (tmp_path / "run", str(tmp_path / "hands"), tmp_path / "agent")
+    assert judged.paths == [tmp_path / "one.png", tmp_path / "two.png"]
+    assert judged.overlay == tmp_path / "seen"
+
+
+def test_a_name_that_the_terminal_cannot_show_is_printed_escaped_and_the_command_succeeds(tmp_path):
+    name = "hände-".encode() + b"\xff"
+    code = "import sys; from agents.cli import main; sys.exit(main(sys.argv[1:]))"
+    out = os.path.join(os.fsencode(tmp_path), name)
+    words: list[str | bytes] = ["synth", "--n", "1", "--size", "32", "--out", out]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"h\xe4nde-\udcff" in done.stdout
+    assert os.path.isfile(os.path.join(out, b"labels.csv"))
 
 
 def test_a_damaged_run_is_one_sentence(capsys, finished, tmp_path):

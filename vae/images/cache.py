@@ -24,14 +24,14 @@ def cache_folder(cache_dir: Path | str | None = None) -> Path:
     """Return the folder of the cache.
 
     Args:
-        cache_dir: The folder. None takes it from the environment variable HANDLATENT_CACHE or, if that is not set,
-            takes the user's cache folder.
+        cache_dir: The folder; "~" is the user's home. None takes it from the environment variable HANDLATENT_CACHE or,
+            if that is not set, takes the user's cache folder.
 
     Returns:
         The folder, which may not exist yet.
     """
     chosen = cache_dir or os.environ.get(CACHE_VARIABLE)
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("handlatent"))
+    return Path(os.path.expanduser(chosen)) if chosen else Path(platformdirs.user_cache_dir("handlatent"))
 
 
 def load_cached(file: Path, n: int, size: int) -> tuple[Tensor, dict[int, str]] | None:

@@ -1,14 +1,21 @@
-"""Decode one picture file, or say why it cannot be used."""
+"""Open and decode one picture file, or say why it cannot be used. Nothing else in the project opens pictures."""
 
+import io
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vae.images.resize import resize
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""What Pillow may decode, whatever a file is called. Pictures of hands come in no other format, and opening some is
+a risk: for EPS, Pillow starts Ghostscript, a program that runs what is written in the file."""
 
 MIN_SIDE = 8  # pixels; a picture with a shorter side shows no hand
 MAX_ASPECT = 4  # longer to shorter side; a thinner picture would need a huge square around it
@@ -23,7 +30,32 @@ class PictureError(ValueError):
     """A picture cannot be used; the message is the reason, to be read after the picture's name."""
 
 
-def decode_picture(path: Path, size: int, prepare: Prepare) -> Pixels:
+@contextmanager
+def open_picture(source: Path | BinaryIO) -> Iterator[Image.Image]:
+    """Open a picture of one of the `FORMATS`; what goes wrong in the block is a reason too.
+
+    Args:
+        source: The file, or the content of one.
+
+    Yields:
+        The picture, not decoded yet.
+
+    Raises:
+        PictureError: If it cannot be opened, or is too large, too small or too thin; or for any error in the block.
+    """
+    if isinstance(source, Path):
+        check_file(source)
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            _check_size(image)
+            yield image
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:  # Pillow can raise almost anything on an unknown file
+        raise PictureError(_reason(error)) from error
+
+
+def decode_picture(path: Path, size: int, prepare: Prepare, *, largest: int | None = None) -> Pixels:
     """Read one picture as RGB, make it square and resize it.
 
     CMYK, greyscale, palette and 16-bit pictures become 8-bit RGB. Transparent pixels are blended with white. The
@@ -33,25 +65,36 @@ def decode_picture(path: Path, size: int, prepare: Prepare) -> Pixels:
         path: The file.
         size: Pixels a side of the result.
         prepare: Makes (height, width, 3) uint8 square.
+        largest: If given, the picture keeps its own longer side within `size`..`largest`.
 
     Returns:
-        (3, size, size) uint8, RGB.
+        (3, S, S) uint8, RGB; S is `size`, or what `largest` allows.
 
     Raises:
         PictureError: If the file cannot be read as a picture, for any reason.
     """
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            _check_size(image)
-            image.draft("RGB", (DETAIL * size, DETAIL * size))  # shrinks a large JPEG while it decodes
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
-        rgb = rgb.reduce(max(1, min(rgb.size) // (DETAIL * size)))
-        return np.ascontiguousarray(resize(prepare(np.asarray(rgb)), size, size).transpose(2, 0, 1))
-    except (PictureError, MemoryError):
-        raise
-    except Exception as error:  # Pillow can raise almost anything on an unknown file
-        raise PictureError(_reason(error)) from error
+    with open_picture(path) as image:
+        side = size if largest is None else min(max(*image.size, size), largest)
+        image.draft("RGB", (DETAIL * side, DETAIL * side))  # shrinks a large JPEG while it decodes
+        rgb = _to_rgb(ImageOps.exif_transpose(image))
+        rgb = rgb.reduce(max(1, min(rgb.size) // (DETAIL * side)))
+        return np.ascontiguousarray(resize(prepare(np.asarray(rgb)), side, side).transpose(2, 0, 1))
+
+
+def decode_stored(content: bytes) -> Pixels:
+    """Decode a picture of one of our own files of many pictures.
+
+    Args:
+        content: What a picture file would hold, in one of the `FORMATS`.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+
+    Raises:
+        PictureError: If it is none.
+    """
+    with open_picture(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def check_file(path: Path) -> None:
@@ -103,7 +146,7 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "is not a picture"
+        return f"is not a picture in a format that is read ({', '.join(FORMATS)})"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"is too large to be decoded safely (more than {Image.MAX_IMAGE_PIXELS} pixels)"
     if isinstance(error, OSError) and error.strerror:

@@ -1,17 +1,18 @@
 """Load pictures from any folder."""
 
-import os
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vae.images.hands11k import Hand, Keep, Side, download_root, load_hands11k
+from vae.images.hands11k import HANDS, TABLE, Hand, Keep, Side, download_root, load_hands11k
 from vae.images.image_set import ImageSet
+from vae.images.listing import list_pictures
 from vae.images.reading import check_size, choose, read_pictures
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 PAD_VERSION = 1  # raise this if `pad_to_square` changes: it is part of the cache's key
+_NAME = re.compile(r"Hand_[0-9]{7}\.jpg")  # of a photograph of 11k Hands
 
 
 def load_images(
@@ -27,13 +28,13 @@ def load_images(
     cache_dir: Path | str | None = None,
     progress: bool = True,
 ) -> ImageSet:
-    """Load pictures from 11k Hands, if there is a `HandInfo.csv` or a folder `Hands`, or from a plain folder.
+    """Load pictures from 11k Hands (see `is_hands11k`), or from a plain folder.
 
     Arguments, results and errors are those of `load_hands11k` and `load_folder`.
 
     Raises:
         ValueError: Also if `side`, `hand`, `accessories` or `irregularities` is chosen for a plain folder,
-            which does not record them.
+            which does not record them; or if 11k Hands lies in a folder of this folder.
     """
     choices = {"side": side, "hand": hand, "accessories": accessories, "irregularities": irregularities}
     if is_hands11k(Path(root)):
@@ -55,14 +56,23 @@ def load_images(
                 f"{name} can be chosen for 11k Hands only, got {value!r} for {str(root)!r}, which has no "
                 f"HandInfo.csv. Leave {name} out."
             )
+    if inside := next(Path(root).glob(f"*/{TABLE}"), None):
+        raise ValueError(
+            f"{str(root)!r} must be the download of 11k Hands itself, but is the folder around it, which does not say "
+            f"who is who. Use {str(inside.parent)!r}."
+        )
     return load_folder(root, size, n_images=n_images, seed=seed, cache_dir=cache_dir, progress=progress)
 
 
 def is_hands11k(root: Path) -> bool:
-    """Return whether a folder is the download of 11k Hands, or its `Hands`, even if the table is missing."""
-    if (download_root(root) / "HandInfo.csv").exists() or (root / "Hands").is_dir():
+    """Return whether a folder is the download of 11k Hands, or its `Hands`.
+
+    It is if the table is there or, should the table be missing, if pictures in `Hands` are named as in the download.
+    """
+    if (download_root(root) / TABLE).exists():
         return True
-    return root.name == "Hands" and next(root.glob("Hand_[0-9]*.jpg"), None) is not None
+    hands = root if root.name == HANDS else root / HANDS
+    return hands.is_dir() and any(_NAME.fullmatch(path.name) for path in hands.iterdir())
 
 
 def load_folder(
@@ -77,7 +87,7 @@ def load_folder(
     """Load all pictures under a folder and resize them.
 
     Pictures are padded to a square, never cropped, because a crop might cut off a finger. Only the camera's orientation
-    (EXIF) rotates them. Hidden files and folders are skipped, and links to folders are not followed.
+    (EXIF) rotates them. `list_pictures` says which files are left out, and the result's notes count them.
 
     Args:
         root: The folder.
@@ -102,9 +112,9 @@ def load_folder(
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{str(root)!r} must be a folder of pictures, but is no folder. Check the path.")
-    names, others = _list(root)
-    if not names:
-        raise FileNotFoundError(f"No pictures under {str(root)!r} (looked for *{', *'.join(SUFFIXES)}).")
+    listing = list_pictures(root)
+    listing.need_pictures()
+    names = listing.names
     chosen = [names[index] for index in choose(len(names), n_images, seed, f"under {str(root)!r}")]
     pixels, usable, problems = read_pictures(
         [root / name for name in chosen],
@@ -116,8 +126,7 @@ def load_folder(
         progress=progress,
     )
     kept = tuple(chosen[index] for index in usable)
-    notes = (f"{others:,} files under {str(root)!r} are left out: they are not named like pictures.",)
-    return ImageSet(pixels, kept, kept, tuple(names), problems, notes if others else ())
+    return ImageSet(pixels, kept, kept, names, problems, listing.notes)
 
 
 def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -137,25 +146,3 @@ def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = picture
     return square
-
-
-def _list(root: Path) -> tuple[list[str], int]:
-    """List the names of the pictures under a folder, sorted, and count the other files."""
-    names, others = [], 0
-    for folder, folders, files in os.walk(root, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if name.startswith("."):
-                continue
-            if Path(name).suffix.lower() in SUFFIXES:
-                names.append((Path(folder) / name).relative_to(root).as_posix())
-            else:
-                others += 1
-    return sorted(names), others
-
-
-def _refuse(error: OSError) -> None:
-    """Raise for a folder that cannot be read: skipping it would silently drop its pictures."""
-    raise OSError(
-        f"The folder {str(error.filename)!r} cannot be read: {error.strerror}. Change its permissions or move it away."
-    ) from error

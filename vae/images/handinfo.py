@@ -2,10 +2,13 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+from vae.images.labels import is_file_name
 
 COLUMNS = (
     "id",
@@ -15,6 +18,7 @@ COLUMNS = (
     "irregularities",
 )  # the columns that are read; the table may have others
 ASPECTS = ("dorsal left", "dorsal right", "palmar left", "palmar right")
+_ID = re.compile(r"([0-9]{1,7})(\.0*)?")  # a spreadsheet drops leading zeros, a table of floats adds ".0"
 WAY_OUT = "Copy HandInfo.csv again from the 11k Hands download."
 
 
@@ -24,7 +28,7 @@ class HandRow:
 
     Attributes:
         image: File name in the folder `Hands`.
-        person: The person's id.
+        person: The person's id, seven digits.
         side: 'dorsal' or 'palmar'.
         hand: 'left' or 'right'.
         accessories: Whether rings, watches or similar things are visible.
@@ -52,12 +56,14 @@ def read_handinfo(path: Path) -> tuple[HandRow, ...]:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read, or is malformed; the message names file, line, rule and value.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         raise FileNotFoundError(
             f"{str(path)!r} is missing. It comes with the 11k Hands download, next to the folder Hands."
-        ) from None
+        )
+    if not path.is_file():  # reading a pipe would wait forever
+        raise ValueError(f"{str(path)!r} must be a regular file. {WAY_OUT}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(path)!r} must be a UTF-8 text file, but {error}. {WAY_OUT}") from error
     rows: dict[str, HandRow] = {}
@@ -93,18 +99,19 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _row(path: Path, line: int, values: dict[str, str]) -> HandRow:
-    if not values["id"]:
-        _fail(path, line, "id must name a person", values["id"])
+    person = _ID.fullmatch(values["id"].strip())
+    if not person:
+        _fail(path, line, "id must be a person's number of up to 7 digits", values["id"])
     if values["aspectOfHand"] not in ASPECTS:
         _fail(path, line, f"aspectOfHand must be one of {', '.join(ASPECTS)}", values["aspectOfHand"])
     for column in ("accessories", "irregularities"):
         if values[column] not in ("0", "1"):
             _fail(path, line, f"{column} must be 0 or 1", values[column])
     image = values["imageName"]
-    if not image or Path(image).name != image or "\\" in image or "\0" in image:
+    if not is_file_name(image):
         _fail(path, line, "imageName must be a file name without a folder", image)
     side, hand = values["aspectOfHand"].split()
-    return HandRow(image, values["id"], side, hand, values["accessories"] == "1", values["irregularities"] == "1")
+    return HandRow(image, person[1].zfill(7), side, hand, values["accessories"] == "1", values["irregularities"] == "1")
 
 
 def _fail(path: Path, line: int, rule: str, value: object) -> NoReturn:

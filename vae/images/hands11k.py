@@ -7,11 +7,13 @@ from typing import Literal, get_args
 from vae.images.crop import CROP_VERSION, crop_to_hand
 from vae.images.handinfo import HandRow, read_handinfo
 from vae.images.image_set import ImageSet
+from vae.images.listing import list_pictures
 from vae.images.reading import check_size, choose, read_pictures
 
 Side = Literal["all", "dorsal", "palmar"]
 Hand = Literal["all", "left", "right"]
 Keep = Literal["include", "exclude", "only"]
+TABLE, HANDS = "HandInfo.csv", "Hands"  # what the download consists of
 
 
 def load_hands11k(
@@ -43,7 +45,7 @@ def load_hands11k(
 
     Returns:
         The pictures, sorted by name. Groups are the persons' ids; `all_groups` are all ids in `HandInfo.csv`. The
-        notes count rows without a picture, and pictures without a row, which are left out.
+        notes count rows without a picture, pictures without a row, and what `list_pictures` leaves out.
 
     Raises:
         FileNotFoundError: If `HandInfo.csv`, `Hands`, or all of its pictures are missing.
@@ -56,7 +58,7 @@ def load_hands11k(
     choices = {"side": side, "hand": hand, "accessories": accessories, "irregularities": irregularities}
     _check_choices(choices)
     root = download_root(Path(root))
-    rows = read_handinfo(root / "HandInfo.csv")
+    rows = read_handinfo(root / TABLE)
     present, notes = _match(root, rows)
     matching = [row for row in present if _wanted(row, choices)]
     if not matching:
@@ -64,7 +66,7 @@ def load_hands11k(
         raise ValueError(f"None of the {len(present)} pictures in {str(root)!r} matches {chosen}. Use fewer filters.")
     chosen_rows = [matching[i] for i in choose(len(matching), n_images, seed, f"in {str(root)!r} that match")]
     pixels, usable, problems = read_pictures(
-        [root / "Hands" / row.image for row in chosen_rows],
+        [root / HANDS / row.image for row in chosen_rows],
         [row.image for row in chosen_rows],
         size,
         crop_to_hand,
@@ -85,7 +87,7 @@ def load_hands11k(
 def download_root(root: Path) -> Path:
     """Return the folder of the download: the given one or, if that is its `Hands`, the parent."""
     root = root.absolute()
-    if root.name == "Hands" and not (root / "HandInfo.csv").exists() and not (root / "Hands").exists():
+    if root.name == HANDS and not (root / TABLE).exists() and not (root / HANDS).exists():
         return root.parent
     return root
 
@@ -99,21 +101,18 @@ def _check_choices(choices: Mapping[str, str]) -> None:
 
 def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[str, ...]]:
     """Match rows and files; return the rows with a file, sorted by file name, and notes on the others."""
-    folder = root / "Hands"
+    folder = root / HANDS
     if not folder.is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is missing. Unpack Hands.zip from 11k Hands next to HandInfo.csv.")
-    files = {
-        entry.name
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in (".jpg", ".jpeg") and not entry.name.startswith(".")
-    }
+    listing = list_pictures(folder)
+    files = set(listing.names)
     present = sorted((row for row in rows if row.image in files), key=lambda row: row.image)
     if not present:
         raise FileNotFoundError(
             f"None of the {len(rows)} pictures in HandInfo.csv is in {str(folder)!r}. "
             "Unpack Hands.zip from 11k Hands there."
         )
-    notes = []
+    notes = [*listing.notes]
     if absent := len(rows) - len(present):
         notes.append(f"{absent:,} of {len(rows):,} rows of HandInfo.csv have no picture in {str(folder)!r}.")
     if unknown := sorted(files - {row.image for row in rows}):

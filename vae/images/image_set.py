@@ -18,6 +18,10 @@ class Problem:
     name: str
     reason: str
 
+    def __str__(self) -> str:
+        """Return the sentence; a name that a terminal cannot show is quoted and escaped."""
+        return f"{self.name if self.name.isprintable() else ascii(self.name)} {self.reason}"
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:

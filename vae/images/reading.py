@@ -19,6 +19,7 @@ from vae.progress import progress_bar
 
 MAX_THREADS = 16  # more threads would wait for each other
 SMALLEST, LARGEST = 8, 1024  # allowed pixels a side
+DECODE_VERSION = 2  # raise this if `decode_picture` reads other files, or in another way: it is part of the cache's key
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,7 +58,7 @@ def read_pictures(
     """
     check_size(size)
     digests = _in_parallel(_digest, paths, "Hashing", progress)
-    key = hashlib.sha256("\n".join([str(size), version, *digests]).encode()).hexdigest()
+    key = hashlib.sha256("\n".join([str(size), str(DECODE_VERSION), version, *digests]).encode()).hexdigest()
     file = cache_folder(cache_dir) / f"pictures-{key[:32]}.safetensors"
     cached = load_cached(file, len(paths), size)
     if cached is None:
@@ -68,6 +69,32 @@ def read_pictures(
     problems = tuple(Problem(names[index], reason) for index, reason in sorted(reasons.items()))
     _report(problems, len(paths))
     return pixels, [index for index in range(len(paths)) if index not in reasons], problems
+
+
+def read_at_own_size(
+    paths: Sequence[Path], names: Sequence[str], smallest: int, largest: int, prepare: Prepare
+) -> tuple[list[Tensor], list[int], tuple[Problem, ...]]:
+    """Read pictures, each at its own size within a range; nothing is kept in the cache.
+
+    Args:
+        paths: The files.
+        names: Their names, for the problems.
+        smallest: Fewest pixels a side.
+        largest: Most pixels a side.
+        prepare: Makes a picture square.
+
+    Returns:
+        The usable pictures, (3, S, S) uint8 each; their ascending indices; the problems of the others.
+    """
+    found: dict[int, Tensor] = {}
+
+    def decode(index: int) -> None:
+        found[index] = torch.from_numpy(decode_picture(paths[index], smallest, prepare, largest=largest))
+
+    reasons = _try_each(decode, len(paths), progress=False)
+    problems = tuple(Problem(names[index], reason) for index, reason in sorted(reasons.items()))
+    usable = sorted(found)
+    return [found[index] for index in usable], usable, problems
 
 
 def check_size(size: int) -> None:
@@ -108,20 +135,29 @@ def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
 def _decode(paths: Sequence[Path], size: int, prepare: Prepare, progress: bool) -> tuple[Tensor, dict[int, str]]:
     pixels = np.empty((len(paths), 3, size, size), dtype=np.uint8)
 
-    def decode(index: int) -> str | None:
+    def decode(index: int) -> None:
+        pixels[index] = decode_picture(paths[index], size, prepare)
+
+    reasons = _try_each(decode, len(paths), progress)
+    if reasons:
+        pixels = np.delete(pixels, list(reasons), axis=0)
+    return torch.from_numpy(pixels), reasons
+
+
+def _try_each(decode: Callable[[int], None], n: int, progress: bool) -> dict[int, str]:
+    """Decode pictures by their index; return the reason for each that cannot be used."""
+
+    def reason(index: int) -> str | None:
         try:
-            pixels[index] = decode_picture(paths[index], size, prepare)
+            decode(index)
         except PictureError as error:
             return str(error)
         return None
 
     with warnings.catch_warnings():  # around all threads, because it is not thread-safe
         warnings.simplefilter("ignore")  # Pillow's warnings do not name the picture; ours does
-        found = _in_parallel(decode, range(len(paths)), "Decoding", progress)
-    reasons = {index: reason for index, reason in enumerate(found) if reason is not None}
-    if reasons:
-        pixels = np.delete(pixels, list(reasons), axis=0)
-    return torch.from_numpy(pixels), reasons
+        found = _in_parallel(reason, range(n), "Decoding", progress)
+    return {index: reason for index, reason in enumerate(found) if reason is not None}
 
 
 def _in_parallel(work: Callable[[Item], Result], items: Sequence[Item], title: str, progress: bool) -> list[Result]:
@@ -143,7 +179,7 @@ def _digest(path: Path) -> str:
 def _report(problems: tuple[Problem, ...], n: int) -> None:
     if not problems:
         return
-    listed = "".join(f"\n  {problem.name} {problem.reason}" for problem in problems)
+    listed = "".join(f"\n  {problem}" for problem in problems)
     if len(problems) == n:
         raise ValueError(f"None of the {n} pictures can be used; choose others:{listed}")
     warnings.warn(f"{len(problems)} of {n} pictures cannot be used and are left out:{listed}", stacklevel=4)

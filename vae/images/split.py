@@ -61,7 +61,7 @@ def split_by_group(
         )
     if min(fractions) < 0 or fractions[0] == 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(f"fractions must be shares that add up to 1, the first above 0, got {fractions!r}.")
-    order = sorted(set(all_groups), key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    order = sorted(set(all_groups), key=lambda group: _rank(seed, group))
     n_test, n_validation = (_share(fraction, len(order)) for fraction in (fractions[2], fractions[1]))
     test, validation = set(order[:n_test]), set(order[n_test : n_test + n_validation])
     if set(groups) <= test | validation:
@@ -72,6 +72,11 @@ def split_by_group(
         validation=_where([group in validation for group in groups]),
         test=_where([group in test for group in groups]),
     )
+
+
+def _rank(seed: int, group: str) -> bytes:
+    """Place a group in the shuffled order; a group may be named after a file, whose name may be no valid text."""
+    return hashlib.sha256(f"{seed}:{group}".encode(errors="surrogatepass")).digest()
 
 
 def _share(fraction: float, n: int) -> int:

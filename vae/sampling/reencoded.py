@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +10,7 @@ from vae.model import VAE
 from vae.sampling.flow import FlowPrior
 from vae.sampling.sampler import Sampler
 
+MAX_PASSES = 1000  # a pass costs as much as decoding and encoding all samples
 _TOGETHER = {"cpu": 32, "cuda": 256}  # latents
 
 
@@ -26,8 +28,15 @@ class Reencoded:
         Args:
             sampler: Draws the latents.
             vae: Decodes and encodes the latents, on its current device.
-            reencode_passes: Number of passes, at least 0.
+            reencode_passes: Number of passes, 0..MAX_PASSES.
+
+        Raises:
+            ValueError: If the number of passes is out of range.
         """
+        if not isinstance(reencode_passes, int | np.integer) or not 0 <= reencode_passes <= MAX_PASSES:
+            raise ValueError(
+                f"reencode_passes must be an integer in 0..{MAX_PASSES}, got {reencode_passes!r}. The recipe uses 3."
+            )
         self.sampler, self.vae, self.reencode_passes = sampler, vae, reencode_passes
 
     @torch.no_grad()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from torch import Tensor
 
 from agents.commands.compare.args import CompareArgs, check_args
@@ -26,6 +25,7 @@ from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
 from vae.device import resolve_device
 from vae.distribution import PictureFeatures, check_extra, feature_weights
+from vae.images.overview import save_overview
 
 SHOWN, COLUMNS = 40, 10  # pictures in a grid, and in a row of it
 PHOTOGRAPHS, NOBODY = "photographs", "-"
@@ -179,7 +179,7 @@ def _measure(cell: Method, subject: Subject, gauge: Gauge, args: CompareArgs) ->
 
 def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
     if folder is not None:
-        Image.fromarray(image_grid(pictures[:SHOWN], columns=COLUMNS)).save(folder / f"{name}.png")
+        save_overview(folder / f"{name}.png", image_grid(pictures[:SHOWN], columns=COLUMNS))
 
 
 def _subject(name: str, loaded: LoadedRun, args: CompareArgs) -> Subject:

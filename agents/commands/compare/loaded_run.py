@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.runs.packaged import HALVES, is_package, read_run
+from agents.runs.manifest import HALVES
+from agents.runs.packaged import is_package, read_run
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import SAMPLERS, Run
 from agents.runs.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, VAE_WEIGHTS, sha256

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from agents.runs.pictures import tell
 from vae.images import load_images, split_by_group
-from vae.images.folder import is_hands11k
 
 FEWEST = 20  # held-out photographs
 
@@ -43,12 +43,8 @@ def read_photographs(data: Path, size: int, split_seed: int) -> Photographs:
         FileNotFoundError: If there are no photographs.
         ValueError: If too few are held out, or the download lies inside the folder.
     """
-    if not is_hands11k(data) and (inside := next(data.glob("*/HandInfo.csv"), None)):
-        raise ValueError(
-            f"--data must be the download of 11k Hands itself, got the folder around it, {str(data)!r}, which does not "
-            f"say who is who. Use {str(inside.parent)!r}."
-        )
     images = load_images(data, size)
+    tell(images.notes)
     split = split_by_group(images.groups, images.all_groups, seed=split_seed)
     if len(split.test) < FEWEST:
         raise ValueError(

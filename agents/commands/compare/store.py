@@ -60,8 +60,10 @@ class Store:
         self._found: dict[tuple[str, str, str], Record] = {}
         if folder is None:
             return
-        claim_store(folder)
+        claim_store(folder / FILE)
         self._found = {_key(record): record for record in read_store(folder / FILE, settings, _records)}
+        if not (folder / FILE).is_file():
+            self.write([])  # before any picture: it shows whose folder this is
 
     def find(self, sha256: str, sampler: str, agent: str) -> Record | None:
         """Return the record of a method that this or an earlier comparison measured, from any run, or None."""

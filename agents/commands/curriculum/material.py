@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from agents.commands.curriculum.args import ALL, CurriculumArgs
-from agents.runs.pictures import SYNTHETIC, Choice, gather
+from agents.runs.pictures import SYNTHETIC, Choice, gather, tell
 from vae.checkpoint import save_tensors
 from vae.images import SPLIT_SEED
 
@@ -77,6 +77,7 @@ def read_material(args: CurriculumArgs) -> Material:
     drawn = args.data == SYNTHETIC
     irregular = "include" if drawn else "exclude"
     pictures = gather(Choice(args.data, args.images, args.size, "all", "all", "include", irregular, SPLIT_SEED))  # type: ignore[arg-type]  # checked by check_args
+    tell(pictures.notes)
     material = Material(pictures.train, pictures.validation, pictures.test)
     for name in PARTS[1:]:
         if len(getattr(material, name)) < FEWEST:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from PIL import Image
 from torch import Tensor
 
 from agents.commands.curriculum.args import CurriculumArgs
@@ -17,6 +16,7 @@ from agents.figures.drawn import Judges, Yardstick
 from agents.figures.samplers import LEARNED, Subject, fit_mixture, fit_priors
 from agents.runs.run_folder import sha256
 from hand_env import image_grid
+from vae.images.overview import save_overview
 from vae.sampling.sampler import Sampler, StandardNormal
 from vae.training import Trainer
 
@@ -114,7 +114,7 @@ class Measuring:
         folder = self.args.out / PICTURES
         folder.mkdir(exist_ok=True)
         name = f"{job.n}-{job.epochs}-{job.method.name}-{job.seed}-{sampler}.png"
-        Image.fromarray(image_grid(hands[:SHOWN], columns=GRID_COLUMNS)).save(folder / name)
+        save_overview(folder / name, image_grid(hands[:SHOWN], columns=GRID_COLUMNS))
 
     def _known(self, job: Job) -> Cell | None:
         return self.store.find(job.key, self._agent_of(job))

@@ -79,10 +79,12 @@ class Store:
         Raises:
             ValueError: If the folder holds figures from other settings, or a damaged file.
         """
-        claim_store(folder)
+        claim_store(folder / FILE)
         self.path, self.settings = folder / FILE, settings
         self._cells: dict[Key, Cell] = {cell.key: cell for cell in read_store(self.path, settings, read_cells)}
         self._lines = {key: cell.line() for key, cell in self._cells.items()}
+        if not self.path.is_file():
+            self._write()  # before any picture: it shows whose folder this is
 
     def join(self, folder: Path) -> None:
         """Add the cells of another folder that this one lacks.
@@ -113,6 +115,9 @@ class Store:
         line = cell.line()
         (kept,) = read_cells({"cells": [json.loads(line)]})  # rounded, so that the tables do not change after a restart
         self._cells[cell.key], self._lines[cell.key] = kept, line
+        self._write()
+
+    def _write(self) -> None:
         head = json.dumps({"settings": self.settings, "versions": versions()}, indent=1)
         save_text(self.path, head[:-2] + ',\n "cells": [\n' + ",\n".join(self._lines.values()) + "\n]}\n")
 

@@ -24,7 +24,7 @@ from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
 from agents.runs.ctrl_c import Interrupted
-from agents.runs.pictures import SYNTHETIC
+from agents.runs.pictures import SYNTHETIC, tell
 from agents.runs.run import SAMPLERS, load_run
 from hand_env.anatomy import Judge
 from vae.adversarial.batches import Batches
@@ -41,6 +41,7 @@ from vae.optim import stream_seed
 from vae.progress import progress_bar
 from vae.sampling.flow_fit import fit_flow
 from vae.sampling.mixture import Mixture
+from vae.sampling.reencoded import MAX_PASSES
 
 LATENT_DIM = 300  # as in the paper
 LATENT_PICTURES = 2048  # most synthetic hands that HandLatent-v0 gets
@@ -115,6 +116,10 @@ def _check(args: RecipeArgs) -> None:
     check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width")
     check_at_least(0, args, "workers", "reencode_passes", "latent_samples", "refine_samples")
     check_above_zero(args, "nats", "delta_scale")
+    if args.reencode_passes > MAX_PASSES:
+        raise ValueError(
+            f"--reencode-passes must be at most {MAX_PASSES}, got {args.reencode_passes!r}. The default is 3."
+        )
     if not 0 < args.temperature <= 1:
         raise ValueError(f"--temperature must lie in (0, 1], got {args.temperature!r}.")
     if not 0 <= args.final_denoise < 1:
@@ -229,6 +234,7 @@ def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, devic
 def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
     """Read the photographs of training and of validation people, without those marked as irregular."""
     found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude")
+    tell(found.notes)
     split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
     return found.pixels[split.train], found.pixels[split.validation]
 

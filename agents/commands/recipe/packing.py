@@ -6,10 +6,10 @@ from pathlib import Path
 
 from agents.commands.flags import RUN
 from agents.commands.recipe.model_card import model_card
-from agents.runs.packaged import HALVES, MANIFEST, PRIOR
+from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
-from agents.runs.run_folder import REFINER, REPORT, read_refine_report, sha256
+from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_report, sha256
 from vae.checkpoint import copy_file, save_json, save_tensors, save_text
 
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
@@ -42,7 +42,7 @@ def package(args: PackageArgs) -> Path:
         raise ValueError(f"'{args.run}' has no learned prior. Make a run that has one with: handlatent recipe")
     if (out / MANIFEST).exists():
         raise ValueError(f"--out '{out}' already holds a set of weights. Choose another --out, or remove it.")
-    out.mkdir(parents=True, exist_ok=True)
+    claim_folder(out)
     state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
     for half in HALVES:
         mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}

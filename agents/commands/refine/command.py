@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from agents.commands.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag
@@ -27,6 +26,7 @@ from vae.checkpoint import copy_file, save_json
 from vae.device import resolve_device
 from vae.evaluation import decode_all
 from vae.images import to_float
+from vae.images.overview import save_overview
 
 HELD_OUT_SEED = 2**31  # training seeds are below; all refiners share it, so that their figures can be compared
 SHOWN = 20  # latents in refine.png
@@ -127,11 +127,9 @@ def _copy_run(run: Path, out: Path) -> None:
     """Copy all files of a run except an earlier refiner's; keep files copied before a stop."""
     if out.resolve() == run.resolve():
         return
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out '{out}' is a file. Choose a folder.")
+    run_folder.claim_folder(out, is_own=(out / run_folder.CONFIG).__eq__)  # an unfinished copy begins with that
     ends = {run_folder.CONFIG: 0, run_folder.REPORT: 2}  # first: whose copy it is; last: that it is complete
     files = [file for file in run.iterdir() if file.is_file() and file.name[0] != "." and file.name not in _OWN_FILES]
-    out.mkdir(parents=True, exist_ok=True)
     for file in sorted(files, key=lambda file: ends.get(file.name, 1)):
         copy = out / file.name
         if not copy.exists():
@@ -187,4 +185,4 @@ def _measured(refined: Refined, summaries: dict[str, Summary]) -> dict[str, Any]
 
 def _draw(before: Tensor, after: Tensor, path: Path) -> None:
     grid = image_grid(enlarged(torch.cat([before, after])), columns=len(before))
-    Image.fromarray(captioned(grid, "latents as drawn, and below them as corrected")).save(path)
+    save_overview(path, captioned(grid, "latents as drawn, and below them as corrected"))

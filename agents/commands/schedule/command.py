@@ -15,6 +15,7 @@ from agents.rl.sac import load_learner, make_sac, sac_state
 from agents.rl.schedule_agent import explore, random_schedules
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.run_folder import check_folder
 from hand_env.anatomy import Judge
 from vae.checkpoint import save_tensors, save_text
 from vae.device import resolve_device
@@ -37,7 +38,7 @@ def schedule(args: ScheduleArgs) -> str:
 
     Raises:
         FileNotFoundError: If the photographs do not exist.
-        ValueError: If a setting is wrong, or the folder holds a training with other settings.
+        ValueError: If a setting is wrong, or the folder holds a training with other settings, or other files.
         Interrupted: After Ctrl-C, once the running round is saved.
     """
     check_args(args)
@@ -45,6 +46,7 @@ def schedule(args: ScheduleArgs) -> str:
     checkpoints = Checkpointer(args.out / CHECKPOINTS, 0)
     state = checkpoints.load()
     _check_settings(args, state)
+    check_folder(args.out, is_own=lambda _: state is not None)
     courses = make_courses(args, Judge.load(args.parser, device=device).correct, device)
     model, generator, rows = make_sac(courses[0].env.env, args.seed), np.random.default_rng(args.seed), list[Row]()
     if state is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
 from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
-from vae.images import SPLIT_SEED, load_hands11k, split_by_group
+from vae.images import SPLIT_SEED, PictureError, load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
+from vae.images.decode import open_picture
+from vae.images.labels import read_labels
 from vae.images.resize import resize
 from vae.images.synthetic import DEFECTS, generate_hands
 
@@ -96,11 +96,18 @@ def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
 
 
 def _judged(root: Path) -> Case:
-    with (root / "labels.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    pictures = [np.asarray(Image.open(root / "images" / row["image"]).convert("RGB")) for row in rows]
+    rows = read_labels(root / "labels.csv", ("image", "correct"))
+    pictures = [_opened(root / "images" / row["image"]) for row in rows]
     right = tuple(row["correct"] == "1" for row in rows)
     return Case("judged hands (balanced accuracy)", "anatomical", right, 0.9, "", _stacked(pictures))
+
+
+def _opened(path: Path) -> Pixels:
+    try:
+        with open_picture(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except PictureError as error:
+        raise ValueError(f"{str(path)!r} {error}.") from error
 
 
 def _spoilt(pictures: list[Pixels], rng: np.random.Generator) -> dict[str, list[Pixels]]:

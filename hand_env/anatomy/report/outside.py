@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from hand_env.anatomy.report.table import area_under_curve
 from hand_env.anatomy.result import Judgement
 from hand_env.anatomy.summary import Rate, wilson
+from vae.images.labels import read_labels
 
 CLUTTERED = ("dalle3-desk", "palmy")
 SMALL = ("fingercount", "palmistry")
@@ -71,12 +71,12 @@ def outside_pictures(root: Path) -> list[OutsidePicture]:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ValueError: If it is malformed, or names a picture in another folder.
     """
     table = root / "labels.csv"
     if not table.is_file():
         raise FileNotFoundError(f"--outside must name a folder that holds labels.csv, got {str(root)!r}.")
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["label"] in ("0", "1")]
+    rows = [row for row in read_labels(table, ("image", "source", "label")) if row["label"] in ("0", "1")]
     return [
         OutsidePicture(root / "pictures" / row["image"], row["label"] == "1", row["source"], _scene(row))
         for row in rows

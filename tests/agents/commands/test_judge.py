@@ -1,5 +1,8 @@
 import json
+import os
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -8,6 +11,8 @@ from PIL import Image
 from agents.cli import main
 from hand_env.anatomy.network import build_network
 from hand_env.anatomy.weights import Calibration, save_network
+from vae.images import load_folder
+from vae.images.overview import is_overview
 from vae.images.synthetic import generate_hands
 
 LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
@@ -17,6 +22,11 @@ LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "parser.safetensors"
     return save_network(path, build_network("parser", 0), Calibration("parser", LIMITS))
+
+
+@pytest.fixture
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -97,6 +107,66 @@ def test_an_odd_picture_is_named_and_the_others_are_judged(pictures, weights, ca
     assert rows[-1]["summary"]["n"] == 3
 
 
+def test_a_bad_picture_that_was_named_itself_is_an_error(pictures, weights, capsys):
+    (pictures / "broken.png").write_text("no picture")
+    words = ["judge", str(pictures / "hand-0.png"), str(pictures / "broken.png"), "--weights", str(weights)]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert f"'{pictures / 'broken.png'}' is not a picture in a format that is read" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_a_folder_leaves_out_is_named_and_counted_as_the_reader_of_data_does(pictures, weights, capsys, cache):
+    os.mkfifo(pictures / "pipe.png")
+    (pictures / "circle.png").symlink_to("circle.png")
+    (pictures / "bomb.png").write_bytes(bomb())
+    (pictures / "program.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n")
+    Image.new("RGB", (64, 64)).save(pictures / "dds.png", "DDS")
+    Image.new("RGB", (64, 64)).save(pictures / ".hidden.png")
+    (pictures / "disk").symlink_to("/no/such/disk")
+    assert main(["judge", str(pictures), "--json", "--weights", str(weights)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    odd = {row["image"].rpartition("/")[2]: row["error"] for row in rows if "error" in row}
+    assert odd.keys() == {"pipe.png", "circle.png", "bomb.png", "program.jpg", "dds.png"}
+    assert odd["pipe.png"] == "is not a regular file"
+    assert odd["bomb.png"].startswith("is too large to be decoded safely")
+    assert rows[-1]["summary"]["n"] == 3
+    with pytest.warns(UserWarning, match="5 of 8 pictures cannot be used"):
+        read = load_folder(pictures, 32, cache_dir=cache, progress=False)
+    assert {problem.name: problem.reason for problem in read.problems} == odd
+    assert tuple(rows[-1]["summary"]["notes"]) == read.notes
+    assert len(read.notes) == 2
+    assert main(["judge", str(pictures), "--weights", str(weights)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("left out: ") for line in out) == 5
+    assert out[-2:] == list(read.notes)
+
+
+def bomb():
+    """A PNG whose header says 60,000 x 60,000 pixels."""
+    chunks = b"IHDR" + struct.pack(">2I5B", 60_000, 60_000, 1, 0, 0, 0, 0), b"IDAT"
+    parts = (struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_overlays_inside_the_judged_folder_are_not_judged_the_second_time(pictures, weights, capsys):
+    words = ["judge", str(pictures), "--overlay", str(pictures / "seen"), "--weights", str(weights)]
+    for notes in (0, 1):
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert "of 3;" in out
+        assert out.count("which is an overview that handlatent drew") == notes
+    assert len(list((pictures / "seen").iterdir())) == 3
+
+
+def test_overlays_are_not_written_among_the_files_of_somebody_else(pictures, weights, capsys):
+    before = sorted(pictures.iterdir())
+    assert main(["judge", str(pictures), "--overlay", str(pictures), "--weights", str(weights)]) == 2
+    assert "--overlay" in (err := capsys.readouterr().err)
+    assert "it holds 'hand-0.png', which is in the way" in err
+    assert sorted(pictures.iterdir()) == before
+
+
 def test_the_summary_has_the_share_that_is_trusted(pictures, weights, capsys):
     assert main(["judge", str(pictures), "--weights", str(weights), "--no-crop"]) == 0
     out = capsys.readouterr().out
@@ -143,8 +213,13 @@ def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
         Image.fromarray(image).save(folder / f"{number}.png")
     words = ["--weights", str(weights), "--training", str(tmp_path / "known"), "--json"]
     copy = str(tmp_path / "known" / "0.png")
+    for folder in ("known", "others"):
+        (tmp_path / folder / f"{folder}.txt").touch()
     assert main(["judge", copy, *words, "--held-out", str(tmp_path / "others")]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[0])["new"] is False
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[0])["new"] is False
+    assert "such as 'known.txt', which is not named like a picture." in said.err
+    assert "such as 'others.txt', which is not named like a picture." in said.err
     assert main(["judge", copy, *words]) == 2
     known = f"people who are not in '{tmp_path / 'known'}'."
     assert f"--held-out must be a folder with pictures of {known}" in capsys.readouterr().err
@@ -161,6 +236,13 @@ def test_judge_attack_compares_both_judges_before_and_after(weights, capsys, tmp
     assert "after 1 steps uphill" in out
     with Image.open(grid) as picture:
         assert picture.height > picture.width / 3
+    assert is_overview(grid)
+    mine = tmp_path / "mine.png"
+    Image.new("RGB", (20, 20)).save(mine)
+    before = mine.read_bytes()
+    assert main(["judge-attack", str(tmp_path / "run"), "--grid", str(mine), *judges]) == 2
+    assert f"--grid '{mine}' is there already" in capsys.readouterr().err
+    assert mine.read_bytes() == before
     assert main(["judge-attack", str(tmp_path / "run"), "--rate", "0", *judges]) == 2
     assert "--rate" in capsys.readouterr().err
 

@@ -1,5 +1,7 @@
 """The weights that come with the package."""
 
+import json
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import torch
 
 from agents import GenerateArgs, generate
 from agents.commands.compare import load_compared_run
-from agents.commands.judge import read_picture
+from agents.commands.judge import read_files
 from agents.rl import picture_policy as refine_policy
-from agents.runs.packaged import load_packaged
+from agents.runs import packaged
+from agents.runs.packaged import load_packaged, read_package
 from hand_env.anatomy import Judge, summarise
 
 SETS = ["photographs", "synthetic"]
@@ -67,10 +70,89 @@ def test_what_its_agent_decodes_for_itself_is_counted(name, monkeypatch):
     assert sum(decoded) == 3 * acting.looks == 3
 
 
+@pytest.fixture
+def packed(tmp_path):
+    """A set of weights whose package.json may be spoilt; its other files are never reached."""
+    copy = tmp_path / "packed"
+    copy.mkdir()
+    for path in folder("synthetic").iterdir():
+        (copy / path.name).symlink_to(path)
+    (copy / "package.json").unlink()
+    return copy
+
+
+def spoilt(packed, change):
+    content = json.loads((folder("synthetic") / "package.json").read_text())
+    change(content)
+    (packed / "package.json").write_text(json.dumps(content))
+    return packed
+
+
+def test_a_copy_of_a_set_is_read(packed):
+    assert read_package(spoilt(packed, lambda content: None)).refiner is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["sha256"].update({"../../../etc/passwd": "0" * 64}),
+            r"names '\.\./.*/passwd' under 'sha256', which",
+        ),
+        (lambda c: c["sha256"].update({"/dev/zero": "0" * 64}), "names '/dev/zero' under 'sha256', which is no file"),
+        (lambda c: c.update(sha256={}), "must name each file .* and encoder.safetensors is missing"),
+        (lambda c: c["sha256"].pop("refiner.safetensors"), "must name each file .* and refiner.safetensors is missing"),
+        (lambda c: c["sha256"].update({"prior.safetensors": 3}), "must be 64 hexadecimal digits, got 3"),
+        (lambda c: c["sha256"].update({"prior.safetensors": "0" * 64}), "prior.safetensors is not the file that was"),
+        (lambda c: c.update(sha256=[]), "must hold the objects 'settings' and 'sha256', and 'sha256' is none"),
+        (lambda c: c.pop("settings"), "must hold the objects 'settings' and 'sha256', and 'settings' is none"),
+        (
+            lambda c: c["settings"].update(reencode_passes=10**30),
+            r"reencode_passes .* an integer in 0\.\.1000, got 10+",
+        ),
+        (lambda c: c["settings"].update(size="128"), r"settings.size .* one of 32, 64, 128, got '128'"),
+        (lambda c: c["settings"].update(size=[128]), r"settings.size .* one of 32, 64, 128, got \[128\]"),
+        (lambda c: c["settings"].update(width=None), "settings.width .* one of 'small', 'large', got None"),
+        (lambda c: c["settings"].update(latent_dim=True), "settings.latent_dim .* an integer in .*, got True"),
+        (lambda c: c["settings"].update(latent_dim=300.0), "settings.latent_dim .* an integer in .*, got 300.0"),
+        (lambda c: c["settings"].update(batch_size=10**12), "settings.batch_size .* an integer in .*, got 10+"),
+        (lambda c: c["settings"].update(agent="sac-flat"), "settings.agent .* one of 'none', got 'sac-flat'"),
+        (lambda c: c["settings"].pop("seed"), "settings.seed .* an integer in .*, got None"),
+        (lambda c: c["settings"].update(data=1), "settings.data .* a text, got 1"),
+    ],
+)
+def test_a_package_json_that_breaks_a_rule_is_one_sentence(packed, change, message):
+    with pytest.raises(ValueError, match=rf"The weights in '.*packed' are damaged: .*{message}"):
+        read_package(spoilt(packed, change))
+
+
+def test_a_rule_is_checked_before_any_file_is_opened(packed, monkeypatch):
+    opened = []
+    monkeypatch.setattr(packaged, "sha256", lambda path: opened.append(path.name))
+    with pytest.raises(ValueError, match="under 'sha256'"):
+        read_package(spoilt(packed, lambda content: content["sha256"].update({"../more": "0" * 64})))
+    assert opened == []
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", "[" * 100_000, '{"settings": {}, "sha256": {}}', " " * 2**21])
+def test_a_package_json_that_is_something_else_is_one_sentence(packed, text):
+    (packed / "package.json").write_text(text)
+    with pytest.raises(ValueError, match=r"The weights in '.*packed' are damaged: "):
+        read_package(packed)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_file_of_a_set_that_is_a_pipe_is_not_waited_for(packed):
+    (packed / "encoder.safetensors").unlink()
+    os.mkfifo(packed / "encoder.safetensors")
+    with pytest.raises(ValueError, match=r"encoder\.safetensors is missing"):
+        read_package(spoilt(packed, lambda content: None))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_forty_hands_of_it_are_right_by_the_judge_that_no_training_saw(name, tmp_path):
     generate(GenerateArgs(weights=name, n=40, out=tmp_path / "hands"))
-    drawn = torch.stack([read_picture(file) for file in sorted((tmp_path / "hands").glob("hand-*.png"))])
+    drawn = torch.stack(read_files(sorted((tmp_path / "hands").glob("hand-*.png"))))
     assert drawn.shape == (40, 3, 128, 128)
     assert summarise(Judge.load(architecture="reporter").judge(drawn)).correct.count >= 36

@@ -132,3 +132,10 @@ def test_argument_goes_before_the_variable_and_the_variable_before_the_default(m
     monkeypatch.setenv("HANDLATENT_CACHE", str(tmp_path / "variable"))
     assert cache_folder() == tmp_path / "variable"
     assert cache_folder(tmp_path / "argument") == tmp_path / "argument"
+
+
+def test_home_is_found_in_the_name_of_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HANDLATENT_CACHE", "~/pictures")
+    assert cache_folder() == tmp_path / "pictures"
+    assert cache_folder("~/other") == tmp_path / "other"

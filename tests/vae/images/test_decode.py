@@ -1,10 +1,12 @@
 import os
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from vae.images import PictureError, decode_picture
 from vae.images.folder import pad_to_square
@@ -116,6 +118,14 @@ def test_of_an_animation_the_first_picture_counts(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("shape", "side"), [((20, 10), 32), ((40, 60), 60), ((300, 400), 256)])
+def test_picture_may_keep_its_own_size_within_a_range(tmp_path, shape, side):
+    path = saved(Image.new("RGB", shape[::-1], (200, 100, 50)), tmp_path / "a.png")
+    picture = decode_picture(path, 32, pad_to_square, largest=256)
+    assert picture.shape == (3, side, side)
+    assert picture[:, 3, 5].tolist() == [200, 100, 50]
+
+
 def test_large_jpeg_is_shrunk_without_aliasing(tmp_path):
     stripes = np.zeros((600, 800, 3), dtype=np.uint8)
     stripes[:, ::2] = 254
@@ -129,10 +139,46 @@ def test_zero_bytes_are_named(tmp_path):
     assert reason(path) == "is empty (0 bytes)"
 
 
+def test_file_that_would_start_a_program_is_refused_unopened(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n%%EOF\n")
+    with Image.open(path) as image:
+        assert image.format == "EPS"  # Pillow itself would take it, and hand it to Ghostscript
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: started.append(1))
+    assert reason(path).startswith("is not a picture in a format that is read")
+    assert started == []
+
+
+@pytest.mark.parametrize("kind", ["DDS", "TGA", "ICO", "PCX", "SGI"])
+def test_format_that_is_not_on_the_list_is_refused_whatever_the_file_is_called(tmp_path, kind):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (20, 20)).save(path, kind)
+    assert reason(path).startswith("is not a picture in a format that is read")
+
+
+def test_jpeg_of_several_pictures_as_phones_write_it_is_read(tmp_path):
+    path = tmp_path / "a.jpg"
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("white", "black")]
+    frames[0].save(path, "MPO", save_all=True, append_images=frames[1:])
+    assert colour_of(path) == [255, 255, 255]
+
+
+def test_no_other_module_opens_pictures_or_searches_folders_for_them():
+    root = Path(__file__).parents[3]
+    found: dict[str, set[str]] = {"Image.open": set(), "SUFFIXES": set()}
+    for package in ("vae", "hand_env", "agents"):
+        for path in (root / package).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            for word in found:
+                found[word] |= {path.relative_to(root).as_posix()} if re.search(rf"\b{word}\b", text) else set()
+    assert found == {"Image.open": {"vae/images/decode.py"}, "SUFFIXES": {"vae/images/listing.py"}}
+
+
 def test_text_is_no_picture(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_text("not a picture")
-    assert reason(path) == "is not a picture"
+    assert reason(path).startswith("is not a picture in a format that is read (JPEG, PNG, ")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "gif", "webp", "bmp"])

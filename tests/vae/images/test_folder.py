@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae.images import load_folder, load_images
+from vae.images import load_folder, load_images, split_by_group
 from vae.images.folder import pad_to_square
 
 
@@ -27,13 +27,16 @@ def test_folder_is_read_with_its_subfolders_and_without_what_is_hidden(album, ca
     images = load(album, cache)
     assert images.names == images.groups == images.all_groups == ("a.jpg", "b.PNG", "more/c.JPEG")
     assert images.pixels[1, 0].unique().tolist() == [0]
-    assert images.notes == ()
+    (note,) = images.notes
+    assert note.startswith("2 files under ")
+    assert note.endswith(" are left out, such as '.hidden', which is hidden.")
 
 
 def test_files_not_named_like_pictures_are_counted_in_one_note(album, cache):
     (album / "notes.txt").write_text("x")
-    (note,) = load(album, cache).notes
+    _, note = load(album, cache).notes
     assert note.startswith("1 files under ")
+    assert note.endswith(" are left out, such as 'notes.txt', which is not named like a picture.")
 
 
 def test_every_bad_picture_is_named_in_the_one_warning_and_counted(album, cache):
@@ -113,9 +116,30 @@ def test_load_images_tells_the_download_from_a_plain_folder(album, download, cac
     assert len(load_images(download / "Hands", 16, side="dorsal", **options)) == 20
 
 
-def test_folder_called_hands_without_a_table_beside_it_is_a_plain_folder(album, cache):
+@pytest.mark.parametrize("names", [(), ("Hand_1.jpg", "Hand_00000012.jpg", "Hand_0000001.jpg.png")])
+def test_folder_called_hands_is_a_plain_folder_unless_its_pictures_are_named_as_in_the_download(album, cache, names):
     root = album.rename(album.parent / "Hands")
-    assert len(load_images(root, 16, cache_dir=cache, progress=False)) == 3
+    for name in names:
+        Image.new("RGB", (20, 20)).save(root / name)
+    assert len(load_images(root, 16, cache_dir=cache, progress=False)) == 3 + len(names)
+    assert len(load_images(root.parent, 16, cache_dir=cache, progress=False)) == 3 + len(names)
+
+
+def test_folder_around_the_download_is_refused_because_it_does_not_say_who_is_who(download, cache):
+    with pytest.raises(ValueError, match=r"but is the folder around it, .* Use '.*11k-hands'\."):
+        load_images(download.parent, 16, cache_dir=cache)
+
+
+def test_picture_whose_name_is_no_text_is_read_split_and_named(album, cache):
+    names = [os.fsdecode(b"g\xfcnther.png"), os.fsdecode(b"\xff.png"), "line\nbreak.png"]
+    for name in names:
+        Image.new("RGB", (20, 20)).save(album / name)
+    (album / os.fsdecode(b"\xfe.png")).touch()
+    with pytest.warns(UserWarning, match=r"\n  '\\udcfe\.png' is empty"):
+        images = load(album, cache)
+    assert set(names) < set(images.names)
+    sides = split_by_group(images.groups, images.all_groups, seed=0)
+    assert len(sides.train) + len(sides.validation) + len(sides.test) == 6
 
 
 @pytest.mark.parametrize("shape", [(10, 30, 3), (30, 10, 3), (30, 11, 3)])

@@ -1,3 +1,6 @@
+import os
+import re
+
 import pytest
 import torch
 from PIL import Image
@@ -152,7 +155,12 @@ def test_download_without_any_picture_is_a_clear_error(download, cache):
             r"line 3: imageName must be a file name .* got '../secret.jpg'",
         ),
         ("Hand_0000001.jpg", "Hand_0000000.jpg", r"line 3: imageName must be in one row only"),
-        ('"0000000"', '""', r"line 2: id must name a person, got ''"),
+        ('"0000000"', '""', r"line 2: id must be a person's number of up to 7 digits, got ''"),
+        ('"0000000"', '"Anna"', r"line 2: id must be a person's number of up to 7 digits, got 'Anna'"),
+        ('"0000000"', '"12345678"', r"line 2: id must be .*, got '12345678'"),
+        ('"0000000"', '"1.5"', r"line 2: id must be .*, got '1.5'"),
+        ('"0000000"', '"-1"', r"line 2: id must be .*, got '-1'"),
+        ('"0000000"', '"\u0663"', r"line 2: id must be .*, got '\u0663'"),
         ('"Hand_0000001.jpg"', '"Hand_0000001.jpg', r"line \d: .*expected"),
     ],
 )
@@ -183,10 +191,41 @@ def test_table_with_a_byte_order_mark_and_blank_lines_is_read(download):
     assert len(read_handinfo(path)) == 40
 
 
+@pytest.mark.parametrize("spoil", [lambda i: str(int(i)), lambda i: f"{int(i)}.0", lambda i: f'"{i} "'])
+def test_ids_that_a_spreadsheet_or_a_space_changed_stay_the_same_people(download, spoil):
+    path = download / "HandInfo.csv"
+    before = read_handinfo(path)
+    assert before[-1].person == "0000009"
+    changed = re.sub(r'^"(\d{7})"', lambda found: spoil(found[1]), path.read_text(), flags=re.MULTILINE)
+    assert changed != path.read_text()
+    path.write_text(changed)
+    assert read_handinfo(path) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_table_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "HandInfo.csv")
+    with pytest.raises(ValueError, match=r"HandInfo.csv' must be a regular file"):
+        read_handinfo(tmp_path / "HandInfo.csv")
+
+
+def test_what_the_folder_of_pictures_leaves_out_is_counted(download, cache):
+    (download / "Hands" / ".Hand_0000001.jpg").touch()
+    (download / "Hands" / "readme.txt").touch()
+    (download / "Hands" / "more").mkdir()
+    (download / "Hands" / "Hand_0000002.jpg").rename(download / "Hands" / "more" / "Hand_0000002.jpg")
+    hidden, other, absent, unknown = load(download, cache).notes
+    assert "such as '.Hand_0000001.jpg', which is hidden" in hidden
+    assert "such as 'readme.txt', which is not named like a picture" in other
+    assert absent.startswith("1 of 40 rows")
+    assert "such as 'more/Hand_0000002.jpg'" in unknown
+
+
 def test_real_download_has_every_person_on_one_side(photographs, tmp_path):
     images = load_hands11k(photographs, 16, n_images=200, cache_dir=tmp_path, progress=False)
     assert len(images) == 200
-    assert len(images.all_groups) == 190
+    assert len(images.all_groups) == 189  # the table names one of them twice, as "1200000" and "1200000 "
+    assert set(map(len, images.all_groups)) == {7}
     split = split_by_group(images.groups, images.all_groups, seed=0)
     people = [{images.groups[i] for i in part.tolist()} for part in (split.train, split.validation, split.test)]
     assert people[0].isdisjoint(people[1] | people[2])

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae.images.backgrounds.textures import made_texture
+from vae.images.decode import decode_stored, open_picture
 from vae.images.labelled.landmarks import write_arrays
 
 TILE = 256  # side, pixels
@@ -73,7 +74,8 @@ def write_grounds(out: Path, textures: int = 900, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     tiles, sides = [], []
     for path in shipped_pictures():
-        picture = _enlarged(Image.open(path).convert("RGB"))
+        with open_picture(path) as opened:
+            picture = _enlarged(opened.convert("RGB"))
         tiles += [_cut(picture, rng) for _ in range(TILES)]
         sides += [int(path.stem in KEPT_APART)] * TILES
     for side, count in enumerate((textures, textures // 6)):
@@ -101,9 +103,7 @@ def load_grounds(path: Path) -> tuple[Tensor, Tensor]:
         raise FileNotFoundError(f"{str(path)!r} is missing. `handlatent judge-train` makes it.")
     stored = np.load(path)
     content, ends, sides = stored["jpegs"].tobytes(), stored["ends"].tolist(), stored["sides"]
-    pictures = [
-        np.asarray(Image.open(io.BytesIO(content[start:end]))) for start, end in zip([0, *ends], ends, strict=False)
-    ]
+    pictures = [decode_stored(content[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
     tiles = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     train, validation = (tiles[torch.from_numpy(sides == side)] for side in range(len(SIDES)))
     return train, validation

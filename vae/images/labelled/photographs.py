@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
+from vae.images.decode import decode_stored
 from vae.images.labelled.hands import CANVAS, Hands, correct_hands
 from vae.images.labelled.landmarks import write_arrays
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
@@ -93,7 +94,9 @@ def load_pack(path: Path) -> Photographs:
     stored = np.load(path)
     content, ends = stored["jpegs"].tobytes(), stored["ends"].tolist()
     with ThreadPoolExecutor() as threads:
-        pictures = list(threads.map(lambda k: _decoded(content[ends[k - 1] if k else 0 : ends[k]]), range(len(ends))))
+        pictures = list(
+            threads.map(lambda k: decode_stored(content[ends[k - 1] if k else 0 : ends[k]]), range(len(ends)))
+        )
     images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     hands = correct_hands(images, torch.from_numpy(stored["regions"]), torch.from_numpy(stored["joints"]))
     sides = torch.from_numpy(stored["sides"])
@@ -161,7 +164,3 @@ def _encoded(picture: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=QUALITY, subsampling=0)
     return file.getvalue()
-
-
-def _decoded(jpeg: bytes) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(jpeg)))

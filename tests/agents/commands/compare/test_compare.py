@@ -149,7 +149,8 @@ def test_photographs_must_be_given_and_enough(capsys, runs, tmp_path, judges):
 def test_a_folder_around_the_download_is_refused_since_people_would_be_mixed(capsys, runs, tmp_path):
     (tmp_path / "11k-hands").mkdir()
     (tmp_path / "11k-hands" / "HandInfo.csv").write_text("")
-    assert "--data must be the download of 11k Hands itself" in fails(capsys, runs[0], "--data", tmp_path)
+    words = fails(capsys, runs[0], "--data", tmp_path)
+    assert f"'{tmp_path}' must be the download of 11k Hands itself, but is the folder around it" in words
 
 
 def test_what_is_no_run_or_named_twice_is_one_sentence(capsys, runs, photographs, tmp_path):

@@ -52,3 +52,18 @@ def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
     store.add(DONE)
     assert store.records == [DONE]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_is_claimed_at_once_and_settings_bind_it_from_the_first_figures_on(tmp_path):
+    Store(tmp_path, SETTINGS)
+    (tmp_path / "grid.png").touch()  # of the first cell, which was not finished
+    Store(tmp_path, {**SETTINGS, "seed": 1}).add(DONE)
+    with pytest.raises(ValueError, match="holds figures with"):
+        Store(tmp_path, SETTINGS)
+
+
+def test_a_folder_with_files_of_somebody_else_is_refused(tmp_path):
+    (tmp_path / "table.csv").touch()
+    with pytest.raises(ValueError, match=r"must be a new or an empty folder, but it holds 'table\.csv'"):
+        Store(tmp_path, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

@@ -1,0 +1,87 @@
+"""The package.json of a set of weights: what it must say, checked before any other file of the set is opened."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from agents.runs.renamed import with_new_keys
+from agents.runs.run import SAMPLERS
+from agents.runs.run_folder import REFINER
+from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width
+from vae.sampling.reencoded import MAX_PASSES
+
+MANIFEST, PRIOR = "package.json", SAMPLERS["prior"][0]
+HALVES = ("encoder", "decoder")
+NEEDED = (*(f"{half}.safetensors" for half in HALVES), PRIOR)
+LARGEST = 2**20  # bytes; `handlatent package` writes less than 1,000
+
+_Rule = tuple[str, Callable[[Any], bool]]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _whole(low: int, high: int) -> _Rule:
+    return f"an integer in {low}..{high}", lambda value: type(value) is int and low <= value <= high
+
+
+def _one_of(*choices: object) -> _Rule:
+    return f"one of {', '.join(map(repr, choices))}", lambda value: any(
+        type(value) is type(choice) and value == choice for choice in choices
+    )
+
+
+SETTINGS: dict[str, _Rule] = {
+    "size": _one_of(*IMAGE_SIZES),
+    "latent_dim": _whole(1, MAX_LATENT_DIM),
+    "width": _one_of(*get_args(Width)),
+    "batch_size": _whole(1, 2**16),
+    "agent": _one_of("none"),
+    "seed": _whole(0, 2**64),
+    "data": ("a text", lambda value: isinstance(value, str)),
+    "reencode_passes": _whole(0, MAX_PASSES),
+    "split_seed": _whole(0, 2**64),
+}
+"""The rule for each setting; other settings are not used."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read package.json and check it as a whole.
+
+    Args:
+        folder: Folder of the set.
+
+    Returns:
+        "settings", as in `SETTINGS`, and "sha256": the hashes of the files `NEEDED` and, if it is there, the refiner.
+
+    Raises:
+        ValueError: If it breaks a rule.
+        OSError: If it cannot be read.
+    """
+    path = folder / MANIFEST
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{MANIFEST} must have at most {LARGEST:,} bytes, got {path.stat().st_size:,}")
+    content: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
+    for name in ("settings", "sha256"):
+        if not isinstance(content, dict) or not isinstance(content.get(name), dict):
+            raise ValueError(f"{MANIFEST} must hold the objects 'settings' and 'sha256', and {name!r} is none")
+    for name, rule in SETTINGS.items():
+        _check(f"settings.{name}", content["settings"].get(name), rule)
+    for name in (*NEEDED, *([REFINER] if (folder / REFINER).exists() else [])):
+        if name not in content["sha256"]:
+            raise ValueError(f"{MANIFEST} must name each file of the set under 'sha256', and {name} is missing")
+    for name, digest in content["sha256"].items():
+        if name not in (*NEEDED, REFINER):  # so that no name leads out of the folder
+            raise ValueError(f"{MANIFEST} names {name!r} under 'sha256', which is no file of a set of weights")
+        _check(f"sha256[{name!r}]", digest, ("64 hexadecimal digits", _is_sha256))
+    return content
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _check(name: str, value: Any, rule: _Rule) -> None:
+    text, holds = rule
+    if not holds(value):
+        raise ValueError(f"{name} in {MANIFEST} must be {text}, got {value!r:.80}")

@@ -1,0 +1,29 @@
+"""The metadata of the package, and NOTICE, say which files are not under the MIT licence."""
+
+import tomllib
+from pathlib import Path
+
+from packaging.licenses import canonicalize_license_expression
+
+ROOT = Path(__file__).parents[1]
+NOTICE = (ROOT / "NOTICE").read_text(encoding="utf-8")
+SYNTHETIC = "agents/weights/synthetic"  # it saw no photograph
+
+
+def test_the_metadata_name_the_licence_of_the_weights_beside_mit():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    expression = canonicalize_license_expression(project["license"])
+    assert expression == "MIT AND LicenseRef-11k-Hands-research"
+    assert "LicenseRef-11k-Hands-research" in NOTICE
+    assert project["license-files"] == ["LICENSE", "NOTICE"]
+
+
+def test_the_notice_names_every_folder_of_weights_that_learned_from_photographs():
+    shipped = {
+        path.parent for package in ("vae", "hand_env", "agents") for path in (ROOT / package).rglob("*.safetensors")
+    }
+    folders = {folder.relative_to(ROOT).as_posix() for folder in shipped} - {SYNTHETIC}
+    assert len(folders) >= 3
+    assert [
+        folder for folder in sorted(folders) if not any(line.startswith(folder) for line in NOTICE.split("\n"))
+    ] == []

@@ -1,0 +1,43 @@
+"""Write overviews, which are grids of hands and drawings on them, so that no reader takes one for a picture of a hand.
+
+An overview is a PNG with a mark in its header. The mark stays when the file is moved or renamed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+KEYWORD, KIND = "handlatent", "overview"
+_MARK = f"tEXt{KEYWORD}\0{KIND}".encode()
+_HEAD = 64  # bytes; Pillow writes the mark right behind the PNG's first 33
+
+UNMARKED = {"grid.png": ("generated.json", "config.json"), "refine.png": ("refine.json",)}
+"""Overviews that earlier versions wrote without a mark, each with the files of which one lies beside it."""
+
+
+def save_overview(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write an overview as a PNG.
+
+    Args:
+        path: The file; an existing one is replaced.
+        picture: (height, width, 3) uint8.
+    """
+    mark = PngInfo()
+    mark.add_text(KEYWORD, KIND)
+    Image.fromarray(picture).save(path, "PNG", pnginfo=mark)
+
+
+def is_overview(path: Path) -> bool:
+    """Return whether a file is an overview of this project; false for what cannot be read."""
+    try:
+        if not path.is_file():  # reading a pipe would wait forever
+            return False
+        if any((path.parent / name).is_file() for name in UNMARKED.get(path.name, ())):
+            return True
+        with path.open("rb") as file:
+            return _MARK in file.read(_HEAD)
+    except OSError:
+        return False
