@@ -119,6 +119,25 @@ def test_jobs_below_one_are_refused(script, monkeypatch, capsys):
     assert "--jobs must be at least 1 and --seeds at least 0, got 0 and [0, 1, 2, 3, 4]." in capsys.readouterr().err
 
 
+def test_unfinished_runs_are_given_up_when_the_time_is_over(script, tmp_path, capsys):
+    store = script.Store(tmp_path, {})
+    script.do_all([job(script, "HandRefine-v0", "sac", folder=tmp_path)], store, workers=1, seconds=0.01)
+    assert store.records == []
+    assert capsys.readouterr().err == "Stopped after 0 s; repeat the command for the rest.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_agents_are_measured_on_the_same_each_time(script, benchmark, environment, tmp_path, monkeypatch):
+    problems = benchmark("algorithms_problems")
+    monkeypatch.setattr(problems, "judged", lambda hands: {"score": float(hands.mean())})  # by a judge, all score 0
+    problem = script.problem_of(environment, True, tmp_path, "cpu")
+    dimensions = {"HandRefine-v0": 8, "HandSchedule-v0": 3}[environment]
+    first, again, other = (problem.measure(script.Still(value, dimensions)) for value in (-1.0, -1.0, 1.0))
+    assert first == again
+    assert first["score"] != other["score"]
+
+
 @pytest.mark.slow
 def test_the_quick_command_measures_every_run_once_and_keeps_what_is_done(script, monkeypatch, capsys, tmp_path):
     words = ["--out", str(tmp_path), "--quick", "--algorithms", "ppo", "--seeds", "0", "--device", "cpu"]
