@@ -112,6 +112,13 @@ def test_the_tables_of_the_curriculum_are_those_of_its_records():
         assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
 
 
+@pytest.mark.parametrize("path", sorted((DOCS / "algorithms").glob("*.json")), ids=lambda path: path.stem)
+def test_the_tables_of_the_algorithms_are_those_of_their_records(path):
+    script, records = load(DOCS.parent / "benchmarks" / "algorithms_tables.py"), json.loads(path.read_text())["runs"]
+    laid_out = script.tables(records)
+    assert laid_out in (DOCS / "algorithms.md").read_text(), f"Run python benchmarks/algorithms_tables.py {path}"
+
+
 def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum():
     cells = json.loads((DOCS / "learning" / "curriculum.json").read_text())["cells"]
 

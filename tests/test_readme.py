@@ -7,6 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from agents import cli
@@ -64,10 +66,21 @@ def test_the_lines_of_python_that_train_run(capsys):
 
 
 def test_the_algorithms_page_trains_on_rows():
-    (code,) = python_blocks(PAGES["docs/algorithms.md"])
+    code, _ = python_blocks(PAGES["docs/algorithms.md"])
     names: dict[str, Any] = {}
     exec(compile(code, "algorithms.md", "exec"), names)
     assert names["rows"].num_envs == 16
+
+
+def test_the_algorithms_page_names_a_trained_vae_for_the_zoo(monkeypatch):
+    _, code = python_blocks(PAGES["docs/algorithms.md"])
+    spec = gym.spec("HandRefine-v0")
+    monkeypatch.setattr(spec, "kwargs", {})
+    exec(compile(code.replace("2_000", "4"), "my_hands.py", "exec"), {})
+    env = gym.make("HandRefine-v0")
+    assert env.action_space.shape == (300,)
+    observation, _ = env.reset(seed=0)
+    assert any(np.array_equal(observation, latent) for latent in spec.kwargs["sampler"].latents)
 
 
 def test_the_tutorial_s_python_runs(capsys):

@@ -6,10 +6,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from stable_baselines3 import SAC
+import yaml
+from sb3_contrib import TQC, CrossQ
+from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import RowPolicy
 
@@ -19,6 +23,7 @@ COMMAND = next(
     for line in (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     if line.startswith("python -m rl_zoo3.train")
 )
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"sac": SAC, "td3": TD3, "ppo": PPO, "tqc": TQC, "crossq": CrossQ}
 TINY = "--env-kwargs n_images:8 latent_dim:6 epochs_per_episode:3"
 
 pytestmark = [
@@ -54,3 +59,52 @@ def test_the_zoo_trains_evaluates_and_plays_back(tmp_path):
         *shlex.split(f"-f {tmp_path} --no-render -n 20 --device cpu"),
     )
     assert said.count("Episode Length 6") == 3
+
+
+TRAIN_EACH = """
+import sys
+from rl_zoo3.train import train
+
+for algorithm in sys.argv[1].split():
+    files = ["--algo", algorithm, "--conf-file", f"examples/rl_zoo3_{algorithm}.yml"]
+    words, sys.argv = sys.argv, ["train.py", *files, *sys.argv[2:]]
+    train()
+    sys.argv = words
+"""
+MY_HANDS = """
+import gymnasium as gym
+import hand_env
+from vae import StandardNormal, VAEConfig, build_vae
+
+trained = build_vae(VAEConfig(32, 6), seed=1)
+gym.spec("HandRefine-v0").kwargs.update(
+    vae=trained, sampler=StandardNormal(6), judge=lambda pictures: pictures.mean((1, 2, 3))
+)
+"""
+FEW = {
+    "HandRefine-v0": ["--gym-packages", "my_hands"],
+    "HandSchedule-v0": shlex.split(
+        "--gym-packages hand_env --env-kwargs n_images:8 latent_dim:6 batch_size:4 epochs_per_episode:2 "
+        "epochs_per_step:1 n_drawn:1"
+    ),
+}
+
+
+@pytest.mark.parametrize("environment", FEW)
+def test_the_zoo_trains_each_algorithm_with_the_settings_shipped_for_it(environment, tmp_path, monkeypatch):
+    (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/algorithms.md names a trained VAE
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    words = ["--env", environment, "-n", "8", "--eval-freq", "-1", "--seed", "0"]
+    fewer = ["-params", "n_envs:2", "batch_size:4"]
+    here = ["--device", "cpu", "--log-folder", str(tmp_path), *FEW[environment]]
+    for names, further in (("sac td3 tqc crossq", ["learning_starts:4", "gradient_steps:1"]), ("ppo", ["n_steps:4"])):
+        zoo(shlex.join(["python", "-c", TRAIN_EACH, names, *words, *here, *fewer, *further]))
+    for name, algorithm in ALGORITHMS.items():
+        model: Any = algorithm.load(tmp_path / name / f"{environment}_1" / f"{environment}.zip")
+        shipped = yaml.safe_load((ROOT / "examples" / f"rl_zoo3_{name}.yml").read_text(encoding="utf-8"))[environment]
+        assert model.num_timesteps == 8
+        assert model._n_updates > 0
+        assert (model.gamma, model.lr_schedule(1.0)) == (shipped["gamma"], shipped["learning_rate"])
+        assert model.observation_space.shape == {"HandRefine-v0": (6,), "HandSchedule-v0": (14,)}[environment]
+        assert model.policy.net_arch == shipped["policy_kwargs"]["net_arch"]
+        assert all(weight.isfinite().all() for weight in model.policy.parameters())
