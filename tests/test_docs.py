@@ -122,29 +122,42 @@ def test_the_tables_of_the_algorithms_are_those_of_their_records(path):
 def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum():
     cells = json.loads((DOCS / "learning" / "curriculum.json").read_text())["cells"]
 
-    def percent(method, sampler="mixture"):
-        own = [cell["samplers"][sampler] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
-        return f"{100 * sum(figures['correct'][0] for figures in own) / len(own):.1f}"
+    def mean(method, n, sampler="mixture"):
+        own = [cell["samplers"] for cell in cells if (cell["n"], cell["method"]) == (n, method)]
+        found = [figures[sampler]["correct"][0] for figures in own if sampler in figures]
+        assert len(found) == (3 if n == "all" else 5)
+        return 100 * sum(found) / len(found)
 
-    def nats(method, name):
-        own = [cell["vae"][name] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
+    def best(kind, n):
+        return max(mean(method, n) for method in {cell["method"] for cell in cells} if re.fullmatch(kind, method))
+
+    def listed(found):
+        *first, last = (f"{value:.1f}" for value in found)
+        return f"{', '.join(first)} and {last} %"
+
+    def nats(method):
+        own = [cell["vae"]["validation_loss_nats"] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
         return sum(own) / len(own)
 
+    counts, some = ("80", "800", "all"), ("80", "800")
     learning = " ".join((DOCS / "learning.md").read_text().split())
     readme = " ".join((DOCS.parent / "README.md").read_text().split())
-    for method in ("none", "uniform-2", "schedule"):
-        assert f"{percent(method)} %" in learning
-        assert f"{percent(method)} %" in readme
-    constants = {name: float(percent(name)) for name in ("uniform-1", "uniform-2", "uniform-4")}
-    assert max(constants, key=constants.get) == "uniform-2"
-    assert f"the best KL weight gives {percent('kl-4')} %" in learning
-    assert f"the best falling schedule gives {percent('falling-6')} %" in learning
-    for sampler, words in (("prior", "With the learned prior it is"), ("settled", "With the settled prior it is")):
-        assert f"{words} {percent('schedule', sampler)} % after {percent('none', sampler)} %" in learning
-    higher = nats("schedule", "validation_loss_nats") - nats("none", "validation_loss_nats")
-    assert f"It is higher by {higher:,.0f} nats" in learning
-    times = nats("schedule", "validation_kl_nats") / nats("none", "validation_kl_nats")
-    assert f"the KL term is {times:.1f} times as large" in learning
+    assert f"no action gives {listed(mean('none', n) for n in counts).replace(' %', ' % right hands')}" in learning
+    assert f"The best constant, kappa 2, gives {listed(mean('uniform-2', n) for n in counts)}" in learning
+    assert f"best falling schedule of each N gives {listed(best('falling-.*', n) for n in counts)}" in learning
+    assert f"best KL weight gives {listed(best('kl-.*', n) for n in counts)}" in learning
+    assert f"untrained agent** gives {listed(mean('untrained', n) for n in counts)}" in learning
+    overall = {method: sum(mean(method, n) for n in counts) / 3 for method in {cell["method"] for cell in cells}}
+    assert max((name for name in overall if name.startswith("uniform")), key=overall.__getitem__) == "uniform-2"
+    said = f"It gives {listed(mean('schedule', n) for n in counts).replace(' %', ' %,')} in the mean over N "
+    assert f"{said}{overall['schedule']:.1f} %. Kappa 2 gives {overall['uniform-2']:.1f} % in the mean." in learning
+    prior = [listed(mean(method, n, "prior") for n in some) for method in ("schedule", "uniform-2", "none")]
+    assert f"it gives {prior[0]}. Kappa 2 gives {prior[1]}, no action {prior[2]}." in learning
+    settled = [listed(mean(method, n, "settled") for n in some) for method in ("schedule", "uniform-2", "none")]
+    assert f"({settled[1]} after {settled[2]}), the agent does not ({settled[0]})" in learning
+    assert f"it is higher by {nats('schedule') - nats('none'):,.0f} nats" in learning
+    for method, sampler in (("none", "mixture"), ("uniform-2", "mixture"), ("schedule", "mixture")):
+        assert f"{mean(method, 'all', sampler):.1f} %" in readme
 
 
 def test_the_recipe_s_tables_are_those_of_its_records():
