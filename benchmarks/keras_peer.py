@@ -40,7 +40,7 @@ from hand_env import HandLatentEnv
 from vae.images.synthetic import generate_hands
 from vae.model import LOG_VAR_RANGE
 from vae.optim import VARIANCE_DECAY
-from vae.training import TrainingConfig
+from vae.training_config import TrainingConfig
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -30,7 +30,8 @@ from vae.device import resolve_device
 from vae.model import VAEConfig, build_vae, count_parameters
 from vae.side_by_side import SideBySide
 from vae.stacked import EAGER_STEPS
-from vae.training import Trainer, TrainingConfig
+from vae.training import Trainer
+from vae.training_config import TrainingConfig
 
 EPOCHS = 100_000  # no episode ends
 WARM = 2  # blocks that are not counted: in the first, graphs are captured

@@ -15,7 +15,6 @@ from stable_baselines3 import PPO, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecMonitor
 
-import hand_env  # noqa: F401 - registers HandLatent-v0
 from agents import GymnasiumVecEnv
 
 ROWS = 16
@@ -40,7 +39,12 @@ def main(name: str, n_images: int = 80, steps: int = 300) -> list[float]:
     """
     algorithm, settings = ALGORITHMS[name]
     env = gym.make_vec(  # each latent of the minibatch is a separate environment
-        "HandLatent-v0", ROWS, autoreset_mode="SameStep", n_images=n_images, latent_dim=16, epochs_per_episode=4
+        "hand_env:HandLatent-v0",
+        ROWS,
+        autoreset_mode="SameStep",
+        n_images=n_images,
+        latent_dim=16,
+        epochs_per_episode=4,
     )
     agent = algorithm("MlpPolicy", VecMonitor(GymnasiumVecEnv(env)), seed=0, stats_window_size=10_000, **settings)
     agent.learn(total_timesteps=steps * ROWS)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import hand_env  # noqa: F401 - registers HandLatent-v0
 from vae import VAE
 
 SIZE, DIM = 32, 16  # pixels a side, dimensions of a latent
@@ -45,7 +44,8 @@ def build(seed: int) -> VAE:
 def main(n_images: int = 200, epochs: int = 20) -> list[float]:
     """Train it with random actions, and return the mean loss of each epoch, nats per picture."""
     settings: dict[str, Any] = {"n_images": n_images, "size": SIZE, "batch_size": 20, "epochs_per_episode": epochs}
-    env = gym.make("HandLatent-v0", vae=build, delta_scale=0.01, **settings)  # or build(0): each reset copies that VAE
+    # vae may also be build(0): each reset copies that VAE
+    env = gym.make("hand_env:HandLatent-v0", vae=build, delta_scale=0.01, **settings)
     env.action_space.seed(0)
     env.reset(seed=0)
     losses = [env.step(env.action_space.sample())[4]["loss_nats"] for _ in range(epochs * n_images // 20)]

@@ -22,7 +22,8 @@ from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
 from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
 from vae.sampling.sampler import StandardNormal
-from vae.training import Trainer, TrainingConfig, check_images
+from vae.training import Trainer, check_images
+from vae.training_config import TrainingConfig
 
 Array = NDArray[np.float32]
 Rewards = NDArray[np.float64]

@@ -9,7 +9,8 @@ from vae.sampling.gaussian import Gaussian
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Pool, Sampler, StandardNormal
-from vae.training import Trainer, TrainingConfig
+from vae.training import Trainer
+from vae.training_config import TrainingConfig
 
 __all__ = [
     "VAE",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from hand_env.anatomy import Rate, wilson
 from vae.distribution.estimate import Estimate, estimate_over_halves, halves
@@ -59,6 +58,8 @@ def median(rows: NDArray[np.floating]) -> Estimate:
 
 def student(values: Sequence[float]) -> Estimate:
     """Return the mean of two or more values with its 95 % interval by Student's t."""
+    from scipy import stats  # here: importing it takes half a second
+
     mean, n = float(np.mean(values)), len(values)
     half_width = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5)
     return Estimate(mean, mean - half_width, mean + half_width)
@@ -72,6 +73,8 @@ def interquartile(values: Sequence[float]) -> Estimate:
 
     Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
     """
+    from scipy import stats  # as above
+
     mean = float(stats.trim_mean(values, 0.25))
     if len(values) < 2:
         return Estimate(mean, mean, mean)

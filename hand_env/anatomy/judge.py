@@ -128,6 +128,14 @@ class Judge:
             [self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, CHUNK[self.device.type])]
         )
 
+    @torch.no_grad()
+    def judge_with_features(self, images: Tensor) -> tuple[list[Judgement], Tensor]:
+        """Return what `judge` and `features` return, in half the time of both: each picture is parsed once."""
+        check_images(images)
+        found = [self.find(chunk) for chunk in torch.split(images, CHUNK[self.device.type])]
+        judgements = [judgement for own in found for judgement in to_judgements(own, images.shape[-1])]
+        return judgements, torch.cat([own.parse.feature.cpu() for own in found])
+
     def find(self, images: Tensor, crop: bool = False) -> Findings:
         """Return all findings on (n, 3, S, S) float pictures in [0, 1]; differentiable without `crop`."""
         images = images.to(self.device, torch.float32)

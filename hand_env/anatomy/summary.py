@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.stats import binomtest
-
 from hand_env.anatomy.result import CRITERIA, Judgement
 from vae.images.labelled.vocabulary import REASONS
 
@@ -44,6 +42,8 @@ def wilson(count: int, of: int) -> Rate:
 
     Source: Wilson 1927, as SciPy computes it.
     """
+    from scipy.stats import binomtest  # here: importing it takes half a second
+
     if not 0 <= count <= of or of < 1:
         raise ValueError(f"count must lie in 0..of and of be at least 1, got {count!r} of {of!r}.")
     low, high = binomtest(count, of).proportion_ci(method="wilson")

@@ -1,6 +1,7 @@
 """The command line in processes of its own, which a test can interrupt and kill.
 
-They are forked from a process that has imported the package: a new interpreter spends seconds on importing torch.
+They are forked from a process that has imported the package and what it imports when it is needed: a new interpreter
+spends seconds on importing torch.
 """
 
 import multiprocessing
@@ -12,7 +13,7 @@ from pathlib import Path
 from agents.cli import main
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["agents.cli", "torch._dynamo"])
+FORKED.set_forkserver_preload(["agents.cli", "scipy.stats", "sklearn.mixture", "torch._dynamo"])
 
 
 def _run(words: list[str], errors: Path) -> None:

@@ -88,9 +88,15 @@ def test_the_refiner_can_be_left_out_and_best_of_is_a_flag_of_its_own(monkeypatc
     assert [(args.refine, args.best_of) for args in taken] == [(True, 1), (False, 1), (True, 4)]
 
 
-def test_importing_agents_leaves_pyyaml_as_it_is():
-    code = "import sys, agents; sys.exit('simple_parsing' in sys.modules)"  # simple_parsing registers with it
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+def test_importing_agents_leaves_pyyaml_as_it_is_and_the_command_line_imports_nothing_that_takes_seconds():
+    code = """if True:
+        import sys, agents
+        print("simple_parsing" in sys.modules)  # it registers with PyYAML
+        import agents.cli
+        print(*{"scipy.spatial", "scipy.stats", "sklearn", "torch._dynamo"} & set(sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n\n"), done.stderr
 
 
 def test_a_device_that_is_not_there_is_one_sentence(capsys, tmp_path):

@@ -17,7 +17,8 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 import hand_env
 from hand_env import HandLatentEnv
 from hand_env.latent_env import N_RENDERED
-from vae.training import Trainer, TrainingConfig
+from vae.training import Trainer
+from vae.training_config import TrainingConfig
 
 # Inherent: posterior means have no bounds, and a latent batch has two axes.
 UNBOUNDED = "A Box observation space (minimum|maximum) value is -?infinity"

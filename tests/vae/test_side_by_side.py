@@ -3,7 +3,8 @@ import torch
 
 from vae.model import VAEConfig, build_vae
 from vae.side_by_side import SideBySide
-from vae.training import Trainer, TrainingConfig
+from vae.training import Trainer
+from vae.training_config import TrainingConfig
 
 
 def make_trainers(images, seeds=(0, 1, 2), **settings):

@@ -5,7 +5,8 @@ from vae import stacked
 from vae.side_by_side import SideBySide, _can_stack
 from vae.stacked import EAGER_STEPS, _concatenate
 from vae.stacked_weights import StackedWeights
-from vae.training import Trainer, TrainingConfig, stack
+from vae.training import Trainer, stack
+from vae.training_config import TrainingConfig
 
 CONFIG = {"epochs": 3, "batch_size": 4}
 

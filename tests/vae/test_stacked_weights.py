@@ -3,7 +3,8 @@ import torch
 
 from vae.model import VAEConfig, build_vae
 from vae.stacked_weights import StackedWeights
-from vae.training import Trainer, TrainingConfig
+from vae.training import Trainer
+from vae.training_config import TrainingConfig
 
 K = 3
 

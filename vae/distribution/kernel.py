@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics.pairwise import polynomial_kernel
 
 from vae.distribution.estimate import Estimate, estimate_over_halves, halves
 
@@ -29,6 +28,8 @@ def kernel_distance(pictures: Array, photographs: Array) -> Estimate:
     Source: Binkowski, Sutherland, Arbel & Gretton 2018, section 4, for the kernel; Gretton et al. 2012, lemma 6, for
     the estimate from sets of different sizes.
     """
+    from sklearn.metrics.pairwise import polynomial_kernel  # here: importing scikit-learn takes a second
+
     if len(photographs) < 2:
         raise ValueError(f"photographs must be at least 2, got {len(photographs)!r}. Hold out more people.")
     parts = halves(len(pictures))

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from sklearn.cluster import KMeans
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from vae.checkpoint import save_tensors
@@ -89,6 +87,8 @@ class Mixture:
 
 
 def _fit_with_sklearn(points: Tensor, components: int, seed: int) -> tuple[Tensor, ...]:
+    from sklearn.mixture import GaussianMixture  # here: importing scikit-learn takes a second
+
     mixture = GaussianMixture(components, random_state=seed, **_SETTINGS)
     mixture.fit(points.numpy())
     factors = np.linalg.cholesky(mixture.covariances_)
@@ -96,6 +96,8 @@ def _fit_with_sklearn(points: Tensor, components: int, seed: int) -> tuple[Tenso
 
 
 def _fit_on_device(points: Tensor, components: int, seed: int) -> tuple[Tensor, ...]:
+    from sklearn.cluster import KMeans
+
     # the labels that scikit-learn's mixture starts from; they take a second, the iterations would take a minute
     groups = KMeans(components, n_init=1, random_state=np.random.RandomState(seed))
     labels = groups.fit(points.cpu().numpy()).labels_

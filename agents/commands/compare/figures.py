@@ -75,10 +75,11 @@ class Gauge:
             Figures by column name, with 95 % intervals: Wilson's for shares, else over halves of the pictures.
         """
         images = to_float(pictures)
-        figures = rates(self.instruments.reporter.judge(images))
+        judgements, described = self.instruments.reporter.judge_with_features(images)
+        figures = rates(judgements)
         figures["correct_by_parser"] = share([each.correct for each in self.instruments.parser.judge(images)])
         if drawn:
-            figures["new"] = share(self.known.novelty(images).new.tolist())
+            figures["new"] = share(self.known.novelty(images, described).new.tolist())
         features = self._describe(images)
         figures["coverage"], figures["density"] = coverage_and_density(features, self.features)
         figures["kernel_distance"] = kernel_distance(features, self.features)

@@ -8,7 +8,7 @@ from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
 from agents.commands.flags import SWITCH, check_at_least
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
 from vae.model import VAEConfig
-from vae.training import TrainingConfig
+from vae.training_config import TrainingConfig
 
 ALL = "all"
 FEWEST = 20  # hands drawn

@@ -7,7 +7,7 @@ from torch import Tensor
 from agents.commands.curriculum.args import CurriculumArgs, batch_size
 from agents.commands.curriculum.methods import Method
 from agents.commands.curriculum.store import Cell, Key
-from vae.training import TrainingConfig
+from vae.training_config import TrainingConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,11 +41,15 @@ def make_tables(cells: Sequence[Cell], figures: Sequence[str] = SHOWN) -> str:
     return "\n\n".join([*parts, *_notes(cells)])
 
 
+def _of_sampler(sampler: str, name: str) -> Read:
+    return lambda cell: cell.samplers.get(sampler, {}).get(name)
+
+
 def _of_hands(cells: Sequence[Cell], name: str, epochs: int) -> str:
     columns: dict[str, tuple[str, Read]] = {}
     for n in _counts(cells, epochs):
         for sampler in SAMPLERS:
-            columns[f"{n}, {sampler}"] = n, lambda cell, sampler=sampler: cell.samplers.get(sampler, {}).get(name)  # type: ignore[misc]  # a default binds it
+            columns[f"{n}, {sampler}"] = n, _of_sampler(sampler, name)
     return _lay_out(cells, epochs, columns, COLUMNS[name])
 
 

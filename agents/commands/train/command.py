@@ -14,7 +14,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.pictures import SYNTHETIC, Choice, gather
 from vae.device import resolve_device
 from vae.model import VAEConfig
-from vae.training import TrainingConfig
+from vae.training_config import TrainingConfig
 
 
 def train(args: TrainArgs) -> Path:

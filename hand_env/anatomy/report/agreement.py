@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sklearn.metrics import cohen_kappa_score
-
 from hand_env.anatomy.result import Judgement
 from hand_env.anatomy.summary import Rate, wilson
 
@@ -40,6 +38,8 @@ def measure_agreement(first: Sequence[Judgement], second: Sequence[Judgement]) -
 
     Source: Cohen 1960, for kappa, as scikit-learn computes it.
     """
+    from sklearn.metrics import cohen_kappa_score  # here: importing scikit-learn takes a second
+
     pairs = [(a.anatomical, b.anatomical) for a, b in zip(first, second, strict=True)]
     n = len(pairs)
     rates = [wilson(sum(pair[side] for pair in pairs), n) for side in (0, 1)]

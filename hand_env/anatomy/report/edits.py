@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 from hand_env.anatomy.report.outline import Floats, Mask, Outline, OutlineDigit
 from vae.images.resize import resize
@@ -210,6 +209,8 @@ def _blurred(picture: Floats, sigma: float) -> Floats:
 
 def _hull(points: Floats, size: tuple[int, ...]) -> Mask:
     """Return a mask, of the given size, of the convex hull of (n, 2) points."""
+    from scipy.spatial import ConvexHull  # here: importing it takes a third of a second
+
     corners = points[ConvexHull(points).vertices]
     canvas = Image.new("1", (size[1], size[0]))
     ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in corners], fill=1)

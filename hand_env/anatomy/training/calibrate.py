@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from hand_env.anatomy.judge import Judge
@@ -82,6 +81,8 @@ def _quantile(values: Tensor, share: float) -> float:
 
 def _unsure(worst: Tensor, truth: Tensor) -> tuple[float, float]:
     """Return the margins between which a verdict is unsure; correct and wrong hands have equal weight."""
+    from sklearn.linear_model import LogisticRegression  # here: importing scikit-learn takes a second
+
     known = ~torch.isnan(truth)
     if len(set(truth[known].tolist())) < 2:
         return 0.0, 0.0

@@ -165,6 +165,10 @@ class Run:
             examples.compose(self.grounds[1])
         start, looked = time.monotonic() - self.spent, self.spent
         while self.spent < self.settings.seconds:
+            if self.spent - looked > self.settings.every:
+                looked = self.spent
+                self.finish(examples)
+                self.save()
             terms = self.step()
             if self.steps % 5 == 0:
                 self.pool.collect()
@@ -172,10 +176,6 @@ class Run:
             if terms is not None:
                 listed = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
                 print(f"{self.spent:5.0f} s step {self.steps} drawn {self.pool.taken} {listed}", flush=True)
-            if self.spent - looked > self.settings.every:
-                looked = self.spent
-                self.finish(examples)
-                self.save()
         self.finish(examples)
         self.save()
 

@@ -2,6 +2,7 @@ import json
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -48,6 +49,16 @@ def test_building_a_network_leaves_the_global_random_state_alone():
     before = torch.get_rng_state()
     build_network("reporter", 5)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_judgements_with_features_are_those_of_judge_and_features_from_one_look(judge, hands, monkeypatch):
+    expected, features = judge.judge(hands), judge.features(hands)
+    find = Mock(side_effect=judge.find)
+    monkeypatch.setattr(judge, "find", find)
+    judgements, described = judge.judge_with_features(hands)
+    assert judgements == expected
+    assert torch.equal(described, features)
+    assert sum(len(call.args[0]) for call in find.mock_calls) == len(hands)
 
 
 @pytest.mark.parametrize("size", [32, 64, 100, 128])

@@ -19,7 +19,8 @@ from hand_env.schedule.deltas import MAX_REACH, MOST_MIXED, MOST_PULLED, Deltas,
 from hand_env.schedule.features import FEATURES
 from vae.evaluation import encode_all
 from vae.loss import kl_to_standard_normal
-from vae.training import Trainer, TrainingConfig
+from vae.training import Trainer
+from vae.training_config import TrainingConfig
 
 UNBOUNDED = "A Box observation space (minimum|maximum) value is -?infinity"
 NOTHING = np.full(3, -1, np.float32)

@@ -65,7 +65,7 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's keyword allow_pickle confuses it
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     return partial.replace(path)
 
 

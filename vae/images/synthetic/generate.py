@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -125,8 +126,8 @@ def _generate_chunk(
 
 
 def _join(parts: list[SyntheticHands]) -> SyntheticHands:
-    joined: dict[str, Tensor | tuple[str, ...]] = {}
+    joined: dict[str, Any] = {}  # each field in its own type
     for field in fields(SyntheticHands):
         values = [getattr(part, field.name) for part in parts]
         joined[field.name] = torch.cat(values) if isinstance(values[0], Tensor) else sum(values, ())
-    return SyntheticHands(**joined)  # type: ignore[arg-type]  # each field joined in its own type
+    return SyntheticHands(**joined)

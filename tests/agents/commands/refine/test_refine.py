@@ -321,11 +321,11 @@ def test_an_unfinished_run_is_not_refined(run):
 
 @pytest.mark.slow
 def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(plain_run, tmp_path):
-    settings = ["--samples", "48", "--rows", "8", "--width", "32", "--held-out", "8", "--device", "cpu"]
+    settings = ["--samples", "12", "--rows", "4", "--width", "32", "--held-out", "4", "--device", "cpu"]
     words = ["refine", str(plain_run), *settings, "--policy", "latents", "--checkpoint-seconds", "0", "--out"]
     killed, errors = tmp_path / "killed", tmp_path / "errors"
     assert Command(errors, *words, tmp_path / "whole").wait() == 0, errors.read_text()
-    for step in (8, 24):
+    for step in (4, 8):
         process = Command(errors, *words, killed)
         process.wait_for_step(killed / "refining" / "checkpoints", step)
         assert process.send(signal.SIGKILL) == -signal.SIGKILL, "the training ended before it was killed"

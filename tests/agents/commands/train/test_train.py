@@ -35,6 +35,8 @@ AS_SCHEDULE = {**QUICK, "epochs": 11, "batch_size": 8}  # 5 stretches of two epo
 RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}
 TOO = {"sac": {"agent.safetensors"}, "sac-flat": {"agent.zip", "agent.safetensors"}}
 LONG = {**QUICK, "epochs": 32}  # in a process of its own, SAC has begun to learn at step 110 of 160
+HALF = {**QUICK, "epochs": 15}  # who does not learn can be stopped at step 30 of 75
+STOPPED = {"none": (HALF, 10, 30), "random": (HALF, 10, 30), "sac-flat": (LONG, 40, 110)}
 
 
 @pytest.fixture(autouse=True)
@@ -113,28 +115,30 @@ def test_same_seed_gives_the_same_run(tmp_path, whole):
 @pytest.mark.parametrize("agent", ["random", "sac-flat"])
 def test_a_killed_run_resumes_and_ends_bit_for_bit_as_if_it_had_not_been_killed(tmp_path, whole, agent):
     killed, errors = tmp_path / "killed", tmp_path / "errors"
-    process = Command(errors, "train", *flags(**LONG, agent=agent, checkpoint_seconds=0, out=killed))
-    for step in (40, 110):  # twice, since a resumed run must resume too
+    settings, *steps = STOPPED[agent]  # twice, since a resumed run must resume too
+    process = Command(errors, "train", *flags(**settings, agent=agent, checkpoint_seconds=0, out=killed))
+    for step in steps:
         process.wait_for_step(killed / "checkpoints", step)
         time.sleep(0.05)
         assert process.send(signal.SIGKILL) == -signal.SIGKILL, "the run ended before it was killed"
         process = Command(errors, "train", "--resume", killed)
     assert process.wait() == 0, errors.read_text()
-    assert_same_results(whole(agent, LONG, LATE), killed)
+    assert_same_results(whole(agent, settings, LATE), killed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["none", "sac-flat"])
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(tmp_path, whole, agent):
     stopped, errors = tmp_path / "stopped", tmp_path / "errors"
-    process = Command(errors, "train", *flags(**LONG, agent=agent, checkpoint_seconds=0, out=stopped))
-    process.wait_for_step(stopped / "checkpoints", 110)
+    settings, _, step = STOPPED[agent]
+    process = Command(errors, "train", *flags(**settings, agent=agent, checkpoint_seconds=0, out=stopped))
+    process.wait_for_step(stopped / "checkpoints", step)
     assert process.send(signal.SIGINT) == 130, errors.read_text()
     said = errors.read_text()
     assert said.rstrip().splitlines()[-1] == f"Stopped and saved. Continue with: handlatent train --resume {stopped}"
     assert "Traceback" not in said
     assert Command(errors, "train", "--resume", stopped).wait() == 0, errors.read_text()
-    assert_same_results(whole(agent, LONG, LATE), stopped)
+    assert_same_results(whole(agent, settings, LATE), stopped)
 
 
 def test_ctrl_c_just_before_the_last_step_is_not_taken_for_the_end(tmp_path, whole, monkeypatch):

@@ -5,6 +5,7 @@ import torch
 from hand_env.anatomy.judge import Judge
 from hand_env.anatomy.training import JudgeTraining, load_pack, train_judge
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
+from hand_env.anatomy.training.train import Run
 from vae.images.labelled.drawn import draw_hands
 from vae.images.labelled.photographs import _encoded, region_map
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
@@ -54,9 +55,17 @@ def test_a_region_map_divides_the_skin_by_the_joints():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["parser", "reporter"])
-def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, architecture):
+def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, monkeypatch, capsys, architecture):
+    finish, finished = Run.finish, []
+
+    def noted(run, examples):
+        finished.append(run.steps)
+        return finish(run, examples)
+
+    monkeypatch.setattr(Run, "finish", noted)
     settings = JudgeTraining(architecture=architecture, seconds=1.0, device="cpu", examples=1, every=0.1, **QUICK)
     path = train_judge(settings, pack, tmp_path)
+    assert finished == sorted(set(finished))  # no step is validated twice, not even the last, when `every` is over
     judge = Judge.load(path)
     assert judge.calibration.architecture == architecture
     assert path.stat().st_size < 16_000_000
@@ -64,6 +73,7 @@ def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, architectur
     assert (tmp_path / "checkpoints" / architecture).is_dir()
     longer = JudgeTraining(architecture=architecture, seconds=1.5, device="cpu", examples=1, **QUICK)
     assert train_judge(longer, pack, tmp_path) == path
+    assert f"Resuming from step {finished[-1]}." in capsys.readouterr().out
 
 
 def test_the_loss_ignores_what_is_not_known():

@@ -1,0 +1,54 @@
+"""Settings of the training of a VAE."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Configure the training of a VAE.
+
+    Attributes:
+        epochs: >= 1, passes over the training pictures; during them the learning rate decays to 1 % of its peak.
+        batch_size: B >= 1, pictures per minibatch, at most the number of training pictures.
+        learning_rate: >= 0, peak of AdamW's learning rate; 0 freezes the model, including the variance of its pixels.
+        warmup_steps: >= 0, optimiser steps over which the learning rate rises from 0, at most a tenth of all steps.
+        gradient_norm: > 0, the gradient of the loss, in nats per colour value, is clipped to this norm.
+        averaging: in [0, 1), decay per step of the exponential moving average of the weights, used to draw samples.
+        augment: Whether to flip, rotate, shift and scale the pictures a little.
+        kl_weight: >= 0, factor of the KL term in the objective (beta of beta-VAE, Higgins et al. 2017). The losses that
+            a step returns do not contain it.
+        graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding. A VAE
+            that cannot be captured trains without graphs, and a warning says so.
+        compiled: Whether to use torch.compile on a GPU instead: it takes a minute or more, and then the steps of a
+            large model are faster. `SideBySide` does not use it.
+    """
+
+    epochs: int = 40
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    warmup_steps: int = 200
+    gradient_norm: float = 1.0
+    averaging: float = 0.998
+    augment: bool = True
+    kl_weight: float = 1.0
+    graphed: bool = True
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject invalid settings.
+
+        Raises:
+            ValueError: If a field is out of its range.
+        """
+        for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"TrainingConfig.{name} must be at least {low}, got {getattr(self, name)!r}.")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(f"TrainingConfig.learning_rate must be at least 0, got {self.learning_rate!r}.")
+        if not 0 < self.gradient_norm < math.inf:
+            raise ValueError(f"TrainingConfig.gradient_norm must be above 0, got {self.gradient_norm!r}.")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"TrainingConfig.averaging must lie in [0, 1), got {self.averaging!r}.")
+        if not 0 <= self.kl_weight < math.inf:
+            raise ValueError(f"TrainingConfig.kl_weight must be at least 0, got {self.kl_weight!r}.")
