@@ -29,12 +29,11 @@ from vae.checkpoint import save_tensors
 from vae.evaluation import decode_all
 from vae.images import to_float
 from vae.images.synthetic import generate_hands
-from vae.sampling.smoothed_bootstrap import SmoothedBootstrap
+from vae.sampling.local_gaussians import LocalGaussians, group_count
 
 Array = NDArray[np.float32]
 HELD_OUT_SEED = 2**31  # of what agents are measured on; training seeds are below
 MIXTURE = ("weights", "means", "factors")
-BANDWIDTH = 0.5  # of "neighbours", as in the environment
 
 
 class Agent(Protocol):
@@ -197,15 +196,16 @@ class Schedule:
             epochs_per_step=scale.epochs_per_step,
             training={"learning_rate": 1e-3, "averaging": 0.95},  # the averaged weights follow within 20 steps
             n_drawn=scale.drawn,
-            drawn_from="neighbours",
+            drawn_from="mixture",
             reward_scale=scale.reward_scale,
             device=self.device,
         )
 
     def _draw(self, trainer: Trainer, number: int) -> Tensor:
         """Draw hands from noise that W was not measured on."""
-        vae = trainer.averaged_vae
-        sampler = SmoothedBootstrap.fit(*encode_all(vae, trainer.images), BANDWIDTH)
+        vae, generator = trainer.averaged_vae, torch.Generator().manual_seed(HELD_OUT_SEED + number)
+        starts = torch.randperm(len(trainer.images), generator=generator)[: group_count(len(trainer.images))]
+        sampler = LocalGaussians.fit(*encode_all(vae, trainer.images), starts.to(trainer.device))
         return to_float(decode_all(vae, sampler.sample(self.scale.judged, HELD_OUT_SEED + number))).to(self.device)
 
 
