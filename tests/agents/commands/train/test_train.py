@@ -31,7 +31,7 @@ from hand_env.anatomy import Judge
 
 LATE, EARLY = SETTINGS["learning_starts"], 8  # steps before SAC learns: in processes of their own, and in this one
 QUICK = {"images": 24, "size": 32, "epochs": 6, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
-AS_SCHEDULE = {**QUICK, "epochs": 11, "batch_size": 8}  # 5 stretches of two epochs of 3 steps, and one of one
+AS_SCHEDULE = {**QUICK, "epochs": 9, "batch_size": 8}  # 4 stretches of two epochs of 3 steps, and one of one
 RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}
 TOO = {"sac": {"agent.safetensors"}, "sac-flat": {"agent.zip", "agent.safetensors"}}
 LONG = {**QUICK, "epochs": 32}  # in a process of its own, SAC has begun to learn at step 110 of 160
@@ -163,7 +163,7 @@ def test_the_agent_that_pays_trains_the_vae_as_in_hand_schedule(whole):
         pictures,
         batch_size=8,
         latent_dim=5,
-        epochs_per_episode=11,
+        epochs_per_episode=9,
         epochs_per_step=2,
         judge=partial(bright, None),
         n_drawn=N_DRAWN,
