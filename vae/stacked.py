@@ -66,7 +66,7 @@ class Stack:
         self._blend = torch.zeros((), device=device)
         self._steps, self._wants_graphs = 0, graphed and device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if self._wants_graphs else None  # type: ignore[no-untyped-call]  # torch does not annotate it
-        self._run: tuple[Callable[[], None], Callable[[], None]] = (self._encode, self._step)
+        self._replays: tuple[Callable[[], None], Callable[[], None]] | None = None  # of both halves, once captured
         self.encoded: tuple[Tensor, ...] = ()  # pictures (K, B, 3, S, S), means and log-variances (K, B, D)
         self.scored: tuple[Tensor, ...] = ()  # reconstruction and KL (K, B), decoded pictures (K, B, 3, S, S)
 
@@ -146,18 +146,19 @@ class Stack:
 
     def _launch(self, half: int) -> None:
         """Run one half of the step; before the capture, on the stream that will capture it, as PyTorch asks for."""
+        run = (self._replays or (self._encode, self._step))[half]
         if self._stream is None or not self._wants_graphs:
-            return self._run[half]()
+            return run()
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            self._run[half]()
+            run()
         torch.cuda.current_stream().wait_stream(self._stream)
 
     def _capture(self) -> None:
         """Capture both halves of the step; if that fails, go on without graphs and say so."""
         self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
         try:
-            self._run = _captured(self._encode, self._step, self._stream)
+            self._replays = _captured(self._encode, self._step, self._stream)
         except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
             warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)
 

@@ -9,8 +9,9 @@ count; no random state is saved.
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -66,7 +67,7 @@ class Trainer:
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
         self.vae.train(config.learning_rate > 0)  # a frozen VAE stays in evaluation mode
-        self.averaged = AveragedModel(self.vae, multi_avg_fn=self._average).eval()
+        self.averaged = AveragedModel(self.vae).eval()  # `step` sets the decay of its moving average
         self._parameters = list(self.vae.parameters())  # listed once, which takes a millisecond
         self.optimizer = adamw(self._parameters, config.learning_rate)
         self.steps_done = 0
@@ -136,6 +137,8 @@ class Trainer:
             if self.config.learning_rate > 0:
                 self._descend((reconstruction + self.config.kl_weight * kl).mean() / batch.images[0].numel())
                 follow_variance(self.vae.log_variance, (decoded - batch.images).square().mean())
+            decay = ema_decay(self.config.averaging, self.steps_done)
+            self.averaged.multi_avg_fn = partial(_average, decay=decay)
             self.averaged.update_parameters(self.vae)
         else:
             self._stack.step(None if shift is None else shift[None], noise[None], self.next_rate, self.next_blend)
@@ -248,8 +251,9 @@ class Trainer:
 
     def _compile(self) -> None:
         compiled = self.config.compiled and self.device.type == "cuda"
-        self._encode_images = torch.compile(self._encode_eagerly) if compiled else self._encode_eagerly
-        self._decode_and_score = torch.compile(self._score_eagerly) if compiled else self._score_eagerly
+        encode, score = functions_of(self.vae, self.device)  # of the VAE alone: a trainer holds nothing that holds it
+        self._encode_images = torch.compile(encode) if compiled else encode
+        self._decode_and_score = torch.compile(score) if compiled else score
 
     def forget(self) -> None:
         """Drop what can be computed again, and what holds on to tensors that are about to be replaced."""
@@ -276,19 +280,6 @@ class Trainer:
     def _generator(self, purpose: int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(stream_seed(self.seed, purpose, self.steps_done))
 
-    def _encode_eagerly(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        with reduced_precision(self.device):
-            mean, log_var = self.vae.encode(images)
-        return mean.float(), log_var.float()
-
-    def _score_eagerly(
-        self, mean: Tensor, log_var: Tensor, noise: Tensor, images: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        with reduced_precision(self.device):
-            decoded = self.vae.decode(mean + torch.exp(0.5 * log_var) * noise)
-        reconstruction = gaussian_reconstruction(decoded, images, self.vae.log_variance)
-        return reconstruction, kl_to_standard_normal(mean, log_var), decoded.detach().float()
-
     def _descend(self, objective: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
@@ -297,8 +288,26 @@ class Trainer:
             group["lr"] = self.next_rate
         self.optimizer.step()
 
-    def _average(self, averaged: Any, current: Any, _: Any) -> None:
-        update_ema(averaged, current, ema_decay(self.config.averaging, self.steps_done))
+
+def functions_of(vae: VAE, device: torch.device) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return what a step computes with a VAE: one function encodes pictures, the other decodes and scores latents."""
+
+    def encode(images: Tensor) -> tuple[Tensor, Tensor]:
+        with reduced_precision(device):
+            mean, log_var = vae.encode(images)
+        return mean.float(), log_var.float()
+
+    def score(mean: Tensor, log_var: Tensor, noise: Tensor, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        with reduced_precision(device):
+            decoded = vae.decode(mean + torch.exp(0.5 * log_var) * noise)
+        reconstruction = gaussian_reconstruction(decoded, images, vae.log_variance)
+        return reconstruction, kl_to_standard_normal(mean, log_var), decoded.detach().float()
+
+    return encode, score
+
+
+def _average(averaged: Any, current: Any, _: Any, *, decay: float) -> None:
+    update_ema(averaged, current, decay)
 
 
 def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:

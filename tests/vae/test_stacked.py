@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -145,3 +148,15 @@ def test_the_training_sets_are_joined_once_each():
     joined, begins = _concatenate([second, second])
     assert joined is second
     assert begins == [0, 0]
+
+
+def test_a_stack_is_freed_at_once_without_the_collector(make):
+    rows = SideBySide(make(0, 1), stacked=True)
+    rows.step()
+    kept = weakref.ref(rows._stack)
+    gc.disable()
+    try:
+        del rows
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -8,7 +8,7 @@ import torch
 from vae.evaluation import encode_all
 from vae.images.synthetic import generate_hands
 from vae.model import VAEConfig, build_vae
-from vae.training import Trainer, learning_rate
+from vae.training import Trainer, functions_of, learning_rate
 from vae.training_config import TrainingConfig
 
 
@@ -230,8 +230,9 @@ def test_a_copy_of_a_compiled_trainer_trains_its_own_model(tiny_images, monkeypa
     """What torch.compile gives on a GPU is a function of one trainer, which a copy shares and pickle refuses."""
 
     def as_on_a_gpu(self):
-        self._encode_images = lambda *tensors: self._encode_eagerly(*tensors)
-        self._decode_and_score = lambda *tensors: self._score_eagerly(*tensors)
+        encode, score = functions_of(self.vae, self.device)
+        self._encode_images = lambda *tensors: encode(*tensors)
+        self._decode_and_score = lambda *tensors: score(*tensors)
 
     monkeypatch.setattr(Trainer, "_compile", as_on_a_gpu)
     trainer = make_trainer(tiny_images)
