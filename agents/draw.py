@@ -15,11 +15,13 @@ from agents.runs.packaged import load_packaged
 from agents.runs.run import Run
 from hand_env import LogitScore, best_of, image_grid
 from hand_env.anatomy import Judge, Judgement
-from hand_env.checks import check_at_least, check_not_nan
+from hand_env.checks import check_not_nan
 from hand_env.rendering import captioned, enlarged
+from vae.checks import LARGEST_SEED, integer
 from vae.evaluation import decode_all
 from vae.images import to_float
 from vae.images.overview import save_overview
+from vae.modes import usual_modes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +39,13 @@ class DrawnHands:
     record: dict[str, Any]
 
     @cached_property
+    @usual_modes()
     def judgements(self) -> list[Judgement]:
         """One judgement per hand, by the reporting judge, which no training used; computed at first access."""
         return Judge.load(architecture="reporter").judge(to_float(self.images))
 
 
+@usual_modes()
 def draw_hands(
     n: int = 20,
     *,
@@ -76,7 +80,8 @@ def draw_hands(
     Raises:
         ValueError: If a setting is wrong, or there is no finished run.
     """
-    check_at_least(1, n=n, best_of_k=best_of_k, rounds=rounds)
+    n, best_of_k, rounds = integer("n", n, 1), integer("best_of_k", best_of_k, 1), integer("rounds", rounds, 1)
+    seed = integer("seed", seed, 0, LARGEST_SEED)
     check_not_nan(refine_below=refine_below)
     loaded = load_packaged(weights) if run is None else run
     name, judge = loaded.sampler_name(sampler), LogitScore()

@@ -37,7 +37,7 @@ def main(n_images: int = 64, epochs: int = 6) -> dict[int, float]:
     Returns:
         The sum of the rewards of each epoch, from 1.
     """
-    env = gym.make("HandLatent-v0", n_images=n_images, epochs_per_episode=epochs)
+    env = gym.make("hand_env:HandLatent-v0", n_images=n_images, epochs_per_episode=epochs)
     assert isinstance(env.unwrapped, hand_env.HandLatentEnv)
     agent = SAC("MlpPolicy", env, buffer_size=1_000, batch_size=32, learning_starts=8, seed=0)
     rewards = EpochRewards()

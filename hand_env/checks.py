@@ -1,25 +1,50 @@
-"""Check the arguments and actions of both environments, with the same error messages."""
+"""Check the arguments, actions and states of all environments, with the same error messages."""
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from vae.checks import integer
 from vae.model import VAE
+
+SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # 1.2e-38 and 3.4e38
 
 
 def check_above_zero(**values: float) -> None:
     """Refuse numbers that are not finite and above 0.
 
     Raises:
-        ValueError: If a value is not.
+        TypeError: If a value is no number.
+        ValueError: If a value is not finite or not above 0.
     """
     for name, value in values.items():
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number above 0, got {value!r}.")
         if not 0 < value < math.inf:
             raise ValueError(f"{name} must be a number above 0, got {value!r}.")
+
+
+def check_scale(**values: float) -> None:
+    """Refuse factors of latents or rewards that are not above 0, or that float32 cannot hold.
+
+    Raises:
+        TypeError: If a value is no number.
+        ValueError: If a value is out of its range.
+    """
+    check_above_zero(**values)
+    for name, value in values.items():
+        if not SMALLEST <= value <= LARGEST:
+            raise ValueError(
+                f"{name} must lie in {SMALLEST:.1e}..{LARGEST:.1e}, the range of float32, got {value!r}. Choose one "
+                "nearer to 1."
+            )
 
 
 def check_at_least(low: int, **values: int) -> None:
@@ -29,7 +54,7 @@ def check_at_least(low: int, **values: int) -> None:
         ValueError: If a value is below the bound.
     """
     for name, value in values.items():
-        if value < low:
+        if not value >= low:  # True for NaN too
             raise ValueError(f"{name} must be at least {low}, got {value!r}.")
 
 
@@ -68,7 +93,7 @@ def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] 
     """Refuse a wrong action before it is used.
 
     Args:
-        action: Array of this shape, in [-1, 1].
+        action: Array of this shape, in [-1, 1], or anything that NumPy takes for one; a tensor may lie on any device.
         shape: The shape that the action must have.
         acting: (shape[0],) bool, the rows whose values count; None: all.
 
@@ -76,9 +101,10 @@ def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] 
         The action, float32.
 
     Raises:
+        TypeError: If the action does not consist of real numbers.
         ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
     """
-    action = np.asarray(action)
+    action = _real_numbers(action)
     if action.shape != shape:
         raise ValueError(f"action must have shape {shape}, got {action.shape}. Sample one from env.action_space.")
     wrong = ~(np.abs(action) <= 1)  # True for NaN too
@@ -89,6 +115,20 @@ def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] 
         raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
     checked: NDArray[np.float32] = action.astype(np.float32)
     return checked
+
+
+def check_finite(
+    name: str, values: Any, shape: tuple[int, ...], dtype: type[np.floating[Any]] = np.float32
+) -> NDArray[Any]:
+    """Refuse anything but finite numbers of a shape, and return a copy of another type.
+
+    Raises:
+        ValueError: If the shape is wrong, or a value is not finite.
+    """
+    copy = np.array(values, dtype)
+    if copy.shape != shape or not np.isfinite(copy).all():
+        raise ValueError(f"{name} must be finite numbers of shape {shape}, got shape {copy.shape}.")
+    return copy
 
 
 def check_rows(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -109,6 +149,80 @@ def check_rows(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.flo
     if rows.shape != shape or not np.isfinite(rows).all():
         raise ValueError(f"{name} must give finite numbers of shape {shape}, one for each row, got {values!r}.")
     return rows
+
+
+def fits_float32(values: Any) -> bool:
+    """Whether all values, such as rewards, are finite in float32, in which agents store them."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.asarray(values, np.float64).astype(np.float32)).all())
+
+
+def state_in(options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the state that `reset(options={"state": state})` is to continue; None if there is none.
+
+    Raises:
+        TypeError: If the options or the state are no dict.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a dict or None, got {type(options).__name__}.")
+    state = None if options is None else options.get("state")
+    if state is not None and not isinstance(state, Mapping):
+        raise TypeError(f"options['state'] must be what state_dict() returned, got {type(state).__name__}.")
+    return state
+
+
+def row_seeds(seed: Any, num_envs: int) -> list[int | None]:
+    """Return a seed for each row: s + i from one number s, or those of a list.
+
+    Raises:
+        TypeError: If a seed is no integer.
+        ValueError: If a seed is below 0, or there is not one for each row.
+    """
+    if seed is None or isinstance(seed, Integral):
+        first = None if seed is None else integer("seed", seed, 0)
+        return [None if first is None else first + row for row in range(num_envs)]
+    if not isinstance(seed, Sequence | np.ndarray) or len(seed) != num_envs:
+        raise ValueError(f"seed must be one number or one for each of {num_envs} rows, got {seed!r}.")
+    return [None if own is None else integer("seed", own, 0) for own in seed]
+
+
+@contextmanager
+def reading_state() -> Iterator[None]:
+    """Turn each failure to read a state into one sentence.
+
+    Raises:
+        ValueError: If reading the state raised.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(
+            "options['state'] must be what state_dict() of an environment with the same arguments returned, but "
+            f"{reason}"
+        ) from error
+
+
+def restored(random: np.random.Generator, state: Any) -> np.random.Generator:
+    """Return a generator of the same kind in another state; the generator itself stays as it is."""
+    other = np.random.Generator(type(random.bit_generator)())
+    other.bit_generator.state = state
+    return other
+
+
+def _real_numbers(values: Any) -> NDArray[Any]:
+    """Convert to float64, or leave floating-point numbers as they are.
+
+    Raises:
+        TypeError: If the values are text, dates, complex numbers or other objects, or rows of different lengths.
+    """
+    try:
+        array = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(f"action must be an array of numbers, got {type(values).__name__}: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"action must be an array of numbers, got {array.dtype}. Sample one from env.action_space.")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def resolve_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:

@@ -12,15 +12,26 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hand_env.checks import check_above_zero, check_action, check_at_least, check_render_mode, check_vae
+from hand_env.checks import (
+    check_action,
+    check_render_mode,
+    check_scale,
+    check_vae,
+    fits_float32,
+    reading_state,
+    restored,
+    state_in,
+)
 from hand_env.drawn_score import DrawnFrom, DrawnScore, check_drawn_from
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
 from hand_env.scoring import ScoreFn, Scorer
+from vae.checks import integer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
 from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
+from vae.modes import usual_modes
 from vae.sampling.sampler import StandardNormal
 from vae.training import Trainer, check_images
 from vae.training_config import TrainingConfig
@@ -37,13 +48,14 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     The environment trains a variational autoencoder on pictures of hands. The observation holds the posterior means of
     the next minibatch. The agent shifts these means, and the step trains the VAE on them: sampling, KL and decoding all
-    use the shifted means. All steps train the same VAE. `gym.make_vec("HandLatent-v0", num_envs=B)` makes each latent
+    use the shifted means. All steps train the same VAE. `gym.make_vec("hand_env:HandLatent-v0", num_envs=B)` makes each latent
     of the batch a row of its own; see `HandLatentVectorEnv`.
 
     ## Action space
 
     `Box(-1, 1, (B, D), float32)`: delta. Zeros give the same training as without an agent, bit for bit. NaN, infinity,
-    another shape or a value out of bounds raises a `ValueError` before any training.
+    another shape or a value out of bounds raises a `ValueError`, and anything but real numbers a `TypeError`, before any
+    training.
 
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
@@ -81,7 +93,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     | flag | when | then |
     | --- | --- | --- |
-    | terminated | the VAE diverged: a loss, or the next observation, is not finite | the reward is `DIVERGENCE_REWARD`, -100, and the observation is zeros |
+    | terminated | the VAE diverged: a loss, or the next observation, is not finite, or float32 cannot hold the reward | the reward is `DIVERGENCE_REWARD`, -100, and the observation is zeros |
     | truncated | `epochs_per_episode` epochs of ceil(N / B) steps each are over; the last minibatch of an epoch is filled with the epoch's first pictures | the observation is the next minibatch, as after any step |
 
     ## Info
@@ -100,22 +112,22 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     | name | default | meaning |
     | --- | --- | --- |
-    | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures; None: `n_images` synthetic hands |
+    | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures, which are copied; None: `n_images` synthetic hands |
     | `n_images` | 64 | N, the number of synthetic hands; ignored if `images` is given |
     | `size` | 32 | S, the size of synthetic hands: 32, 64 or 128 pixels; ignored if `images` is given |
     | `latent_dim` | 300 | D, 300 as in the paper; ignored if `vae` is given |
     | `width` | "small" | width of the VAE's networks, "small" or "large"; ignored if `vae` is given |
     | `batch_size` | 4 | B, at most N; small by default, because a flat network over B x D latents grows with B |
     | `epochs_per_episode` | 10 | at least 1 |
-    | `delta_scale` | 0.1 | kappa, above 0 |
+    | `delta_scale` | 0.1 | kappa, above 0 and within float32: 1.2e-38 to 3.4e38 |
     | `reward` | "loss_change" | a name in the table above, or a function |
-    | `reward_scale` | 0.01 | lambda, above 0 |
+    | `reward_scale` | 0.01 | lambda, likewise |
     | `validation_images` | None | (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them |
     | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it; for "drawn_change" scores lie in [0, 1], None is the packaged rewarding judge |
     | `n_drawn` | 64 | K, the hands that "drawn_change" draws and judges, at least 1 |
     | `drawn_every` | 1 | epochs from one measurement of W to the next, at least 1 |
     | `drawn_from` | "gaussian" | where the latents of those K hands come from: one Gaussian fitted to the latents of up to 1,024 training pictures, or "mixture", a Gaussian for each group of similar pictures (`vae.sampling.LocalGaussians`) |
-    | `vae` | None | a `vae.VAE` of your own, trained or not; each reset starts from a copy of it. Or a function from a seed to a `vae.VAE` |
+    | `vae` | None | a `vae.VAE` of your own, trained or not; it is copied, and each reset starts from that copy. Or a function from a seed to a `vae.VAE` |
     | `training` | None | other fields of `vae.TrainingConfig`, by name; epochs and batch_size are not allowed |
     | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |
     | `render_mode` | None | None or "rgb_array": a grid of 16 pictures that the VAE, as it is now, decodes from standard normal latents |
@@ -136,6 +148,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     }
     DIVERGENCE_REWARD = -100.0
 
+    @usual_modes()
     def __init__(
         self,
         images: Tensor | NDArray[np.uint8] | None = None,
@@ -162,20 +175,21 @@ class HandLatentEnv(gym.Env[Array, Array]):
         """Check the arguments and build the spaces; the class docstring explains each argument.
 
         Raises:
+            TypeError: If an argument has a wrong type.
             ValueError: If an argument is out of its range.
         """
-        check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
-        check_at_least(1, n_drawn=n_drawn, drawn_every=drawn_every)
+        check_scale(delta_scale=delta_scale, reward_scale=reward_scale)
+        self.n_drawn, self.drawn_every = integer("n_drawn", n_drawn, 1), integer("drawn_every", drawn_every, 1)
         check_drawn_from(drawn_from)
         check_render_mode(render_mode)
         self.device = resolve_device(device)
-        if images is None:
-            images = generate_hands(n_images, size, seed=0).images
-        self.images = torch.as_tensor(images).to(self.device)  # once, not in each episode
+        images = generate_hands(n_images, size, seed=0).images if images is None else copied(images)
+        self.images = images.to(self.device)  # once, not in each episode
         _check_layout(self.images)
         if vae is not None:
             check_vae(vae)
         size = int(self.images.shape[-1])
+        vae = copy.deepcopy(vae) if isinstance(vae, VAE) else vae  # the caller may train it further
         self._make_vae = vae if vae is not None else partial(build_vae, VAEConfig(size, latent_dim, width))
         first = self.build_vae(seed=0)
         check_contract(first)
@@ -185,16 +199,16 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise ValueError(f"training must not set epochs or batch_size (separate arguments), got {further!r}.")
         self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
         check_images(self.images, first.size, batch_size)
-        self.reward, self.judge, self.n_drawn = resolve_reward(reward), judge, n_drawn
+        self.reward, self.judge = resolve_reward(reward), judge
         if self.reward is anatomy and judge is None:
             raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
-        self.validation_images = None if validation_images is None else torch.as_tensor(validation_images)
+        self.validation_images = None if validation_images is None else copied(validation_images)
         if self.validation_images is not None:
             check_images(self.validation_images, first.size, 1)
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
-        self.drawn_every, self.drawn_from = drawn_every, drawn_from
-        self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
+        self.drawn_from, self.render_mode = drawn_from, render_mode
+        self.delta_scale, self.reward_scale = float(delta_scale), float(reward_scale)
         self.observation_space = spaces.Box(-np.inf, np.inf, self._shape, np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, self._shape, np.float32)
         self._trainer: Trainer | None = None
@@ -224,10 +238,12 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise gym.error.ResetNeeded("Call env.reset() first: it builds the VAE.")
         return self._scorer
 
+    @usual_modes()
     def build_vae(self, seed: int) -> VAE:
         """Build the VAE that an episode with this seed starts from, on the CPU."""
         return copy.deepcopy(self._make_vae).cpu() if isinstance(self._make_vae, VAE) else self._make_vae(seed).cpu()
 
+    @usual_modes()
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Start a new episode, or continue a saved one.
 
@@ -237,11 +253,17 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
         Returns:
             The first observation, (B, D) float32, and info.
+
+        Raises:
+            TypeError: If the seed is no integer, or the options or their state are no dict.
+            ValueError: If the seed is below 0, or the state is not of an environment with the same arguments; the
+                running episode stays as it is.
         """
-        self.start(seed, (options or {}).get("state"))
+        self.start(seed, state_in(options))
         return self._observe(), {"epoch": self.trainer.epoch + 1}
 
-    def start(self, seed: int | None, state: dict[str, Any] | None, *, first_drawn: bool = True) -> None:
+    @usual_modes()
+    def start(self, seed: int | None, state: Mapping[str, Any] | None, *, first_drawn: bool = True) -> None:
         """Do what `reset` does, without encoding the first minibatch.
 
         Args:
@@ -249,16 +271,18 @@ class HandLatentEnv(gym.Env[Array, Array]):
             state: What `state_dict` returned, or None.
             first_drawn: Whether to measure W_0 of a new episode; else the caller sets `scorer.last_drawn`.
         """
-        super().reset(seed=seed)
-        self._ended = False
-        episode_seed = int(self.np_random.integers(2**31)) if state is None else int(state["trainer"]["seed"])
-        vae = self.build_vae(episode_seed)
-        self._trainer = Trainer(vae, self.images, self.training, episode_seed, self.device)
-        self._scorer = self._start_scorer(first_drawn and state is None)
-        if state is not None:
-            self.np_random.bit_generator.state = state["np_random"]
-            self._trainer.load_state_dict(state["trainer"])
-            self._scorer.load_state_dict(state["scorer"])
+        super().reset(seed=None if seed is None else integer("seed", seed, 0))
+        if state is None:
+            trainer = self._new_trainer(int(self.np_random.integers(2**31)))
+            self._take(trainer, *self._scoring(trainer, first_drawn))
+            return
+        with reading_state():
+            trainer = self._new_trainer(integer("the trainer's seed", state["trainer"]["seed"], 0))
+            trainer.load_state_dict(state["trainer"])
+            drawn_score, scorer = self._scoring(trainer, False)
+            scorer.load_state_dict(state["scorer"])
+            self.np_random = restored(self.np_random, state["np_random"])
+        self._take(trainer, drawn_score, scorer)
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Shift the latents of the minibatch and train on it.
@@ -271,12 +295,14 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
+            TypeError: If the action does not consist of numbers.
             ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
         """
         observation, rewards, terminated, truncated, info = self.step_rows(action)
         means = {name: float(np.mean(term)) for name, term in info.items()}
         return observation, float(rewards.mean()), terminated, truncated, {**means, "epoch": info["epoch"]}
 
+    @usual_modes()
     def step_rows(self, action: Array) -> tuple[Array, Rewards, bool, bool, dict[str, Any]]:
         """Take a step as `step` does, but return the reward and the info terms of each row.
 
@@ -288,6 +314,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
         Raises:
             gymnasium.error.ResetNeeded: As `step`.
+            TypeError: As `step`.
             ValueError: As `step`.
         """
         if self._ended:
@@ -297,12 +324,13 @@ class HandLatentEnv(gym.Env[Array, Array]):
         losses = self.trainer.step(shift, measure_without=self.scorer.needs_without_shift)
         scores, terms = self.scorer.score(losses, epoch)
         observation = self._observe()
-        if not (np.isfinite(observation).all() and all(np.isfinite(term).all() for term in terms.values())):
+        rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0
+        finite = np.isfinite(observation).all() and all(np.isfinite(term).all() for term in terms.values())
+        if not (finite and fits_float32(rewards)):
             self._ended = True
             zeros, rewards = np.zeros(self._shape, np.float32), np.full(len(scores), self.DIVERGENCE_REWARD)
             return zeros, rewards, True, False, {"epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
-        rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0
         return observation, rewards, False, truncated, {**terms, "epoch": epoch}
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -311,6 +339,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             return None
         return image_grid(self.draw(N_RENDERED))
 
+    @usual_modes()
     @torch.no_grad()
     def draw(self, n: int) -> Tensor:
         """Decode the same n standard normal latents each time, to (n, 3, S, S) uint8 pictures on the CPU."""
@@ -321,6 +350,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         """Release the VAE and its training state."""
         self._trainer = self._scorer = self.drawn_score = None
 
+    @usual_modes()
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
         random = self.np_random.bit_generator.state  # later episodes' seeds come from it
@@ -330,18 +360,29 @@ class HandLatentEnv(gym.Env[Array, Array]):
     def _shape(self) -> tuple[int, ...]:
         return (self.training.batch_size, self.latent_dim)
 
-    def _start_scorer(self, first_drawn: bool) -> Scorer:
-        trainer = self.trainer
+    def _new_trainer(self, seed: int) -> Trainer:
+        return Trainer(self.build_vae(seed), self.images, self.training, seed, self.device)
+
+    def _scoring(self, trainer: Trainer, first_drawn: bool) -> tuple[DrawnScore | None, Scorer]:
         needed = getattr(self.reward, "needs_drawn", False)
-        self.drawn_score = DrawnScore(trainer, self.n_drawn, self.judge, self.drawn_from) if needed else None
-        wrong = None if self.drawn_score is None else self.drawn_score.wrong
-        return Scorer(self.reward, trainer, self.validation_images, self.judge, wrong, self.drawn_every, first_drawn)
+        drawn = DrawnScore(trainer, self.n_drawn, self.judge, self.drawn_from) if needed else None
+        wrong, validation = None if drawn is None else drawn.wrong, self.validation_images
+        return drawn, Scorer(self.reward, trainer, validation, self.judge, wrong, self.drawn_every, first_drawn)
+
+    def _take(self, trainer: Trainer, drawn_score: DrawnScore | None, scorer: Scorer) -> None:
+        """Begin an episode with these, once all of them are made."""
+        self._trainer, self.drawn_score, self._scorer, self._ended = trainer, drawn_score, scorer, False
 
     def _observe(self) -> Array:
         return self.trainer.encode().cpu().numpy().copy()
 
     def _shift(self, action: Array) -> Tensor:
         return torch.from_numpy(check_action(action, self._shape)).to(self.device) * self.delta_scale
+
+
+def copied(images: Tensor | NDArray[np.uint8]) -> Tensor:
+    """Copy pictures that the caller may change later, to a tensor on the same device."""
+    return images.detach().clone() if isinstance(images, Tensor) else torch.tensor(images)
 
 
 def _check_layout(images: Tensor) -> None:

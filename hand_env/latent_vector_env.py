@@ -8,14 +8,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from hand_env.checks import resolve_autoreset_mode
+from hand_env.checks import resolve_autoreset_mode, state_in
 from hand_env.latent_env import Array, HandLatentEnv, Rewards
+from vae.checks import integer
 
 Flags = NDArray[np.bool_]
 
 
 class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
-    """Steer each latent of a minibatch separately: `gym.make_vec("HandLatent-v0", num_envs=B)`.
+    """Steer each latent of a minibatch separately: `gym.make_vec("hand_env:HandLatent-v0", num_envs=B)`.
 
     ## Description
 
@@ -68,6 +69,7 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         if "batch_size" in settings:
             raise ValueError(f"batch_size must be left out: the batch is num_envs={num_envs!r} rows.")
         self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
+        num_envs = integer("num_envs", num_envs, 1)
         self.env = HandLatentEnv(batch_size=num_envs, **settings)
         self.num_envs, self.render_mode = num_envs, self.env.render_mode
         self.metadata = {**HandLatentEnv.metadata, "autoreset_mode": self.autoreset_mode}
@@ -89,8 +91,10 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             (B, D) float32 observations and infos.
 
         Raises:
-            ValueError: If the seed is a list, or the mask leaves out a row.
+            TypeError: If the options or their state are no dict.
+            ValueError: If the seed is a list, the mask leaves out a row, or the state is of another environment.
         """
+        state_in(options)
         if seed is not None and not isinstance(seed, int | np.integer):
             raise ValueError(f"seed must be one number, got {seed!r}: the rows share one VAE.")
         options = dict(options or {})

@@ -10,13 +10,25 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from hand_env.checks import check_above_zero, check_action, check_render_mode, check_vae
+from hand_env.checks import (
+    check_action,
+    check_finite,
+    check_render_mode,
+    check_scale,
+    check_vae,
+    fits_float32,
+    reading_state,
+    restored,
+    state_in,
+)
 from hand_env.refinement import Array, LogitScore, Scores, correct, decode, observe, score_latents
 from hand_env.rendering import image_grid
 from hand_env.scoring import ScoreFn
+from vae.checks import integer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.model import VAE, VAEConfig, build_vae, check_contract
+from vae.modes import usual_modes
 from vae.sampling.sampler import Sampler, StandardNormal
 
 PLACEHOLDER = VAEConfig(size=32, latent_dim=16)
@@ -29,14 +41,15 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
     A sampler draws a latent, and the agent observes it. The agent adds a bounded correction. A judge scores the decoded
     picture before and after. The VAE is never trained: the environment copies it, in evaluation mode and without
-    gradients. `gym.make_vec("HandRefine-v0", num_envs=B)` corrects B latents in parallel; see `HandRefineVectorEnv`. At
+    gradients. `gym.make_vec("hand_env:HandRefine-v0", num_envs=B)` corrects B latents in parallel; see `HandRefineVectorEnv`. At
     generation, `hand_env.refine` lets a trained agent correct latents and drops each correction that does not raise the
     score. Do not report results with the judge that gives the reward; use another one.
 
     ## Action space
 
     `Box(-1, 1, (D,), float32)`: delta. Zeros do not change the latent, and the reward is exactly 0. NaN, infinity,
-    another shape or a value out of bounds raises a `ValueError` before any decoding.
+    another shape or a value out of bounds raises a `ValueError`, and anything but real numbers a `TypeError`, before any
+    decoding.
 
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
@@ -90,8 +103,8 @@ class HandRefineEnv(gym.Env[Array, Array]):
     | `vae` | None | a trained `vae.VAE`, or a function from a seed to one, called once, with 0. None: an untrained placeholder, 32 pixels, D = 16, to try the environment. It draws no hands; with the packaged judge, nearly all rewards are 0 |
     | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)`. The environment asks for one latent at a time; wrap a slow sampler in a `vae.Pool` |
     | `judge` | None | as above; a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) finite scores, higher is better. It gets at most 64 pictures at a time on the CPU, 1,024 on a GPU |
-    | `delta_scale` | 1.0 | kappa, above 0 |
-    | `reward_scale` | 1.0 | lambda, above 0 |
+    | `delta_scale` | 1.0 | kappa, above 0 and within float32: 1.2e-38 to 3.4e38 |
+    | `reward_scale` | 1.0 | lambda, likewise; a reward that float32 cannot hold raises a `ValueError` |
     | `steps_per_episode` | 1 | at least 1 |
     | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |
     | `render_mode` | None | None or "rgb_array": the picture of the latent as drawn (top) and as corrected so far (bottom) |
@@ -111,6 +124,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         "render_fps": 4,
     }
 
+    @usual_modes()
     def __init__(
         self,
         vae: VAE | Callable[[int], VAE] | None = None,
@@ -129,10 +143,9 @@ class HandRefineEnv(gym.Env[Array, Array]):
             TypeError: If an argument has a wrong type.
             ValueError: If an argument is out of its range.
         """
-        check_above_zero(delta_scale=delta_scale, reward_scale=reward_scale)
+        check_scale(delta_scale=delta_scale, reward_scale=reward_scale)
         check_render_mode(render_mode)
-        if not isinstance(steps_per_episode, int) or steps_per_episode < 1:
-            raise ValueError(f"steps_per_episode must be an integer of at least 1, got {steps_per_episode!r}.")
+        self.steps_per_episode = integer("steps_per_episode", steps_per_episode, 1)
         if judge is not None and not callable(judge):
             raise TypeError(f"judge must be a function from pictures to scores, got {type(judge).__name__}.")
         self.device = resolve_device(device)
@@ -143,10 +156,9 @@ class HandRefineEnv(gym.Env[Array, Array]):
             raise TypeError(f"sampler must have a method sample(n, seed), got {type(sampler).__name__}.")
         self.draw(np.random.default_rng(0))  # raises for latents of another length
         self.judge: ScoreFn = LogitScore() if judge is None else judge
-        self.delta_scale, self.reward_scale, self.render_mode = delta_scale, reward_scale, render_mode
-        self.steps_per_episode = steps_per_episode
+        self.delta_scale, self.reward_scale, self.render_mode = float(delta_scale), float(reward_scale), render_mode
         low, high = (np.full(self.latent_dim, bound, np.float32) for bound in (-np.inf, np.inf))
-        if steps_per_episode > 1:
+        if self.steps_per_episode > 1:
             low, high = np.append(low, np.float32(0)), np.append(high, np.float32(1))
         self.observation_space = spaces.Box(low, high, dtype=np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (self.latent_dim,), np.float32)
@@ -163,17 +175,26 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
         Returns:
             The first observation, (D,) or (D + 1,) float32, and info.
+
+        Raises:
+            TypeError: If the seed is no integer, or the options or their state are no dict.
+            ValueError: If the seed is below 0, or the state is not of an environment with the same arguments; the
+                running episode stays as it is.
         """
-        super().reset(seed=seed)
-        state = (options or {}).get("state")
+        state = state_in(options)
+        super().reset(seed=None if seed is None else integer("seed", seed, 0))
         if state is None:
             latent = self.draw(self.np_random)
             self._score, self._left = float(self.score(latent[None])[0]), self.steps_per_episode
             self._first = self._latent = latent
         else:
-            self.np_random.bit_generator.state = state["np_random"]
-            self._first, self._latent = np.array(state["first"]), np.array(state["latent"])
-            self._score, self._left = float(state["score"]), int(state["left"])
+            with reading_state():
+                shape = (self.latent_dim,)
+                first, latent = (check_finite(name, state[name], shape) for name in ("first", "latent"))
+                score = float(check_finite("score", state["score"], (), np.float64))
+                left = integer("left", state["left"], 0, self.steps_per_episode)
+                self.np_random = restored(self.np_random, state["np_random"])
+            self._first, self._latent, self._score, self._left = first, latent, score, left
         return self._observe(), {"score_before": self._score}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
@@ -187,15 +208,17 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
-            ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
+            TypeError: If the action does not consist of numbers.
+            ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1]; or if float32
+                cannot hold the corrected latent or the reward.
         """
         latent = self._running()
         if self._left == 0:
             raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
         corrected = correct(latent, check_action(action, (self.latent_dim,)), self.delta_scale)
         before, after = self._score, float(self.score(corrected[None])[0])
+        reward = float(self.pay(after - before))
         self._latent, self._score, self._left = corrected, after, self._left - 1
-        reward = self.reward_scale * (after - before)
         return self._observe(), reward, self._left == 0, False, {"score_before": before, "score_after": after}
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -216,6 +239,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         random = self.np_random.bit_generator.state  # later episodes' latents come from it
         return {"first": first, "latent": latent, "score": self._score, "left": self._left, "np_random": random}
 
+    @usual_modes()
     def draw(self, random: np.random.Generator) -> Array:
         """Draw a latent, (D,) float32, with a seed from a generator.
 
@@ -231,10 +255,26 @@ class HandRefineEnv(gym.Env[Array, Array]):
         latent: Array = latents[0].float().cpu().numpy().copy()
         return latent
 
+    @usual_modes()
     def score(self, latents: Array) -> Scores:
         """Decode (n, D) float32 latents together and judge the pictures: (n,) float64, higher is better."""
         return score_latents(self.vae, self.judge, latents)
 
+    def pay(self, change: Scores | float) -> Scores:
+        """Return lambda times a change of scores, float64.
+
+        Raises:
+            ValueError: If float32, in which agents store rewards, cannot hold the result.
+        """
+        reward: Scores = np.asarray(self.reward_scale * change)
+        if not fits_float32(reward):
+            raise ValueError(
+                f"reward_scale times the score's change must be finite in float32, got {self.reward_scale!r} times "
+                f"{change!r}. Lower reward_scale."
+            )
+        return reward
+
+    @usual_modes()
     def picture(self, before: Array, after: Array) -> NDArray[np.uint8]:
         """Draw the picture of one (D,) latent above that of another, (height, width, 3) uint8."""
         return image_grid(to_uint8(decode(self.vae, np.stack([before, after]))), columns=1)

@@ -1,5 +1,6 @@
 """The vector form of HandRefine-v0: one VAE and one judge decode and score the latents of all rows together."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -9,15 +10,24 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from hand_env.checks import check_action, resolve_autoreset_mode
+from hand_env.checks import (
+    check_action,
+    check_finite,
+    reading_state,
+    resolve_autoreset_mode,
+    restored,
+    row_seeds,
+    state_in,
+)
 from hand_env.refine_env import HandRefineEnv
 from hand_env.refinement import Array, Scores, correct, observe
+from vae.checks import integer
 
 Flags = NDArray[np.bool_]
 
 
 class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
-    """Correct latents in parallel: `gym.make_vec("HandRefine-v0", num_envs=B)`.
+    """Correct latents in parallel: `gym.make_vec("hand_env:HandRefine-v0", num_envs=B)`.
 
     ## Description
 
@@ -76,8 +86,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             TypeError: If an argument has a wrong type.
             ValueError: If an argument is out of its range.
         """
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs!r}.")
+        num_envs = integer("num_envs", num_envs, 1)
         self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
         self.env = HandRefineEnv(**settings)
         self.num_envs, self.render_mode = num_envs, self.env.render_mode
@@ -118,14 +127,15 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
         Raises:
             gymnasium.error.ResetNeeded: If the first reset leaves out a row.
-            ValueError: If the seeds or the mask are not one for each row.
+            TypeError: If a seed is no integer, or the options or their state are no dict.
+            ValueError: If the seeds or the mask are not one for each row, or the state is of another environment.
         """
-        options = options or {}
+        state, options = state_in(options), options or {}
         mask = self._mask(options.get("reset_mask"))
         if not (mask.all() or self._is_open):
             raise gym.error.ResetNeeded("Call reset() without a reset_mask first: every row needs a latent.")
-        if "state" in options:
-            self._load(options["state"])
+        if state is not None:
+            self._load(state)
         else:
             self._seed(seed, mask)
             self._begin(mask)
@@ -145,11 +155,12 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset, and after a row's end with autoreset disabled.
-            ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1].
+            TypeError: If the actions do not consist of numbers.
+            ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1]; or if
+                float32 cannot hold a corrected latent or a reward.
         """
         acting, before = self._acting(), self._scores.copy()
-        self._correct(check_action(actions, self._latents.shape, acting), acting)
-        rewards = np.where(acting, self.env.reward_scale * (self._scores - before), 0.0)
+        rewards = self._correct(check_action(actions, self._latents.shape, acting), acting)
         ended = acting & (self._left == 0)
         if not acting.all():  # NextStep
             self._begin(~acting)
@@ -184,21 +195,21 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             "np_random": [generator.bit_generator.state for generator in self._generators],
         }
 
-    def _load(self, state: dict[str, Any]) -> None:
+    def _load(self, state: Mapping[str, Any]) -> None:
+        shape, steps = self._latents.shape, self.env.steps_per_episode
+        with reading_state():
+            first, latents = (check_finite(name, state[name], shape) for name in ("first", "latents"))
+            scores = check_finite("scores", state["scores"], self._scores.shape, np.float64)
+            left = [integer("left", own, 0, steps) for own in state["left"]]
+            pairs = zip(left, state["np_random"], self._generators, strict=True)
+            generators = [restored(generator, random) for _, random, generator in pairs]
         self._seed(None, np.ones(self.num_envs, np.bool_))
-        self._first, self._latents = np.array(state["first"]), np.array(state["latents"])
-        self._scores, self._left = np.array(state["scores"]), np.array(state["left"])
-        for generator, random in zip(self._generators, state["np_random"], strict=True):
-            generator.bit_generator.state = random
+        self._first, self._latents, self._scores, self._left = first, latents, scores, np.array(left)
+        self._generators = generators
 
     def _seed(self, seed: int | list[int | None] | None, mask: Flags) -> None:
         """Give each row of the mask a new generator if it gets a seed, or if no row has been seeded yet."""
-        if seed is None or isinstance(seed, int | np.integer):
-            seeds: list[int | None] = [None if seed is None else int(seed) + row for row in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed must be one number or one for each of {self.num_envs} rows, got {seed!r}.")
+        seeds = row_seeds(seed, self.num_envs)
         for row in np.flatnonzero(mask):
             if seeds[row] is not None or not self._is_seeded:
                 self._generators[row], self._seeds[row] = seeding.np_random(seeds[row])
@@ -234,12 +245,16 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._first[mask] = self._latents[mask] = latents
         self._left[mask] = self.env.steps_per_episode
 
-    def _correct(self, actions: Array, mask: Flags) -> None:
+    def _correct(self, actions: Array, mask: Flags) -> Scores:
+        """Correct the rows of the mask and return all rows' rewards; if something raises, no row has changed."""
+        rewards = np.zeros(self.num_envs)
         if mask.any():
             latents = correct(self._latents[mask], actions[mask], self.env.delta_scale)
-            self._scores[mask] = self.env.score(latents)
-            self._latents[mask] = latents
+            scores = self.env.score(latents)
+            rewards[mask] = self.env.pay(scores - self._scores[mask])
+            self._scores[mask], self._latents[mask] = scores, latents
             self._left[mask] -= 1
+        return rewards
 
     def _observe(self) -> Array:
         return observe(self._latents, self._left, self.env.steps_per_episode)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hand_env.anatomy.judge import default_judge
-from hand_env.checks import check_above_zero, check_action, check_not_nan
+from hand_env.checks import check_above_zero, check_action, check_not_nan, check_scale
 from hand_env.scoring import ScoreFn, judge_pictures
+from vae.checks import integer
 from vae.evaluation import decode_chunks
 from vae.model import VAE
 from vae.sampling.sampler import Sampler
@@ -123,12 +124,13 @@ def refine(
         The latents to use and their scores; this judge never scores them lower than without the agent.
 
     Raises:
-        ValueError: If `rounds` is below 1, `refine_below` is NaN, or an action or a score is not valid.
+        TypeError: If `rounds` or `steps` is no integer.
+        ValueError: If `rounds` or `steps` is below 1, `refine_below` is NaN, or an action or a score is not valid.
     """
     check_not_nan(refine_below=refine_below)
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds!r}.")
-    kept = latents.detach().float().cpu()
+    check_scale(delta_scale=delta_scale)
+    rounds, steps = integer("rounds", rounds, 1), integer("steps", steps, 1)
+    kept = latents.detach().float().cpu().clone()
     score_before = score = score_latents(vae, judge, kept.numpy())
     for _ in range(rounds):
         rows = np.flatnonzero(score < refine_below)
@@ -163,10 +165,10 @@ def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: ScoreF
         (n, D) float32 latents on the CPU, and their (n,) scores.
 
     Raises:
+        TypeError: If k or n is no integer.
         ValueError: If k or n is below 1.
     """
-    if k < 1 or n < 1:
-        raise ValueError(f"k and n must be at least 1, got k={k!r} and n={n!r}.")
+    k, n = integer("k", k, 1), integer("n", n, 1)
     best, *others = sampler.sample(k * n, seed).reshape(k, n, -1)  # k of (n, D)
     return keep_best(best, others, lambda latents: score_latents(vae, judge, latents.numpy()))
 
@@ -206,8 +208,15 @@ def keep_better(before: Tensor, after: Tensor, score_before: Scores, score_after
 
 
 def correct(latents: Array, action: Array, delta_scale: float) -> Array:
-    """Return latents + kappa * action, float32 of the same shape."""
-    corrected: Array = latents + np.float32(delta_scale) * action
+    """Return latents + kappa * action, float32 of the same shape.
+
+    Raises:
+        ValueError: If float32 cannot hold the result.
+    """
+    with np.errstate(over="ignore"):
+        corrected: Array = latents + np.float32(delta_scale) * action
+    if not np.isfinite(corrected).all():
+        raise ValueError(f"Corrected latents must be finite in float32; lower delta_scale, now {delta_scale!r}.")
     return corrected
 
 

@@ -132,8 +132,9 @@ class Scorer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.last_loss, self.last_validation = np.array(state["last_loss"]), state["last_validation"]
-        self.last_drawn = state.get("last_drawn")  # absent in checkpoints of earlier versions
+        self.last_loss = check_rows("last_loss", state["last_loss"], self.last_loss.shape).copy()
+        validation, drawn = state["last_validation"], state.get("last_drawn")  # absent in earlier versions' checkpoints
+        self.last_validation, self.last_drawn = (None if own is None else float(own) for own in (validation, drawn))
 
     def _anatomy_change(self, losses: Losses) -> Array | None:
         if self.judge is None or losses.without is None or losses.decoded is None or losses.without.decoded is None:

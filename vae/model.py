@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae.checks import integer, seeded
+
 ImageSize = Literal[32, 64, 128]
 Width = Literal["small", "large"]
 
@@ -47,8 +49,11 @@ class VAEConfig:
         """Reject invalid settings.
 
         Raises:
+            TypeError: If a number is no integer.
             ValueError: If a field is out of its range.
         """
+        for name in ("size", "latent_dim"):  # as Python's own: torch's layers refuse NumPy's
+            object.__setattr__(self, name, integer(f"VAEConfig.{name}", getattr(self, name)))
         if self.size not in IMAGE_SIZES:
             raise ValueError(f"VAEConfig.size must be one of {IMAGE_SIZES}, got {self.size!r}.")
         if self.width not in _CHANNELS:
@@ -226,7 +231,7 @@ def build_vae(config: VAEConfig, seed: int) -> VAE:
     with torch.device("meta"):
         vae = VAE(Encoder(config), Decoder(config), config.size, config.latent_dim)
     vae.to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     with torch.no_grad():
         vae.log_variance.fill_(FIRST_LOG_VARIANCE)
         for module in vae.modules():

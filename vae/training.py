@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from vae.checks import integer
 from vae.device import reduced_precision
 from vae.evaluation import Losses, measure
 from vae.images.augmentation import affine_from, warp
@@ -54,7 +55,7 @@ class Trainer:
 
         Args:
             vae: The model to train, in place.
-            images: (image, 3, S, S) uint8, the training pictures; kept on the device.
+            images: (image, 3, S, S) uint8, the training pictures; kept on the device, and not copied if they lie there.
             config: Settings.
             seed: >= 0, for data order, augmentation and latent noise.
             device: "cpu", "cuda" or "cuda:N". On CUDA the steps run in bfloat16.
@@ -63,7 +64,7 @@ class Trainer:
             ValueError: If the pictures' shape or type is wrong, or there are fewer of them than `batch_size`.
         """
         check_images(images, vae.size, config.batch_size)
-        self.config, self.seed, self.device = config, seed, torch.device(device)
+        self.config, self.seed, self.device = config, integer("seed", seed, 0), torch.device(device)
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
         self.vae.train(config.learning_rate > 0)  # a frozen VAE stays in evaluation mode
@@ -183,13 +184,14 @@ class Trainer:
         Args:
             state: Returned by the `state_dict` of a trainer with the same model, pictures and settings.
         """
+        steps_done, seed = integer("steps_done", state["steps_done"], 0), integer("seed", state["seed"], 0)
         self.vae.load_state_dict(state["vae"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it keeps the tensors it is given
         for parameter, moments in self.optimizer.state.items():  # fused AdamW reads all of them in one memory order
             for name in ("exp_avg", "exp_avg_sq"):
                 moments[name] = torch.empty_like(parameter).copy_(moments[name])
-        self.steps_done, self.seed = state["steps_done"], state["seed"]
+        self.steps_done, self.seed = steps_done, seed
         self.forget()
 
     @property

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from vae.checks import integer
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -39,11 +41,11 @@ class TrainingConfig:
         """Reject invalid settings.
 
         Raises:
+            TypeError: If a field that counts is no integer.
             ValueError: If a field is out of its range.
         """
         for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
-            if getattr(self, name) < low:
-                raise ValueError(f"TrainingConfig.{name} must be at least {low}, got {getattr(self, name)!r}.")
+            object.__setattr__(self, name, integer(f"TrainingConfig.{name}", getattr(self, name), low))
         if not 0 <= self.learning_rate < math.inf:
             raise ValueError(f"TrainingConfig.learning_rate must be at least 0, got {self.learning_rate!r}.")
         if not 0 < self.gradient_norm < math.inf:

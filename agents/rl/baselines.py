@@ -8,6 +8,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hand_env import HandLatentEnv, HandLatentVectorEnv
+from vae.checks import seeded
 
 Array = NDArray[np.float32]
 
@@ -104,7 +105,7 @@ class GradientSteps:
             raise ValueError(f"steps must be at least 1 and step_size above 0, got {steps!r} and {step_size!r}.")
         self.env = env.env if isinstance(env, HandLatentVectorEnv) else env
         self.steps, self.step_size = steps, step_size
-        self.generator = torch.Generator(self.env.device).manual_seed(seed)
+        self.generator = seeded(seed, self.env.device)
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = False

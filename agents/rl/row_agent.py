@@ -20,6 +20,7 @@ from agents.rl.picture_policy import PictureExtractor, Sight
 from hand_env import Refined, refine
 from hand_env.scoring import ScoreFn
 from vae.checkpoint import save_tensors
+from vae.checks import integer
 from vae.model import VAE
 
 ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")
@@ -56,14 +57,15 @@ class RowAgentNotes:
         """Refuse notes that no agent can have.
 
         Raises:
+            TypeError: If a field has a wrong type.
             ValueError: If a field is out of its range.
         """
         if self.env_id not in ENVIRONMENTS:
             raise ValueError(f"env_id must be one of {', '.join(map(repr, ENVIRONMENTS))}, got {self.env_id!r}")
-        numbers = (self.latent_dim, self.steps_per_episode, *self.net_arch)
-        if not all(isinstance(number, int) and number >= 1 for number in numbers):
-            got = f"{self.latent_dim!r}, {self.steps_per_episode!r} and {self.net_arch!r}"
-            raise ValueError(f"latent_dim, steps_per_episode and net_arch must be integers of at least 1, got {got}")
+        for name in ("latent_dim", "steps_per_episode"):
+            object.__setattr__(self, name, integer(name, getattr(self, name), 1))
+        object.__setattr__(self, "net_arch", tuple(integer("net_arch", width, 1) for width in self.net_arch))
+        object.__setattr__(self, "seed", integer("seed", self.seed, 0))
         if not 0 < self.delta_scale < np.inf:
             raise ValueError(f"delta_scale must be a number above 0, got {self.delta_scale!r}")
         if not isinstance(self.sees_pictures, bool):

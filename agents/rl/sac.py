@@ -16,6 +16,7 @@ from stable_baselines3.sac.policies import SACPolicy
 from agents.rl.picture_policy import OneStepReplay, RefinePolicy
 from agents.rl.vec_env import GymnasiumVecEnv
 from hand_env import HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
+from vae.checks import integer
 
 REPLAY_BYTES = 256 * 2**20  # a transition has 3 B D floats: a million, Stable-Baselines3's default, is 230 GB at B = 64
 SETTINGS: dict[str, Any] = {
@@ -77,7 +78,7 @@ def make_sac(
 
     Args:
         env: An environment of this project, single or vector form. The vector form must reset in the same
-            step, not in the next: `gym.make_vec("HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
+            step, not in the next: `gym.make_vec("hand_env:HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
         seed: >= 0; Stable-Baselines3 seeds the global random states of Python, NumPy and PyTorch with it.
         device: Device of the agent's networks.
         policy: SAC's policy. `RowPolicy` applies one network to each row of HandLatent's single form. `RefinePolicy`
@@ -107,7 +108,7 @@ def make_sac(
         **_fitting(env, looks),
         **settings,
     }
-    model = SAC(policy, wrapped, seed=seed, device=device, **fitted)
+    model = SAC(policy, wrapped, seed=integer("seed", seed, 0), device=device, **fitted)
     if not model.verbose and model.tensorboard_log is None:
         model.set_logger(Logger(None, []))  # its own, which writes nothing either, makes a temporary folder
     return model

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 class GymnasiumVecEnv(VecEnv):
     """Present any `gymnasium.vector.VectorEnv` as a Stable-Baselines3 VecEnv.
 
-        SAC("MlpPolicy", GymnasiumVecEnv(gym.make_vec("HandLatent-v0", num_envs=64, ...)))
+        SAC("MlpPolicy", GymnasiumVecEnv(gym.make_vec("hand_env:HandLatent-v0", num_envs=64, ...)))
 
     Stable-Baselines3 needs an environment that has ended to reset within the same step. It reads the last observation
     of the episode from info["terminal_observation"]. It bootstraps only if info["TimeLimit.truncated"] is True, which

@@ -37,6 +37,7 @@ from vae.images.labelled.vocabulary import (
     TOO_LONG,
     TOO_SHORT,
 )
+from vae.modes import usual_modes
 
 SMALLEST = 32  # side, pixels
 CHUNK = {"cpu": 16, "cuda": 1024}  # pictures at a time, to fit into a core's cache or a GPU's memory
@@ -188,6 +189,7 @@ class Judge:
 
 
 @lru_cache(maxsize=4)
+@usual_modes()
 def default_judge(architecture: str = "parser", device: str = "cpu") -> Judge:
     """Load the packaged judge once."""
     return Judge.load(architecture=architecture, device=device)

@@ -1,6 +1,7 @@
 """HandSchedule-v0: choose how far, in what way and when the latents are shifted while a VAE learns."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -8,12 +9,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from hand_env.checks import check_above_zero, check_action, check_at_least
+from hand_env.checks import check_action, check_finite, check_scale, fits_float32, reading_state, state_in
 from hand_env.latent_env import HandLatentEnv
 from hand_env.rendering import image_grid
 from hand_env.schedule.deltas import MAX_REACH, Deltas
 from hand_env.schedule.features import FEATURES, Array, Latents, loss_without_shift, observe, per_value
 from hand_env.schedule.stretch import Paid, train
+from vae.checks import integer
+from vae.modes import usual_modes
 from vae.side_by_side import SideBySide
 
 N_RENDERED = 16
@@ -32,7 +35,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     `epochs_per_step` epochs of the VAE's training. The action says how the deltas of that stretch are made. Each
     minibatch gets new ones, made from its own latents. The reward is what the VAE draws better after the stretch. The
     agent knows the share of the training that is done, so it can act much at first and little at the end.
-    `gym.make_vec("HandSchedule-v0", num_envs=K)` trains K VAEs side by side; see `HandScheduleVectorEnv`.
+    `gym.make_vec("hand_env:HandSchedule-v0", num_envs=K)` trains K VAEs side by side; see `HandScheduleVectorEnv`.
 
     ## Action space
 
@@ -93,7 +96,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
 
     | flag | when | then |
     | --- | --- | --- |
-    | terminated | the VAE diverged: a loss of the stretch's last epoch, W or a latent is not finite | the reward is `DIVERGENCE_REWARD`, -100, which at the default lambda is that of the worst change of W; the observation is zeros |
+    | terminated | the VAE diverged: a loss of the stretch's last epoch, W or a latent is not finite, or float32 cannot hold the reward | the reward is `DIVERGENCE_REWARD`, -100, which at the default lambda is that of the worst change of W; the observation is zeros |
     | truncated | `epochs_per_episode` epochs are over; the last stretch is shorter if `epochs_per_step` does not divide them | the observation is as after any step |
 
     ## Info
@@ -116,9 +119,9 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     | `batch_size` | 16 | B, at most N |
     | `epochs_per_episode` | 100 | at least 1 |
     | `epochs_per_step` | 5 | epochs of a stretch, at least 1 |
-    | `max_reach` | 8.0 | the reach of the action 1, above 0 |
+    | `max_reach` | 8.0 | the reach of the action 1, above 0 and within float32: 1.2e-38 to 3.4e38 |
     | `reward` | "drawn_change" | a name of a reward of HandLatent-v0, or a function |
-    | `reward_scale` | 100.0 | lambda, above 0 |
+    | `reward_scale` | 100.0 | lambda, likewise |
     | `render_mode` | None | None or "rgb_array": a grid of 16 pictures that the VAE, as it is now, decodes from standard normal latents |
     | others | | those of `HandLatentEnv` but `delta_scale` and `drawn_every` |
 
@@ -157,8 +160,8 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             TypeError: If an argument is unknown.
             ValueError: If an argument is out of its range.
         """
-        check_at_least(1, epochs_per_step=epochs_per_step)
-        check_above_zero(max_reach=max_reach)
+        epochs_per_step = integer("epochs_per_step", epochs_per_step, 1)
+        check_scale(max_reach=max_reach)
         for name in OURS:
             if name in others:
                 raise TypeError(f"{name} is no argument of HandSchedule-v0. The action and epochs_per_step decide it.")
@@ -173,7 +176,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             **others,
         )
         self.epochs_per_step, self.max_reach = epochs_per_step, float(max_reach)
-        self.reward_scale, self.render_mode = reward_scale, render_mode
+        self.reward_scale, self.render_mode = self.env.reward_scale, render_mode
         self.observation_space = spaces.Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, NO_DELTAS.shape, np.float32)
         self._observation, self._loss, self._ended = np.zeros(len(FEATURES), np.float32), 0.0, False
@@ -187,26 +190,34 @@ class HandScheduleEnv(gym.Env[Array, Array]):
 
         Returns:
             The first observation, (14,) float32, and info.
+
+        Raises:
+            TypeError: If the seed is no integer, or the options or their state are no dict.
+            ValueError: If the seed is below 0, or the state is not of an environment with the same arguments.
         """
-        state = (options or {}).get("state")
+        state = state_in(options)
         self.start(seed, state)
         return self.observe_first(state)
 
-    def start(self, seed: int | None, state: dict[str, Any] | None, *, first_drawn: bool = True) -> None:
+    def start(self, seed: int | None, state: Mapping[str, Any] | None, *, first_drawn: bool = True) -> None:
         """Do the first half of `reset`: build the VAE; see `HandLatentEnv.start`."""
+        if state is not None:
+            with reading_state():
+                self._read(state)
         self.env.start(seed, None if state is None else state["training"], first_drawn=first_drawn)
         self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
 
-    def observe_first(self, state: dict[str, Any] | None) -> tuple[Array, dict[str, Any]]:
+    @usual_modes()
+    def observe_first(self, state: Mapping[str, Any] | None) -> tuple[Array, dict[str, Any]]:
         """Do the second half of `reset`, after W_0 is known, and return what it returns."""
         if state is None:
             self._ended, self._loss = False, loss_without_shift(self.env.trainer)
             self._observation = self._observe(self._loss, 0.0, NO_DELTAS)
         else:
-            self._ended, self._loss = bool(state["ended"]), float(state["loss"])
-            self._observation = np.array(state["observation"], np.float32)
+            self._ended, self._loss, self._observation = self._read(state)
         return self._observation.copy(), {"epoch": self.env.trainer.epoch}
 
+    @usual_modes()
     def step(self, action: Array) -> Step:
         """Train the VAE for a stretch of epochs, with deltas made as the action says.
 
@@ -218,12 +229,13 @@ class HandScheduleEnv(gym.Env[Array, Array]):
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
+            TypeError: If the action does not consist of numbers.
             ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
         """
         choice = self.decode(action)
         alone = SideBySide([self.env.trainer], stacked=False)
         (paid,) = train([self.env], alone, [choice], self.steps_to_do)
-        return self.conclude(action, choice, paid)
+        return self.conclude(check_action(action, NO_DELTAS.shape), choice, paid)
 
     def decode(self, action: Array) -> Deltas:
         """Return what an action means; refuse a wrong one as `step` does."""
@@ -241,19 +253,19 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         """Observe and pay after a stretch of training, and return what `step` returns.
 
         Args:
-            action: The stretch's action, (3,).
+            action: The stretch's action, (3,) float32.
             choice: What it meant.
             paid: What the stretch gave.
         """
         trainer, before = self.env.trainer, self._loss
         self._loss = per_value(trainer, paid.terms["loss_nats"])
-        self._observation = self._observe(self._loss, self._loss - before, np.asarray(action, np.float32))
-        finite = np.isfinite(self._observation).all() and np.isfinite([paid.reward, *paid.terms.values()]).all()
-        if not finite:
+        self._observation = self._observe(self._loss, self._loss - before, action)
+        reward = self.reward_scale * paid.reward + 0.0  # + 0.0 turns -0.0 into 0.0
+        finite = np.isfinite(self._observation).all() and np.isfinite([*paid.terms.values()]).all()
+        if not (finite and fits_float32(reward)):
             self._ended, self._observation = True, np.zeros_like(self._observation)
             return self._observation.copy(), self.DIVERGENCE_REWARD, True, False, {"epoch": trainer.epoch}
         self._ended = truncated = trainer.epoch >= trainer.config.epochs
-        reward = self.reward_scale * paid.reward + 0.0  # + 0.0 turns -0.0 into 0.0
         info = {**paid.terms, "reach": choice.reach, "mix": choice.mix, "pull": choice.pull, "epoch": trainer.epoch}
         if self.env.scorer.last_drawn is not None:
             info["drawn_wrong"] = self.env.scorer.last_drawn
@@ -272,6 +284,13 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
         state = {"observation": self._observation.copy(), "loss": self._loss, "ended": self._ended}
         return {"training": self.env.state_dict(), **copy.deepcopy(state)}
+
+    def _read(self, state: Mapping[str, Any]) -> tuple[bool, float, Array]:
+        """Return what a state holds beside the training: whether the episode has ended, the loss, the observation."""
+        if not isinstance(state["training"], Mapping):
+            raise TypeError(f"its training is no dict but {type(state['training']).__name__}")
+        loss = float(check_finite("loss", state["loss"], (), np.float64))
+        return bool(state["ended"]), loss, check_finite("observation", state["observation"], self._observation.shape)
 
     def _observe(self, loss: float, change: float, action: Array) -> Array:
         drawn, wrong = self.env.drawn_score, self.env.scorer.last_drawn

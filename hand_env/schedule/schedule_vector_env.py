@@ -1,6 +1,6 @@
 """The vector form of HandSchedule-v0: several VAEs, which train side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,18 +11,20 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from hand_env.checks import check_action, resolve_autoreset_mode
+from hand_env.checks import check_action, reading_state, resolve_autoreset_mode, row_seeds, state_in
 from hand_env.drawn_score import wrong_together
 from hand_env.schedule.features import FEATURES, Array
 from hand_env.schedule.schedule_env import NO_DELTAS, HandScheduleEnv, Step
 from hand_env.schedule.stretch import pays_only_at_the_end, train
+from vae.checks import integer
+from vae.modes import usual_modes
 from vae.side_by_side import SideBySide
 
 Flags = NDArray[np.bool_]
 
 
 class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
-    """Train several VAEs side by side, each with its own agent's choices: `gym.make_vec("HandSchedule-v0", num_envs=K)`.
+    """Train several VAEs side by side, each with its own agent's choices: `gym.make_vec("hand_env:HandSchedule-v0", num_envs=K)`.
 
     ## Description
 
@@ -84,13 +86,13 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             TypeError: If an argument has a wrong type.
             ValueError: If an argument is out of its range.
         """
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs!r}.")
+        num_envs = integer("num_envs", num_envs, 1)
         self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
         self.envs, shared = [], dict[int, torch.Tensor]()
         for own in _one_each(images, num_envs):
             self.envs.append(HandScheduleEnv(shared.get(id(own), own), **settings))
-            shared[id(own)] = self.envs[-1].env.images  # made, and moved to the device, only once
+            training = self.envs[-1].env
+            training.images = shared.setdefault(id(own), training.images)  # one copy for all rows that share them
         first = self.envs[0]
         self.num_envs, self.render_mode = num_envs, first.render_mode
         self.metadata = {**HandScheduleEnv.metadata, "autoreset_mode": self.autoreset_mode}
@@ -117,6 +119,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         """Each row's seed, as in `gymnasium.vector.SyncVectorEnv`."""
         return tuple(env.np_random_seed for env in self.envs)
 
+    @usual_modes()
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
@@ -131,12 +134,13 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
         Raises:
             gymnasium.error.ResetNeeded: If the first reset leaves out a row.
-            ValueError: If the seeds or the mask are not one for each row.
+            TypeError: If a seed is no integer, or the options or their state are no dict.
+            ValueError: If the seeds or the mask are not one for each row, or the state is of another environment.
         """
-        options, seeds = options or {}, self._seeds(seed)
+        state, options, seeds = state_in(options), options or {}, row_seeds(seed, self.num_envs)
         infos: dict[str, Any] = {}
         mask = self._mask(options.get("reset_mask"))
-        states = options.get("state", {}).get("rows", [None] * self.num_envs)
+        states = [None] * self.num_envs if state is None else self._rows_of(state)
         for row, info in self._restart(np.flatnonzero(mask).tolist(), seeds, states).items():
             infos = self._add_info(infos, info, row)
         self._ended[mask] = [
@@ -145,6 +149,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._is_open, self.closed = True, False
         return self._observations.copy(), infos
 
+    @usual_modes()
     def step(self, actions: Array) -> tuple[Array, NDArray[np.float64], Flags, Flags, dict[str, Any]]:
         """Train each row's VAE for a stretch of epochs.
 
@@ -156,6 +161,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset, and after a row's end with autoreset disabled.
+            TypeError: If the actions do not consist of numbers.
             ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1].
         """
         acting = self._acting()
@@ -215,7 +221,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         return reward, terminated, truncated, info
 
     def _restart(
-        self, rows: Sequence[int], seeds: Sequence[int | None], states: Sequence[dict[str, Any] | None]
+        self, rows: Sequence[int], seeds: Sequence[int | None], states: Sequence[Mapping[str, Any] | None]
     ) -> dict[int, dict[str, Any]]:
         """Reset some rows, measure the first W of all of them together, and return their infos."""
         for row in rows:
@@ -253,12 +259,12 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         acting: Flags = ~self._ended
         return acting
 
-    def _seeds(self, seed: int | list[int | None] | None) -> list[int | None]:
-        if seed is None or isinstance(seed, int | np.integer):
-            return [None if seed is None else int(seed) + row for row in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"seed must be one number or one for each of {self.num_envs} rows, got {seed!r}.")
-        return list(seed)
+    def _rows_of(self, state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        with reading_state():
+            rows = list(state["rows"])
+            if len(rows) != self.num_envs or not all(isinstance(own, Mapping) for own in rows):
+                raise ValueError(f"it has {len(rows)} rows, not {self.num_envs}, or one is no dict")
+        return rows
 
     def _mask(self, mask: Any) -> Flags:
         if mask is None:

@@ -284,8 +284,8 @@ class WrongSampler:
     [
         ({"delta_scale": 0}, ValueError, "delta_scale must be a number above 0, got 0"),
         ({"reward_scale": float("nan")}, ValueError, "reward_scale must be a number above 0, got nan"),
-        ({"steps_per_episode": 0}, ValueError, "steps_per_episode must be an integer of at least 1, got 0"),
-        ({"steps_per_episode": 1.5}, ValueError, "steps_per_episode must be an integer of at least 1, got 1.5"),
+        ({"steps_per_episode": 0}, ValueError, "steps_per_episode must be at least 1, got 0"),
+        ({"steps_per_episode": 1.5}, TypeError, "steps_per_episode must be an integer, got 1.5"),
         ({"render_mode": "human"}, ValueError, "render_mode must be None or 'rgb_array', got 'human'"),
         ({"device": "tpu"}, ValueError, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"vae": torch.nn.Linear(2, 2)}, TypeError, "vae must be a vae.VAE or a function from a seed to one"),

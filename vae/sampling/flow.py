@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vae.checkpoint import save_tensors
+from vae.checks import seeded
 
 WIDTH, BLOCKS = 576, 4
 FREQUENCIES = 32  # of the time embedding, as sines and cosines
@@ -80,7 +81,7 @@ class FlowPrior:
         Returns:
             (n, D) float32 on the CPU.
         """
-        noise = torch.randn(n, len(self.mean), generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(n, len(self.mean), generator=seeded(seed))
         x = self.temperature * noise.to(self.mean.device)
         steps = EVALUATIONS // 2
         for step in range(steps):

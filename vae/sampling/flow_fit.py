@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 from torch.func import functional_call, vmap
 
+from vae.checks import integer, seeded
 from vae.device import tensor_float_32
 from vae.optim import cosine_decay, ema_decay, update_ema
 from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior, Velocity
@@ -34,7 +35,7 @@ def fit_flow(latents: Draw, held_out: Tensor, *, seed: int = 0, **settings: Any)
     Returns:
         The flow, and its training log with "step", "loss" and "held_out".
     """
-    return fit_flows([latents], [held_out], seeds=[seed], **settings)[0]
+    return fit_flows([latents], [held_out], seeds=[integer("seed", seed, 0)], **settings)[0]
 
 
 @tensor_float_32()
@@ -102,7 +103,7 @@ class _Source:
     def __init__(self, latents: Draw, held_out: Tensor, seed: int, batch: int) -> None:
         """Measure the latents' mean and scale, and draw what the evaluations use."""
         self.latents, self.batch, self.device = latents, batch, held_out.device
-        self.generator = Generator(self.device).manual_seed(seed)
+        self.generator = seeded(seed, self.device)
         some = latents(4 * batch, self.generator)
         self.mean, self.scale = some.mean(0), some.std(0).clamp(min=1e-3)
         others = ((held_out - self.mean) / self.scale).repeat(math.ceil(FEWEST / len(held_out)), 1)

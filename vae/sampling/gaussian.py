@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from vae.checks import seeded
+
 
 class Gaussian:
     """A normal distribution with full covariance, fitted to the aggregated posterior.
@@ -58,5 +60,5 @@ class Gaussian:
         Returns:
             (n, latent) float32 on the CPU.
         """
-        noise = torch.randn(n, len(self.mean), generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(n, len(self.mean), generator=seeded(seed))
         return self.place(noise.to(self.mean.device)).cpu()

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from vae.checks import seeded
+
 PICTURES_PER_GROUP, MOST_GROUPS = 20, 32  # as in `Mixture.fit`
 ITERATIONS = 20  # of k-means
 
@@ -87,7 +89,7 @@ class LocalGaussians:
         Returns:
             (n, latent) float32 on the CPU.
         """
-        generator, images = torch.Generator().manual_seed(seed), len(self.labels)
+        generator, images = seeded(seed), len(self.labels)
         noise = torch.randn(n, self.centres.shape[1], generator=generator)
         picks, weights = torch.randint(images, (n,), generator=generator), torch.randn(n, images, generator=generator)
         device = self.centres.device

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vae.checkpoint import save_tensors
+from vae.checks import seeded
 from vae.sampling.em import expectation_maximisation
 
 _SETTINGS: dict[str, Any] = {"reg_covar": 1e-3, "max_iter": 50, "tol": 0.1}
@@ -48,7 +49,7 @@ class Mixture:
             The fitted sampler.
         """
         device = mean.device
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         repeats = max(1, round(draws / len(mean)))
         mean, deviation = mean.cpu().repeat(repeats, 1), (0.5 * log_var.cpu()).exp().repeat(repeats, 1)
         points = mean + deviation * torch.randn(mean.shape, generator=generator)
@@ -66,7 +67,7 @@ class Mixture:
         Returns:
             (n, latent) float32.
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         component = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.means.shape[1], generator=generator)
         latents = self.means[component]

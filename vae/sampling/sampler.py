@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae.checks import seeded
+
 POOLED_AT_ONCE = 1024  # latents that a pool requests from its sampler in one call
 
 
@@ -34,7 +36,7 @@ class StandardNormal:
         Returns:
             (n, latent) float32.
         """
-        return torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed))
+        return torch.randn(n, self.latent_dim, generator=seeded(seed))
 
 
 class Pool:
@@ -66,4 +68,4 @@ class Pool:
         Returns:
             (n, latent) float32.
         """
-        return self.latents[torch.randint(len(self.latents), (n,), generator=torch.Generator().manual_seed(seed))]
+        return self.latents[torch.randint(len(self.latents), (n,), generator=seeded(seed))]

@@ -145,7 +145,7 @@ def test_a_file_that_is_no_agent_or_damaged_is_one_sentence(saved):
         ({"net_arch": [32, 17]}, r"the shapes of latent_pi.2.bias, .* are not those that its notes .*require"),
         ({"net_arch": [10**9]}, "the shapes of"),
         ({"latent_dim": 7}, "the shapes of"),
-        ({"latent_dim": "six"}, "must be integers of at least 1"),
+        ({"latent_dim": "six"}, "latent_dim must be an integer, got 'six'"),
         ({"env_id": "CartPole-v1"}, "env_id must be one of 'HandRefine-v0', 'HandLatent-v0', got 'CartPole-v1'"),
         ({"sees_pictures": 1}, "sees_pictures must be true or false, got 1"),
         ({"delta_scale": 0}, "delta_scale must be a number above 0, got 0"),

@@ -1,0 +1,37 @@
+"""Check numbers that a caller gave; `hand_env.checks` checks what environments are given beyond numbers."""
+
+import operator
+from typing import Any
+
+import torch
+
+LARGEST_SEED = 2**63 - 1
+
+
+def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """Return an integer of any kind, such as NumPy's, as Python's own.
+
+    Args:
+        name: Name of the value, for the message.
+        value: Should be an integer.
+        low: The smallest value allowed; None for no bound.
+        high: The largest value allowed; None for no bound.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is out of its range.
+    """
+    try:
+        found = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}.") from None
+    if low is not None and found < low:
+        raise ValueError(f"{name} must be at least {low}, got {value!r}.")
+    if high is not None and found > high:
+        raise ValueError(f"{name} must be at most {high}, got {value!r}.")
+    return found
+
+
+def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a source of random numbers that depends on a seed alone, an integer in 0..2**63 - 1 of any kind."""
+    return torch.Generator(device).manual_seed(integer("seed", seed, 0, LARGEST_SEED))
