@@ -1,0 +1,57 @@
+"""Forked processes compute and end: `AsyncVectorEnv` forks one for each environment."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+SCRIPT = """
+import multiprocessing, os, sys, gymnasium as gym, numpy as np, torch
+
+torch.set_num_threads(2)
+settings = {"n_images": 8, "latent_dim": 4, "batch_size": 4}
+envs = gym.make_vec("hand_env:HandLatent-v0", num_envs=2, vectorization_mode="async", **settings)
+observations, _ = envs.reset(seed=0)
+first = envs.step(np.zeros(envs.action_space.shape, np.float32))[0]
+again = gym.make_vec("hand_env:HandLatent-v0", num_envs=2, vectorization_mode="sync", **settings)
+assert np.allclose(observations, again.reset(seed=0)[0], atol=1e-4)
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+if sys.argv[1] == "close":
+    envs.close()
+    assert multiprocessing.active_children() == []
+    assert torch.get_num_threads() == 2
+else:
+    os.kill(os.getpid(), 9)
+"""
+
+
+def runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not fork by default")
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_environments_in_forked_processes_compute_with_two_threads_and_none_stays_behind(end):
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, end],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == (0 if end == "close" else -9), done.stderr
+    workers = [int(word) for word in done.stdout.split()]
+    assert len(workers) == 2
+    until = time.monotonic() + 20
+    while any(map(runs, workers)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(map(runs, workers))
