@@ -2,6 +2,7 @@
 
 import gymnasium as gym
 
+import hand_env._names  # noqa: F401 - first: it refuses somebody else's package vae
 from hand_env.latent_env import HandLatentEnv
 from hand_env.latent_vector_env import HandLatentVectorEnv
 from hand_env.refine_env import HandRefineEnv
