@@ -8,10 +8,10 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -75,7 +75,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     if target.exists():
         return target  # complete, and of the same step: replacing it would leave a moment without a checkpoint
     folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    partial = folder / f".partial-{uuid4().hex}"
+    partial.mkdir()  # with the rights that the umask gives, unlike tempfile's
     tensors: dict[str, Tensor] = {}
     rest = _flatten(state, "", tensors)
     save_tensors(partial / _TENSORS, tensors)
@@ -146,12 +147,14 @@ def _partial(path: Path) -> Path:
 
 
 def _replace(partial: Path, path: Path) -> None:
-    with partial.open("rb") as file:
+    with partial.open("rb+") as file:  # Windows refuses to sync a file that is open for reading alone
         os.fsync(file.fileno())
     partial.replace(path)
 
 
 def _sync(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows opens no folders
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,5 @@
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,24 @@ def test_files_are_replaced_whole_and_nan_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
         save_json(tmp_path / "a.json", {"x": math.nan})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.safetensors"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_the_umask_decides_who_may_read_a_checkpoint(tmp_path):
+    before = os.umask(0o002)
+    try:
+        path = save_checkpoint(tmp_path / "checkpoints", 1, {"a": torch.zeros(1), "b": 1})
+        modes = {entry.name: entry.stat().st_mode & 0o777 for entry in (path, *path.iterdir())}
+    finally:
+        os.umask(before)
+    assert modes == {path.name: 0o775, "tensors.safetensors": 0o664, "state.json": 0o664}
+
+
+def test_a_file_is_synced_while_it_is_open_for_writing(tmp_path, monkeypatch):
+    """Windows refuses to sync a file that is open for reading alone."""
+    fcntl = pytest.importorskip("fcntl")
+    modes = []
+    monkeypatch.setattr(os, "fsync", lambda file: modes.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
+    save_json(tmp_path / "a.json", 1)
+    save_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
+    assert modes == [os.O_RDWR] * 2

@@ -6,10 +6,10 @@ checksum. Nothing in the file is ever executed. If anything is wrong with it, th
 
 import json
 import os
-import tempfile
 import warnings
 import zlib
 from pathlib import Path
+from uuid import uuid4
 
 import platformdirs
 import torch
@@ -73,11 +73,14 @@ def store_cached(file: Path, pixels: Tensor, problems: dict[int, str]) -> None:
     header = {"problems": json.dumps(problems), "checksum": str(_checksum(pixels))}
     part: Path | None = None
     try:
+        if file.parts[0] == "~":  # what platformdirs gives where no home is known
+            raise OSError("the home folder of this user is unknown")
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".part")
-        os.close(handle)
-        part = Path(name)
+        part = file.with_name(f"{file.stem}{uuid4().hex}.part")
+        part.touch()  # with the rights that the umask gives
+        usual = part.stat().st_mode
         save_file({"pixels": pixels}, part, metadata=header)
+        part.chmod(usual)  # save_file makes the file readable by its owner only
         with part.open("rb+") as written:
             os.fsync(written.fileno())
         os.replace(part, file)

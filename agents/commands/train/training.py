@@ -1,7 +1,6 @@
 """One run of `handlatent train`: environment, agent, training log and checkpoints, kept in step."""
 
 import hashlib
-import resource
 import shutil
 import sys
 import time
@@ -206,8 +205,7 @@ class TrainingRun:
             "last_epoch": last,
             "images_per_second": last["images_per_second"],
             "seconds": seconds,
-            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            / (2**20 if sys.platform == "linux" else 2**30),
+            "peak_memory_gb": peak_memory_gb(),
             "device": torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
         }
         for name in ("validation", "test"):
@@ -217,6 +215,15 @@ class TrainingRun:
                 report[f"{name}_loss_nats"] = float(losses.total.mean())
                 report[f"{name}_kl_nats"] = float(losses.kl.mean())
         return report
+
+
+def peak_memory_gb() -> float | None:
+    """Return the most memory that this process has held, or None on a system that does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
 
 
 class _Follow(BaseCallback):

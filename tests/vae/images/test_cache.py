@@ -1,4 +1,6 @@
+import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,3 +141,23 @@ def test_home_is_found_in_the_name_of_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HANDLATENT_CACHE", "~/pictures")
     assert cache_folder() == tmp_path / "pictures"
     assert cache_folder("~/other") == tmp_path / "other"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_the_umask_decides_who_may_read_the_cache(tmp_path):
+    before = os.umask(0o002)
+    try:
+        store_cached(tmp_path / "shared" / "a.safetensors", torch.zeros(1, 3, 2, 2, dtype=torch.uint8), {})
+    finally:
+        os.umask(before)
+    file = tmp_path / "shared" / "a.safetensors"
+    assert [entry.name for entry in file.parent.iterdir()] == [file.name]
+    assert file.stat().st_mode & 0o777 == 0o664
+    assert file.parent.stat().st_mode & 0o777 == 0o775
+
+
+def test_without_a_home_nothing_is_cached_and_a_warning_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="the home folder of this user is unknown"):
+        store_cached(Path("~/.cache/a.safetensors"), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), {})
+    assert list(tmp_path.iterdir()) == []
