@@ -5,6 +5,7 @@ convolutional network on pictures predicts a third of the variance of the log-od
 The policy asks the judge only for scores and never differentiates it.
 """
 
+import copy
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from hand_env.refinement import CHUNK
+from vae.device import resolve_device
 from vae.model import VAE
 
 SEEN = 64  # largest width and height, in pixels, of the pictures that the networks see
@@ -90,12 +92,17 @@ class Sight:
         return pictures
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the cache."""
-        return {"vae": self.vae}
+        """Leave out the cache, and keep the VAE on the CPU, so that a machine without its device can read it."""
+        device = self.vae.log_variance.device
+        return {"vae": self.vae if device.type == "cpu" else copy.deepcopy(self.vae).cpu(), "device": str(device)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Start with an empty cache."""
-        self.vae, self._seen = state["vae"], WeakTensorKeyDictionary()
+        """Start with an empty cache, on the device where the VAE was; on the CPU if this machine has no such device."""
+        try:
+            device = resolve_device(state["device"])
+        except ValueError:
+            device = "cpu"
+        self.vae, self._seen = state["vae"].to(device), WeakTensorKeyDictionary()
 
 
 class OneStepReplay(ReplayBuffer):
@@ -178,30 +185,30 @@ class RefinePolicy(SACPolicy):
     """Stable-Baselines3's SAC policy with `PictureExtractor` for its actor and `PictureCritic` for its critics.
 
     `make_sac(env, seed, policy=RefinePolicy)` takes the VAE and kappa from the environment. Without `make_sac`:
-    `SAC(RefinePolicy, env, policy_kwargs={"vae": env.unwrapped.vae, "delta_scale": env.unwrapped.delta_scale})`.
+    `SAC(RefinePolicy, env, policy_kwargs={"vae": Sight(env.unwrapped.vae), "delta_scale": env.unwrapped.delta_scale})`.
     `net_arch` gives the actor's hidden layers after the features; the critics have only their convolutions. The VAE may
     be on another device. It is in neither the parameters nor the state dict. `SAC.save` does write it, because it
-    pickles all arguments of the policy.
+    pickles all arguments of the policy; a `Sight` lets a file from a GPU be read on a CPU.
     """
 
-    def __init__(self, *args: Any, vae: VAE, delta_scale: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, vae: VAE | Sight, delta_scale: float, **kwargs: Any) -> None:
         """Take SACPolicy's arguments except the features extractor, and the environment's VAE and kappa.
 
         Args:
             args: Arguments of SACPolicy.
-            vae: The environment's VAE: frozen, on any device.
+            vae: The environment's VAE: frozen, on any device; alone or in a `Sight`.
             delta_scale: Kappa.
             kwargs: Keyword arguments of SACPolicy.
 
         Raises:
             ValueError: If the VAE's weights require gradients.
         """
-        if any(parameter.requires_grad for parameter in vae.parameters()):
+        self.sight, self.delta_scale = vae if isinstance(vae, Sight) else Sight(vae), delta_scale
+        if any(parameter.requires_grad for parameter in self.sight.vae.parameters()):
             raise ValueError(
                 "RefinePolicy's vae must be frozen, but its weights require gradients. Take the environment's own: "
                 "env.unwrapped.vae."
             )
-        self.sight, self.delta_scale = Sight(vae), delta_scale
         extractor = {"features_extractor_class": PictureExtractor, "features_extractor_kwargs": {"sight": self.sight}}
         super().__init__(*args, **{**kwargs, **extractor})
 
@@ -217,7 +224,7 @@ class RefinePolicy(SACPolicy):
         return PictureCritic(**kwargs, sight=self.sight, delta_scale=self.delta_scale).to(self.device)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), "vae": self.sight.vae, "delta_scale": self.delta_scale}
+        return {**super()._get_constructor_parameters(), "vae": self.sight, "delta_scale": self.delta_scale}
 
 
 def _pictures(vae: VAE, latents: Tensor) -> Tensor:

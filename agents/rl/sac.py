@@ -13,7 +13,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
-from agents.rl.picture_policy import OneStepReplay, RefinePolicy
+from agents.rl.picture_policy import OneStepReplay, RefinePolicy, Sight
 from agents.rl.vec_env import GymnasiumVecEnv
 from hand_env import HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
 from vae.checks import integer
@@ -230,7 +230,7 @@ def _seen_through(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) 
             f"RefinePolicy needs HandRefine-v0, single or vector form, got {type(env.unwrapped).__name__}. Use "
             "'MlpPolicy' for other environments."
         )
-    return {"vae": single.vae, "delta_scale": single.delta_scale}
+    return {"vae": Sight(single.vae), "delta_scale": single.delta_scale}
 
 
 def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> HandRefineEnv | None:

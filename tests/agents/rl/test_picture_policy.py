@@ -1,5 +1,8 @@
 """The policy that looks at pictures: what it sees, what learns, and what stays as it is."""
 
+import copy
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 
 from agents import RefinePolicy, make_sac
 from agents.rl import picture_policy as refine_policy
-from agents.rl.picture_policy import SEEN, Look, OneStepReplay, PictureCritic, PictureExtractor, shrunk
+from agents.rl.picture_policy import SEEN, Look, OneStepReplay, PictureCritic, PictureExtractor, Sight, shrunk
 from agents.rl.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
 from vae import VAE, VAEConfig, build_vae
@@ -230,3 +233,17 @@ def test_the_vae_may_lie_on_another_device():
     assert torch.allclose(pictures, shrunk(frozen(64), latents()), atol=0.02)  # bfloat16
     with torch.no_grad():
         assert torch.allclose(shrunk(vae, latents()), pictures, atol=0.02)
+
+
+def test_a_sight_from_a_device_that_is_not_here_is_read_on_the_cpu(monkeypatch):
+    """A VAE of which one tensor lies elsewhere stands for one on a GPU: pickle must not meet that tensor."""
+    vae = build_vae(VAEConfig(32, 4), seed=1)
+    away = copy.deepcopy(vae)
+    away.log_variance = torch.zeros((), device="meta")
+    monkeypatch.setattr(VAE, "cpu", lambda self: vae)
+    state = Sight(away).__getstate__()
+    assert state == {"vae": vae, "device": "meta"}
+    read = pickle.loads(pickle.dumps(Sight(away)))
+    assert read.vae.log_variance.device.type == "cpu"
+    assert all(torch.equal(a, b) for a, b in zip(read.vae.parameters(), vae.parameters(), strict=True))
+    assert copy.deepcopy(Sight(vae)).vae.log_variance.device.type == "cpu"
