@@ -9,10 +9,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from simple_parsing import ArgumentParser, DashVariant
 
 from agents.commands.compare import CompareArgs, compare
 from agents.commands.curriculum import CurriculumArgs, curriculum
+from agents.commands.flags import check_sizes, check_words
 from agents.commands.generate import GenerateArgs, generate
 from agents.commands.judge import JudgeArgs, judge
 from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
@@ -25,6 +27,7 @@ from agents.commands.schedule import ScheduleArgs, schedule
 from agents.commands.synth import SynthArgs, synth
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
+from agents.console import lasting_streams
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.renamed import with_new_flags
 
@@ -71,12 +74,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default", FutureWarning)
         warnings.showwarning = _say_warning
-        words = parser.parse_args(with_new_flags(sys.argv[1:] if argv is None else argv))
-        return _run(words.command, _with_home(words.settings))
+        given = with_new_flags(sys.argv[1:] if argv is None else argv)
+        try:
+            check_words(given)
+        except ValueError as error:
+            parser.error(str(error))
+        words = parser.parse_args(given)
+        with lasting_streams():
+            return _run(words.command, _with_home(words.settings))
 
 
 def _run(command: str, settings: Any) -> int:
     try:
+        check_sizes(settings)
         print(COMMANDS[command][1](settings))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
@@ -86,6 +96,11 @@ def _run(command: str, settings: Any) -> int:
         return 130
     except (ValueError, OSError, ImportError) as error:
         print(f"handlatent {command}: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        print(f"handlatent {command}: the memory does not suffice. Ask for less at a time: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -99,6 +114,11 @@ def _expanded(value: Any) -> Any:
     if isinstance(value, list):
         return [_expanded(item) for item in value]
     return type(value)(os.path.expanduser(value)) if isinstance(value, str | Path) else value
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the computer's or a GPU's memory does not suffice."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -47,14 +47,16 @@ def check_scale(**values: float) -> None:
             )
 
 
-def check_at_least(low: int, **values: int) -> None:
-    """Refuse numbers below a bound.
+def check_at_least(low: int, **values: float) -> None:
+    """Refuse numbers below a bound, or not finite.
 
     Raises:
-        ValueError: If a value is below the bound.
+        ValueError: If a value is.
     """
     for name, value in values.items():
-        if not value >= low:  # True for NaN too
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value!r}.")
+        if value < low:
             raise ValueError(f"{name} must be at least {low}, got {value!r}.")
 
 

@@ -5,6 +5,8 @@ OrderedDict in the whole process. Then rl_zoo3, which imports `RowPolicy` from `
 settings. simple_parsing takes a flag's help from the string below it, so write no comment above the flag.
 """
 
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from hand_env.checks import check_above_zero as above_zero
@@ -14,6 +16,33 @@ from hand_env.checks import check_not_nan as not_nan
 RUN = {"positional": True, "custom_args": {"metavar": "RUN"}}
 OPTIONAL_RUN = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
 SWITCH = {"custom_args": {"negative_prefix": "--no-"}}
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse a flag whose value is empty: for a path it would be the current folder.
+
+    Raises:
+        ValueError: If a value is empty, or is "--", which argparse drops.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        name, _, value = word.partition("=")
+        if word == "" or (name.startswith("--") and "=" in word and value in ("", "--")):
+            raise ValueError(
+                f"{(name or before) or 'A word'} must have a value, got {value!r}. Leave it out, or give one."
+            )
+
+
+def check_sizes(args: Any) -> None:
+    """Refuse integers that no library can hold.
+
+    Raises:
+        ValueError: If an integer has more than 64 bits.
+    """
+    for item in fields(args):
+        value = getattr(args, item.name)
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, int) and not -(2**63) <= one < 2**63:
+                raise ValueError(f"{flag(item.name)} must lie between -2**63 and 2**63, got {one!r}.")
 
 
 def flag(name: str) -> str:

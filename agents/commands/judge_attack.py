@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.commands.flags import RUN
+from agents.commands.flags import RUN, check_above_zero, check_at_least
 from agents.runs.run import load_run
 from hand_env import image_grid
 from hand_env.anatomy import Judge
@@ -58,9 +58,9 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     Raises:
         ValueError: If the run is not finished, or a setting is out of its range.
     """
-    if args.n < 1 or args.steps < 0 or args.rate <= 0:
-        got = f"{args.n!r}, {args.steps!r} and {args.rate!r}"
-        raise ValueError(f"--n must be at least 1, --steps at least 0 and --rate above 0, got {got}.")
+    check_at_least(1, args, "n")
+    check_at_least(0, args, "steps", "seed")
+    check_above_zero(args, "rate")
     if args.grid and args.grid.exists() and not is_overview(args.grid):
         raise ValueError(
             f"--grid '{args.grid}' is there already, and handlatent did not draw it. Choose another --grid."

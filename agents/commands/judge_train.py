@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.commands.flags import check_above_zero, check_at_least, check_seed
 from agents.runs.run_folder import claim_folder
 from hand_env.anatomy.network import Architecture
 from hand_env.anatomy.training import JudgeTraining, train_judge, write_grounds, write_landmarks, write_pack
@@ -64,8 +65,10 @@ def judge_train(args: JudgeTrainArgs) -> Path:
     Raises:
         ValueError: If there is neither a pack nor data, a setting is out of its range, or the folder holds other files.
     """
-    if min(args.batch, args.capacity, args.drawn, args.examples) < 1 or args.seconds <= 0:
-        raise ValueError("--batch, --capacity, --drawn, --examples and --seconds must be above 0.")
+    check_at_least(1, args, "batch", "capacity", "drawn", "examples")
+    check_at_least(0, args, "imitation_seconds", "drawing_seconds", "workers")
+    check_above_zero(args, "seconds", "rate")
+    check_seed(args.seed)
     stopped = (args.out / "checkpoints" / args.architecture).is_dir()
     claim_folder(args.out, is_own=lambda entry: stopped or entry.name in _OWN)
     settings = JudgeTraining(

@@ -9,7 +9,7 @@ from PIL import Image
 from simple_parsing import flag
 
 from agents.runs.run_folder import claim_for_pictures
-from vae.images.synthetic import generate_hands
+from vae.images.synthetic.generate import check_fits, generate_hands
 
 Defect = Literal[
     "none",
@@ -57,6 +57,7 @@ def synth(args: SynthArgs) -> Path:
     Raises:
         ValueError: If a setting is out of its range.
     """
+    check_fits("--n", args.n, args.size)
     claim_for_pictures(args.out)
     hands = generate_hands(
         args.n,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vae.images import ImageSet, load_images, split_by_group
 from vae.images.hands11k import Hand, Keep, Side
-from vae.images.synthetic import generate_hands
+from vae.images.synthetic.generate import check_fits, generate_hands
 
 SYNTHETIC = "synthetic"
 
@@ -92,8 +92,10 @@ def _synthetic(choice: Choice) -> ImageSet:
     n = 2000 if choice.images is None else choice.images
     if n < 1:
         raise ValueError(f"--images must be at least 1, got {n!r}.")
+    check_fits("--images", n, choice.size)
+    pixels = generate_hands(n, choice.size, seed=choice.seed, progress=True).images
     names = tuple(f"{i:06d}" for i in range(n))
-    return ImageSet(generate_hands(n, choice.size, seed=choice.seed, progress=True).images, names, names, names)
+    return ImageSet(pixels, names, names, names)
 
 
 def _photographs(choice: Choice) -> ImageSet:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
-from agents.commands.flags import SWITCH, check_at_least
+from agents.commands.flags import SWITCH, check_above_zero, check_at_least
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
@@ -93,6 +93,7 @@ def check_args(args: CurriculumArgs) -> None:
         )
     check_at_least(FEWEST, args, "hands")
     check_at_least(1, args, "prior_steps", "side_by_side")
+    check_above_zero(args, "learning_rate")
     VAEConfig(args.size, args.latent_dim)
     TrainingConfig(learning_rate=args.learning_rate, batch_size=1 if args.batch_size is None else args.batch_size)
 

@@ -114,7 +114,7 @@ def _check(args: RecipeArgs) -> None:
     """Refuse wrong settings before the first stage starts."""
     check_extra()  # it installs the network of the perceptual distance
     check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width")
-    check_at_least(0, args, "workers", "reencode_passes", "latent_samples", "refine_samples")
+    check_at_least(0, args, "workers", "reencode_passes", "latent_samples", "refine_samples", "checkpoint_seconds")
     check_above_zero(args, "nats", "delta_scale")
     if args.reencode_passes > MAX_PASSES:
         raise ValueError(

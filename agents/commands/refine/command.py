@@ -71,6 +71,7 @@ def refine_run(args: RefineArgs) -> Path:
 
 def _check(args: RefineArgs) -> None:
     check_at_least(1, args, "samples", "rows", "steps_per_episode", "width", "held_out")
+    check_at_least(0, args, "checkpoint_seconds")
     check_above_zero(args, "delta_scale")
     check_not_nan(args, "refine_below")
     check_seed(args.seed)

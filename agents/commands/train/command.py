@@ -5,7 +5,7 @@ import time
 from dataclasses import fields, replace
 from pathlib import Path
 
-from agents.commands.flags import check_seed, flag
+from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.training import TrainingRun
 from agents.runs import run_folder
@@ -36,6 +36,7 @@ def train(args: TrainArgs) -> Path:
     if args.resume is not None:
         args = resumed(args)
     else:
+        _check(args)
         run_folder.claim(args.out)
         if args.data != SYNTHETIC:
             args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start from another directory
@@ -87,11 +88,18 @@ def resumed(args: TrainArgs) -> TrainArgs:
 def _check(args: TrainArgs) -> None:
     """Refuse wrong settings before the pictures are read."""
     check_seed(args.seed)
+    if not args.data:
+        raise ValueError(f"--data must be {SYNTHETIC!r} or a folder, got {args.data!r}.")
+    check_above_zero(args, "learning_rate", "delta_scale", "reward_scale")
+    check_at_least(0, args, "checkpoint_seconds")
+    if args.images is not None:
+        check_at_least(1, args, "images")
     if args.agent_weights is not None and args.agent != "sac":
         raise ValueError(f"--agent-weights belongs to --agent sac, got {args.agent!r}. Leave it out.")
-    if args.agent == "sac" and args.delta_scale != TrainArgs.delta_scale:
+    if args.agent in ("sac", "none") and args.delta_scale != TrainArgs.delta_scale:
         raise ValueError(
-            f"--delta-scale belongs to --agent random and sac-flat; 'sac' decides by itself, got {args.delta_scale!r}."
+            f"--delta-scale belongs to --agent random and sac-flat, not to {args.agent!r}, got {args.delta_scale!r}. "
+            "Leave it out."
         )
     resolve_device(args.device)
     VAEConfig(args.size, args.latent_dim, args.width)

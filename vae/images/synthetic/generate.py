@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +14,8 @@ from vae.images.synthetic.labels import joints
 from vae.images.synthetic.render import pictures_at_once, render
 from vae.images.synthetic.scene import draw_scene
 from vae.progress import progress_bar
+
+BYTES_PER_PIXEL = 10  # three colours, six masks of digits and one of the palm
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,32 @@ def generate_hands(
     return _join(parts)
 
 
+def check_fits(name: str, n: int, size: int) -> None:
+    """Refuse more hands than the computer's memory can hold, with their masks.
+
+    Args:
+        name: What the caller calls their number, for the message.
+        n: Number of pictures.
+        size: Pixels a side.
+
+    Raises:
+        ValueError: If there are too many. On Windows, which does not say how much memory it has, there never are.
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (BYTES_PER_PIXEL * max(1, size) ** 2)
+    if n > most:
+        raise ValueError(
+            f"{name} must be at most {most}: this computer's memory holds no more hands of {size} pixels; got {n!r}."
+        )
+
+
 def _check(n: int, size: int, seed: int, defect: str, first: int) -> None:
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n!r}. Ask for one picture or more.")
     if not 16 <= size <= 1024:
         raise ValueError(f"size must lie in 16..1024 pixels, got {size!r}. Use 64 or 128 to train a VAE.")
+    check_fits("n", n, size)
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed!r}. Use any natural number, for example 0.")
     if first < 0:

@@ -1,0 +1,89 @@
+import dataclasses
+import re
+import typing
+
+import numpy as np
+import pytest
+import torch
+
+from agents.cli import COMMANDS, main
+from agents.commands.synth import SynthArgs
+
+NEEDED = {"compare": ["run", "--data", "photographs"]}
+NEEDED |= {command: ["run"] for command in ("refine", "judge", "judge-attack", "package")}
+
+
+@pytest.mark.parametrize("fills", [lambda args: np.empty(10**15), lambda args: torch.empty(10**15)])
+def test_too_little_memory_is_one_sentence(capsys, monkeypatch, fills):
+    monkeypatch.setitem(COMMANDS, "synth", (SynthArgs, fills))
+    assert "handlatent synth: the memory does not suffice" in refused(capsys, "synth")
+
+
+def test_a_mistake_of_our_own_is_a_traceback(monkeypatch):
+    monkeypatch.setitem(COMMANDS, "synth", (SynthArgs, lambda args: torch.ones(2) @ torch.ones(3)))
+    with pytest.raises(RuntimeError, match="size"):
+        main(["synth"])
+
+
+def flags_of(kind):
+    """Yield each command with each of its flags for a value of this kind."""
+    for name, (settings, _) in COMMANDS.items():
+        hints = typing.get_type_hints(settings)
+        for item in dataclasses.fields(settings):
+            kinds = {hints[item.name], *typing.get_args(hints[item.name])}
+            if kind in kinds and not item.metadata.get("positional"):
+                yield pytest.param(name, "--" + item.name.replace("_", "-"), id=f"{name}-{item.name}")
+
+
+def refused(capsys, *words):
+    """Run a command that must refuse its flags; return its one sentence."""
+    with pytest.raises(SystemExit) as stop:
+        raise SystemExit(main(list(words)))
+    lines = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("value", ["", "--"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_value_is_refused_for_every_flag(capsys, command, value):
+    for item in dataclasses.fields(COMMANDS[command][0]):
+        flag = "--" + item.name.replace("_", "-")
+        assert f"{flag} must have a value, got {value!r}." in refused(capsys, command, f"{flag}={value}")
+    assert "--data must have a value, got ''." in refused(capsys, command, "--data", "")
+
+
+@pytest.mark.parametrize(("command", "flag"), list(flags_of(float)))
+def test_a_number_that_is_none_is_refused_by_the_name_of_its_flag(capsys, tmp_path, monkeypatch, command, flag):
+    monkeypatch.chdir(tmp_path)
+    message = refused(capsys, command, *NEEDED.get(command, []), flag, "nan")
+    assert re.search(rf"{flag}\b.*nan", message), message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "flag"), list(flags_of(int)))
+def test_an_integer_that_no_library_holds_is_refused_by_the_name_of_its_flag(
+    capsys, tmp_path, monkeypatch, command, flag
+):
+    monkeypatch.chdir(tmp_path)
+    message = refused(capsys, command, *NEEDED.get(command, []), flag, "9" * 23)
+    assert re.search(rf"{flag}\b.*9{{23}}", message), message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--images", "10000000000"], "--images must be at most"),
+        (["synth", "--n", "10000000000"], "--n must be at most"),
+        (["train", "--learning-rate", "0"], "--learning-rate must be a number above 0, got 0.0."),
+        (["train", "--checkpoint-seconds", "inf"], "--checkpoint-seconds must be a finite number, got inf."),
+        (["train", "--checkpoint-seconds", "-1"], "--checkpoint-seconds must be at least 0, got -1.0."),
+        (["train", "--agent", "none", "--delta-scale", "2"], "--delta-scale belongs to --agent random and sac-flat"),
+        (["judge", "hand.png", "--held-out", "people"], "--held-out belongs to --training, which is not given"),
+    ],
+)
+def test_what_would_do_nothing_or_fill_the_memory_is_refused(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, *words)
