@@ -43,11 +43,10 @@ def main(
     vae, judge = trainer.averaged_vae, judge or LogitScore()
     sampler = Mixture.fit(*encode_all(vae, trainer.images))
 
-    env = gym.make_vec(
-        "hand_env:HandRefine-v0", num_envs=64, vae=vae, sampler=sampler, judge=judge, autoreset_mode="SameStep"
-    )
+    name, rows = "hand_env:HandRefine-v0", 64
+    env = gym.make_vec(name, rows, vae=vae, sampler=sampler, judge=judge, autoreset_mode="SameStep")
     agent = make_sac(env, seed=0, batch_size=256, learning_rate=1e-3, gradient_steps=48)  # judging is the slow part
-    agent.learn(64 * steps)
+    agent.learn(rows * steps)
 
     latents = sampler.sample(200, seed=1)
     refined = refine(agent, latents, vae, judge)

@@ -29,16 +29,17 @@ sys.exit(cli.main(["generate"]))
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_leaves_stops_no_command_and_is_no_error(tmp_path, unbuffered):
     reading, writing = os.pipe()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", PRINTS.format(done=str(tmp_path / "done"))],
         stdout=writing,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(ROOT)},
-    )
-    os.close(writing)
-    assert os.read(reading, 2) == b"0 "
-    os.close(reading)
-    errors = process.communicate()[1]
+    ) as process:
+        os.close(writing)
+        first = os.read(reading, 1)
+        os.close(reading)
+        errors = process.communicate()[1]
+    assert first == b"0"
     assert (process.returncode, errors) == (0, b"a note\n")
     assert (tmp_path / "done").read_text() == "whole"
 
