@@ -224,6 +224,8 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self, rows: Sequence[int], seeds: Sequence[int | None], states: Sequence[Mapping[str, Any] | None]
     ) -> dict[int, dict[str, Any]]:
         """Reset some rows, measure the first W of all of them together, and return their infos."""
+        if rows:
+            self._together = None  # it holds the VAEs of the episodes that end here
         for row in rows:
             self.envs[row].start(seeds[row], states[row], first_drawn=False)
         new = [self.envs[row].env for row in rows if states[row] is None]

@@ -108,7 +108,7 @@ def load_folder(
     Warns:
         UserWarning: Once, if pictures cannot be used; see `read_pictures`.
     """
-    check_size(size)
+    size = check_size(size)
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{str(root)!r} must be a folder of pictures, but is no folder. Check the path.")

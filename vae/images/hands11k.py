@@ -54,7 +54,7 @@ def load_hands11k(
     Warns:
         UserWarning: Once, if pictures cannot be used; see `read_pictures`.
     """
-    check_size(size)
+    size = check_size(size)
     choices = {"side": side, "hand": hand, "accessories": accessories, "irregularities": irregularities}
     _check_choices(choices)
     root = download_root(Path(root))

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,14 +98,15 @@ def read_at_own_size(
     return [found[index] for index in usable], usable, problems
 
 
-def check_size(size: int) -> None:
-    """Check a number of pixels a side.
+def check_size(size: int) -> int:
+    """Return a number of pixels a side, an integer of any kind, as Python's own.
 
     Raises:
         ValueError: If it is out of range.
     """
-    if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
+    if not isinstance(size, Integral) or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size must be an integer in {SMALLEST}..{LARGEST}, got {size!r}. Use 64 or 128.")
+    return int(size)
 
 
 def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
@@ -124,7 +126,7 @@ def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
     """
     if n_images is None:
         return list(range(n))
-    if not isinstance(n_images, int) or not 1 <= n_images <= n:
+    if not isinstance(n_images, Integral) or not 1 <= n_images <= n:
         raise ValueError(
             f"images must be in 1..{n}, because there are {n} pictures {where}, got {n_images!r}. "
             "Leave it out to take them all."

@@ -55,7 +55,8 @@ class Mixture:
         points = mean + deviation * torch.randn(mean.shape, generator=generator)
         components = max(1, min(components, len(mean) // repeats // 20))
         fit = _fit_with_sklearn if device.type == "cpu" else _fit_on_device
-        return cls(*(tensor.float().cpu() for tensor in fit(points.double().to(device), components, seed % 2**32)))
+        fitted = fit(points.double().to(device), components, generator.initial_seed() % 2**32)
+        return cls(*(tensor.float().cpu() for tensor in fitted))
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Draw latents.

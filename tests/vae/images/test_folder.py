@@ -98,6 +98,11 @@ def test_number_of_images_out_of_range_is_an_error_that_says_how_many(album, cac
         load(album, cache, n_images=n)
 
 
+def test_numpy_s_integers_are_as_good_as_python_s(album, cache):
+    images = load_folder(album, np.uint8(16), n_images=np.uint8(2), cache_dir=cache / "of numpy", progress=False)
+    assert images.pixels.equal(load(album, cache, n_images=2).pixels)
+
+
 @pytest.mark.parametrize("size", [7, 1025])
 def test_size_out_of_range_is_an_error(album, size):
     with pytest.raises(ValueError, match=f"size must be an integer in 8..1024, got {size}"):

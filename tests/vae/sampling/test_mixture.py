@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 
 from vae.sampling.mixture import Mixture, _fit_on_device, _fit_with_sklearn
@@ -36,6 +37,11 @@ def test_mixture_repeats_by_seed_and_survives_a_file(tmp_path):
     loaded = Mixture.load(tmp_path / "sampler.safetensors")
     assert torch.equal(loaded.sample(10, seed=1), mixture.sample(10, seed=1))
     assert torch.equal(Mixture.fit(*two_clusters(), components=2, seed=3).sample(10, 1), mixture.sample(10, 1))
+
+
+def test_mixture_takes_numpy_s_integers_as_seeds():
+    ours, other = (Mixture.fit(*two_clusters(40), draws=80, seed=seed) for seed in (np.uint8(3), 3))
+    assert torch.equal(ours.sample(5, np.uint8(1)), other.sample(5, 1))
 
 
 def test_mixture_uses_fewer_components_where_pictures_are_few():

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae.checks import integer
 from vae.images.synthetic.defects import DEFECTS
 from vae.images.synthetic.labels import joints
 from vae.images.synthetic.render import pictures_at_once, render
@@ -83,8 +84,11 @@ def generate_hands(
         The pictures and their labels, on the CPU.
 
     Raises:
+        TypeError: If a number is no integer.
         ValueError: If an argument is out of its range.
     """
+    named = {"n": n, "size": size, "seed": seed, "first": first}
+    n, size, seed, first = (integer(name, value) for name, value in named.items())
     _check(n, size, seed, defect, first)
     chunk = pictures_at_once(size, device)
     starts = range(first, first + n, chunk)

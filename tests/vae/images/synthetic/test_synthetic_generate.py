@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +35,11 @@ def rows(hands: SyntheticHands, start: int, stop: int) -> SyntheticHands:
 
 def test_same_seed_gives_same_pictures() -> None:
     assert same(generate_hands(3, 32, seed=7), generate_hands(3, 32, seed=7))
+
+
+def test_numpy_s_integers_are_as_good_as_python_s() -> None:
+    of_numpy = generate_hands(np.uint8(1), np.uint8(16), seed=np.uint8(200), first=np.uint8(3))
+    assert same(of_numpy, generate_hands(1, 16, seed=200, first=3))
 
 
 def test_other_seed_gives_other_pictures() -> None:
