@@ -62,8 +62,8 @@ def judge(args: JudgeArgs) -> str:
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
-        ValueError: If a picture that was named itself cannot be read, or none can; if the folder for drawings holds
-            other files; or if there are held-out pictures but no training pictures.
+        ValueError: If a picture that was named itself cannot be read, or none can. Also if the folder for drawings
+            holds other files, or if there are held-out pictures but no training pictures.
     """
     if args.held_out is not None and args.training is None:
         raise ValueError(f"--held-out belongs to --training, which is not given, got {str(args.held_out)!r}.")
