@@ -271,8 +271,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
             state: What `state_dict` returned, or None.
             first_drawn: Whether to measure W_0 of a new episode; else the caller sets `scorer.last_drawn`.
         """
-        super().reset(seed=None if seed is None else integer("seed", seed, 0))
+        seed = None if seed is None else integer("seed", seed, 0)
         if state is None:
+            super().reset(seed=seed)
             trainer = self._new_trainer(int(self.np_random.integers(2**31)))
             self._take(trainer, *self._scoring(trainer, first_drawn))
             return
@@ -281,7 +282,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
             trainer.load_state_dict(state["trainer"])
             drawn_score, scorer = self._scoring(trainer, False)
             scorer.load_state_dict(state["scorer"])
-            self.np_random = restored(self.np_random, state["np_random"])
+            random = restored(self.np_random, state["np_random"])
+        super().reset(seed=seed)
+        self.np_random = random
         self._take(trainer, drawn_score, scorer)
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:

@@ -181,9 +181,9 @@ class HandRefineEnv(gym.Env[Array, Array]):
             ValueError: If the seed is below 0, or the state is not of an environment with the same arguments; the
                 running episode stays as it is.
         """
-        state = state_in(options)
-        super().reset(seed=None if seed is None else integer("seed", seed, 0))
+        state, seed = state_in(options), None if seed is None else integer("seed", seed, 0)
         if state is None:
+            super().reset(seed=seed)
             latent = self.draw(self.np_random)
             self._score, self._left = float(self.score(latent[None])[0]), self.steps_per_episode
             self._first = self._latent = latent
@@ -193,7 +193,9 @@ class HandRefineEnv(gym.Env[Array, Array]):
                 first, latent = (check_finite(name, state[name], shape) for name in ("first", "latent"))
                 score = float(check_finite("score", state["score"], (), np.float64))
                 left = integer("left", state["left"], 0, self.steps_per_episode)
-                self.np_random = restored(self.np_random, state["np_random"])
+                random = restored(self.np_random, state["np_random"])
+            super().reset(seed=seed)
+            self.np_random = random
             self._first, self._latent, self._score, self._left = first, latent, score, left
         return self._observe(), {"score_before": self._score}
 

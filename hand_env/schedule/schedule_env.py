@@ -199,6 +199,12 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         self.start(seed, state)
         return self.observe_first(state)
 
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that `start` would refuse; the running episode stays as it is."""
+        with reading_state():
+            self._read(state)
+        copy.copy(self.env).start(None, state["training"])
+
     def start(self, seed: int | None, state: Mapping[str, Any] | None, *, first_drawn: bool = True) -> None:
         """Do the first half of `reset`: build the VAE; see `HandLatentEnv.start`."""
         if state is not None:

@@ -141,6 +141,9 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         infos: dict[str, Any] = {}
         mask = self._mask(options.get("reset_mask"))
         states = [None] * self.num_envs if state is None else self._rows_of(state)
+        for env, own, chosen in zip(self.envs, states, mask, strict=True):
+            if chosen and own is not None:
+                env.check_state(own)  # of all rows before any of them is replaced
         for row, info in self._restart(np.flatnonzero(mask).tolist(), seeds, states).items():
             infos = self._add_info(infos, info, row)
         self._ended[mask] = [

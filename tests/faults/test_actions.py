@@ -138,6 +138,20 @@ def test_a_state_with_a_part_missing_or_of_another_kind_never_ends_in_another_er
     assert refused > len(paths)
 
 
+def test_a_state_that_is_wrong_only_in_its_last_part_is_refused_and_no_row_has_changed(form, play):
+    env, other = form.make(), form.make()
+    env.reset(seed=0)
+    other.reset(seed=0)
+    action = np.full(env.action_space.shape, 0.5, np.float32)
+    state = env.unwrapped.state_dict()
+    assert same(after(env, action), after(other, action))
+    broken = changed(state, list(places(state))[-1], REMOVED)
+    with pytest.raises(ValueError, match=r"options\['state'\] must be what state_dict\(\)"):
+        env.reset(seed=7, options={"state": broken})
+    assert same(after(env, action), after(other, action))
+    assert same((env.reset()[0],), (other.reset()[0],))
+
+
 def test_numpy_s_integers_are_seeds_and_others_are_refused(form, play):
     for given, plain in ((np.int64(3), 3), (np.uint8(3), 3)):
         assert same(play(form.make(), seed=given), play(form.make(), seed=plain))
