@@ -14,11 +14,11 @@ torch.set_num_threads(2)
 settings = {"n_images": 8, "latent_dim": 4, "batch_size": 4}
 envs = gym.make_vec("hand_env:HandLatent-v0", num_envs=2, vectorization_mode="async", **settings)
 observations, _ = envs.reset(seed=0)
-envs.step(np.zeros(envs.action_space.shape, np.float32))
+first = envs.step(np.zeros(envs.action_space.shape, np.float32))[0]
+again = gym.make_vec("hand_env:HandLatent-v0", num_envs=2, vectorization_mode="sync", **settings)
+assert np.allclose(observations, again.reset(seed=0)[0], atol=1e-4)
 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 if sys.argv[1] == "close":
-    alone = gym.make("hand_env:HandLatent-v0", **settings)
-    assert np.allclose(observations[0], alone.reset(seed=0)[0], atol=1e-4)
     envs.close()
     assert multiprocessing.active_children() == []
     assert torch.get_num_threads() == 2
