@@ -1,3 +1,4 @@
+import csv
 import importlib.util
 import inspect
 import itertools
@@ -158,6 +159,59 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     assert f"it is higher by {nats('schedule') - nats('none'):,.0f} nats" in learning
     for method, sampler in (("none", "mixture"), ("uniform-2", "mixture"), ("schedule", "mixture")):
         assert f"{mean(method, 'all', sampler):.1f} %" in readme
+    assert overall["schedule"] > max(overall[method] for method in overall if method.startswith(("uniform", "falling")))
+    card = " ".join((DOCS.parent / "agents" / "weights" / "schedule" / "README.md").read_text().split())
+    for method in ("schedule", "none"):
+        assert listed(mean(method, n) for n in counts) in card
+
+
+def test_the_figures_that_learning_quotes_of_drawn_hands_and_of_the_other_agent_are_those_of_their_records():
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+
+    def mean(path, n, method, sampler="mixture"):
+        cells = json.loads((DOCS / "learning" / path).read_text())["cells"]
+        found = [
+            cell["samplers"][sampler]["correct"][0] for cell in cells if (cell["n"], cell["method"]) == (n, method)
+        ]
+        assert len(found) >= 3
+        return f"{100 * sum(found) / len(found):.1f} %"
+
+    def drawn(method, sampler="mixture"):
+        return mean("curriculum-drawn.json", "6000", method, sampler)
+
+    said = f"gives {drawn('schedule')}, no action {drawn('none')}, falling from 6 {drawn('falling-6')}, and the KL term"
+    assert f"{said} times 32 {drawn('kl-32')}" in learning
+    assert f"no action gives {drawn('none', 'prior')}, the agent {drawn('schedule', 'prior')}" in learning
+    other = (
+        mean("both-kinds/drawn.json", "6000", "schedule"),
+        mean("both-kinds/drawn.json", "6000", "schedule", "prior"),
+    )
+    assert (
+        f"On 6,000 it gives {other[0]} with the mixture, the best of that table, and {other[1]} with the prior"
+        in learning
+    )
+    assert f"there it gives {mean('both-kinds/photographs.json', '800', 'schedule')}," in learning
+    few, all_ = (mean("both-kinds/photographs.json", n, "schedule") for n in ("80", "all"))
+    assert f"it gives {few.removesuffix(' %')} and {all_}." in learning
+
+
+@pytest.mark.parametrize(
+    ("path", "n", "last", "said"),
+    [
+        ("agent-rounds.csv", "drawn-2000", 7, "{0} and {1} % were right after random schedules, and {low} to {high} %"),
+        ("agent-rounds.csv", "320", 5, "{0} and {1} % became {low} to {high} % in the last five rounds"),
+        ("agent-rounds.csv", "300", 4, "{0} % became {low} to {high} % at N = 300"),
+        ("agent-rounds.csv", "340", 4, "{0} % became {low} to {high} % at N = 340"),
+        ("both-kinds/rounds.csv", "drawn-2000", 1, "On 2,000 drawn hands it came from {0} to {high} % in its training"),
+    ],
+)
+def test_the_rounds_that_learning_quotes_are_those_of_the_trainings(path, n, last, said):
+    with (DOCS / "learning" / path).open() as file:
+        rows = [row for row in csv.DictReader(file) if row["n"] == n]
+    right = {flag: [f"{100 * float(row['right']):.1f}" for row in rows if row["explores"] == flag] for flag in "01"}
+    acted = sorted(right["0"][-last:], key=float)
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+    assert said.format(*right["1"], low=acted[0], high=acted[-1]) in learning
 
 
 def test_the_recipe_s_tables_are_those_of_its_records():

@@ -47,7 +47,7 @@ class ScheduleArgs:
     parser: Path | None = None
     """Weights of the rewarding judge. Default: the packaged ones."""
     out: Path = Path("runs/schedule")
-    """Folder for agent.safetensors and rounds.csv, both written after every round. Rerun the command to resume."""
+    """Folder for agent.safetensors and rounds.csv, both written after every round. Rerun the command to resume, also with other --n, --drawn-n, --steps, --batch-size, --drawn and --explore."""  # noqa: E501 - help is one line
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 

@@ -22,7 +22,9 @@ from vae.device import resolve_device
 from vae.progress import progress_bar
 
 AGENT, ROUNDS, CHECKPOINTS = "agent.safetensors", "rounds.csv", "checkpoints"
-MAY_DIFFER = ("data", "pack", "parser", "rounds", "seconds", "out", "device")  # when a training is resumed
+# What may differ when a training is resumed. Courses too: the replay buffer keeps what the agent saw on others.
+COURSES = ("n", "drawn_n", "steps", "batch_size", "drawn", "explore")
+MAY_DIFFER = ("data", "pack", "parser", "rounds", "seconds", "out", "device", *COURSES)
 
 Infos = list[list[dict[str, Any]]]
 
@@ -52,7 +54,7 @@ def schedule(args: ScheduleArgs) -> str:
     if state is not None:
         rows, generator.bit_generator.state = state["rows"], state["generator"]
     for course in courses:
-        course.begin(len(range(course.number, len(rows), len(courses))))
+        course.begin(sum(row["n"] == course.name for row in rows))
     if state is not None:
         load_learner(model, state["agent"])
     args.out.mkdir(parents=True, exist_ok=True)

@@ -137,8 +137,18 @@ def test_ctrl_c_saves_the_running_round_and_says_how_to_resume(bright, pack, cap
 
 def test_a_folder_with_other_settings_is_not_continued(bright, pack, capsys, tmp_path):
     assert run(pack, tmp_path, "--rounds", "1") == 0
-    assert run(pack, tmp_path, "--rounds", "2", "--drawn", "9") == 2
-    assert f"--out '{tmp_path}' holds a training with --drawn 8, got 9." in capsys.readouterr().err
+    assert run(pack, tmp_path, "--rounds", "2", "--decisions", "1") == 2
+    assert f"--out '{tmp_path}' holds a training with --decisions 2, got 1." in capsys.readouterr().err
+
+
+def test_a_training_goes_on_with_other_courses_and_keeps_what_it_saw(bright, pack, tmp_path):
+    assert run(pack, tmp_path, "--n", "8", "--rows", "2", "--explore", "1", "--rounds", "1") == 0
+    more = ["--n", "12", "--steps", "5", "--batch-size", "6", "--drawn", "9", "--rows", "2", "--explore", "2"]
+    assert run(pack, tmp_path, *more, "--rounds", "3") == 0
+    assert [(row["n"], row["explores"]) for row in read_rounds(tmp_path)] == [("8", "1"), ("12", "1"), ("12", "0")]
+    (checkpoint,) = (tmp_path / "checkpoints").glob("step-*/tensors.safetensors")
+    observations = load_file(checkpoint)["/agent/buffer/observations"]  # (3 rounds of 2 decisions, row, 14)
+    assert [round(10 ** (4 * float(number))) for number in observations[:, 0, 1]] == [8, 8, 12, 12, 12, 12]
 
 
 def test_no_round_begins_that_would_end_too_late(bright, pack, tmp_path):
