@@ -12,7 +12,7 @@ DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13,--epochs 50)
 # Bytecode is kept even where the shell says not to: without it, each process that a test starts compiles torch again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: hands demo test coverage lint check docs format clean
+.PHONY: hands demo test coverage faults lint check docs format clean
 
 hands: .venv/installed
 	@rm -rf runs/drawn
@@ -32,6 +32,10 @@ test: .venv/installed .venv/zoo
 # All tests with the lines that they reach; it takes longer than `make test`.
 coverage: .venv/installed .venv/zoo
 	$(PYTEST) --cov --cov-report=term
+
+# What must never break, leak or lose, in its long form: damaged files, odd words behind flags, memory.
+faults: .venv/installed
+	$(PYTEST) --long tests/faults
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

@@ -3,17 +3,21 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vae.checks import integer
 from vae.model import VAE
+from vae.training_config import TrainingConfig
 
+MOST = 2**31 - 1  # of anything that is counted
 SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # 1.2e-38 and 3.4e38
 
 
@@ -77,7 +81,7 @@ def check_render_mode(render_mode: str | None) -> None:
     Raises:
         ValueError: If it is another mode.
     """
-    if render_mode not in (None, "rgb_array"):
+    if render_mode is not None and not (isinstance(render_mode, str) and render_mode == "rgb_array"):
         raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
 
 
@@ -89,6 +93,67 @@ def check_vae(vae: Any) -> None:
     """
     if not callable(vae) or (isinstance(vae, nn.Module) and not isinstance(vae, VAE)):
         raise TypeError(f"vae must be a vae.VAE or a function from a seed to one, got {type(vae).__name__}.")
+
+
+def check_judge(judge: Any) -> None:
+    """Refuse anything but a function, or None.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if judge is not None and not callable(judge):
+        raise TypeError(f"judge must be a function from pictures to scores, got {type(judge).__name__}.")
+
+
+def built(vae: Any) -> VAE:
+    """Refuse what a user's function returns, if it is no VAE.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(vae, VAE):
+        raise TypeError(f"vae must be a function from a seed to a vae.VAE, but it returned {type(vae).__name__}.")
+    return vae
+
+
+def copied(name: str, images: Any) -> Tensor:
+    """Copy pictures that the caller may change later, to a tensor on the same device.
+
+    Args:
+        name: Name of the argument, for the message.
+        images: Should be a tensor or an array, (image, 3, S, S).
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If the shape is wrong, or there is no picture.
+    """
+    try:
+        copy = images.detach().clone() if isinstance(images, Tensor) else torch.tensor(images)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a tensor or an array, got {type(images).__name__}: {error}.") from error
+    shape = tuple(copy.shape)
+    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not len(copy):
+        raise ValueError(
+            f"{name} must have the shape (image, 3, S, S), got {shape}. If the channels come last, permute them."
+        )
+    return copy
+
+
+def further_training(training: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return further fields of `vae.TrainingConfig` by name.
+
+    Raises:
+        TypeError: If they are no dict, or a name is no field.
+        ValueError: If they set what an environment has arguments of its own for.
+    """
+    if training is not None and not isinstance(training, Mapping):
+        raise TypeError(f"training must be a dict of fields of vae.TrainingConfig, got {type(training).__name__}.")
+    further = dict(training or {})
+    if {"epochs", "batch_size"} & set(further):
+        raise ValueError(f"training must not set epochs or batch_size (separate arguments), got {further!r}.")
+    if unknown := [name for name in further if name not in {field.name for field in fields(TrainingConfig)}]:
+        raise TypeError(f"training must have fields of vae.TrainingConfig as names, got {unknown[0]!r}.")
+    return further
 
 
 def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
@@ -234,6 +299,6 @@ def resolve_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
         ValueError: If there is no mode of that name.
     """
     names = [known.value for known in AutoresetMode]
-    if not isinstance(mode, AutoresetMode) and mode not in names:
+    if not isinstance(mode, AutoresetMode) and not (isinstance(mode, str) and mode in names):
         raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}.")
     return AutoresetMode(mode)

@@ -28,7 +28,7 @@ def check_drawn_from(name: str) -> None:
     Raises:
         ValueError: If there is no sampler of that name.
     """
-    if name not in get_args(DrawnFrom):
+    if not isinstance(name, str) or name not in get_args(DrawnFrom):
         raise ValueError(f"drawn_from must be one of {get_args(DrawnFrom)}, got {name!r}.")
 
 

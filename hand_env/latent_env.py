@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hand_env.checks import (
+    MOST,
+    built,
     check_action,
+    check_judge,
     check_render_mode,
     check_scale,
     check_vae,
+    copied,
     fits_float32,
+    further_training,
     reading_state,
     restored,
     state_in,
@@ -179,13 +184,14 @@ class HandLatentEnv(gym.Env[Array, Array]):
             ValueError: If an argument is out of its range.
         """
         check_scale(delta_scale=delta_scale, reward_scale=reward_scale)
-        self.n_drawn, self.drawn_every = integer("n_drawn", n_drawn, 1), integer("drawn_every", drawn_every, 1)
+        check_judge(judge)
+        self.n_drawn = integer("n_drawn", n_drawn, 1, MOST)
+        self.drawn_every = integer("drawn_every", drawn_every, 1)
         check_drawn_from(drawn_from)
         check_render_mode(render_mode)
         self.device = resolve_device(device)
-        images = generate_hands(n_images, size, seed=0).images if images is None else copied(images)
+        images = generate_hands(n_images, size, seed=0).images if images is None else copied("images", images)
         self.images = images.to(self.device)  # once, not in each episode
-        _check_layout(self.images)
         if vae is not None:
             check_vae(vae)
         size = int(self.images.shape[-1])
@@ -194,17 +200,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
         first = self.build_vae(seed=0)
         check_contract(first)
         self.latent_dim = first.latent_dim
-        further = dict(training or {})
-        if {"epochs", "batch_size"} & set(further):
-            raise ValueError(f"training must not set epochs or batch_size (separate arguments), got {further!r}.")
-        self.training = TrainingConfig(epochs_per_episode, batch_size, **further)
+        epochs_per_episode = integer("epochs_per_episode", epochs_per_episode, 1)
+        self.training = TrainingConfig(epochs_per_episode, batch_size, **further_training(training))
         check_images(self.images, first.size, batch_size)
         self.reward, self.judge = resolve_reward(reward), judge
         if self.reward is anatomy and judge is None:
             raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
-        self.validation_images = None if validation_images is None else copied(validation_images)
+        self.validation_images = None if validation_images is None else copied("validation_images", validation_images)
         if self.validation_images is not None:
-            check_images(self.validation_images, first.size, 1)
+            check_images(self.validation_images, first.size, 1, "validation_images")
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
         self.drawn_from, self.render_mode = drawn_from, render_mode
@@ -241,7 +245,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     @usual_modes()
     def build_vae(self, seed: int) -> VAE:
         """Build the VAE that an episode with this seed starts from, on the CPU."""
-        return copy.deepcopy(self._make_vae).cpu() if isinstance(self._make_vae, VAE) else self._make_vae(seed).cpu()
+        return built(copy.deepcopy(self._make_vae) if isinstance(self._make_vae, VAE) else self._make_vae(seed)).cpu()
 
     @usual_modes()
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
@@ -381,16 +385,3 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     def _shift(self, action: Array) -> Tensor:
         return torch.from_numpy(check_action(action, self._shape)).to(self.device) * self.delta_scale
-
-
-def copied(images: Tensor | NDArray[np.uint8]) -> Tensor:
-    """Copy pictures that the caller may change later, to a tensor on the same device."""
-    return images.detach().clone() if isinstance(images, Tensor) else torch.tensor(images)
-
-
-def _check_layout(images: Tensor) -> None:
-    shape = tuple(images.shape)
-    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-        raise ValueError(
-            f"images must have the shape (image, 3, S, S), got {shape}. If the channels come last, permute them."
-        )

@@ -11,8 +11,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hand_env.checks import (
+    MOST,
+    built,
     check_action,
     check_finite,
+    check_judge,
     check_render_mode,
     check_scale,
     check_vae,
@@ -145,9 +148,8 @@ class HandRefineEnv(gym.Env[Array, Array]):
         """
         check_scale(delta_scale=delta_scale, reward_scale=reward_scale)
         check_render_mode(render_mode)
-        self.steps_per_episode = integer("steps_per_episode", steps_per_episode, 1)
-        if judge is not None and not callable(judge):
-            raise TypeError(f"judge must be a function from pictures to scores, got {type(judge).__name__}.")
+        check_judge(judge)
+        self.steps_per_episode = integer("steps_per_episode", steps_per_episode, 1, MOST)
         self.device = resolve_device(device)
         self.vae = _frozen(build_vae(PLACEHOLDER, seed=0) if vae is None else vae).to(self.device)
         self.latent_dim = self.vae.latent_dim
@@ -293,6 +295,6 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
 def _frozen(vae: VAE | Callable[[int], VAE]) -> VAE:
     check_vae(vae)
-    vae = copy.deepcopy(vae if isinstance(vae, VAE) else vae(0)).cpu().eval().requires_grad_(False)
+    vae = copy.deepcopy(vae if isinstance(vae, VAE) else built(vae(0))).cpu().eval().requires_grad_(False)
     check_contract(vae)
     return vae

@@ -104,6 +104,6 @@ def resolve_reward(reward: str | Reward) -> Reward:
     """
     if callable(reward):
         return reward
-    if reward not in REWARDS:
+    if not isinstance(reward, str) or reward not in REWARDS:
         raise ValueError(f"reward must be one of {tuple(REWARDS)} or a function of a Visit, got {reward!r}.")
     return REWARDS[reward]

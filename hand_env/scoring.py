@@ -73,6 +73,7 @@ class Scorer:
         needed = bool(getattr(self.reward, "needs_without_shift", False))
         return needed or (self.judge is not None and self.drawn_wrong is None)  # else the judge is for drawn hands
 
+    @np.errstate(invalid="ignore")  # of a VAE that has diverged: infinity less infinity; the episode ends with it
     def score(self, losses: Losses, epoch: int) -> tuple[Array, dict[str, Array]]:
         """Score the last step.
 

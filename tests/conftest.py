@@ -9,8 +9,15 @@ from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv, HandSche
 from vae import VAE, VAEConfig, build_vae
 
 
-def pytest_collection_modifyitems(items):
-    """Begin with the slow tests, so that the workers of pytest-xdist end at about the same time."""
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests marked long too, as `make faults` does")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the long tests; begin with the slow ones, so that pytest-xdist's workers end at about the same time."""
+    long = [item for item in items if item.get_closest_marker("long") and not config.getoption("--long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

@@ -6,19 +6,22 @@ from contextlib import contextmanager
 import torch
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: str | torch.device) -> str:
     """Turn "auto" into an available device, and reject a device that is not available.
 
     Args:
-        name: "auto" (CUDA if available, else the CPU), "cpu", "cuda" or "cuda:N".
+        name: "auto" (CUDA if available, else the CPU), "cpu", "cuda" or "cuda:N", or the device itself.
 
     Returns:
         "cpu", "cuda" or "cuda:N".
 
     Raises:
+        TypeError: If it is no name.
         ValueError: If the name is none of these, or this machine has no such device.
     """
-    count = torch.cuda.device_count()
+    if not isinstance(name, str | torch.device):
+        raise TypeError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {name!r}.")
+    name, count = str(name), torch.cuda.device_count()
     if name == "auto":
         return "cuda" if count else "cpu"
     kind, _, number = name.partition(":")

@@ -355,20 +355,21 @@ def _copied(state: Any) -> Any:
     return [_copied(value) for value in state] if isinstance(state, list) else state
 
 
-def check_images(images: Tensor, size: int, batch_size: int) -> None:
+def check_images(images: Tensor, size: int, batch_size: int, name: str = "images") -> None:
     """Reject pictures that a `Trainer` cannot use.
 
     Args:
         images: Should be (image, 3, size, size) uint8.
         size: Pixels a side.
         batch_size: B, the smallest number of pictures allowed.
+        name: What the message calls them.
 
     Raises:
         ValueError: If the shape or type is wrong, or the pictures are too few.
     """
     if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
         raise ValueError(
-            f"images must be uint8 of shape (image, 3, {size}, {size}), got {images.dtype} {tuple(images.shape)}. "
+            f"{name} must be uint8 of shape (image, 3, {size}, {size}), got {images.dtype} {tuple(images.shape)}. "
             "Read them with vae.images.load_images(root, size)."
         )
     if len(images) < batch_size:

@@ -5,6 +5,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.registration import load_env_creator
 from torch import nn
 
 import hand_env
@@ -57,9 +58,19 @@ class Form:
         return self.id != "HandRefine-v0"
 
     def make(self, **settings):
-        small = {"images": pictures(), "epochs_per_episode": 2} if self.trains else {}
-        settings = {"vae": tiny_vae, "judge": brightness, **small, **self.settings, **settings}
+        """The environment as Gymnasium makes it, in its wrappers."""
+        settings = self._settings(settings)
         return gym.make(self.id, **settings) if self.rows is None else gym.make_vec(self.id, self.rows, **settings)
+
+    def build(self, **settings):
+        """The environment alone, by its class."""
+        spec = gym.spec(self.id)
+        entry = spec.entry_point if self.rows is None else spec.vector_entry_point
+        return load_env_creator(entry)(*([] if self.rows is None else [self.rows]), **self._settings(settings))
+
+    def _settings(self, settings):
+        small = {"images": pictures(), "epochs_per_episode": 2} if self.trains else {}
+        return {"vae": tiny_vae, "judge": brightness, **small, **self.settings, **settings}
 
 
 SCHEDULE = {"batch_size": 4, "n_drawn": 2, "epochs_per_step": 1}

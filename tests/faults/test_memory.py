@@ -11,7 +11,7 @@ from torch import nn
 from vae import VAE
 from vae.optim import adamw
 
-RESETS, EPISODES = 100, 10  # held by hand with 500 and 50 too, and the project's own VAE: 14 minutes on a core
+SHORT, LONG = (40, 4), (500, 50)  # resets with a step each, then whole episodes
 STATM = Path("/proc/self/statm")
 
 
@@ -70,8 +70,9 @@ class Wide(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("resets", "episodes"), [SHORT, pytest.param(*LONG, marks=pytest.mark.long)])
 @pytest.mark.skipif(not STATM.is_file(), reason="this system does not say how much memory a process has")
-def test_memory_stays_flat_over_resets_and_whole_episodes(form, play, build_tiny):
+def test_memory_stays_flat_over_resets_and_whole_episodes(form, play, build_tiny, resets, episodes):
     def build(seed):
         return VAE(Wide(), build_tiny(seed).decoder, 8, 4)
 
@@ -80,7 +81,7 @@ def test_memory_stays_flat_over_resets_and_whole_episodes(form, play, build_tiny
     def resident():
         return int(STATM.read_text(encoding="utf-8").split()[1])
 
-    for times, steps in ((RESETS, 1), (EPISODES, 100)):
+    for times, steps in ((resets, 1), (episodes, 100)):
         for _ in range(times // 5):
             play(env, steps)
         before = resident()

@@ -1,6 +1,6 @@
 """Files that were damaged at random are read, or refused with a reason: no other error, and nothing outside touched.
 
-Run all of it with `pytest tests/faults`; `make check` runs the short form. The damage is seeded.
+`make test` runs the short form, `make faults` the long one. The damage is seeded.
 """
 
 import io
@@ -21,7 +21,7 @@ from vae.images.folder import pad_to_square
 from vae.images.handinfo import read_handinfo
 from vae.images.reading import read_at_own_size
 
-AMOUNTS = [100, pytest.param(1000, marks=pytest.mark.slow)]
+AMOUNTS = [100, pytest.param(1000, marks=pytest.mark.long)]
 
 
 def damaged(content: bytes, rng: np.random.Generator, most: int = 4) -> bytes:
