@@ -164,7 +164,11 @@ class PictureCritic(ContinuousCritic):
         self.q_networks = [getattr(self, f"qf{number}") for number in range(self.n_critics)]
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
-        """Map (n, D) or (n, D + 1) observations and (n, D) actions to (n, 1) values of each critic."""
+        """Map (n, D) or (n, D + 1) observations and (n, D) actions to (n, 1) values of each critic.
+
+        If the actions require a gradient, as in SAC's actor loss, the critics' weights get none, because SAC would
+        discard it.
+        """
         if not self.asked:
             return (obs.new_zeros(len(obs), 1),) * self.n_critics
         return tuple(self._values(self.q_networks, obs, actions))
@@ -177,8 +181,9 @@ class PictureCritic(ContinuousCritic):
     def _values(self, networks: Iterable[nn.Module], obs: Tensor, actions: Tensor) -> list[Tensor]:
         vae = self.sight.vae
         latents, rest = obs[:, : vae.latent_dim], obs[:, vae.latent_dim :]
-        pictures = torch.cat([shrunk(vae, latents + self.delta_scale * actions), self.sight.of(obs)])
-        return [_value(network, pictures, rest) for network in networks]
+        after, before = shrunk(vae, latents + self.delta_scale * actions), self.sight.of(obs)
+        value = _value_of_actions if after.requires_grad else _value
+        return [value(network, after, before, rest) for network in networks]
 
 
 class RefinePolicy(SACPolicy):
@@ -238,8 +243,24 @@ def _shrinkage(size: int) -> int:
     return -(-size // SEEN)
 
 
-def _value(network: Any, pictures: Tensor, rest: Tensor) -> Tensor:
-    seen = torch.cat([network["look"](pictures), rest.repeat(2, 1)], 1)  # (2 n, WIDTH) after and before; + 1
-    after, before = network["value"](seen).chunk(2)  # ......................(n, 2) each
-    value: Tensor = after[:, :1] - before[:, 1:]  # .........................(n, 1)
-    return value
+def _value(network: nn.Module, after: Tensor, before: Tensor, rest: Tensor) -> Tensor:
+    found = _found(network, torch.cat([after, before]), rest.repeat(2, 1))  # (2 n, 2)
+    return found[: len(after), :1] - found[len(after) :, 1:]
+
+
+def _value_of_actions(network: nn.Module, after: Tensor, before: Tensor, rest: Tensor) -> Tensor:
+    """Return the same values, of which only the pictures after the action get a gradient: half of the work or less."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    try:
+        for weight in weights:
+            weight.requires_grad_(False)
+        return _found(network, after, rest)[:, :1] - _found(network, before, rest)[:, 1:]
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+
+
+def _found(network: Any, pictures: Tensor, rest: Tensor) -> Tensor:
+    """Map pictures and the rest of their observations to (n, 2): what the picture is worth after and before."""
+    found: Tensor = network["value"](torch.cat([network["look"](pictures), rest], 1))
+    return found

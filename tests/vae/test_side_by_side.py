@@ -34,7 +34,7 @@ def weights(trainer):
 def test_vaes_side_by_side_train_as_each_does_alone(tiny_images, stacked, seeds, augment):
     together, alone = (make_trainers(tiny_images, seeds, augment=augment) for _ in range(2))
     rows = SideBySide(together, stacked=stacked)
-    for shift in shifts(6, len(seeds)):
+    for shift in shifts(4, len(seeds)):
         encoded, losses = rows.encode().clone(), rows.step(shift)
         for row, trainer in enumerate(alone):
             torch.testing.assert_close(encoded[row], trainer.encode(), rtol=1e-4, atol=1e-4)
@@ -42,7 +42,7 @@ def test_vaes_side_by_side_train_as_each_does_alone(tiny_images, stacked, seeds,
             assert torch.equal(losses.index[row], expected.index)
             torch.testing.assert_close(losses.total[row], expected.total, rtol=1e-3, atol=1e-1)
     for own, other in zip(together, alone, strict=True):
-        assert own.steps_done == other.steps_done == 6
+        assert own.steps_done == other.steps_done == 4
         check_close(own, other, 1e-3 if stacked else 0)
 
 

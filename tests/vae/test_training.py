@@ -96,7 +96,7 @@ def test_a_trainer_resumed_from_its_state_goes_on_bit_for_bit(tiny_images, pendi
 
 
 def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):
-    trainer = make_trainer(tiny_images, epochs=20, augment=False)
+    trainer = make_trainer(tiny_images, epochs=15, augment=False)
     for _ in range(trainer.total_steps):
         trainer.step()
     decoded = trainer.vae.decode(encode_all(trainer.vae, tiny_images)[0])
@@ -107,12 +107,12 @@ def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):
 
 @pytest.mark.slow
 def test_training_on_hands_lowers_the_loss_of_hands_not_trained_on():
-    hands = generate_hands(200, 32, seed=0).images
-    trainer = Trainer(build_vae(VAEConfig(32, 64), 0), hands[:160], TrainingConfig(epochs=12, batch_size=16), 0)
-    before = trainer.measure(hands[160:]).total.mean().item()
+    hands = generate_hands(100, 32, seed=0).images
+    trainer = Trainer(build_vae(VAEConfig(32, 64), 0), hands[:80], TrainingConfig(epochs=6, batch_size=8), 0)
+    before = trainer.measure(hands[80:]).total.mean().item()
     for _ in range(trainer.total_steps):
         trainer.step()
-    after = trainer.measure(hands[160:], averaged=True)
+    after = trainer.measure(hands[80:], averaged=True)
     assert after.total.mean().item() < before - 2000
     assert after.kl.mean().item() > 20
 

@@ -113,10 +113,10 @@ def test_sac_reaches_nine_tenths_of_the_optimum_over_five_seeds():
     shares = []
     for seed in range(5):
         problem = Problem(seed)
-        model = make_sac(
-            problem.make(), seed, learning_rate=1e-3, ent_coef="auto_0.1", policy_kwargs={"net_arch": [128, 128]}
-        )
-        model.learn(2_000)
+        few_but_large = {"learning_rate": lambda left: 5e-3 * left, "batch_size": 128}  # updates
+        settings = {"ent_coef": "auto_0.1", "policy_kwargs": {"net_arch": [128, 128]}, **few_but_large}
+        model = make_sac(problem.make(), seed, **settings)
+        model.learn(1_400)
         reached = problem.score(lambda _, o, model=model: model.predict(o, deterministic=True)[0])
         shares.append(reached / problem.score(lambda env, _, problem=problem: problem.optimum(env)))
     assert min(shares) >= 0.9, shares

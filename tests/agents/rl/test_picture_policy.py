@@ -112,9 +112,17 @@ def test_an_action_gets_a_gradient_from_the_critics_and_the_vae_none(model):
     assert [tuple(value.shape) for value in values] == [(5, 1)] * 2
     sum(values).sum().backward()
     assert (actions.grad.abs().sum(1) > 0).all()
-    assert all(parameter.grad is not None for parameter in model.critic.parameters())
+    assert all(parameter.grad is None for parameter in model.critic.parameters())  # SAC would discard it
     assert all(parameter.grad is None for parameter in model.env.venv.env.unwrapped.env.vae.parameters())
     assert torch.equal(model.critic.q1_forward(seen, actions), values[0])
+
+
+def test_the_critics_learn_from_stored_actions_all_that_they_value_the_agent_s_by(model):
+    seen, actions = batch(model)
+    of_stored, of_new = model.critic(seen, actions), model.critic(seen, actions.clone().requires_grad_())
+    assert all(torch.allclose(*pair, atol=1e-6) for pair in zip(of_stored, of_new, strict=True))
+    sum(of_stored).sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.critic.parameters())
 
 
 def test_a_critic_s_value_is_of_the_pictures_before_and_after(model):

@@ -1,6 +1,8 @@
 """The command of rl_zoo3, as docs/algorithms.md has it, in a process of its own."""
 
 import importlib.util
+import itertools
+import json
 import os
 import shlex
 import subprocess
@@ -41,19 +43,19 @@ def zoo(command, *further):
 
 
 def test_the_zoo_trains_evaluates_and_plays_back(tmp_path):
-    few = f"-n 180 --eval-freq 90 --eval-episodes 1 --seed 0 --device cpu --log-folder {tmp_path} {TINY}"
+    few = f"-n 120 --eval-freq 60 --eval-episodes 1 --seed 0 --device cpu --log-folder {tmp_path} {TINY}"
     zoo(COMMAND, *shlex.split(few))
     folder = tmp_path / "sac" / "HandLatent-v0_1"
     model = SAC.load(folder / "HandLatent-v0.zip")
     assert isinstance(model.policy, RowPolicy)
-    assert model.num_timesteps == 180
-    assert model._n_updates == (180 - 100) // 4
+    assert model.num_timesteps == 120
+    assert model._n_updates == (120 - 100) // 4
     assert all(weight.isfinite().all() for weight in model.policy.parameters())
     evaluations = np.load(folder / "evaluations.npz")
-    assert evaluations["timesteps"].tolist() == [90, 180]
+    assert evaluations["timesteps"].tolist() == [60, 120]
     assert (evaluations["ep_lengths"] == 6).all()
     assert np.isfinite(evaluations["results"]).all()
-    assert len((folder / "0.monitor.csv").read_text().splitlines()) == 2 + 180 // 6
+    assert len((folder / "0.monitor.csv").read_text().splitlines()) == 2 + 120 // 6
     said = zoo(
         "python -m rl_zoo3.enjoy --algo sac --env HandLatent-v0 --gym-packages hand_env",
         *shlex.split(f"-f {tmp_path} --no-render -n 20 --device cpu"),
@@ -62,14 +64,13 @@ def test_the_zoo_trains_evaluates_and_plays_back(tmp_path):
 
 
 TRAIN_EACH = """
+import json
 import sys
 from rl_zoo3.train import train
 
-for algorithm in sys.argv[1].split():
-    files = ["--algo", algorithm, "--conf-file", f"examples/rl_zoo3_{algorithm}.yml"]
-    words, sys.argv = sys.argv, ["train.py", *files, *sys.argv[2:]]
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["train.py", *words]
     train()
-    sys.argv = words
 """
 MY_HANDS = """
 import gymnasium as gym
@@ -90,16 +91,21 @@ FEW = {
 }
 
 
-@pytest.mark.parametrize("environment", FEW)
-def test_the_zoo_trains_each_algorithm_with_the_settings_shipped_for_it(environment, tmp_path, monkeypatch):
+def few(environment, algorithm, folder):
+    """The words of a short training with the settings shipped for an algorithm."""
+    fewer = ["n_steps:4"] if algorithm == "ppo" else ["learning_starts:4", "gradient_steps:1"]
+    words = ["--algo", algorithm, "--env", environment, "--conf-file", f"examples/rl_zoo3_{algorithm}.yml"]
+    here = ["-n", "8", "--eval-freq", "-1", "--seed", "0", "--device", "cpu", "--log-folder", str(folder)]
+    return [*words, *here, *FEW[environment], "-params", "n_envs:2", "batch_size:4", *fewer]
+
+
+def test_the_zoo_trains_each_algorithm_with_the_settings_shipped_for_it(tmp_path, monkeypatch):
     (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/algorithms.md names a trained VAE
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    words = ["--env", environment, "-n", "8", "--eval-freq", "-1", "--seed", "0"]
-    fewer = ["-params", "n_envs:2", "batch_size:4"]
-    here = ["--device", "cpu", "--log-folder", str(tmp_path), *FEW[environment]]
-    for names, further in (("sac td3 tqc crossq", ["learning_starts:4", "gradient_steps:1"]), ("ppo", ["n_steps:4"])):
-        zoo(shlex.join(["python", "-c", TRAIN_EACH, names, *words, *here, *fewer, *further]))
-    for name, algorithm in ALGORITHMS.items():
+    pairs = list(itertools.product(FEW, ALGORITHMS.items()))
+    each = [few(environment, name, tmp_path) for environment, (name, _) in pairs]
+    zoo(shlex.join(["python", "-c", TRAIN_EACH, json.dumps(each)]))  # in one process: seconds go into importing the zoo
+    for environment, (name, algorithm) in pairs:
         model: Any = algorithm.load(tmp_path / name / f"{environment}_1" / f"{environment}.zip")
         shipped = yaml.safe_load((ROOT / "examples" / f"rl_zoo3_{name}.yml").read_text(encoding="utf-8"))[environment]
         assert model.num_timesteps == 8

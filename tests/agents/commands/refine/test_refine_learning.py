@@ -79,10 +79,9 @@ def test_the_closed_form_is_the_best_there_is_and_random_corrections_make_latent
 def test_sac_reaches_nine_tenths_of_the_optimum_and_refine_drops_the_rest():
     for seed in range(2):
         problem = Problem(seed)
-        model = make_sac(
-            problem.make(64), seed, learning_rate=1e-3, batch_size=256, policy_kwargs={"net_arch": [64, 64]}
-        )
-        model.learn(64 * 160)
+        few_but_large = {"learning_rate": lambda left: 1e-2 * left, "gradient_steps": 6}  # updates
+        model = make_sac(problem.make(32), seed, batch_size=256, policy_kwargs={"net_arch": [64, 64]}, **few_but_large)
+        model.learn(32 * 120)
         reached = problem.score(lambda z, model=model: model.predict(z, deterministic=True)[0])
         assert reached > 0.9 * problem.score(problem.best)
         refined = refine(model, StandardNormal(DIM).sample(256, seed=5), problem.vae, problem.judge, delta_scale=KAPPA)
@@ -160,7 +159,7 @@ class LocalProblem:
         """Mean reward, on latents that it was not trained on, after 1,920 corrections and 174 updates."""
         make = {"vae": self.vae, "judge": self.judge, "autoreset_mode": "SameStep"}
         env, test = (gym.make_vec("HandRefine-v0", num_envs=rows, **make) for rows in (64, 512))
-        settings = {"learning_rate": 5e-4, "batch_size": 32, "gradient_steps": 6}
+        settings = {"learning_rate": 5e-4, "batch_size": 16, "gradient_steps": 6}
         model = make_sac(env, seed, policy=policy, policy_kwargs={"net_arch": [64, 64]}, **settings)
         model.learn(64 * 30)
         latents, _ = test.reset(seed=10_000)
@@ -173,4 +172,4 @@ def test_with_as_many_samples_and_updates_sac_learns_far_more_from_pictures_than
         problem = LocalProblem(seed)
         pictures, latents = (problem.reached(policy, seed) for policy in (RefinePolicy, "MlpPolicy"))
         assert pictures > 0.5
-        assert pictures > 1.5 * latents  # when this was written: 0.67 and 0.31, 1.11 and 0.46
+        assert pictures > 1.5 * latents  # when this was written: 0.66 and 0.29, 0.98 and 0.23
