@@ -135,13 +135,13 @@ def test_a_short_training_moves_every_network():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_stock_sac_learns_the_best_action_of_each_row(seed):
-    few_but_large = {"train_freq": 2, "batch_size": 128, "learning_rate": lambda left: 0.015 * left}  # updates
-    model = sac(rows=4, dimensions=2, seed=seed, gamma=0.0, ent_coef=1e-4, **few_but_large)
-    model.learn(800)
-    latents = np.random.default_rng(0).uniform(-1, 1, (200, 4, 2)).astype(np.float32)
+    few_but_large = {"train_freq": 2, "batch_size": 256, "learning_rate": 6e-3}  # updates
+    model = sac(rows=6, dimensions=4, seed=seed, gamma=0.0, ent_coef=1e-4, **few_but_large)
+    model.learn(2500)
+    latents = np.random.default_rng(0).uniform(-1, 1, (200, 6, 4)).astype(np.float32)
     actions, _ = model.predict(latents, deterministic=True)
     none, left = np.square(latents / 2).mean(), np.square(actions + latents / 2).mean()
-    assert left < 0.2 * none  # MlpPolicy leaves 2.2 on seed 0: worse than no action
+    assert left < 0.2 * none  # MlpPolicy leaves 2.0 on seed 0: worse than no action
 
 
 def test_save_and_load_give_the_same_prediction(tmp_path):
