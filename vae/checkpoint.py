@@ -1,29 +1,71 @@
-"""Save nested state as safetensors and JSON, atomically; loading never unpickles.
+"""Save nested state as safetensors and JSON, atomically and with a SHA-256; loading checks it and never unpickles.
 
 A state is any nesting of dicts (keys: str or int), lists, tensors, numpy arrays and plain JSON values, such as
 PyTorch's own state dicts. The tensors go to one safetensors file, everything else to one JSON file.
+
+The SHA-256 of a file's content stands in the file itself, so that both are replaced together. Files of earlier versions
+have none and are read without.
 """
 
+import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-_TENSORS, _REST = "tensors.safetensors", "state.json"
+SHA256 = "sha256"  # the key of the hash, in a JSON object and in the header of a safetensors file
+KEPT = 2  # checkpoints: the last one, and the one before in case the last is damaged
+STATE = "state.json"  # of a checkpoint: all but its tensors
+_TENSORS = "tensors.safetensors"
 _NAME = re.compile(r"step-(\d+)")
 
 
+class DamagedError(ValueError):
+    """A file is not as it was written."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under another name, and give it its own when it is complete; leave nothing if that fails.
+
+    Args:
+        path: The file; its folder must exist.
+
+    Yields:
+        The name to write to.
+
+    Raises:
+        OSError: If it cannot be written, as on a full disk; the message names the file.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb+") as file:  # Windows refuses to sync a file that is open for reading alone
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise OSError(f"'{path}' could not be written: {reason}. Files written before are whole.") from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors to one safetensors file, atomically.
+    """Write named tensors to one safetensors file, atomically, with their SHA-256 in its header.
 
     Args:
         path: The file; its folder must exist.
@@ -31,19 +73,53 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         metadata: Short notes for the file's header.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    partial = _partial(path)
-    partial.touch()
-    usual = partial.stat().st_mode
-    save_file(plain, partial, dict(metadata) if metadata else None)
-    partial.chmod(usual)  # save_file makes the file readable by its owner only
-    _replace(partial, path)
+    notes = dict(metadata or {})
+    with replacing(path) as partial:
+        partial.touch()
+        usual = partial.stat().st_mode
+        save_file(plain, partial, {**notes, SHA256: _tensors_sha256(plain, notes)})
+        partial.chmod(usual)  # save_file makes the file readable by its owner only
+        if notes:
+            _sort_notes(partial)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read what `save_tensors` wrote, to the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedError: If it is not as it was written.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            notes = stored.metadata() or {}
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise DamagedError(f"'{path}' is damaged: {error}") from error
+    expected = notes.pop(SHA256, None)
+    if expected not in (None, _tensors_sha256(tensors, notes)):
+        raise DamagedError(f"'{path}' is damaged: its content has another SHA-256 than when it was written")
+    return tensors
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read weights as `load_tensors` does.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedError: If it is not as it was written, or holds NaN or infinity.
+    """
+    tensors = load_tensors(path)
+    wrong = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if wrong:
+        raise DamagedError(f"'{path}' is damaged: it holds numbers that are not finite, in {wrong[0]!r}")
+    return tensors
 
 
 def save_text(path: Path, text: str) -> None:
     """Write a text file atomically: a reader sees the complete old file or the complete new one."""
-    partial = _partial(path)
-    partial.write_text(text, encoding="utf-8")
-    _replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def save_json(path: Path, value: Any) -> None:
@@ -51,15 +127,38 @@ def save_json(path: Path, value: Any) -> None:
     save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def save_hashed_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object as `save_json` does, with its SHA-256 as one more value."""
+    save_json(path, {**value, SHA256: _json_sha256(value)})
+
+
+def load_hashed_json(path: Path) -> dict[str, Any]:
+    """Read what `save_hashed_json` wrote, without the hash.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedError: If it is not as it was written, or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"'{path}' is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise DamagedError(f"'{path}' is damaged: it must hold a JSON object, got {content!r:.80}")
+    expected = content.pop(SHA256, None)
+    if expected not in (None, _json_sha256(content)):
+        raise DamagedError(f"'{path}' is damaged: its content has another SHA-256 than when it was written")
+    return content
+
+
 def copy_file(path: Path, target: Path) -> None:
     """Copy a file atomically."""
-    partial = _partial(target)
-    shutil.copyfile(path, partial)
-    _replace(partial, target)
+    with replacing(target) as partial:
+        shutil.copyfile(path, partial)
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write the checkpoint of one step, then delete those of earlier steps.
+    """Write the checkpoint of one step; keep it and the one before.
 
     If the process is killed, the folder still holds a complete checkpoint: a new one gets its name only when complete.
 
@@ -75,26 +174,57 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     if target.exists():
         return target  # complete, and of the same step: replacing it would leave a moment without a checkpoint
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".partial-{uuid4().hex}"
-    partial.mkdir()  # with the rights that the umask gives, unlike tempfile's
-    tensors: dict[str, Tensor] = {}
-    rest = _flatten(state, "", tensors)
-    save_tensors(partial / _TENSORS, tensors)
-    save_json(partial / _REST, rest)
-    partial.rename(target)
-    _sync(folder)
+    kept = list(_checkpoints(folder))[: KEPT - 1]
     for old in folder.iterdir():
-        if old != target:
+        if old not in kept:
             shutil.rmtree(old, ignore_errors=True)
+    partial = folder / f".partial-{uuid4().hex}"
+    try:
+        partial.mkdir()  # with the rights that the umask gives, unlike tempfile's
+        tensors: dict[str, Tensor] = {}
+        rest = _flatten(state, "", tensors)
+        save_tensors(partial / _TENSORS, tensors)
+        save_hashed_json(partial / STATE, rest)
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync(folder)
     return target
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
     """Return the checkpoint with the highest step in a folder, or None if there is none."""
-    if not folder.is_dir():
-        return None
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return max(found)[1] if found else None
+    return next(_checkpoints(folder), None)
+
+
+def load_latest_checkpoint(folder: Path, check: Callable[[Path, Any], Any] = lambda _, state: state) -> Any:
+    """Read the last checkpoint, or the one before if the last is damaged; a warning says so.
+
+    Args:
+        folder: The folder for checkpoints.
+        check: Takes a checkpoint and its state, and returns the state; raises ValueError if a part is wrong.
+
+    Returns:
+        The state, or None if there is no checkpoint.
+
+    Raises:
+        DamagedError: If all checkpoints are damaged.
+    """
+    damaged: list[tuple[Path, str]] = []
+    for path in _checkpoints(folder):
+        try:
+            state = check(path, load_checkpoint(path))
+        except (FileNotFoundError, ValueError) as error:
+            damaged.append((path, str(error).rstrip(".")))
+            continue
+        for worse, reason in damaged:  # or it would stand in the way of the next one of its step
+            warnings.warn(f"{reason}. Resuming from the checkpoint before, '{path}'.", stacklevel=2)
+            shutil.rmtree(worse)
+        return state
+    if damaged:
+        raise DamagedError(f"{damaged[0][1]}. Remove '{folder}' to start over.")
+    return None
 
 
 def load_checkpoint(path: Path) -> Any:
@@ -108,11 +238,22 @@ def load_checkpoint(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: If the folder holds no checkpoint.
+        DamagedError: If a file of it is not as it was written.
     """
-    if not (path / _REST).is_file():
-        raise FileNotFoundError(f"No checkpoint in '{path}' (looked for {_REST} and {_TENSORS}).")
-    tensors = load_file(path / _TENSORS)
-    return _unflatten(json.loads((path / _REST).read_text(encoding="utf-8")), tensors)
+    if not (path / STATE).is_file() or not (path / _TENSORS).is_file():
+        raise FileNotFoundError(f"No checkpoint in '{path}' (looked for {STATE} and {_TENSORS}).")
+    rest, tensors = load_hashed_json(path / STATE), load_tensors(path / _TENSORS)
+    try:
+        return _unflatten(rest, tensors)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DamagedError(f"'{path / STATE}' is damaged: it does not describe a state: {error!r:.80}") from error
+
+
+def _checkpoints(folder: Path) -> Iterator[Path]:
+    """List a folder's checkpoints, the last one first."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    found = [(int(match[1]), path) for path in there if (match := _NAME.fullmatch(path.name))]
+    return iter([path for _, path in sorted(found, reverse=True)])
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -139,17 +280,33 @@ def _unflatten(node: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         return {key: _unflatten(item, tensors) for key, item in content}
     if kind == "list":
         return [_unflatten(item, tensors) for item in content]
-    return content
+    if kind == "value":
+        return content
+    raise ValueError(f"{kind!r} is no kind of value")
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+def _tensors_sha256(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(sorted(notes.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
-def _replace(partial: Path, path: Path) -> None:
-    with partial.open("rb+") as file:  # Windows refuses to sync a file that is open for reading alone
-        os.fsync(file.fileno())
-    partial.replace(path)
+def _json_sha256(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _sort_notes(path: Path) -> None:
+    """Sort the notes in a header: the library writes them in a random order, and equal weights make equal files."""
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        assert len(text) <= length, "the library writes JSON as compactly as Python"
+        file.seek(8)
+        file.write(text.ljust(length))
 
 
 def _sync(folder: Path) -> None:

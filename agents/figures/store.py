@@ -1,12 +1,12 @@
 """Read the file in which a command keeps its figures, so that it resumes where it was stopped."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.runs.renamed import with_new_keys
 from agents.runs.run_folder import claim_folder
+from vae.checkpoint import DamagedError, load_hashed_json
 
 Kept = TypeVar("Kept")
 
@@ -37,9 +37,11 @@ def read_store(path: Path, settings: dict[str, Any], take: Callable[[dict[str, A
     if not path.is_file():
         return []
     try:
-        content = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
+        content = with_new_keys(load_hashed_json(path), path)
         there, records = content["settings"], take(content)
-    except (ValueError, KeyError, TypeError) as error:
+    except DamagedError as error:
+        raise ValueError(f"{error}. Choose another --out, or remove it.") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"'{path}' is damaged: {error!r}. Choose another --out, or remove it.") from error
     for name, value in settings.items() if records else ():
         if there.get(name) != value:

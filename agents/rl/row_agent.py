@@ -10,7 +10,6 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from stable_baselines3 import SAC
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
 from stable_baselines3.sac.policies import Actor
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from agents.rl.picture_policy import PictureExtractor, Sight
 from hand_env import Refined, refine
 from hand_env.scoring import ScoreFn
-from vae.checkpoint import save_tensors
+from vae.checkpoint import load_weights, save_tensors
 from vae.checks import integer
 from vae.model import VAE
 
@@ -176,7 +175,7 @@ class RowAgent:
             found = json.loads(header[_NOTES])
             notes = RowAgentNotes(**{**found, "net_arch": tuple(found.get("net_arch", ()))})
             misfit = _misfit(notes, vae)
-            weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+            weights = {name: tensor.float() for name, tensor in load_weights(path).items()}
             actor = None if misfit else _actor(notes, weights, vae)
         except (SafetensorError, AttributeError, TypeError, ValueError) as error:
             raise ValueError(
@@ -204,7 +203,7 @@ def _actor(notes: RowAgentNotes, weights: dict[str, Tensor], vae: VAE | None) ->
     """Build an actor from its weights.
 
     Raises:
-        ValueError: If the weights do not fit the notes, or are not finite.
+        ValueError: If the weights do not fit the notes.
     """
     seen = notes.latent_dim + (notes.steps_per_episode > 1)
     with torch.device("meta"):  # draws no random numbers, and wrong notes take no memory
@@ -220,7 +219,5 @@ def _actor(notes: RowAgentNotes, weights: dict[str, Tensor], vae: VAE | None) ->
         wrong = sorted(name for name in {*wanted, *got} if wanted.get(name) != got.get(name))
         source = "its notes and the VAE's pictures" if notes.sees_pictures else "its notes"
         raise ValueError(f"the shapes of {', '.join(wrong)} are not those that {source} require")
-    if not all(tensor.isfinite().all() for tensor in weights.values()):
-        raise ValueError("it holds numbers that are not finite")
     actor.load_state_dict(weights, assign=True)
     return actor

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.sac.policies import SACPolicy
 
 from agents.rl.sac import build_policy
 from hand_env.schedule.features import FEATURES
+from vae.checkpoint import DamagedError, load_weights
 
 Actions = NDArray[np.float32]
 
@@ -92,8 +91,8 @@ def load_agent(path: Path = PACKAGED, flag: str = "--agent") -> SACPolicy:
         raise FileNotFoundError(f"{flag} '{path}' must be the file of a trained agent, and there is none.")
     observations = spaces.Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
     try:
-        return build_policy(observations, spaces.Box(-1.0, 1.0, (3,), np.float32), load_file(path))
-    except (SafetensorError, RuntimeError, KeyError) as error:
+        return build_policy(observations, spaces.Box(-1.0, 1.0, (3,), np.float32), load_weights(path))
+    except (DamagedError, RuntimeError, KeyError) as error:
         raise ValueError(
             f"{flag} '{path}' must hold the weights of SAC's policy for HandSchedule-v0, got: {error}. Save "
             "model.policy.state_dict() as .safetensors."

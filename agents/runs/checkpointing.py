@@ -1,14 +1,17 @@
 """Save a long training at intervals; after Ctrl-C, save it and then stop."""
 
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
 
 from agents.runs.ctrl_c import CtrlC
 from agents.runs.renamed import with_new_keys
-from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from agents.runs.rules import Rule, check_rules
+from vae.checkpoint import STATE, DamagedError, load_latest_checkpoint, save_checkpoint
 
 
 class Checkpointer:
@@ -30,23 +33,43 @@ class Checkpointer:
         self.ctrl_c, self.step = CtrlC(), -1
         self._last = time.monotonic()
 
-    def load(self) -> dict[str, Any] | None:
-        """Read the latest checkpoint.
+    def load(self, rules: Mapping[str, Rule] | None = None) -> dict[str, Any] | None:
+        """Read the latest checkpoint that is whole.
+
+        Args:
+            rules: The rule for each part of the state, as `check_rules` takes them.
 
         Returns:
             Its state, or None if there is no checkpoint.
 
         Raises:
-            ValueError: If the checkpoint is damaged.
+            DamagedError: If there are checkpoints, and none is whole.
         """
-        path = latest_checkpoint(self.folder)
-        if path is None:
-            return None
-        try:
-            state: dict[str, Any] = with_new_keys(load_checkpoint(path), path)
-        except (SafetensorError, ValueError) as error:
-            raise ValueError(f"The checkpoint '{path}' is damaged: {error}. Remove it to start over.") from error
+
+        def checked(path: Path, state: Any) -> Any:
+            state = with_new_keys(state, path)
+            check_rules(path / STATE, state, rules or {})
+            return state
+
+        state: dict[str, Any] | None = load_latest_checkpoint(self.folder, checked)
         return state
+
+    @contextmanager
+    def restoring(self, part: str) -> Iterator[None]:
+        """Name the checkpoint and a part of it if the part does not fit the training.
+
+        Raises:
+            DamagedError: In place of the errors of code that meets parts that are missing or of a wrong type.
+        """
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"The checkpoints in '{self.folder}' are damaged: {part!r} in {STATE} must fit this training, but "
+                f"{type(error).__name__}: {error}. Remove them to start over."
+            ) from error
 
     @property
     def waited(self) -> bool:

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 from agents.runs.renamed import with_new_keys
+from agents.runs.rules import TEXT, Rule, one_of, whole
 from agents.runs.run import SAMPLERS
 from agents.runs.run_folder import REFINER
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width
@@ -17,30 +17,19 @@ HALVES = ("encoder", "decoder")
 NEEDED = (*(f"{half}.safetensors" for half in HALVES), PRIOR)
 LARGEST = 2**20  # bytes; `handlatent package` writes less than 1,000
 
-_Rule = tuple[str, Callable[[Any], bool]]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def _whole(low: int, high: int) -> _Rule:
-    return f"an integer in {low}..{high}", lambda value: type(value) is int and low <= value <= high
-
-
-def _one_of(*choices: object) -> _Rule:
-    return f"one of {', '.join(map(repr, choices))}", lambda value: any(
-        type(value) is type(choice) and value == choice for choice in choices
-    )
-
-
-SETTINGS: dict[str, _Rule] = {
-    "size": _one_of(*IMAGE_SIZES),
-    "latent_dim": _whole(1, MAX_LATENT_DIM),
-    "width": _one_of(*get_args(Width)),
-    "batch_size": _whole(1, 2**16),
-    "agent": _one_of("none"),
-    "seed": _whole(0, 2**64),
-    "data": ("a text", lambda value: isinstance(value, str)),
-    "reencode_passes": _whole(0, MAX_PASSES),
-    "split_seed": _whole(0, 2**64),
+SETTINGS: dict[str, Rule] = {
+    "size": one_of(*IMAGE_SIZES),
+    "latent_dim": whole(1, MAX_LATENT_DIM),
+    "width": one_of(*get_args(Width)),
+    "batch_size": whole(1, 2**16),
+    "agent": one_of("none"),
+    "seed": whole(0, 2**64),
+    "data": TEXT,
+    "reencode_passes": whole(0, MAX_PASSES),
+    "split_seed": whole(0, 2**64),
 }
 """The rule for each setting; other settings are not used."""
 
@@ -81,7 +70,7 @@ def _is_sha256(value: Any) -> bool:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
-def _check(name: str, value: Any, rule: _Rule) -> None:
+def _check(name: str, value: Any, rule: Rule) -> None:
     text, holds = rule
     if not holds(value):
         raise ValueError(f"{name} in {MANIFEST} must be {text}, got {value!r:.80}")

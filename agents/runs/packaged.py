@@ -10,14 +10,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from gymnasium import spaces
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgent
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR, read_manifest
 from agents.runs.run import Run, load_run
 from agents.runs.run_folder import REFINER, sha256
+from vae.checkpoint import load_weights
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
 from vae.sampling.reencoded import Reencoded
@@ -77,7 +76,7 @@ def read_package(folder: Path) -> Run:
             if sha256(folder / name) != expected:
                 raise ValueError(f"{name} is not the file that was packed")
         return _read(folder, manifest)
-    except (KeyError, TypeError, OSError, RuntimeError, SafetensorError, ValueError) as error:
+    except (KeyError, TypeError, OSError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"The weights in '{folder}' are damaged: {error}. Install handlatent again, or pack the run again."
         ) from error
@@ -86,7 +85,7 @@ def read_package(folder: Path) -> Run:
 def _read(folder: Path, manifest: dict[str, Any]) -> Run:
     settings = manifest["settings"]
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
-    state = {name: t for half in HALVES for name, t in load_file(folder / f"{half}.safetensors").items()}
+    state = {name: t for half in HALVES for name, t in load_weights(folder / f"{half}.safetensors").items()}
     vae.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     prior = Reencoded(FlowPrior.load(folder / PRIOR), vae, settings["reencode_passes"])
     samplers: dict[str, Sampler] = {"prior": prior, "normal": StandardNormal(vae.latent_dim)}

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from agents.rl.baselines import NoAction, RandomAction
@@ -29,6 +27,7 @@ from agents.runs.run_folder import (
     read_refine_report,
     sha256,
 )
+from vae.checkpoint import DamagedError, load_weights
 from vae.model import VAE, VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
 from vae.sampling.mixture import Mixture
@@ -147,7 +146,7 @@ def load_run(folder: Path) -> Run:
         raise ValueError(f"The run '{folder}' is not finished. Continue it with: {advice}")
     try:
         return read_parts(folder)
-    except (KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
+    except (DamagedError, KeyError, TypeError, OSError, RuntimeError) as error:
         raise ValueError(f"The run '{folder}' is damaged: {error}. Train it again in another folder.") from error
 
 
@@ -155,7 +154,7 @@ def read_parts(folder: Path) -> Run:
     """Read a run's parts, even before its report is written; see `load_run`."""
     settings = read_config(folder)["settings"]
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
-    vae.load_state_dict(load_file(folder / VAE_WEIGHTS))
+    vae.load_state_dict(load_weights(folder / VAE_WEIGHTS))
     samplers = {name: load(folder / file) for name, (file, load) in SAMPLERS.items() if _has(folder, name)}
     samplers["normal"] = StandardNormal(vae.latent_dim)
     if "prior" in samplers:
@@ -193,4 +192,6 @@ def _agent(folder: Path, settings: dict[str, Any]) -> Agent:
         return NoAction(action_space)
     if settings["agent"] == "random":
         return RandomAction(action_space, settings["seed"])
-    return build_policy(spaces.Box(-np.inf, np.inf, shape, np.float32), action_space, load_file(folder / AGENT_WEIGHTS))
+    return build_policy(
+        spaces.Box(-np.inf, np.inf, shape, np.float32), action_space, load_weights(folder / AGENT_WEIGHTS)
+    )

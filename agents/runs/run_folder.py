@@ -2,15 +2,19 @@
 
 import hashlib
 import importlib.metadata
-import json
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from agents.runs.command_line import command
 from agents.runs.renamed import with_new_agent, with_new_keys
+from agents.runs.rules import NUMBER, OBJECT, TEXT, Rule, check_rules, one_of, whole
+from vae.checkpoint import DamagedError, load_hashed_json
+from vae.checks import LARGEST_SEED
+from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width
+from vae.sampling.reencoded import MAX_PASSES
 
 CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
     "config.json",
@@ -21,6 +25,17 @@ CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
 REPORT, CHECKPOINTS = "report.json", "checkpoints"
 LATENT_AGENT = "latent_agent.safetensors"
 REFINER, REFINE_REPORT, REFINE_PICTURE = "refiner.safetensors", "refine.json", "refine.png"
+_SETTINGS: dict[str, Rule] = {
+    "settings.size": one_of(*IMAGE_SIZES),
+    "settings.latent_dim": whole(1, MAX_LATENT_DIM),
+    "settings.width": one_of(*get_args(Width)),
+    "settings.batch_size": whole(1, 2**31),
+    "settings.agent": one_of("none", "random", "sac", "sac-flat"),
+    "settings.seed": whole(0, LARGEST_SEED),
+    "settings.delta_scale": NUMBER,
+    "settings.data": TEXT,
+}
+_MORE = {"reencode_passes": whole(0, MAX_PASSES), "split_seed": whole(0, LARGEST_SEED)}  # of runs of the recipe
 _PACKAGES = ("handlatent", "gymnasium", "numpy", "pillow", "scikit-learn", "stable-baselines3", "torch")
 
 
@@ -95,7 +110,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"'{folder}' is not a run: it has no {CONFIG}. Make one with: {command('train', '--out', folder)}"
         )
-    return with_new_agent(_read_settings(path, "pictures_sha256", "Train the run again in another folder."), path)
+    advice = "Train the run again in another folder."
+    config = _read(path, {**_SETTINGS, "pictures_sha256": TEXT}, advice)
+    given = {name: rule for name, rule in _MORE.items() if name in config["settings"]}
+    _check(path, config["settings"], given, advice)
+    return with_new_agent(config, path)
 
 
 def read_refine_report(folder: Path) -> dict[str, Any] | None:
@@ -105,7 +124,8 @@ def read_refine_report(folder: Path) -> dict[str, Any] | None:
         ValueError: If the file is damaged.
     """
     path = folder / REFINE_REPORT
-    return _read_settings(path, "vae_sha256", "Remove it, and refine the run again.") if path.is_file() else None
+    rules = {"settings": OBJECT, "vae_sha256": TEXT}
+    return _read(path, rules, "Remove it, and refine the run again.") if path.is_file() else None
 
 
 def sha256(path: Path) -> str:
@@ -114,15 +134,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_settings(path: Path, other: str, advice: str) -> dict[str, Any]:
-    """Read a JSON file that must hold "settings" and one other key."""
+def _read(path: Path, rules: Mapping[str, Rule], advice: str) -> dict[str, Any]:
+    """Read a JSON file and check it."""
     try:
-        content: dict[str, Any] = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
-    except ValueError as error:
-        raise ValueError(f"'{path}' is damaged: {error}. {advice}") from error
-    if not isinstance(content, dict) or not {"settings", other} <= set(content):
-        raise ValueError(f"'{path}' is damaged: it has no settings. {advice}")
+        content: dict[str, Any] = with_new_keys(load_hashed_json(path), path)
+    except DamagedError as error:
+        raise DamagedError(f"{error}. {advice}") from error
+    _check(path, content, rules, advice)
     return content
+
+
+def _check(path: Path, content: dict[str, Any], rules: Mapping[str, Rule], advice: str) -> None:
+    try:
+        check_rules(path, content, rules)
+    except DamagedError as error:
+        raise DamagedError(f"{error}. {advice}") from error
 
 
 def _version(package: str) -> str:

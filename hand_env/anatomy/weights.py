@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from hand_env.anatomy.network import ARCHITECTURES, Network, build_network
-from vae.checkpoint import save_tensors
+from vae.checkpoint import load_weights, save_tensors
 
 SHARPNESS = ((32, 0.54, 0.345), (48, 0.52, 0.315), (64, 0.50, 0.295), (96, 0.48, 0.275), (128, 0.52, 0.285))
 """(size, median, limit), measured on photographs of training people; less than 0.2 % of them are below the limit."""
@@ -73,7 +72,7 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
         calibration = Calibration(**stored_calibration)
         network = build_network(calibration.architecture)
         found = network.load_state_dict(
-            {name: tensor.float() for name, tensor in load_file(path).items()}, strict=False
+            {name: tensor.float() for name, tensor in load_weights(path).items()}, strict=False
         )
         missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
         if set(missing) == {f"{LATER}.weight", f"{LATER}.bias"}:

@@ -9,6 +9,8 @@ from gymnasium.envs.registration import load_env_creator
 from torch import nn
 
 import hand_env
+from agents.commands.train.args import TrainArgs
+from agents.commands.train.command import train
 from vae import VAE
 
 assert hand_env.__name__, "importing it registers the environments"
@@ -83,6 +85,13 @@ FORMS = {
     "schedule": Form("HandSchedule-v0", None, SCHEDULE),
     "schedule-rows": Form("HandSchedule-v0", 2, SCHEDULE),
 }
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished run of two epochs, never to be written to."""
+    settings = {"images": 24, "size": 32, "epochs": 2, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
+    return train(TrainArgs(**settings, agent="none", out=tmp_path_factory.mktemp("trained") / "run"))
 
 
 @pytest.fixture(params=FORMS)

@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vae.checkpoint import save_tensors
+from vae.checkpoint import load_weights, save_tensors
 from vae.checks import seeded
 
 WIDTH, BLOCKS = 576, 4
@@ -109,7 +108,7 @@ class FlowPrior:
     @classmethod
     def load(cls, path: Path) -> FlowPrior:
         """Read what `save` wrote."""
-        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+        tensors = {name: tensor.float() for name, tensor in load_weights(path).items()}
         mean, scale = tensors.pop("mean"), tensors.pop("scale")
         if "settle" in tensors:  # its name in earlier versions
             tensors["final_denoise"] = tensors.pop("settle")

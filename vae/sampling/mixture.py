@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from vae.checkpoint import save_tensors
+from vae.checkpoint import load_weights, save_tensors
 from vae.checks import seeded
 from vae.sampling.em import expectation_maximisation
 
@@ -84,7 +83,7 @@ class Mixture:
     @classmethod
     def load(cls, path: Path) -> "Mixture":
         """Read what `save` wrote."""
-        tensors = load_file(path)
+        tensors = load_weights(path)
         return cls(tensors["weights"], tensors["means"], tensors["factors"])
 
 

@@ -9,7 +9,7 @@ from agents.commands.compare.methods import Cost
 from agents.figures.estimates import Figures
 from agents.figures.store import claim_store, read_store
 from agents.runs.run_folder import versions
-from vae.checkpoint import save_json
+from vae.checkpoint import save_hashed_json
 from vae.distribution import Estimate
 
 FILE = "compare.json"
@@ -89,7 +89,7 @@ class Store:
             "cells": [asdict(record) for record in self.records],
             "other_cells": [asdict(record) for key, record in self._found.items() if key not in now],
         }
-        save_json(self.folder / FILE, content)
+        save_hashed_json(self.folder / FILE, content)
 
 
 def _key(record: Record) -> tuple[str, str, str]:

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from agents.commands.curriculum.args import ALL, CurriculumArgs
 from agents.runs.pictures import SYNTHETIC, Choice, gather, tell
-from vae.checkpoint import save_tensors
+from vae.checkpoint import DamagedError, load_tensors, save_tensors
 from vae.images import SPLIT_SEED
 
 FEWEST = 20  # pictures of held-out people
@@ -93,9 +91,9 @@ def read_material(args: CurriculumArgs) -> Material:
 
 def _unpack(path: Path, size: int) -> Material:
     try:
-        tensors = load_file(path)
+        tensors = load_tensors(path)
         material = Material(*(tensors[name] for name in PARTS))
-    except (SafetensorError, KeyError) as error:
+    except (DamagedError, KeyError) as error:
         raise ValueError(f"--pack '{path}' is damaged: {error}. Remove it to write it again.") from error
     if material.training.shape[-1] != size:
         raise ValueError(

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Generator, Tensor
 
 from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
@@ -25,12 +24,13 @@ from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.pictures import SYNTHETIC, tell
+from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run import SAMPLERS, load_run
 from hand_env.anatomy import Judge
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import encode_as_they_are, encode_varied, squared_error
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
-from vae.checkpoint import save_json, save_tensors
+from vae.checkpoint import load_weights, save_hashed_json, save_json, save_tensors
 from vae.device import resolve_device
 from vae.distribution import check_extra
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group
@@ -136,7 +136,7 @@ def _claim(args: RecipeArgs) -> None:
         shared: dict[str, Any] = {"size": CANVAS, "latent_dim": LATENT_DIM, "batch_size": args.batch}
         shared |= {"agent": "none", "split_seed": SPLIT_SEED}
         config = {"settings": {**settings, **shared}, "versions": run_folder.versions(), "pictures_sha256": ""}
-        save_json(args.out / run_folder.CONFIG, config)
+        save_hashed_json(args.out / run_folder.CONFIG, config)
         return
     there = run_folder.read_config(args.out)["settings"]
     changed = [name for name in settings if there.get(name) != settings[name]]
@@ -183,7 +183,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
         "seconds_since_last_start": time.monotonic() - began,
         "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
     }
-    save_json(out / run_folder.REPORT, report)
+    save_hashed_json(out / run_folder.REPORT, report)
     shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
 
 
@@ -191,9 +191,10 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
     settings = AdversarialConfig(steps=args.steps, batch=args.batch, nats=args.nats, seed=args.seed)
     run = AdversarialTrainer(settings, VAEConfig(CANVAS, LATENT_DIM, args.width), batches, device)
     checkpoints, log = Checkpointer(args.out / run_folder.CHECKPOINTS, args.checkpoint_seconds), []
-    state = checkpoints.load()
+    state = checkpoints.load({"run": OBJECT, "training_log": OBJECTS})
     if state is not None:
-        run.load_state_dict(state["run"])
+        with checkpoints.restoring("run"):
+            run.load_state_dict(state["run"])
         log = state["training_log"]
     with checkpoints.ctrl_c as ctrl_c, progress_bar(total=args.steps, initial=run.steps, unit="steps") as bar:
         while run.steps < args.steps:
@@ -217,7 +218,7 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
 
 def _read_vae(args: RecipeArgs) -> VAE:
     vae = build_vae(VAEConfig(CANVAS, LATENT_DIM, args.width), seed=0)
-    vae.load_state_dict(load_file(args.out / run_folder.VAE_WEIGHTS))
+    vae.load_state_dict(load_weights(args.out / run_folder.VAE_WEIGHTS))
     return vae.eval().requires_grad_(False)
 
 

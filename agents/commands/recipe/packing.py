@@ -1,6 +1,5 @@
 """The command `handlatent package`: write a run of the recipe as packaged weights, with a model card."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
 from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_report, sha256
-from vae.checkpoint import copy_file, save_json, save_tensors, save_text
+from vae.checkpoint import copy_file, load_hashed_json, save_json, save_tensors, save_text
 
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
 
@@ -53,7 +52,7 @@ def package(args: PackageArgs) -> Path:
     files = [*(f"{half}.safetensors" for half in HALVES), *copied]
     # the path of the photographs is private
     settings = {**run.settings, "data": SYNTHETIC if run.settings["data"] == SYNTHETIC else "11k-hands"}
-    report = json.loads((args.run / REPORT).read_text(encoding="utf-8"))
+    report = load_hashed_json(args.run / REPORT)
     save_text(out / "README.md", model_card(settings, report, read_refine_report(args.run)))
     built_from = {name: settings[name] for name in _BUILT_FROM}
     save_json(out / MANIFEST, {"settings": built_from, "sha256": {name: sha256(out / name) for name in files}})

@@ -1,6 +1,5 @@
 """The command `handlatent refine`: train a refiner for a finished run, in the run's folder or in a copy of it."""
 
-import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,11 +17,12 @@ from agents.runs import run_folder
 from agents.runs.command_line import command, typed
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.renamed import with_new_keys
+from agents.runs.rules import OBJECT, check_rules
 from agents.runs.run import SAMPLERS, Run, load_run
 from hand_env import Refined, image_grid
 from hand_env.anatomy import Judge, Summary, summarise
 from hand_env.rendering import captioned, enlarged
-from vae.checkpoint import copy_file, save_json
+from vae.checkpoint import DamagedError, copy_file, load_hashed_json, save_hashed_json
 from vae.device import resolve_device
 from vae.evaluation import decode_all
 from vae.images import to_float
@@ -59,7 +59,7 @@ def refine_run(args: RefineArgs) -> Path:
     run.to(args.device)
     training = RefinerTraining(run, args, out / _REFINING / run_folder.CHECKPOINTS)
     (out / _REFINING).mkdir(exist_ok=True)
-    save_json(out / _REFINING / run_folder.CONFIG, identity)
+    save_hashed_json(out / _REFINING / run_folder.CONFIG, identity)
     if not training.train():
         raise Interrupted(again)
     try:
@@ -104,10 +104,11 @@ def _refuse_others(out: Path, identity: dict[str, Any]) -> None:
     if not path.is_file():
         return
     try:
-        begun = with_new_keys(json.loads(path.read_text(encoding="utf-8")), path)
-        other = _differences(begun, identity)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"'{path}' is damaged: {error}. Remove '{path.parent}' to start over.") from error
+        begun = with_new_keys(load_hashed_json(path), path)
+        check_rules(path, begun, {"settings": OBJECT})
+    except DamagedError as error:
+        raise ValueError(f"{error}. Remove '{path.parent}' to start over.") from error
+    other = _differences(begun, identity)
     if other:
         raise ValueError(
             f"'{out}' is being refined with {other}. Repeat that command to resume, choose another --out, or remove "
@@ -164,7 +165,7 @@ def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, 
         "training_log": training.log,
         "held_out": _measured(refined, summaries),
     }
-    save_json(out / run_folder.REFINE_REPORT, report)
+    save_hashed_json(out / run_folder.REFINE_REPORT, report)
     shutil.rmtree(out / _REFINING)
     for name, summary in summaries.items():
         print(f"correct {name:6} {summary.correct}, anatomical {summary.anatomical}")

@@ -17,6 +17,7 @@ from agents.rl.row_agent import RowAgent
 from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
+from agents.runs.rules import NUMBER, NUMBERS, OBJECT, OBJECTS, whole
 from agents.runs.run import Run
 from hand_env import HandRefineVectorEnv, LogitScore
 from hand_env.refinement import score_latents
@@ -36,6 +37,14 @@ TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
     "raised": ("share of corrections that raised the score", "up"),
     "later": ("share of corrections after a latent's first round", "-"),
     "entropy_coefficient": ("SAC's temperature", "-"),
+}
+_STATE = {
+    "env": OBJECT,
+    "agent": OBJECT,
+    "training_log.points": OBJECTS,
+    "training_log.sums": NUMBERS,
+    "training_log.steps_summed": whole(0, 2**63),
+    "seconds": NUMBER,
 }
 _MEANS = ("reward", "score_before", "score_after", "raised", "later")
 
@@ -166,8 +175,10 @@ class RefinerTraining:
         self.checkpoints.save(self.samples, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        restore_sac(self.model, state["agent"], state["env"])
-        self.starts.load_state_dict(state["starts"])
+        with self.checkpoints.restoring("agent"):
+            restore_sac(self.model, state["agent"], state["env"])
+        with self.checkpoints.restoring("starts"):
+            self.starts.load_state_dict(state["starts"])
         log = state["training_log"]
         self.log, self.sums, self.steps_summed = log["points"], log["sums"], log["steps_summed"]
         self.seconds_before = state["seconds"]
@@ -216,7 +227,7 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
 
 
 def _load(checkpoints: Checkpointer) -> dict[str, Any] | None:
-    state = checkpoints.load()
+    state = checkpoints.load(_STATE)
     if state is not None and "starts" not in state:
         raise ValueError(
             f"The checkpoint in '{checkpoints.folder}' is from an earlier version and does not hold the starts "

@@ -4,6 +4,7 @@ import shutil
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_type_hints
 
 from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
 from agents.commands.train.args import TrainArgs
@@ -12,6 +13,7 @@ from agents.runs import run_folder
 from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.pictures import SYNTHETIC, Choice, gather
+from agents.runs.rules import check_rules, of_type
 from vae.device import resolve_device
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
@@ -74,6 +76,9 @@ def resumed(args: TrainArgs) -> TrainArgs:
         if item.name not in ("resume", "device") and getattr(args, item.name) != item.default:
             raise ValueError(f"--resume takes all settings but --device from the run; leave {flag(item.name)} out.")
     settings = run_folder.read_config(run)["settings"]
+    hints = get_type_hints(TrainArgs)
+    rules = {f"settings.{name}": of_type(hints[name]) for name in settings.keys() & hints.keys()}
+    check_rules(run / run_folder.CONFIG, {"settings": settings}, rules)
     if (run / run_folder.REPORT).is_file():
         shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # in case it was killed before it removed them
         raise ValueError(f"The run '{run}' is finished. Draw from it with: {command('generate', run)}")

@@ -24,17 +24,26 @@ from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.pictures import Pictures
+from agents.runs.rules import NUMBER, NUMBERS, OBJECT, OBJECTS
 from agents.runs.run import read_parts
 from agents.runs.training_log import TrainingLog, metrics_csv
 from hand_env import HandLatentEnv
 from hand_env.anatomy import Judge
-from vae.checkpoint import save_json, save_tensors, save_text
+from vae.checkpoint import save_hashed_json, save_tensors, save_text
 from vae.device import resolve_device
 from vae.evaluation import encode_all
 from vae.model import count_parameters
 from vae.sampling.mixture import Mixture
 
 StepAgent = NoAction | RandomAction | ScheduleActor
+_STATE = {
+    "env": OBJECT,
+    "agent": OBJECT,
+    "training_log.rows": OBJECTS,
+    "training_log.sums": NUMBERS,
+    "training_log.agent_log": NUMBERS,
+    "training_log.seconds": NUMBER,
+}
 
 
 class TrainingRun:
@@ -129,7 +138,7 @@ class TrainingRun:
             self.agent.save(self.run / "agent.zip")
         save_text(self.run / "metrics.csv", metrics_csv(self.log.rows))
         draw_both(read_parts(self.run), n=20, seed=self.args.seed, path=self.run / "grid.png")
-        save_json(self.run / run_folder.REPORT, self._report(self.log.seconds_before + time.monotonic() - began))
+        save_hashed_json(self.run / run_folder.REPORT, self._report(self.log.seconds_before + time.monotonic() - began))
         shutil.rmtree(self.run / run_folder.CHECKPOINTS)
 
     def _write_settings(self) -> None:
@@ -138,7 +147,7 @@ class TrainingRun:
         settings = {item.name: getattr(self.args, item.name) for item in fields(self.args)}
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
         config = {"settings": plain, "versions": run_folder.versions(), "pictures_sha256": self.digest}
-        save_json(self.run / run_folder.CONFIG, config)
+        save_hashed_json(self.run / run_folder.CONFIG, config)
 
     def _checkpoint(self) -> dict[str, Any] | None:
         if self.args.resume is None:
@@ -147,7 +156,7 @@ class TrainingRun:
             raise ValueError(
                 f"The pictures in '{self.args.data}' are not those that '{self.run}' was trained on. Put them back."
             )
-        return self.checkpoints.load()
+        return self.checkpoints.load(_STATE)
 
     def _agent(self) -> StepAgent | SAC:
         space = self.env.action_space
@@ -163,15 +172,18 @@ class TrainingRun:
 
     def _start(self, state: dict[str, Any] | None) -> Any:
         if isinstance(self.agent, SAC):
-            if state is not None:
-                restore_sac(self.agent, state["agent"], state["env"])
-            else:
+            if state is None:
                 reset_sac(self.agent)
+                return None
+            with self.checkpoints.restoring("agent"):
+                restore_sac(self.agent, state["agent"], state["env"])
             return None
-        if state is not None:
+        if state is None:
+            return self.env.reset(seed=self.args.seed)[0]
+        with self.checkpoints.restoring("agent"):
             self.agent.load_state_dict(state["agent"])
-        options = None if state is None else {"state": state["env"]}
-        return self.env.reset(seed=self.args.seed, options=options)[0]
+        with self.checkpoints.restoring("env"):
+            return self.env.reset(seed=self.args.seed, options={"state": state["env"]})[0]
 
     def _loop(self, agent: StepAgent, steps: int) -> None:
         for _ in range(steps):

@@ -18,7 +18,7 @@ from hand_env.anatomy.training.imitate import Imitator
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
 from hand_env.anatomy.training.validate import Examples, choose_limits, figures, table
 from hand_env.anatomy.weights import load_network, save_network
-from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from vae.checkpoint import load_latest_checkpoint, save_checkpoint
 from vae.device import resolve_device
 from vae.images.backgrounds.grounds import load_grounds
 from vae.images.labelled.drawn import Pool
@@ -205,10 +205,9 @@ class Run:
 
     def resume(self) -> None:
         """Resume from the newest checkpoint, if there is one; the batches start over from the seed."""
-        found = latest_checkpoint(self.out / "checkpoints" / self.settings.architecture)
-        if found is None:
+        state = load_latest_checkpoint(self.out / "checkpoints" / self.settings.architecture)
+        if state is None:
             return
-        state = load_checkpoint(found)
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
