@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from agents.commands.compare.methods import Method, bound_of, decoded, make_meth
 from agents.commands.compare.photographs import Photographs, read_photographs
 from agents.commands.compare.store import Record, Store
 from agents.commands.compare.table import make_rows, write_table
+from agents.runs.lock import held
 from agents.runs.run_folder import versions
 from hand_env import image_grid
 from hand_env.anatomy import Judge
@@ -85,12 +87,17 @@ def compare(args: CompareArgs) -> str:
     Raises:
         FileNotFoundError: If the photographs do not exist.
         ImportError: If the extra `compare` is not installed.
-        ValueError: If there is no finished run, or a setting is wrong.
+        ValueError: If there is no finished run, a setting is wrong, or the folder is in use.
     """
     check_args(args)
     check_extra()
     device = resolve_device(args.device)
     loaded = [load_compared_run(run) for run in args.runs]
+    with nullcontext() if args.out is None else held(args.out):
+        return _compare(args, loaded, device)
+
+
+def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str:
     instruments = Instruments(
         Judge.load(args.parser, device=device),
         Judge.load(args.reporter, architecture="reporter", device=device),

@@ -12,6 +12,7 @@ from agents.commands.curriculum.store import Cell, Store
 from agents.commands.curriculum.table import make_tables
 from agents.commands.curriculum.training import groups, train_group
 from agents.figures.drawn import Judges
+from agents.runs.lock import held
 from agents.runs.run_folder import sha256
 from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
@@ -29,9 +30,14 @@ def curriculum(args: CurriculumArgs) -> str:
 
     Raises:
         FileNotFoundError: If the photographs do not exist, or a folder to join has no figures.
-        ValueError: If a setting is wrong, or the folder holds figures from other settings.
+        ValueError: If a setting is wrong, or the folder is in use or holds figures from other settings.
     """
     check_args(args)
+    with held(args.out):
+        return _curriculum(args)
+
+
+def _curriculum(args: CurriculumArgs) -> str:
     device = resolve_device(args.device)
     judges = Judges(
         Judge.load(args.parser, device=device), Judge.load(args.reporter, architecture="reporter", device=device)

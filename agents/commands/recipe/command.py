@@ -23,6 +23,7 @@ from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, tell
 from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run import SAMPLERS, load_run
@@ -79,12 +80,17 @@ def recipe(args: RecipeArgs) -> Path:
 
     Raises:
         FileNotFoundError: If the photographs do not exist.
-        ValueError: If a setting is wrong, or the folder holds another run.
+        ValueError: If a setting is wrong, or the folder holds another run or is in use.
         Interrupted: After Ctrl-C, once the run is saved.
     """
     _check(args)
-    out, device = args.out, resolve_device(args.device)
     photographs = None if args.data == SYNTHETIC else _photographs(args)  # before the folder is claimed
+    with held(args.out):
+        return _run_stages(args, photographs, resolve_device(args.device))
+
+
+def _run_stages(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Path:
+    out = args.out
     _claim(args)
     if not (out / run_folder.REPORT).is_file():
         _draw_and_sample(args, photographs, device)

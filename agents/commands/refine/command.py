@@ -16,6 +16,7 @@ from agents.rl.row_agent import REFINE_BELOW, ROUNDS, RowAgent
 from agents.runs import run_folder
 from agents.runs.command_line import command, typed
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.lock import held
 from agents.runs.renamed import with_new_keys
 from agents.runs.rules import OBJECT, check_rules
 from agents.runs.run import SAMPLERS, Run, load_run
@@ -45,7 +46,7 @@ def refine_run(args: RefineArgs) -> Path:
         The folder, which holds refiner.safetensors, refine.json and refine.png.
 
     Raises:
-        ValueError: If a setting is wrong, there is no finished run, or the folder already has a refiner.
+        ValueError: If a setting is wrong, there is no finished run, or the folder has a refiner or is in use.
         Interrupted: After Ctrl-C, once the training is saved.
     """
     _check(args)
@@ -53,6 +54,11 @@ def refine_run(args: RefineArgs) -> Path:
     run = load_run(args.run)
     sampler: Any = run.sampler_name(next(iter(run.samplers)) if args.sampler == "auto" else args.sampler)
     args = replace(args, sampler=sampler, device=resolve_device(args.device))
+    with held(out):
+        return _refine(run, args, out, again)
+
+
+def _refine(run: Run, args: RefineArgs, out: Path, again: str) -> Path:
     identity = _identity(args)
     _refuse_others(out, identity)
     _copy_run(args.run, out)

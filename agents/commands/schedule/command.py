@@ -15,6 +15,7 @@ from agents.rl.sac import load_learner, make_sac, sac_state
 from agents.rl.schedule_agent import explore, random_schedules
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.lock import held
 from agents.runs.run_folder import check_folder
 from hand_env.anatomy import Judge
 from vae.checkpoint import save_tensors, save_text
@@ -44,6 +45,11 @@ def schedule(args: ScheduleArgs) -> str:
         Interrupted: After Ctrl-C, once the running round is saved.
     """
     check_args(args)
+    with held(args.out):
+        return _schedule(args)
+
+
+def _schedule(args: ScheduleArgs) -> str:
     began, device = time.monotonic(), resolve_device(args.device)
     checkpoints = Checkpointer(args.out / CHECKPOINTS, 0)
     state = checkpoints.load()

@@ -12,6 +12,7 @@ from agents.commands.train.training import TrainingRun
 from agents.runs import run_folder
 from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, Choice, gather
 from agents.runs.rules import check_rules, of_type
 from vae.device import resolve_device
@@ -31,14 +32,22 @@ def train(args: TrainArgs) -> Path:
 
     Raises:
         FileNotFoundError: If the pictures do not exist.
-        ValueError: If a setting is wrong, the folder holds a run already, or there is no run to resume.
+        ValueError: If a setting is wrong, there is no run to resume, or the folder holds a run already or is in use.
         Interrupted: After Ctrl-C, once the run is saved.
     """
     began = time.monotonic()
+    if args.resume is None:
+        _check(args)
+    else:
+        run_folder.read_config(args.resume)  # raises if there is no run, so that no folder is made for it
+    with held(args.out if args.resume is None else args.resume):
+        return _train(args, began)
+
+
+def _train(args: TrainArgs, began: float) -> Path:
     if args.resume is not None:
         args = resumed(args)
     else:
-        _check(args)
         run_folder.claim(args.out)
         if args.data != SYNTHETIC:
             args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start from another directory

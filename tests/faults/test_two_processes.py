@@ -1,0 +1,103 @@
+"""Two processes never write into one folder: the second one is told who holds it."""
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from agents.cli import COMMANDS, main
+from agents.runs import lock
+from agents.runs.lock import LOCK, held
+
+HOLD = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("lock", sys.argv[1])
+lock = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lock)
+from pathlib import Path
+with lock.held(Path(sys.argv[2])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+WRITERS: dict[str, list[object]] = {
+    "train": [],
+    "recipe": [],
+    "curriculum": ["--images", 40],
+    "schedule": [],
+}
+
+
+@pytest.fixture
+def another(tmp_path):
+    """Another process that holds a folder until it is ended, and the folder."""
+    folder = tmp_path / "taken"
+    words = [sys.executable, "-c", HOLD, lock.__file__, str(folder)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process, folder
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_the_second_process_is_told_who_holds_the_folder(capsys, another, command):
+    process, folder = another
+    assert main([command, *(str(word) for word in WRITERS[command]), "--out", str(folder)]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"handlatent {command}: --out '{folder}' is in use by process {process.pid} on ")
+    assert " since 2" in said
+    assert said.endswith(" UTC. Wait for its end, or choose another --out.")
+    assert [path.name for path in folder.iterdir()] == [LOCK]
+
+
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        (["train", "--resume", "{run}"], False),
+        (["refine", "{run}"], False),
+        (["refine", "{run}"], True),
+        (["compare", "{run}", "--data", "{data}"], True),
+    ],
+)
+def test_a_run_that_is_in_use_is_neither_resumed_nor_refined_nor_compared(
+    capsys, another, trained, tmp_path, words, out
+):
+    process, folder = another
+    here = trained if out else folder
+    if not out:
+        for path in trained.iterdir():
+            (folder / path.name).symlink_to(path)
+    words = [word.format(run=here, data=tmp_path) for word in words]
+    assert main([*words, *(["--out", str(folder)] if out else [])]) == 2
+    assert f"'{folder}' is in use by process {process.pid} on " in capsys.readouterr().err
+
+
+def test_every_command_that_writes_a_folder_of_its_own_is_tried():
+    """`judge`, `package` and the like write once and at the end of their work, or files that the user names."""
+    with_out = {name for name, (settings, _) in COMMANDS.items() if "out" in {item.name for item in fields(settings)}}
+    assert with_out - {"generate", "synth", "package", "judge-report", "judge-attack", "judge-train"} == {
+        *WRITERS,
+        "refine",
+        "compare",
+    }
+
+
+def test_a_process_that_is_killed_holds_nothing(another):
+    process, folder = another
+    process.kill()
+    process.wait()
+    assert (folder / LOCK).exists()
+    with held(folder):
+        assert f"process {os.getpid()} on " in (folder / LOCK).read_text()
+        with held(folder):  # a command inside another one, as `refine` in `recipe`
+            pass
+        assert (folder / LOCK).exists()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"--out '.*file' is a file\. Choose a folder\."), held(tmp_path / "file"):
+        pass
