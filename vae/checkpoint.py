@@ -37,6 +37,20 @@ class DamagedError(ValueError):
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name a file in the error if it cannot be written, as on a full disk.
+
+    Raises:
+        OSError: In place of the libraries' errors, which often name no file.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise OSError(f"'{path}' could not be written: {reason}. Files written before are whole.") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file under another name, and give it its own when it is complete; leave nothing if that fails.
 
@@ -50,18 +64,15 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: If it cannot be written, as on a full disk; the message names the file.
     """
     partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        with partial.open("rb+") as file:  # Windows refuses to sync a file that is open for reading alone
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise OSError(f"'{path}' could not be written: {reason}. Files written before are whole.") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with writing(path):
+        try:
+            yield partial
+            with partial.open("rb+") as file:  # Windows refuses to sync a file that is open for reading alone
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

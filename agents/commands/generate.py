@@ -4,17 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
-
 from agents.commands.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_not_nan
 from agents.draw import draw_hands
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
+from agents.runs.new_pictures import new_pictures
 from agents.runs.packaged import WeightSet, load_packaged, read_run
-from agents.runs.run_folder import claim_for_pictures
 from hand_env import image_grid
 from hand_env.rendering import enlarged
 from vae.checkpoint import save_json
-from vae.images.overview import save_overview
+from vae.images.overview import save_overview, save_picture
 
 GRID, HOW_MADE = "grid.png", "generated.json"  # files beside the pictures
 
@@ -61,27 +59,27 @@ def generate(args: GenerateArgs) -> Path:
         The folder.
 
     Raises:
-        ValueError: If there is no finished run, or a setting is wrong.
+        ValueError: If there is no finished run, a setting is wrong, or the folder cannot be used.
     """
     check_at_least(1, args, "n", "best_of", "rounds")
     check_not_nan(args, "refine_below")
     run = load_packaged(args.weights) if args.run is None else read_run(args.run)
     run.sampler_name(args.sampler)  # raises before the folder is made
-    claim_for_pictures(args.out)
-    hands = draw_hands(
-        args.n,
-        seed=args.seed,
-        run=run,
-        sampler=args.sampler,
-        best_of_k=args.best_of,
-        agent=args.agent,
-        refine=args.refine,
-        rounds=args.rounds,
-        refine_below=args.refine_below,
-    )
-    for number, picture in enumerate(hands.images):
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(args.out / f"hand-{number:03d}.png")
-    save_overview(args.out / GRID, image_grid(enlarged(hands.images)))
-    source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
-    save_json(args.out / HOW_MADE, {**source, **hands.record})
+    with new_pictures(args.out) as folder:
+        hands = draw_hands(
+            args.n,
+            seed=args.seed,
+            run=run,
+            sampler=args.sampler,
+            best_of_k=args.best_of,
+            agent=args.agent,
+            refine=args.refine,
+            rounds=args.rounds,
+            refine_below=args.refine_below,
+        )
+        for number, picture in enumerate(hands.images):
+            save_picture(folder / f"hand-{number:03d}.png", picture)
+        save_overview(folder / GRID, image_grid(enlarged(hands.images)))
+        source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
+        save_json(folder / HOW_MADE, {**source, **hands.record})
     return args.out

@@ -1,16 +1,19 @@
 """Write synthetic hands with their labels."""
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
 from simple_parsing import flag
 
-from agents.runs.run_folder import claim_for_pictures
-from vae.images.synthetic.generate import check_fits, generate_hands
+from agents.runs.new_pictures import new_pictures
+from vae.checkpoint import save_text
+from vae.images.overview import save_picture
+from vae.images.synthetic.generate import SyntheticHands, check_fits, generate_hands
 
+LABELS = "labels.csv"
 Defect = Literal[
     "none",
     "any",
@@ -58,23 +61,29 @@ def synth(args: SynthArgs) -> Path:
         ValueError: If a setting is out of its range.
     """
     check_fits("--n", args.n, args.size)
-    claim_for_pictures(args.out)
-    hands = generate_hands(
-        args.n,
-        args.size,
-        seed=args.seed,
-        defect=args.defect,
-        rings=args.rings,
-        sleeves=args.sleeves,
-        progress=True,
-    )
-    joints = [f"joint_{joint}_{axis}" for joint in range(21) for axis in "xy"]
-    with (args.out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "defect", "side", "hand", *joints])
-        for number, image in enumerate(hands.images):
-            name = f"hand-{number:06d}.png"
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(args.out / name)
-            places = [f"{place:.2f}" for place in hands.joints[number].flatten().tolist()]
-            writer.writerow([name, hands.defect[number], hands.side[number], hands.hand[number], *places])
+    with new_pictures(args.out) as folder:
+        hands = generate_hands(
+            args.n,
+            args.size,
+            seed=args.seed,
+            defect=args.defect,
+            rings=args.rings,
+            sleeves=args.sleeves,
+            progress=True,
+        )
+        names = [f"hand-{number:06d}.png" for number in range(args.n)]
+        for name, image in zip(names, hands.images, strict=True):
+            save_picture(folder / name, image)
+        save_text(folder / LABELS, _labels(hands, names))
     return args.out
+
+
+def _labels(hands: SyntheticHands, names: list[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    joints = [f"joint_{joint}_{axis}" for joint in range(21) for axis in "xy"]
+    writer.writerow(["image", "defect", "side", "hand", *joints])
+    for number, name in enumerate(names):
+        places = [f"{place:.2f}" for place in hands.joints[number].flatten().tolist()]
+        writer.writerow([name, hands.defect[number], hands.side[number], hands.hand[number], *places])
+    return text.getvalue()

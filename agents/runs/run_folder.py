@@ -88,17 +88,6 @@ def claim(folder: Path) -> None:
     claim_folder(folder)
 
 
-def claim_for_pictures(folder: Path) -> None:
-    """Make a folder for pictures.
-
-    Raises:
-        ValueError: If it holds a run, or pictures of an earlier command, or anything else, or is not a folder.
-    """
-    if folder.is_dir() and any(folder.glob("hand-*.png")):
-        raise ValueError(f"--out '{folder}' already holds pictures. Choose another --out, or move them away.")
-    claim(folder)
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """Return a run's config.json: "settings", "versions", "pictures_sha256".
 

@@ -1,4 +1,4 @@
-"""Write overviews, which are grids of hands and drawings on them, so that no reader takes one for a picture of a hand.
+"""Write pictures of hands, and overviews: grids of hands and drawings, which no reader takes for a picture of a hand.
 
 An overview is a PNG with a mark in its header. The mark stays when the file is moved or renamed.
 """
@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from vae.checkpoint import replacing, writing
 
 KEYWORD, KIND = "handlatent", "overview"
 _MARK = f"tEXt{KEYWORD}\0{KIND}".encode()
@@ -22,12 +25,24 @@ def save_overview(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write an overview as a PNG.
 
     Args:
-        path: The file; an existing one is replaced.
+        path: The file; an existing one is replaced when the new one is complete.
         picture: (height, width, 3) uint8.
     """
     mark = PngInfo()
     mark.add_text(KEYWORD, KIND)
-    Image.fromarray(picture).save(path, "PNG", pnginfo=mark)
+    with replacing(path) as partial:
+        Image.fromarray(picture).save(partial, "PNG", pnginfo=mark)
+
+
+def save_picture(path: Path, picture: Tensor) -> None:
+    """Write a picture of a hand as a PNG, without the mark.
+
+    Args:
+        path: The file.
+        picture: (3, height, width) uint8.
+    """
+    with writing(path):
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path, "PNG")
 
 
 def is_overview(path: Path) -> bool:
