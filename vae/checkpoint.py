@@ -133,6 +133,12 @@ def save_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def save_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
 def save_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically; raise ValueError for NaN and infinity."""
     save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
@@ -196,11 +202,12 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
         rest = _flatten(state, "", tensors)
         save_tensors(partial / _TENSORS, tensors)
         save_hashed_json(partial / STATE, rest)
-        partial.rename(target)
+        with writing(target):
+            partial.rename(target)
+            _sync(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    _sync(folder)
     return target
 
 

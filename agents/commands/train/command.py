@@ -15,6 +15,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, Choice, gather
 from agents.runs.rules import check_rules, of_type
+from vae.checkpoint import latest_checkpoint
 from vae.device import resolve_device
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
@@ -58,12 +59,17 @@ def _train(args: TrainArgs, began: float) -> Path:
     if len(pictures.train) < args.batch_size:
         args = replace(args, batch_size=len(pictures.train))
         print(f"Minibatches of {args.batch_size}: there are no more pictures to train on.")
-    training = TrainingRun(args, pictures)
-    training.train()
+    training, again = TrainingRun(args, pictures), command("train", "--resume", args.out)
     try:
-        training.finish(began)
-    except KeyboardInterrupt:
-        raise Interrupted(command("train", "--resume", args.out)) from None
+        training.train()
+        try:
+            training.finish(began)
+        except KeyboardInterrupt:
+            raise Interrupted(again) from None
+    except OSError as error:
+        if latest_checkpoint(args.out / run_folder.CHECKPOINTS) is None:
+            raise
+        raise OSError(f"{error} Then continue with: {again}") from error
     return args.out
 
 

@@ -1,6 +1,7 @@
 """One run of `handlatent train`: environment, agent, training log and checkpoints, kept in step."""
 
 import hashlib
+import io
 import shutil
 import sys
 import time
@@ -29,7 +30,7 @@ from agents.runs.run import read_parts
 from agents.runs.training_log import TrainingLog, metrics_csv
 from hand_env import HandLatentEnv
 from hand_env.anatomy import Judge
-from vae.checkpoint import save_hashed_json, save_tensors, save_text
+from vae.checkpoint import save_bytes, save_hashed_json, save_tensors, save_text
 from vae.device import resolve_device
 from vae.evaluation import encode_all
 from vae.model import count_parameters
@@ -135,7 +136,9 @@ class TrainingRun:
         sampler.save(self.run / run_folder.SAMPLER)
         if isinstance(self.agent, SAC):
             save_tensors(self.run / run_folder.AGENT_WEIGHTS, self.agent.policy.state_dict())
-            self.agent.save(self.run / "agent.zip")
+            zipped = io.BytesIO()
+            self.agent.save(zipped)
+            save_bytes(self.run / "agent.zip", zipped.getvalue())
         save_text(self.run / "metrics.csv", metrics_csv(self.log.rows))
         draw_both(read_parts(self.run), n=20, seed=self.args.seed, path=self.run / "grid.png")
         save_hashed_json(self.run / run_folder.REPORT, self._report(self.log.seconds_before + time.monotonic() - began))
