@@ -82,7 +82,13 @@ class Checkpointer:
         return self.ctrl_c.pressed or self.step < 0 or self.waited
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state of a step; it replaces the last checkpoint."""
+        """Write the state of a step.
+
+        Raises:
+            FileNotFoundError: If the folder of the run is gone.
+        """
+        if not self.folder.parent.is_dir():  # part of a run in a new folder of that name would be no run
+            raise FileNotFoundError(f"'{self.folder.parent}' is gone: it was removed or renamed while the command ran.")
         save_checkpoint(self.folder, step, state)
         self.resumed_at(step)
 

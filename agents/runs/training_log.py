@@ -23,7 +23,7 @@ from vae.sampling.sampler import StandardNormal
 from vae.training import Trainer, learning_rate
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    from agents.runs.events import Events
 
 METRICS: dict[str, tuple[str, str]] = {
     # name: (unit, good direction)
@@ -77,7 +77,7 @@ class TrainingLog:
         self.agent_log: dict[str, float] = {}
         self.started, self.seconds_before = time.monotonic(), 0.0
         self._bar: tqdm[Any] | None = None
-        self._writer: SummaryWriter | None = None
+        self._events: Events | None = None
 
     @property
     def images_seen(self) -> int:
@@ -108,16 +108,16 @@ class TrainingLog:
         self.started = time.monotonic()
         total = self.trainer.total_steps * self.trainer.config.batch_size
         self._bar = progress_bar(total=total, initial=self.images_seen, unit="img", smoothing=0.05, dynamic_ncols=True)
-        from torch.utils.tensorboard import SummaryWriter  # here: other commands do without TensorBoard
+        from agents.runs.events import Events  # here: other commands do without TensorBoard
 
-        self._writer = SummaryWriter(str(self.run), purge_step=len(self.rows) + 1)
+        self._events = Events(self.run, first_step=len(self.rows) + 1)
 
     def close(self) -> None:
         """Close what `open` opened."""
         if self._bar is not None:
             self._bar.close()
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
 
     def note_agent(self, log: Mapping[str, Any]) -> None:
         """Keep the last values of SAC's updates in Stable-Baselines3's logger."""
@@ -168,12 +168,12 @@ class TrainingLog:
         self._write(row, trainer.epoch, looks)
 
     def _write(self, row: dict[str, float], epoch: int, with_pictures: bool) -> None:
-        assert self._writer is not None, "open() makes it"
+        assert self._events is not None, "open() makes it"
         for name, value in row.items():
-            self._writer.add_scalar(name, value, epoch)
+            self._events.add_scalar(name, value, epoch)
         if with_pictures:
-            self._writer.add_image("samples_standard_normal", self._samples(), epoch, dataformats="HWC")
-            self._writer.add_image("pictures_and_reconstructions", self._pairs(), epoch, dataformats="HWC")
+            self._events.add_image("samples_standard_normal", self._samples(), epoch)
+            self._events.add_image("pictures_and_reconstructions", self._pairs(), epoch)
             save_text(self.run / "metrics.csv", metrics_csv(self.rows))
 
     @torch.no_grad()
