@@ -53,4 +53,5 @@ class TrainArgs:
     out: Path = Path("runs/train")
     """Folder for the run."""
     resume: Path | None = None
-    """Resume the run in this folder from its last checkpoint, with its own settings; only --device may differ."""
+    """Resume the run in this folder from its last checkpoint, with its own settings. Only --device may differ, and
+    --data if the same pictures are now in another folder."""

@@ -77,7 +77,7 @@ def resumed(args: TrainArgs) -> TrainArgs:
     """Read the settings of the run to resume.
 
     Args:
-        args: Settings with `resume`; apart from it, only `device` may be given.
+        args: Settings with `resume`; apart from it, only `device` and `data`, where the same pictures are now.
 
     Returns:
         The run's own settings, with its folder as `out` and `resume`.
@@ -88,8 +88,10 @@ def resumed(args: TrainArgs) -> TrainArgs:
     run = args.resume
     assert run is not None, "the caller has checked"
     for item in fields(TrainArgs):
-        if item.name not in ("resume", "device") and getattr(args, item.name) != item.default:
-            raise ValueError(f"--resume takes all settings but --device from the run; leave {flag(item.name)} out.")
+        if item.name not in ("resume", "device", "data") and getattr(args, item.name) != item.default:
+            raise ValueError(
+                f"--resume takes all settings but --device and --data from the run; leave {flag(item.name)} out."
+            )
     settings = run_folder.read_config(run)["settings"]
     hints = get_type_hints(TrainArgs)
     rules = {f"settings.{name}": of_type(hints[name]) for name in settings.keys() & hints.keys()}
@@ -97,9 +99,10 @@ def resumed(args: TrainArgs) -> TrainArgs:
     if (run / run_folder.REPORT).is_file():
         shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # in case it was killed before it removed them
         raise ValueError(f"The run '{run}' is finished. Draw from it with: {command('generate', run)}")
+    data = settings["data"] if args.data == TrainArgs.data else str(Path(args.data).absolute())
     device = settings.get("device", "auto") if args.device == "auto" else args.device
     try:
-        args = TrainArgs(**{**settings, "device": device, "out": run, "resume": run})
+        args = TrainArgs(**{**settings, "data": data, "device": device, "out": run, "resume": run})
         return replace(args, agent_weights=run / run_folder.AGENT_WEIGHTS) if args.agent == "sac" else args
     except TypeError as error:
         raise ValueError(f"The run '{run}' is damaged or from another version: {error}.") from error

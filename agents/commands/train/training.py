@@ -155,10 +155,15 @@ class TrainingRun:
     def _checkpoint(self) -> dict[str, Any] | None:
         if self.args.resume is None:
             return None
-        if run_folder.read_config(self.run)["pictures_sha256"] != self.digest:
+        config = run_folder.read_config(self.run)
+        if config["pictures_sha256"] != self.digest:
             raise ValueError(
-                f"The pictures in '{self.args.data}' are not those that '{self.run}' was trained on. Put them back."
+                f"The pictures in '{self.args.data}' are not those that '{self.run}' was trained on. Put them back, or "
+                "name their folder with --data."
             )
+        if config["settings"]["data"] != self.args.data:  # they have moved
+            config["settings"]["data"] = self.args.data
+            save_hashed_json(self.run / run_folder.CONFIG, config)
         return self.checkpoints.load(_STATE)
 
     def _agent(self) -> StepAgent | SAC:
