@@ -3,18 +3,20 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 LOCK = ".lock"  # hidden, and gone when the command ends
 
 
 @contextmanager
 def held(folder: Path, flag: str = "--out") -> Iterator[None]:
-    """Hold a folder until the end of `with`; it is made if missing. A command inside another one may hold it again.
+    """Hold a folder until the end of `with`.
+
+    It is made if missing, and removed if it stays empty. A command inside another one may hold it again.
 
     A process that is killed holds nothing: the system releases the lock of `filelock`.
 
@@ -32,6 +34,7 @@ def held(folder: Path, flag: str = "--out") -> Iterator[None]:
     if lock.is_locked:
         yield
         return
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire()
@@ -40,17 +43,21 @@ def held(folder: Path, flag: str = "--out") -> Iterator[None]:
             f"{flag} '{folder}' is in use by {_holder(path)}. Wait for its end, or choose another {flag}."
         ) from None
     try:
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        path.write_text(f"process {os.getpid()} on {platform.node()} since {now} UTC", encoding="utf-8")
+        if not isinstance(lock, SoftFileLock):  # where the system cannot lock, `filelock` keeps notes of its own in it
+            now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            path.write_text(f"process {os.getpid()} on {platform.node()} since {now} UTC", encoding="utf-8")
         yield
     finally:
-        if os.name != "nt":  # while it is held, or a lock of somebody else would go; on Windows `release` removes it
-            path.unlink(missing_ok=True)
+        if os.name != "nt" and not isinstance(lock, SoftFileLock):  # `release` removes the file in these cases
+            path.unlink(missing_ok=True)  # while it is held, or a lock of somebody else would go
         lock.release()
+        if made:  # a command that was refused leaves no empty folder behind
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _holder(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8") or "another process"
+        return " ".join(path.read_text(encoding="utf-8").split()) or "another process"
     except OSError:  # Windows lets nobody read what is locked
         return "another process"

@@ -95,6 +95,15 @@ def test_a_process_that_is_killed_holds_nothing(another):
     assert list(folder.iterdir()) == []
 
 
+def test_a_folder_that_was_made_and_stays_empty_is_removed(tmp_path):
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new", "filled"):
+        with held(tmp_path / name):
+            if name == "filled":
+                (tmp_path / name / "file").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["filled", "old"]
+
+
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"--out '.*file' is a file\. Choose a folder\."), held(tmp_path / "file"):

@@ -41,7 +41,8 @@ def package(args: PackageArgs) -> Path:
         raise ValueError(f"'{args.run}' has no learned prior. Make a run that has one with: handlatent recipe")
     if (out / MANIFEST).exists():
         raise ValueError(f"--out '{out}' already holds a set of weights. Choose another --out, or remove it.")
-    claim_folder(out)
+    first = out / f"{HALVES[0]}.safetensors"
+    claim_folder(out, is_own=first.__eq__)  # a set that was not finished begins with it, and is written again
     state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
     for half in HALVES:
         mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}

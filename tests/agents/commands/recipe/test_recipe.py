@@ -48,6 +48,18 @@ def packed(finished, tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_packing_that_was_killed_is_repeated(finished, packed, tmp_path, monkeypatch):
+    args = PackageArgs(finished[1], tmp_path / "again")
+    with monkeypatch.context() as patch:
+        patch.setattr("agents.commands.recipe.packing.save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            package(args)
+    assert package(args) == tmp_path / "again"
+    for path in packed.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
 def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
     run = load_run(finished[1])
     assert list(run.samplers) == ["prior", "mixture", "normal"]

@@ -146,7 +146,7 @@ def test_a_training_goes_on_with_other_courses_and_keeps_what_it_saw(bright, pac
     more = ["--n", "12", "--steps", "5", "--batch-size", "6", "--drawn", "9", "--rows", "2", "--explore", "2"]
     assert run(pack, tmp_path, *more, "--rounds", "3") == 0
     assert [(row["n"], row["explores"]) for row in read_rounds(tmp_path)] == [("8", "1"), ("12", "1"), ("12", "0")]
-    (checkpoint,) = (tmp_path / "checkpoints").glob("step-*/tensors.safetensors")
+    *_, checkpoint = sorted((tmp_path / "checkpoints").glob("step-*/tensors.safetensors"))
     observations = load_file(checkpoint)["/agent/buffer/observations"]  # (3 rounds of 2 decisions, row, 14)
     assert [round(10 ** (4 * float(number))) for number in observations[:, 0, 1]] == [8, 8, 12, 12, 12, 12]
 
