@@ -90,7 +90,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_sentence_and_the_run_resumes(caps
     assert main(["train", "--resume", str(out)]) == 0
 
 
-@pytest.mark.parametrize(("agent", "every"), [("none", 7), pytest.param("sac-flat", 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("agent", "every"), [("none", 7), pytest.param("sac-flat", 1, marks=pytest.mark.long)])
 def test_a_training_on_a_full_disk_resumes_wherever_it_was(capsys, tmp_path, agent, every):
     number = 0
     while True:
@@ -127,7 +127,7 @@ def test_a_refiner_s_training_on_a_full_disk_resumes(capsys, trained, tmp_path):
     assert attempts > 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_recipe_on_a_full_disk_resumes(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("agents.commands.recipe.command.MIXTURE", 1024)
     out = tmp_path / "recipe"

@@ -24,7 +24,7 @@ from agents.runs.run import load_run
 from agents.runs.run_folder import read_config
 from vae.checkpoint import DamagedError, load_hashed_json, save_checkpoint, save_hashed_json, save_tensors
 
-AMOUNTS = [25, pytest.param(1000, marks=pytest.mark.slow)]
+AMOUNTS = [25, pytest.param(300, marks=pytest.mark.long)]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_a_command_that_fails_leaves_no_picture(trained, tmp_path, monkeypatch, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["generate", "synth"])
 def test_a_process_that_is_killed_leaves_all_pictures_or_none(trained, tmp_path, command):
     n = 300
