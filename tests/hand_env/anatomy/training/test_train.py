@@ -72,9 +72,10 @@ def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, monkeypatch
     assert path.stat().st_size < 16_000_000
     assert len(judge.judge(torch.rand(2, 3, 64, 64))) == 2
     assert (tmp_path / "checkpoints" / architecture).is_dir()
+    last = finished[-1]
     longer = JudgeTraining(architecture=architecture, seconds=1.5, device="cpu", examples=1, **QUICK)
     assert train_judge(longer, pack, tmp_path) == path
-    assert f"Resuming from step {finished[-1]}." in capsys.readouterr().out
+    assert f"Resuming from step {last}." in capsys.readouterr().out
 
 
 def test_the_loss_ignores_what_is_not_known():
