@@ -249,7 +249,7 @@ def _value(network: nn.Module, after: Tensor, before: Tensor, rest: Tensor) -> T
 
 
 def _value_of_actions(network: nn.Module, after: Tensor, before: Tensor, rest: Tensor) -> Tensor:
-    """Return the same values, of which only the pictures after the action get a gradient: half of the work or less."""
+    """Return what `_value` returns. Only `after` gets a gradient, which takes half of the work or less."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     try:
         for weight in weights:
