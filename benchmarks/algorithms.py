@@ -1,6 +1,6 @@
 """Compare algorithms on HandRefine-v0 and HandSchedule-v0: SAC, TD3, PPO, TQC and CrossQ, over seeds.
 
-    python benchmarks/algorithms.py --out runs/algorithms --device cuda --jobs 12
+    python benchmarks/algorithms.py --out runs/algorithms --device cuda --jobs 8
     python benchmarks/algorithms.py --out runs/quick --quick --seeds 0 --algorithms sac ppo     # a minute on a CPU
 
 Each run is one process with one thread. All algorithms get equally many samples. Their settings are those shipped for
@@ -36,8 +36,8 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents import GymnasiumVecEnv
-from agents.figures.store import claim_store, read_store
-from agents.runs.run_folder import sha256, versions
+from agents.figures.store import read_store
+from agents.runs.run_folder import claim_folder, sha256, versions
 from vae.checkpoint import save_text
 from vae.device import resolve_device
 
@@ -258,7 +258,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Do the runs that the folder lacks, and print the tables of all."""
     args = _arguments()
-    claim_store(args.out)
+    claim_folder(args.out, is_own=lambda path: path.name in (FILE, MATERIAL))
     scale = QUICK if args.quick else Scale()
     read_material(args.out / MATERIAL, scale, args.device)  # makes it, before the processes want it
     settings: Settings = {"scale": asdict(scale), "material_sha256": sha256(args.out / MATERIAL)}

@@ -140,10 +140,12 @@ def test_agents_are_measured_on_the_same_each_time(script, benchmark, environmen
 
 @pytest.mark.slow
 def test_the_quick_command_measures_every_run_once_and_keeps_what_is_done(script, monkeypatch, capsys, tmp_path):
-    words = ["--out", str(tmp_path), "--quick", "--algorithms", "ppo", "--seeds", "0", "--device", "cpu"]
+    out = tmp_path / "algorithms"
+    (tmp_path / "mine.txt").touch()  # beside the folder, where it is in nobody's way
+    words = ["--out", str(out), "--quick", "--algorithms", "ppo", "--seeds", "0", "--device", "cpu"]
     monkeypatch.setattr(sys, "argv", ["algorithms.py", *words])
     script.main()
-    first = (tmp_path / script.FILE).read_text()
+    first = (out / script.FILE).read_text()
     runs = {(run["environment"], run["algorithm"]): run["points"] for run in json.loads(first)["runs"]}
     assert set(runs) == {(environment, name) for environment in ENVIRONMENTS for name in ("none", "ppo")}
     for (_, name), curve in runs.items():
@@ -151,7 +153,7 @@ def test_the_quick_command_measures_every_run_once_and_keeps_what_is_done(script
         assert all(0 <= point[figure] <= 1 for point in curve for figure in ("correct", "score", "score_by_parser"))
     assert capsys.readouterr().out.count("| PPO ") == 2
     script.main()  # nothing is left to do
-    assert (tmp_path / script.FILE).read_text() == first
+    assert (out / script.FILE).read_text() == first
     assert capsys.readouterr().err == ""
 
 
