@@ -14,6 +14,7 @@ from scipy import stats
 
 from agents.cli import COMMANDS, main
 from agents.figures.estimates import student
+from agents.rl.schedule_agent import DECISIONS
 from hand_env import (
     REWARDS,
     HandLatentEnv,
@@ -120,6 +121,32 @@ def test_the_tables_of_the_algorithms_are_those_of_their_records(path):
     assert laid_out in (DOCS / "algorithms.md").read_text(), f"Run python benchmarks/algorithms_tables.py {path}"
 
 
+def test_the_figures_that_the_algorithms_page_quotes_are_those_of_its_tables():
+    page = " ".join((DOCS / "algorithms.md").read_text().split())
+    refine, schedule = (
+        {row[0]: [cell.split(" (")[0] for cell in row[2:]] for row in rows_after(page_part)}
+        for page_part in ("HandRefine-v0:", "HandSchedule-v0:")
+    )
+    last = {name: row[2] for name, row in refine.items()}
+    assert (
+        f"bring {last['PPO']}, {last['SAC']} and {last['CrossQ']} % right hands after {refine['no agent'][0]} %" in page
+    )
+    assert f"TQC comes to {last['TQC']} %. TD3 falls to {last['TD3']} %." in page
+    trained = {name: row for name, row in schedule.items() if name != "no agent"}
+    first = sorted((row[0] for row in trained.values()), key=float)
+    assert f"turns {schedule['no agent'][0]} % into {first[0]} to {first[-1]} %" in page
+    assert all(float(row[2]) <= float(row[0]) for row in trained.values())  # none does better than untrained
+    with (DOCS / "learning" / "agent-rounds.csv").open() as file:
+        rounds = len(list(csv.DictReader(file)))
+    assert f"has learned from {rounds * 16 * DECISIONS:,}" in page
+
+
+def rows_after(heading):
+    """The cells of the table below a line of the algorithms page."""
+    lines = (DOCS / "algorithms.md").read_text().split(f"\n{heading}\n\n")[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
 def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum():
     cells = json.loads((DOCS / "learning" / "curriculum.json").read_text())["cells"]
 
@@ -128,6 +155,22 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
         found = [figures[sampler]["correct"][0] for figures in own if sampler in figures]
         assert len(found) >= (3 if n == "all" else 4)
         return 100 * sum(found) / len(found)
+
+    def fresh(method, n):
+        own = [
+            cell["samplers"]["mixture"]["correct"][0]
+            for cell in cells
+            if (cell["n"], cell["method"]) == (n, method) and cell["seed"] >= 5
+        ]
+        assert len(own) == 5
+        return 100 * sum(own) / len(own)
+
+    def interval(method, n):
+        own = [
+            cell["samplers"]["mixture"]["correct"][0] for cell in cells if (cell["n"], cell["method"]) == (n, method)
+        ]
+        half = 100 * stats.t.ppf(0.975, len(own) - 1) * np.std(own, ddof=1) / np.sqrt(len(own))
+        return mean(method, n) - half, mean(method, n) + half
 
     def best(kind, n):
         return max(mean(method, n) for method in {cell["method"] for cell in cells} if re.fullmatch(kind, method))
@@ -163,6 +206,34 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     card = " ".join((DOCS.parent / "agents" / "weights" / "schedule" / "README.md").read_text().split())
     for method in ("schedule", "none"):
         assert listed(mean(method, n) for n in counts) in card
+    seen_once = [listed(fresh(method, n) for n in counts) for method in ("schedule", "uniform-2", "none")]
+    said = f"On them the agent gives {seen_once[0]}, kappa 2 {seen_once[1]}, and no action {seen_once[2]}."
+    assert said in learning
+    with_agent, without = interval("schedule", "80"), interval("none", "80")
+    assert f"{with_agent[0]:.1f} to {with_agent[1]:.1f} % against {without[0]:.1f} to {without[1]:.1f} %" in learning
+    assert all(interval("schedule", n)[0] > interval("none", n)[1] for n in counts)
+
+
+def test_the_figures_that_learning_quotes_of_small_minibatches_are_those_of_their_records():
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+
+    def mean(name, method, seeds, sampler="mixture"):
+        cells = json.loads((DOCS / "learning" / "small-batches" / f"{name}.json").read_text())["cells"]
+        found = [cell["samplers"][sampler]["correct"][0] for cell in cells if cell["method"] == method]
+        assert len(found) == seeds
+        return f"{100 * sum(found) / len(found):.1f}"
+
+    def drawn(method):
+        return mean("drawn", method, 3)
+
+    assert f"the agent gives {drawn('schedule')} % and no action {drawn('none')} %" in learning
+    assert f"Kappa 4 and 8 give {drawn('uniform-4')} and {drawn('uniform-8')} %" in learning
+    assert f"falling from 8 {drawn('falling-8')} %, the KL term times 32 {drawn('kl-32')} %" in learning
+    found = mean("photographs", "schedule", 3), mean("photographs", "none", 3)
+    assert f"the agent gives {found[0]} % with the mixture, no action {found[1]} %" in learning
+    without, prior, settled = (mean("demo", "kl-4", 5, sampler) for sampler in ("mixture", "prior", "settled"))
+    assert f"gives {mean('demo', 'schedule+kl-4', 2)} % with the agent (two seeds) and {without} % without" in learning
+    assert f"The learned prior gives {prior} % without an agent, settled {settled} %." in learning
 
 
 def test_the_figures_that_learning_quotes_of_drawn_hands_and_of_the_other_agent_are_those_of_their_records():

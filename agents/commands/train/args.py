@@ -29,7 +29,7 @@ class TrainArgs:
     agent: Literal["none", "random", "sac", "sac-flat"] = "sac"
     """What acts while the VAE trains. 'sac': the trained agent of HandSchedule-v0, which decides up to five times how the latents are shifted. 'sac-flat': a SAC that learns meanwhile, over the whole batch. 'random': the paper's untrained agent. 'none': nothing."""  # noqa: E501 - help is one line
     agent_weights: Path | None = None
-    """Agent 'sac': its weights, as `handlatent schedule` writes them. Default: the packaged ones."""
+    """Agent 'sac': its weights, as `handlatent schedule` writes them. Default: the packaged ones, for photographs or for drawn hands."""  # noqa: E501 - help is one line
     epochs: int = 60
     """Passes over the training pictures."""
     batch_size: int = 16
@@ -40,6 +40,8 @@ class TrainArgs:
     """Width of the VAE's networks: 'small' for two cores, 'large' for a GPU."""
     learning_rate: float = 5e-4
     """Peak learning rate of the VAE."""
+    kl_weight: float = 1.0
+    """Factor of the KL term in the VAE's objective (beta): larger ones draw the latents towards the standard normal, and blur."""  # noqa: E501 - help is one line
     delta_scale: float = 0.1
     """Agents 'random' and 'sac-flat': kappa, which they move a latent by at most in each dimension."""
     reward_scale: float = 0.01

@@ -114,7 +114,7 @@ def _check(args: TrainArgs) -> None:
     if not args.data:
         raise ValueError(f"--data must be {SYNTHETIC!r} or a folder, got {args.data!r}.")
     check_above_zero(args, "learning_rate", "delta_scale", "reward_scale")
-    check_at_least(0, args, "checkpoint_seconds")
+    check_at_least(0, args, "checkpoint_seconds", "kl_weight")
     if args.images is not None:
         check_at_least(1, args, "images")
     if args.agent_weights is not None and args.agent != "sac":
@@ -126,7 +126,7 @@ def _check(args: TrainArgs) -> None:
         )
     resolve_device(args.device)
     VAEConfig(args.size, args.latent_dim, args.width)
-    TrainingConfig(args.epochs, args.batch_size, args.learning_rate)
+    TrainingConfig(args.epochs, args.batch_size, args.learning_rate, kl_weight=args.kl_weight)
 
 
 def _choice(args: TrainArgs) -> Choice:

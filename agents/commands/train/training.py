@@ -19,12 +19,12 @@ from agents.draw import draw_both
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
 from agents.rl.schedule_actor import KAPPA, ScheduleActor
-from agents.rl.schedule_agent import PACKAGED, load_agent
+from agents.rl.schedule_agent import PACKAGED, PACKAGED_FOR_DRAWN, load_agent
 from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
-from agents.runs.pictures import Pictures
+from agents.runs.pictures import SYNTHETIC, Pictures
 from agents.runs.rules import NUMBER, NUMBERS, OBJECT, OBJECTS
 from agents.runs.run import read_parts
 from agents.runs.training_log import TrainingLog, metrics_csv
@@ -74,7 +74,11 @@ class TrainingRun:
             delta_scale=KAPPA if args.agent == "sac" else args.delta_scale,
             reward_scale=args.reward_scale,
             # the rates of large models on a GPU in docs/benchmarks.md are with torch.compile; graphs were not measured
-            training={"learning_rate": args.learning_rate, "compiled": args.width == "large"},
+            training={
+                "learning_rate": args.learning_rate,
+                "kl_weight": args.kl_weight,
+                "compiled": args.width == "large",
+            },
             device=self.device,
         )
         self.agent: StepAgent | SAC = self._agent()
@@ -174,7 +178,8 @@ class TrainingRun:
         if self.args.agent == "random":
             return RandomAction(space, self.args.seed)
         if self.args.agent == "sac":
-            policy = load_agent(self.args.agent_weights or PACKAGED, "--agent-weights")
+            packaged = PACKAGED_FOR_DRAWN if self.args.data == SYNTHETIC else PACKAGED
+            policy = load_agent(self.args.agent_weights or packaged, "--agent-weights")
             return ScheduleActor(self.env, policy, Judge.load(device=self.device).correct)
         return make_sac(self.env, self.args.seed, self.device)
 

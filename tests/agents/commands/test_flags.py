@@ -78,6 +78,7 @@ def test_an_integer_that_no_library_holds_is_refused_by_the_name_of_its_flag(
         (["train", "--images", "10000000000"], "--images must be at most"),
         (["synth", "--n", "10000000000"], "--n must be at most"),
         (["train", "--learning-rate", "0"], "--learning-rate must be a number above 0, got 0.0."),
+        (["train", "--kl-weight", "-1"], "--kl-weight must be at least 0, got -1.0."),
         (["train", "--checkpoint-seconds", "inf"], "--checkpoint-seconds must be a finite number, got inf."),
         (["train", "--checkpoint-seconds", "-1"], "--checkpoint-seconds must be at least 0, got -1.0."),
         (["train", "--agent", "none", "--delta-scale", "2"], "--delta-scale belongs to --agent random and sac-flat"),

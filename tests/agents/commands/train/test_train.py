@@ -22,7 +22,7 @@ from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
 from agents.commands.train.training import TrainingRun
 from agents.rl.sac import SETTINGS
-from agents.rl.schedule_agent import N_DRAWN, load_agent
+from agents.rl.schedule_agent import N_DRAWN, PACKAGED, PACKAGED_FOR_DRAWN, load_agent
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.pictures import Choice, gather
 from agents.runs.training_log import METRICS
@@ -31,7 +31,12 @@ from hand_env.anatomy import Judge
 
 LATE, EARLY = SETTINGS["learning_starts"], 8  # steps before SAC learns: in processes of their own, and in this one
 QUICK = {"images": 24, "size": 32, "epochs": 6, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
-AS_SCHEDULE = {**QUICK, "epochs": 9, "batch_size": 8}  # 4 stretches of two epochs of 3 steps, and one of one
+AS_SCHEDULE = {
+    **QUICK,
+    "epochs": 9,
+    "batch_size": 8,
+    "kl_weight": 4.0,
+}  # 4 stretches of two epochs of 3 steps, and one of one
 RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}
 TOO = {"sac": {"agent.safetensors"}, "sac-flat": {"agent.zip", "agent.safetensors"}}
 LONG = {**QUICK, "epochs": 32}  # in a process of its own, SAC has begun to learn at step 110 of 160
@@ -165,12 +170,13 @@ def test_the_agent_that_pays_trains_the_vae_as_in_hand_schedule(whole):
         latent_dim=5,
         epochs_per_episode=9,
         epochs_per_step=2,
+        training={"kl_weight": 4.0},
         judge=partial(bright, None),
         n_drawn=N_DRAWN,
         drawn_from="mixture",
     )
     observation, _ = env.reset(seed=0)
-    policy, truncated, decisions = load_agent(), False, []
+    policy, truncated, decisions = load_agent(PACKAGED_FOR_DRAWN), False, []
     while not truncated:
         before = {"drawn_wrong": float(observation[10])}
         action, _ = policy.predict(observation, deterministic=True)
@@ -210,6 +216,17 @@ def test_an_agent_of_one_s_own_acts_and_stays_in_the_run(tmp_path, whole):
     assert all(torch.equal(kept[name], weights[name]) for name in weights)
     reaches = [(path / "metrics.csv").read_text() for path in (run, whole("sac"))]
     assert reaches[0] != reaches[1]
+
+
+def test_the_packaged_agents_act_on_the_kind_of_pictures_that_each_is_for(tmp_path, whole):
+    generator = np.random.default_rng(0)
+    for number in range(8):
+        Image.fromarray(generator.integers(256, size=(32, 32, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    own = {**QUICK, "images": None, "data": str(tmp_path), "epochs": 1}
+    on_folder = train(TrainArgs(**own, agent="sac", out=tmp_path.with_name("run")))
+    for run, packaged in ((whole("sac"), PACKAGED_FOR_DRAWN), (on_folder, PACKAGED)):
+        kept, expected = load_file(run / "agent.safetensors"), load_file(packaged)
+        assert all(torch.equal(kept[name], expected[name]) for name in expected)
 
 
 def test_hands_are_drawn_from_the_sampler_without_the_agent_that_acted_in_training(whole):
