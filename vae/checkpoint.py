@@ -22,14 +22,14 @@ from uuid import uuid4
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 SHA256 = "sha256"  # the key of the hash, in a JSON object and in the header of a safetensors file
 KEPT = 2  # checkpoints: the last one, and the one before in case the last is damaged
 STATE = "state.json"  # of a checkpoint: all but its tensors
 _TENSORS = "tensors.safetensors"
-_NAME = re.compile(r"step-(\d+)")
+_NAME, _PARTIAL = re.compile(r"step-(\d+)"), ".partial-"
 
 
 class DamagedError(ValueError):
@@ -85,11 +85,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     notes = dict(metadata or {})
-    with replacing(path) as partial:
-        partial.touch()
-        usual = partial.stat().st_mode
-        save_file(plain, partial, {**notes, SHA256: _tensors_sha256(plain, notes)})
-        partial.chmod(usual)  # save_file makes the file readable by its owner only
+    content = save(
+        {**plain}, {**notes, SHA256: _tensors_sha256(plain, notes)}
+    )  # save_file would leave a file of its own
+    with replacing(path) as partial:  # behind, under a random name, when the process is killed
+        partial.write_bytes(content)
         if notes:
             _sort_notes(partial)
 
@@ -144,9 +144,14 @@ def save_json(path: Path, value: Any) -> None:
     save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def hashed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the SHA-256 of a JSON object as its last value; a file that holds this is one for `load_hashed_json`."""
+    return {**value, SHA256: hashlib.sha256(json.dumps(value).encode()).hexdigest()}
+
+
 def save_hashed_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object as `save_json` does, with its SHA-256 as one more value."""
-    save_json(path, {**value, SHA256: _json_sha256(value)})
+    save_json(path, hashed(value))
 
 
 def load_hashed_json(path: Path) -> dict[str, Any]:
@@ -163,7 +168,7 @@ def load_hashed_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DamagedError(f"'{path}' is damaged: it must hold a JSON object, got {content!r:.80}")
     expected = content.pop(SHA256, None)
-    if expected not in (None, _json_sha256(content)):
+    if expected not in (None, hashed(content)[SHA256]):
         raise DamagedError(f"'{path}' is damaged: its content has another SHA-256 than when it was written")
     return content
 
@@ -195,7 +200,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     for old in folder.iterdir():
         if old not in kept:
             shutil.rmtree(old, ignore_errors=True)
-    partial = folder / f".partial-{uuid4().hex}"
+    partial = folder / f"{_PARTIAL}{uuid4().hex}"
     try:
         partial.mkdir()  # with the rights that the umask gives, unlike tempfile's
         tensors: dict[str, Tensor] = {}
@@ -242,6 +247,7 @@ def load_latest_checkpoint(folder: Path, check: Callable[[Path, Any], Any] = lam
         return state
     if damaged:
         raise DamagedError(f"{damaged[0][1]}. Remove '{folder}' to start over.")
+    _remove_partial(folder)
     return None
 
 
@@ -272,6 +278,14 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
     there = folder.iterdir() if folder.is_dir() else ()
     found = [(int(match[1]), path) for path in there if (match := _NAME.fullmatch(path.name))]
     return iter([path for _, path in sorted(found, reverse=True)])
+
+
+def _remove_partial(folder: Path) -> None:
+    """Remove what a process left that was killed while it wrote its first checkpoint."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(partial)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -309,10 +323,6 @@ def _tensors_sha256(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> 
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _json_sha256(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _sort_notes(path: Path) -> None:

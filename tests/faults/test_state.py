@@ -3,6 +3,7 @@
 `tests/agents` shows that runs resume bit for bit; here their files are damaged at random, from a seed.
 """
 
+import copy
 import json
 import re
 import shutil
@@ -17,6 +18,8 @@ from damage import damaged, flipped
 from safetensors.torch import load_file, save_file
 
 from agents.cli import main
+from agents.commands.refine import training as refining
+from agents.commands.schedule import command as scheduling
 from agents.commands.train.training import _STATE
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.rules import OBJECT, OBJECTS
@@ -77,13 +80,22 @@ def test_checkpoints_that_are_all_damaged_are_one_sentence(tmp_path):
         Checkpointer(tmp_path, 0).load()
 
 
-@pytest.mark.parametrize("name", _STATE)
+LOG: dict[str, Any] = {"rows": [{"loss": 1.0}], "sums": {"loss": 0.0}, "agent_log": {}, "seconds": 3.0}
+POINTS: dict[str, Any] = {"points": [{"reward": 1.0}], "sums": {"reward": 0.0}, "steps_summed": 2}
+PARTS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "train": (_STATE, {"env": {"a": torch.zeros(1)}, "agent": {}, "training_log": LOG}),
+    "refine": (refining._STATE, {"env": {}, "agent": {}, "training_log": POINTS, "seconds": 3.0}),
+    "schedule": (scheduling._STATE, {"settings": {}, "agent": {}, "generator": {}, "rows": [{"n": "8"}]}),
+}
+
+
+@pytest.mark.parametrize(("command", "name"), [(command, name) for command in PARTS for name in PARTS[command][0]])
 @pytest.mark.parametrize("how", ["missing", "wrong"])
-def test_a_state_that_lacks_a_part_or_has_one_of_a_wrong_type_is_one_sentence(tmp_path, name, how):
-    log: dict[str, Any] = {"rows": [{"loss": 1.0}], "sums": {"loss": 0.0}, "agent_log": {}, "seconds": 3.0}
-    content: dict[str, Any] = {"env": {"a": torch.zeros(1)}, "agent": {}, "training_log": log}
+def test_a_state_that_lacks_a_part_or_has_one_of_a_wrong_type_is_one_sentence(tmp_path, command, name, how):
+    rules, whole = PARTS[command]
+    content = copy.deepcopy(whole)
     save_checkpoint(tmp_path, 1, content)
-    assert Checkpointer(tmp_path, 0).load(_STATE) is not None
+    assert Checkpointer(tmp_path, 0).load(rules) is not None
     *parents, last = name.split(".")
     place = content[parents[0]] if parents else content
     if how == "missing":
@@ -93,7 +105,7 @@ def test_a_state_that_lacks_a_part_or_has_one_of_a_wrong_type_is_one_sentence(tm
     save_checkpoint(tmp_path, 2, content)
     shutil.rmtree(tmp_path / "step-1")
     with pytest.raises(DamagedError, match=rf"step-2/state.json' is damaged: {name} must be an?( finite)? \w+"):
-        Checkpointer(tmp_path, 0).load(_STATE)
+        Checkpointer(tmp_path, 0).load(rules)
 
 
 def test_a_part_that_does_not_fit_the_training_is_named(tmp_path):

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from vae.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_json, save_tensors
+from vae.checkpoint import (
+    latest_checkpoint,
+    load_checkpoint,
+    load_latest_checkpoint,
+    save_checkpoint,
+    save_json,
+    save_tensors,
+)
 
 
 def test_a_state_comes_back_as_it_was(tmp_path):
@@ -50,6 +57,17 @@ def test_a_checkpoint_cut_off_halfway_leaves_the_one_before_and_is_cleared_later
     assert load_checkpoint(tmp_path / "step-1")["a"].tolist() == [1, 1]
     save_checkpoint(tmp_path, 3, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-1", "step-3"]
+
+
+def test_what_a_kill_in_the_first_checkpoint_left_is_removed(tmp_path):
+    (tmp_path / "checkpoints" / ".partial-0").mkdir(parents=True)
+    (tmp_path / "checkpoints" / ".partial-0" / "state.json").write_text("half")
+    assert load_latest_checkpoint(tmp_path / "checkpoints") is None
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "note.txt").touch()  # of somebody else
+    assert load_latest_checkpoint(tmp_path / "checkpoints") is None
+    assert (tmp_path / "checkpoints" / "note.txt").exists()
 
 
 def test_a_checkpoint_of_the_same_step_is_not_written_again(tmp_path):

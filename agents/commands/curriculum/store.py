@@ -8,7 +8,7 @@ from typing import Any
 from agents.figures.estimates import Figures
 from agents.figures.store import claim_store, read_store
 from agents.runs.run_folder import versions
-from vae.checkpoint import save_text
+from vae.checkpoint import SHA256, hashed, save_text
 from vae.distribution.estimate import Estimate
 
 FILE = "curriculum.json"
@@ -118,8 +118,11 @@ class Store:
         self._write()
 
     def _write(self) -> None:
-        head = json.dumps({"settings": self.settings, "versions": versions()}, indent=1)
-        save_text(self.path, head[:-2] + ',\n "cells": [\n' + ",\n".join(self._lines.values()) + "\n]}\n")
+        head = {"settings": self.settings, "versions": versions()}
+        cells = [json.loads(line) for line in self._lines.values()]
+        head[SHA256] = hashed({**head, "cells": cells})[SHA256]
+        text = json.dumps(head, indent=1)
+        save_text(self.path, text[:-2] + ',\n "cells": [\n' + ",\n".join(self._lines.values()) + "\n]}\n")
 
 
 def read_cells(content: dict[str, Any]) -> list[Cell]:

@@ -1,6 +1,7 @@
 """The steps of `handlatent schedule`: rounds of VAEs side by side, random schedules first, then SAC's own."""
 
 import time
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -16,12 +17,14 @@ from agents.rl.schedule_agent import explore, random_schedules
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.lock import held
+from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run_folder import check_folder
 from hand_env.anatomy import Judge
 from vae.checkpoint import save_tensors, save_text
 from vae.device import resolve_device
 from vae.progress import progress_bar
 
+_STATE = {"settings": OBJECT, "agent": OBJECT, "generator": OBJECT, "rows": OBJECTS}
 AGENT, ROUNDS, CHECKPOINTS = "agent.safetensors", "rounds.csv", "checkpoints"
 # What may differ when a training is resumed. Courses too: the replay buffer keeps what the agent saw on others.
 COURSES = ("n", "drawn_n", "steps", "batch_size", "drawn", "explore")
@@ -52,18 +55,24 @@ def schedule(args: ScheduleArgs) -> str:
 def _schedule(args: ScheduleArgs) -> str:
     began, device = time.monotonic(), resolve_device(args.device)
     checkpoints = Checkpointer(args.out / CHECKPOINTS, 0)
-    state = checkpoints.load()
+    state = checkpoints.load(_STATE)
     _check_settings(args, state)
     check_folder(args.out, is_own=lambda _: state is not None)
     courses = make_courses(args, Judge.load(args.parser, device=device).correct, device)
     model, generator, rows = make_sac(courses[0].env.env, args.seed), np.random.default_rng(args.seed), list[Row]()
     if state is not None:
-        rows, generator.bit_generator.state = state["rows"], state["generator"]
+        rows = state["rows"]
+        with checkpoints.restoring("generator"):
+            generator.bit_generator.state = state["generator"]
+    with checkpoints.restoring("rows"):
+        episodes = Counter(row["n"] for row in rows)
     for course in courses:
-        course.begin(sum(row["n"] == course.name for row in rows))
+        course.begin(episodes[course.name])
     if state is not None:
-        load_learner(model, state["agent"])
-    args.out.mkdir(parents=True, exist_ok=True)
+        with checkpoints.restoring("agent"):
+            load_learner(model, state["agent"])
+        with checkpoints.restoring("rows"):
+            _write(args, model, rows)  # it may have been killed between the checkpoint and these
     done = len(rows)
     with checkpoints.ctrl_c:
         for number in progress_bar(range(done, args.rounds), "Agent", unit="rounds"):
@@ -74,12 +83,16 @@ def _schedule(args: ScheduleArgs) -> str:
             infos = _explore(model, course, generator) if explores else _learn(model, course)
             course.episodes += 1
             rows.append({"round": number, "n": course.name, "explores": int(explores), **summarise(infos)})
-            save_tensors(args.out / AGENT, model.policy.state_dict())
-            save_text(args.out / ROUNDS, as_csv(rows))
-            checkpoints.save(len(rows), _state(args, model, generator, rows))
+            checkpoints.save(len(rows), _state(args, model, generator, rows))  # first: it shows whose folder this is
+            _write(args, model, rows)
             if checkpoints.ctrl_c.pressed:
                 raise Interrupted(f"the same command, which resumes '{args.out}'")
     return f"The agent is in {args.out / AGENT}; {args.out / ROUNDS} has the share of right hands after each round."
+
+
+def _write(args: ScheduleArgs, model: SAC, rows: list[Row]) -> None:
+    save_tensors(args.out / AGENT, model.policy.state_dict())
+    save_text(args.out / ROUNDS, as_csv(rows))
 
 
 def _ends_at(began: float, rounds: int) -> float:

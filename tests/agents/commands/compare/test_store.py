@@ -1,7 +1,5 @@
 import json
 
-import pytest
-
 from agents.commands.compare.methods import Cost
 from agents.commands.compare.store import Record, Store
 from vae.distribution import Estimate
@@ -32,38 +30,9 @@ def test_cells_that_are_not_asked_for_stay_apart(tmp_path):
     assert {"torch", "prdc"} <= set(content["versions"])
 
 
-def test_other_settings_are_refused(tmp_path):
-    Store(tmp_path, SETTINGS).add(DONE)
-    with pytest.raises(ValueError, match=r"holds figures with n 20, not 40\. Choose another --out"):
-        Store(tmp_path, {**SETTINGS, "n": 40})
-
-
-def test_a_damaged_file_and_a_file_in_place_of_the_folder_are_refused(tmp_path):
-    (tmp_path / "compare.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"compare\.json' is damaged"):
-        Store(tmp_path, SETTINGS)
-    with pytest.raises(ValueError, match=r"is a file\. Choose a folder"):
-        Store(tmp_path / "compare.json", SETTINGS)
-
-
 def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Store(None, SETTINGS)
     store.add(DONE)
     assert store.records == [DONE]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_folder_is_claimed_at_once_and_settings_bind_it_from_the_first_figures_on(tmp_path):
-    Store(tmp_path, SETTINGS)
-    (tmp_path / "grid.png").touch()  # of the first cell, which was not finished
-    Store(tmp_path, {**SETTINGS, "seed": 1}).add(DONE)
-    with pytest.raises(ValueError, match="holds figures with"):
-        Store(tmp_path, SETTINGS)
-
-
-def test_a_folder_with_files_of_somebody_else_is_refused(tmp_path):
-    (tmp_path / "table.csv").touch()
-    with pytest.raises(ValueError, match=r"must be a new or an empty folder, but it holds 'table\.csv'"):
-        Store(tmp_path, SETTINGS)
-    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

@@ -42,17 +42,6 @@ def test_the_cell_of_another_agent_is_not_found(tmp_path):
     assert store.find(cell.key, "other") is None
 
 
-def test_other_settings_a_damaged_file_and_a_file_in_place_of_the_folder_are_refused(tmp_path):
-    Store(tmp_path, SETTINGS).add(DONE)
-    with pytest.raises(ValueError, match=r"holds figures with hands 20, not 40\. Choose another --out"):
-        Store(tmp_path, {**SETTINGS, "hands": 40})
-    with pytest.raises(ValueError, match=r"is a file\. Choose a folder"):
-        Store(tmp_path / "curriculum.json", SETTINGS)
-    (tmp_path / "curriculum.json").write_text('{"settings": {}, "cells": [{}]}')
-    with pytest.raises(ValueError, match=r"curriculum\.json' is damaged"):
-        Store(tmp_path, SETTINGS)
-
-
 def test_figures_are_rounded_when_they_are_added_not_when_they_are_read_again(tmp_path):
     long = Cell("8", 8, 1, 4, "none", 0, samplers={"normal": {"score": Estimate(1 / 3, 0.0, 2 / 3)}})
     store = Store(tmp_path, SETTINGS)
@@ -73,18 +62,3 @@ def test_the_cells_of_other_folders_join_those_that_are_there(tmp_path):
         store.join(tmp_path / "absent")
     with pytest.raises(ValueError, match=r"holds figures with hands 20, not 40"):
         Store(tmp_path / "c", {**SETTINGS, "hands": 40}).join(tmp_path / "a")
-
-
-def test_the_folder_is_claimed_at_once_and_settings_bind_it_from_the_first_figures_on(tmp_path):
-    Store(tmp_path, SETTINGS)
-    (tmp_path / "grid.png").touch()  # of the first cell, which was not finished
-    Store(tmp_path, {**SETTINGS, "size": 64}).add(DONE)
-    with pytest.raises(ValueError, match="holds figures with"):
-        Store(tmp_path, SETTINGS)
-
-
-def test_a_folder_with_files_of_somebody_else_is_refused(tmp_path):
-    (tmp_path / "table.csv").touch()
-    with pytest.raises(ValueError, match=r"must be a new or an empty folder, but it holds 'table\.csv'"):
-        Store(tmp_path, SETTINGS)
-    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

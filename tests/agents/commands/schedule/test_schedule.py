@@ -1,12 +1,14 @@
 import csv
 import itertools
 import os
+import shutil
 import signal
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from damage import flipped
 from safetensors.torch import load_file
 
 from agents.cli import main
@@ -16,6 +18,7 @@ from agents.commands.schedule.rounds import summarise
 from agents.rl.sac import SCHEDULE_SETTINGS
 from agents.rl.schedule_agent import load_agent
 from hand_env import HandScheduleVectorEnv
+from vae.checkpoint import load_checkpoint, save_checkpoint
 
 COURSE = ["--images", "200", "--size", "32", "--latent-dim", "8", "--n", "8", "12", "--batch-size", "4"]
 QUICK = [*COURSE, "--rows", "2", "--steps", "4", "--decisions", "2", "--drawn", "8", "--explore", "2", "--rounds", "3"]
@@ -120,6 +123,43 @@ def test_a_training_that_was_stopped_ends_bit_for_bit_as_if_it_had_not_been(brig
     whole, parts = (load_file(tmp_path / name / "agent.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
     assert read_rounds(tmp_path / "whole") == read_rounds(tmp_path / "parts")
+
+
+def test_a_training_that_was_killed_in_its_first_round_s_end_resumes(bright, pack, monkeypatch, tmp_path):
+    """First while it wrote the checkpoint, then between the checkpoint and the results."""
+    (tmp_path / "checkpoints" / ".partial-0").mkdir(parents=True)
+    (tmp_path / "checkpoints" / ".partial-0" / "tensors.safetensors").write_bytes(b"half a checkpoint")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "save_tensors", killed)
+        assert run(pack, tmp_path, "--n", "8", "--rounds", "1") == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-1"]
+    assert run(pack, tmp_path, "--n", "8", "--rounds", "1") == 0
+    assert len(read_rounds(tmp_path)) == 1
+    load_agent(tmp_path / "agent.safetensors")
+
+
+def test_a_damaged_checkpoint_is_one_sentence(bright, pack, capsys, tmp_path):
+    words = ["--n", "8", "--rounds", "1"]
+    assert run(pack, tmp_path, *words) == 0
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    state, whole = load_checkpoint(checkpoint), (checkpoint / "state.json").read_bytes()
+    (checkpoint / "state.json").write_bytes(flipped(whole, np.random.default_rng(0)))
+    assert run(pack, tmp_path, *words) == 2
+    assert "/step-1/state.json' is damaged: " in last_line(capsys)
+    for part, odd in {"agent": {}, "generator": {"bit_generator": "?"}, "rows": [{"n": []}]}.items():
+        shutil.rmtree(checkpoint)
+        save_checkpoint(checkpoint.parent, 1, {**state, part: odd})
+        assert run(pack, tmp_path, *words) == 2
+        assert f"{part!r} in state.json must fit this training, but " in last_line(capsys)
+
+
+def last_line(capsys):
+    return [line for line in capsys.readouterr().err.splitlines() if "it/s]" not in line][-1]
 
 
 def test_ctrl_c_saves_the_running_round_and_says_how_to_resume(bright, pack, capsys, monkeypatch, tmp_path):
