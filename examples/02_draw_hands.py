@@ -8,11 +8,10 @@ Takes about a minute on two cores. Writes hands.png: twelve synthetic training h
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from hand_env import image_grid
 from vae import Mixture, Trainer, TrainingConfig, VAEConfig, build_vae, encode_all
-from vae.images import to_uint8
+from vae.images import save_overview, to_uint8
 from vae.images.synthetic import generate_hands
 
 
@@ -35,7 +34,7 @@ def main(n_images: int = 600, epochs: int = 20, path: Path = Path("hands.png")) 
     sampler = Mixture.fit(*encode_all(trainer.averaged_vae, trainer.images))
     with torch.no_grad():
         drawn = to_uint8(trainer.averaged_vae.decode(sampler.sample(12, seed=0)))
-    Image.fromarray(image_grid(torch.cat([hands[:12], drawn]), columns=12)).save(path)
+    save_overview(path, image_grid(torch.cat([hands[:12], drawn]), columns=12))  # no reader takes it for a hand
     return path
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae.images.overview import is_overview
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -34,6 +36,7 @@ def test_01_train_sac_pays_from_the_second_epoch_on():
 
 def test_02_draw_hands_writes_a_picture(tmp_path):
     path = load("02_draw_hands").main(n_images=40, epochs=2, path=tmp_path / "hands.png")
+    assert is_overview(path)
     assert np.asarray(Image.open(path)).shape == (2 * 34 + 2, 12 * 34 + 2, 3)
 
 
@@ -81,6 +84,7 @@ def test_08_refine_raises_the_score_and_writes_a_picture(tmp_path):
         n_images=40, epochs=2, steps=4, judge=lambda x: x.mean((1, 2, 3)), path=tmp_path / "refined.png"
     )
     assert scores["after"] > scores["before"]
+    assert is_overview(tmp_path / "refined.png")
     assert np.asarray(Image.open(tmp_path / "refined.png")).shape == (2 * 34 + 2, 12 * 34 + 2, 3)
 
 

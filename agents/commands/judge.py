@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from simple_parsing import field, flag
 from torch import Tensor
 
 from agents.commands.judge_novelty import find_novelty
+from agents.runs.lock import held
 from agents.runs.run_folder import claim_folder
 from hand_env.anatomy import Judge, Judgement, draw_overlay, judge_hands, summarise, wilson
 from vae.device import resolve_device
@@ -63,10 +65,15 @@ def judge(args: JudgeArgs) -> str:
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
         ValueError: If a picture that was named itself cannot be read, or none can. Also if the folder for drawings
-            holds other files, or if there are held-out pictures but no training pictures.
+            holds other files or is in use, or if there are held-out pictures but no training pictures.
     """
     if args.held_out is not None and args.training is None:
         raise ValueError(f"--held-out belongs to --training, which is not given, got {str(args.held_out)!r}.")
+    with nullcontext() if args.overlay is None else held(args.overlay, "--overlay"):
+        return _judge(args)
+
+
+def _judge(args: JudgeArgs) -> str:
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
     found = read_paths(args.paths)
     files, pictures = found.files, found.pictures

@@ -6,6 +6,8 @@ from pathlib import Path
 from torch import Tensor
 
 from agents.commands.judge import judge_each, read_files
+from agents.runs.lock import held
+from agents.runs.pictures import tell
 from agents.runs.run_folder import claim_folder
 from hand_env.anatomy import Judge, draw_overlay
 from hand_env.anatomy.report import (
@@ -22,6 +24,7 @@ from hand_env.anatomy.report import (
 from vae.device import resolve_device
 from vae.images import to_float
 from vae.images.folder import is_hands11k
+from vae.images.hands11k import left_out
 from vae.images.overview import is_overview, save_overview
 
 
@@ -58,7 +61,7 @@ def judge_report(args: JudgeReportArgs) -> str:
 
     Raises:
         FileNotFoundError: If the data folder does not hold the download.
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of its range, or the folder for drawings holds other files or is in use.
     """
     if args.size not in (64, 128):
         raise ValueError(f"--size must be 64 or 128, got {args.size!r}.")
@@ -68,8 +71,16 @@ def judge_report(args: JudgeReportArgs) -> str:
         raise FileNotFoundError(
             f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}, which does not."
         )
-    if args.wrong:
+    if args.data:
+        tell(left_out(args.data / "11k-hands"))
+    if not args.wrong:
+        return _judge_report(args)
+    with held(args.wrong, "--wrong"):
         claim_folder(args.wrong, "--wrong", is_overview)
+        return _judge_report(args)
+
+
+def _judge_report(args: JudgeReportArgs) -> str:
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
     if args.outside:
         return f"{args.architecture}, pictures from elsewhere\n{_outside(judge, args.outside)}"

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.commands.flags import check_above_zero, check_at_least, check_seed
+from agents.runs.lock import held
+from agents.runs.pictures import tell
 from agents.runs.run_folder import claim_folder
 from hand_env.anatomy.network import Architecture
 from hand_env.anatomy.training import JudgeTraining, train_judge, write_grounds, write_landmarks, write_pack
+from vae.images.hands11k import left_out
 
 _OWN = ("landmarks.npz", "pack.npz", "grounds.npz", "parser.safetensors", "reporter.safetensors")
 
@@ -45,8 +48,8 @@ class JudgeTrainArgs:
     """Hands per step."""
     rate: float = JudgeTraining.rate
     """Peak learning rate."""
-    workers: int = JudgeTraining.workers
-    """Worker processes that draw; 0: this process draws."""
+    workers: int | None = JudgeTraining.workers
+    """Worker processes that draw; 0: this process draws. Default: as many as there are cores."""
     examples: int = JudgeTraining.examples
     """Number of synthetic validation hands of each kind."""
     device: str = "auto"
@@ -63,12 +66,20 @@ def judge_train(args: JudgeTrainArgs) -> Path:
         The file of the weights.
 
     Raises:
-        ValueError: If there is neither a pack nor data, a setting is out of its range, or the folder holds other files.
+        ValueError: If there is neither a pack nor data, a setting is out of its range, or the folder holds other files
+            or is in use.
     """
     check_at_least(1, args, "batch", "capacity", "drawn", "examples")
-    check_at_least(0, args, "imitation_seconds", "drawing_seconds", "workers")
+    check_at_least(0, args, "imitation_seconds", "drawing_seconds")
+    if args.workers is not None:
+        check_at_least(0, args, "workers")
     check_above_zero(args, "seconds", "rate")
     check_seed(args.seed)
+    with held(args.out):
+        return _judge_train(args)
+
+
+def _judge_train(args: JudgeTrainArgs) -> Path:
     stopped = (args.out / "checkpoints" / args.architecture).is_dir()
     claim_folder(args.out, is_own=lambda entry: stopped or entry.name in _OWN)
     settings = JudgeTraining(
@@ -103,4 +114,5 @@ def _pack(args: JudgeTrainArgs) -> Path:
     landmarks = args.landmarks or args.out / "landmarks.npz"
     if not landmarks.is_file():
         write_landmarks(args.data, landmarks)
+    tell(left_out(args.data))
     return write_pack(args.data, landmarks, pack)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from drawn_hands import write_download
 
 from agents.cli import main
 from agents.commands.train.training import TrainingRun
@@ -18,6 +19,11 @@ class Killed(BaseException):
 def killed(training):
     training._save_checkpoint()
     raise Killed
+
+
+def download(folder, people):
+    folder.mkdir()
+    return write_download(folder, people=people, views=1)
 
 
 def draw(folder, seed):
@@ -51,3 +57,24 @@ def test_a_run_whose_pictures_have_moved_resumes_on_the_same_pictures_only(capsy
     assert json.loads((out / "config.json").read_text())["settings"]["data"] == str(moved)
     assert main([*resume, "--epochs", "3"]) == 2
     assert said(capsys).endswith("takes all settings but --device and --data from the run; leave --epochs out.")
+
+
+def test_a_recipe_whose_photographs_have_moved_resumes_on_the_same_photographs_only(capsys, tmp_path, monkeypatch):
+    stages = list[str]()
+    monkeypatch.setattr("agents.commands.recipe.command._draw_and_sample", lambda args, *_: stages.append(args.data))
+    here, other, out = download(tmp_path / "here", 12), download(tmp_path / "other", 13), tmp_path / "run"
+    recipe = ["recipe", "--latent-samples", "0", "--refine-samples", "0", "--device", "cpu", "--out", str(out)]
+    assert main([*recipe, "--data", str(here)]) == 0
+    moved = here.rename(tmp_path / "moved")
+    before = (out / "config.json").read_text()
+    assert main([*recipe, "--data", str(other)]) == 2
+    words = said(capsys)
+    assert f"The photographs in '{other}' are not those that '{out}' was started with" in words
+    assert words.endswith("Put them back, or name their folder with --data.")
+    assert main(recipe) == 2
+    assert f"was started with --data '{here}'" in said(capsys)
+    assert (out / "config.json").read_text() == before
+    assert main([*recipe, "--data", str(moved)]) == 0
+    assert json.loads((out / "config.json").read_text())["settings"]["data"] == str(moved)
+    assert main([*recipe, "--data", str(moved)]) == 0
+    assert stages == [str(here), str(moved), str(moved)]

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import fields
 
 import pytest
 
@@ -55,31 +54,35 @@ def test_the_second_process_is_told_who_holds_the_folder(capsys, another, comman
 
 
 @pytest.mark.parametrize(
-    ("words", "out"),
+    ("words", "flag"),
     [
-        (["train", "--resume", "{run}"], False),
-        (["refine", "{run}"], False),
-        (["refine", "{run}"], True),
-        (["compare", "{run}", "--data", "{data}"], True),
+        (["train", "--resume", "{run}"], None),
+        (["refine", "{run}"], None),
+        (["refine", "{run}"], "--out"),
+        (["compare", "{run}", "--data", "{data}"], "--out"),
+        (["package", "{run}"], "--out"),
+        (["judge", "{data}"], "--overlay"),
+        (["judge-report"], "--wrong"),
+        (["judge-train"], "--out"),
     ],
 )
-def test_a_run_that_is_in_use_is_neither_resumed_nor_refined_nor_compared(
-    capsys, another, trained, tmp_path, words, out
-):
+def test_a_folder_that_is_in_use_is_left_alone(capsys, another, trained, tmp_path, words, flag):
     process, folder = another
-    here = trained if out else folder
-    if not out:
+    here = trained if flag else folder
+    if not flag:
         for path in trained.iterdir():
             (folder / path.name).symlink_to(path)
+    before = sorted(path.name for path in folder.iterdir())
     words = [word.format(run=here, data=tmp_path) for word in words]
-    assert main([*words, *(["--out", str(folder)] if out else [])]) == 2
-    assert f"'{folder}' is in use by process {process.pid} on " in capsys.readouterr().err
+    assert main([*words, *([flag, str(folder)] if flag else [])]) == 2
+    assert f"{flag or '--out'} '{folder}' is in use by process {process.pid} on " in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
-def test_every_command_that_writes_a_folder_of_its_own_is_tried():
-    """`judge`, `package` and the like write once and at the end of their work, or files that the user names."""
-    with_out = {name for name, (settings, _) in COMMANDS.items() if "out" in {item.name for item in fields(settings)}}
-    assert with_out - {"package", "judge-report", "judge-attack", "judge-train"} == {*WRITERS, "refine", "compare"}
+def test_every_command_that_writes_a_folder_is_tried():
+    """`judge-attack` writes one file, whole or not at all."""
+    tried = {*WRITERS, "refine", "compare", "package", "judge", "judge-report", "judge-train"}
+    assert tried == COMMANDS.keys() - {"judge-attack"}
 
 
 def test_a_process_that_is_killed_holds_nothing(another):

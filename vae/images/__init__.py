@@ -6,6 +6,7 @@ from vae.images.decode import PictureError, decode_picture
 from vae.images.folder import load_folder, load_images
 from vae.images.hands11k import load_hands11k
 from vae.images.image_set import ImageSet, Problem, to_float, to_uint8
+from vae.images.overview import save_overview
 from vae.images.split import SPLIT_SEED, Split, split_by_group
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "load_hands11k",
     "load_images",
     "random_affine",
+    "save_overview",
     "split_by_group",
     "to_float",
     "to_uint8",

@@ -84,6 +84,17 @@ def load_hands11k(
     )
 
 
+def left_out(root: Path | str) -> tuple[str, ...]:
+    """Say what `load_hands11k` does not try to read, in the sentences of its notes, without reading a picture.
+
+    Raises:
+        FileNotFoundError: If `HandInfo.csv`, `Hands`, or all of its pictures are missing.
+        ValueError: If `HandInfo.csv` is malformed.
+    """
+    root = download_root(Path(root))
+    return _match(root, read_handinfo(root / TABLE))[1]
+
+
 def download_root(root: Path) -> Path:
     """Return the folder of the download: the given one or, if that is its `Hands`, the parent."""
     root = root.absolute()

@@ -19,8 +19,8 @@ class RecipeArgs:
     """Width of the VAE's networks; 'small' is for a trial on two cores."""
     drawn: int = 12_000
     """Number of synthetic hands to pre-train on."""
-    workers: int = 14
-    """Processes that draw the synthetic hands; 0: the main process draws them."""
+    workers: int | None = None
+    """Processes that draw the synthetic hands; 0: the main process draws them. Default: as many as there are cores."""
     steps: int = AdversarialConfig.steps
     """Training steps of the VAE."""
     batch: int = AdversarialConfig.batch

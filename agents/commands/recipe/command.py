@@ -3,6 +3,7 @@
 Each stage writes its file and is skipped if the file exists; long stages also write checkpoints.
 """
 
+import hashlib
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -91,9 +92,10 @@ def recipe(args: RecipeArgs) -> Path:
 
 def _run_stages(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Path:
     out = args.out
-    _claim(args)
+    _claim(args, "" if photographs is None else hashlib.sha256(photographs[0].numpy().tobytes()).hexdigest())
     if not (out / run_folder.REPORT).is_file():
         _draw_and_sample(args, photographs, device)
+    shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
     if args.latent_samples and not (out / run_folder.LATENT_AGENT).is_file():
         print("The agent on HandLatent-v0", flush=True)
         images = _synthetic_images(args) if photographs is None else photographs[0]
@@ -120,7 +122,9 @@ def _check(args: RecipeArgs) -> None:
     """Refuse wrong settings before the first stage starts."""
     check_extra()  # it installs the network of the perceptual distance
     check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width")
-    check_at_least(0, args, "workers", "reencode_passes", "latent_samples", "refine_samples", "checkpoint_seconds")
+    check_at_least(0, args, "reencode_passes", "latent_samples", "refine_samples", "checkpoint_seconds")
+    if args.workers is not None:
+        check_at_least(0, args, "workers")
     check_above_zero(args, "nats", "delta_scale")
     if args.reencode_passes > MAX_PASSES:
         raise ValueError(
@@ -133,22 +137,31 @@ def _check(args: RecipeArgs) -> None:
     check_seed(args.seed)
 
 
-def _claim(args: RecipeArgs) -> None:
-    """Start a run in a folder, or resume the one that was started there with these settings."""
+def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
+    """Start a run in a folder, or resume the one that was started there with these settings and photographs."""
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
     settings = {name: value for name, value in plain.items() if name not in _NOT_SETTINGS}
     if not (args.out / run_folder.CONFIG).is_file():
         run_folder.claim(args.out)
         shared: dict[str, Any] = {"size": CANVAS, "latent_dim": LATENT_DIM, "batch_size": args.batch}
         shared |= {"agent": "none", "split_seed": SPLIT_SEED}
-        config = {"settings": {**settings, **shared}, "versions": run_folder.versions(), "pictures_sha256": ""}
-        save_hashed_json(args.out / run_folder.CONFIG, config)
+        config = {"settings": {**settings, **shared}, "versions": run_folder.versions()}
+        save_hashed_json(args.out / run_folder.CONFIG, {**config, "pictures_sha256": pictures_sha256})
         return
-    there = run_folder.read_config(args.out)["settings"]
-    changed = [name for name in settings if there.get(name) != settings[name]]
+    config = run_folder.read_config(args.out)
+    there, known = config["settings"], config["pictures_sha256"]  # "": synthetic, or a run of an earlier version
+    both = bool(known and pictures_sha256)
+    changed = [name for name in settings if there.get(name) != settings[name] and not (both and name == "data")]
     if changed:
         listed = ", ".join(f"{flag(name)} {there.get(name)!r}" for name in changed)
         raise ValueError(f"'{args.out}' was started with {listed}. Repeat that to resume, or choose another --out.")
+    if both and pictures_sha256 != known:
+        raise ValueError(
+            f"The photographs in '{args.data}' are not those that '{args.out}' was started with. Put them back, or "
+            "name their folder with --data."
+        )
+    if there["data"] != args.data:  # they have moved
+        save_hashed_json(args.out / run_folder.CONFIG, {**config, "settings": {**there, "data": args.data}})
 
 
 def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> None:
@@ -190,7 +203,6 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
         "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
     }
     save_hashed_json(out / run_folder.REPORT, report)
-    shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
 
 
 def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
@@ -231,7 +243,7 @@ def _read_vae(args: RecipeArgs) -> VAE:
 def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Material:
     held_out = max(1, args.drawn // HELD_OUT)
     hands = draw_right_hands(args.drawn + held_out, stream_seed(args.seed, _DRAW) % 2**31, args.workers)
-    drawn, rest = hands.take(torch.arange(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
+    drawn, rest = hands.take(slice(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
     if photographs is None:
         return Material(None, drawn, rest)
     images, others = photographs

@@ -7,7 +7,7 @@ from agents.rl.row_agent import RowAgent
 from agents.rl.sac import make_sac
 from vae.model import VAE
 
-ROWS = 64  # latents per step
+ROWS = 64  # latents per step, if there are as many pictures
 DELTA_SCALE, REWARD_SCALE = 0.1, 0.1  # the best found: docs/learning.md
 WIDTHS = (256, 256)
 
@@ -17,7 +17,7 @@ def train_latent_agent(vae: VAE, images: Tensor, samples: int, seed: int, device
 
     Args:
         vae: A trained VAE; it is copied and not trained further.
-        images: (n, 3, S, S) uint8, n at least 64.
+        images: (n, 3, S, S) uint8.
         samples: Number of latents to learn from.
         seed: >= 0.
         device: "cpu", "cuda" or "cuda:N".
@@ -27,7 +27,7 @@ def train_latent_agent(vae: VAE, images: Tensor, samples: int, seed: int, device
     """
     env = gym.make_vec(
         "HandLatent-v0",
-        num_envs=ROWS,
+        num_envs=min(ROWS, len(images)),
         images=images,
         vae=vae,
         training={"learning_rate": 0.0, "compiled": False},  # compiling would take longer than all steps

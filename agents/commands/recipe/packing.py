@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agents.commands.flags import RUN
 from agents.commands.recipe.model_card import model_card
+from agents.runs.lock import held
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
@@ -34,8 +35,14 @@ def package(args: PackageArgs) -> Path:
         The folder.
 
     Raises:
-        ValueError: If there is no finished run, it has no learned prior, or the folder already holds weights.
+        ValueError: If there is no finished run, it has no learned prior, or the folder already holds weights
+            or is in use.
     """
+    with held(args.out):
+        return _package(args)
+
+
+def _package(args: PackageArgs) -> Path:
     run, out = load_run(args.run), args.out
     if "prior" not in run.samplers:
         raise ValueError(f"'{args.run}' has no learned prior. Make a run that has one with: handlatent recipe")

@@ -47,7 +47,7 @@ class JudgeTraining:
         capacity: Largest number of synthetic hands in memory; more are drawn during the training.
         batch: Hands per step.
         rate: Peak learning rate.
-        workers: Number of processes that draw.
+        workers: Number of processes that draw; None: one for each core.
         device: "auto", "cpu" or "cuda".
         examples: Number of synthetic validation hands of each kind.
         every: Seconds between two validations.
@@ -63,7 +63,7 @@ class JudgeTraining:
     capacity: int = 200_000
     batch: int = 512
     rate: float = 1.2e-3
-    workers: int = 12
+    workers: int | None = None
     device: str = "auto"
     examples: int = 250
     every: float = 60.0

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from drawn_hands import write_download
 from PIL import Image
 
 from agents.cli import main
@@ -251,6 +252,28 @@ def test_judge_report_names_a_data_folder_without_the_download(weights, capsys, 
     assert main(["judge-report", "--data", str(tmp_path), "--weights", str(weights)]) == 2
     err = capsys.readouterr().err
     assert f"--data must be the folder that holds 11k-hands, got '{tmp_path}', which does not." in err
+
+
+def test_judge_report_and_judge_train_say_how_many_pictures_are_left_out(weights, capsys, tmp_path, monkeypatch):
+    (tmp_path / "11k-hands").mkdir()
+    hands = write_download(tmp_path / "11k-hands", people=2, views=1) / "Hands"
+    (hands / "strange.jpg").write_bytes((hands / "Hand_0000000.jpg").read_bytes())
+    (hands / "note.txt").touch()
+    monkeypatch.setattr("agents.commands.judge_report.report_cases", lambda *_: iter(()))
+    monkeypatch.setattr("agents.commands.judge_report.measure_novelty", lambda *_: ("", ""))
+    monkeypatch.setattr("agents.commands.judge_train.write_landmarks", lambda *_: None)
+    monkeypatch.setattr("agents.commands.judge_train.write_pack", stop)
+    assert main(["judge-report", "--data", str(tmp_path), "--weights", str(weights)]) == 0
+    reported = capsys.readouterr().err
+    assert main(["judge-train", "--data", str(tmp_path / "11k-hands"), "--out", str(tmp_path / "out")]) == 2
+    trained = capsys.readouterr().err
+    for said in (reported, trained):
+        assert f"1 files under '{hands}' are left out, such as 'note.txt', which is not named like a picture." in said
+        assert f"1 pictures in '{hands}' have no row in HandInfo.csv and are left out, such as 'strange.jpg'." in said
+
+
+def stop(*_):
+    raise ValueError("far enough")
 
 
 def test_judge_train_says_that_mediapipe_is_missing_before_it_reads_anything(tmp_path, capsys, monkeypatch):

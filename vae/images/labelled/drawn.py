@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import count
 from typing import Any
@@ -34,9 +35,12 @@ from vae.images.synthetic.labels import joints as joints_of
 from vae.images.synthetic.render import render
 from vae.images.synthetic.scene import Scene, draw_scene
 from vae.images.synthetic.skeleton import SIXTH
+from vae.progress import progress_bar
 
 CHUNK = 32  # pictures per task
 SHARE_CORRECT = 0.5  # of the pictures in a task
+
+Arrays = dict[str, NDArray[Any]]
 
 
 def draw_hands(seed: int, first: int, n: int, defect: str, size: int = CANVAS) -> Hands:
@@ -97,20 +101,21 @@ def _label(hands: Hands, scene: Scene, as_right: Scene) -> None:
 class Pool:
     """Hold synthetic hands on a device, and collect those that worker processes draw."""
 
-    def __init__(self, capacity: int, seed: int, device: str, workers: int) -> None:
+    def __init__(self, capacity: int, seed: int, device: str, workers: int | None = None) -> None:
         """Start drawing.
 
         Args:
             capacity: Largest number of hands held; new hands then overwrite the oldest.
             seed: Seed of the drawings.
             device: Device that holds the hands.
-            workers: Number of worker processes; with 0, `collect` draws in this process.
+            workers: Number of worker processes; with 0, `collect` draws in this process. None: one for each core.
         """
+        workers = one_per_core(workers)
         self.capacity, self.device = capacity, device
         self.held, self.taken = 0, 0
         self._hands: Hands | None = None
         self._tasks = _tasks(seed)
-        self._waiting: list[Future[dict[str, NDArray[Any]]]] = []
+        self._waiting: list[Future[Arrays]] = []
         self._workers = (
             ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) if workers else None
         )
@@ -150,10 +155,10 @@ class Pool:
         while self._workers is not None and len(self._waiting) < self._ahead:
             self._waiting.append(self._workers.submit(_drawn, *next(self._tasks)))
 
-    def _take_in(self, arrays: dict[str, NDArray[Any]]) -> None:
-        new = Hands(**{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()})
+    def _take_in(self, arrays: Arrays) -> None:
+        new = _as_hands(arrays).to(self.device)
         if self._hands is None:
-            self._hands = Hands(**{name: t.new_empty(self.capacity, *t.shape[1:]) for name, t in vars(new).items()})
+            self._hands = _room(new, self.capacity)
         places = (self.taken + torch.arange(len(new), device=self.device)) % self.capacity
         self._hands.put(places, new)
         self.taken += len(new)
@@ -164,33 +169,69 @@ def _tasks(seed: int) -> Iterator[tuple[int, int, int]]:
     return ((seed, number * CHUNK, CHUNK) for number in count())
 
 
-def _drawn(seed: int, first: int, n: int) -> dict[str, NDArray[Any]]:
+def _drawn(seed: int, first: int, n: int) -> Arrays:
     right = round(SHARE_CORRECT * n)
     hands = join([draw_hands(seed, first, right, "none"), draw_hands(seed, first + right, n - right, "any")])
-    return {name: tensor.numpy() for name, tensor in vars(hands).items()}
+    return _as_arrays(hands)
 
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def draw_right_hands(n: int, seed: int, workers: int) -> Hands:
+def draw_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
     """Draw synthetic hands without defects, some with rings and sleeves.
 
     Args:
         n: Number of hands, rounded up to a multiple of 32.
         seed: Seed of the drawings; the number of workers does not change the hands.
-        workers: Number of worker processes; with 0, this process draws.
+        workers: Most worker processes; with 0, this process draws. None: one for each core.
 
     Returns:
         Labelled hands on the CPU, 128 pixels a side, images uint8.
     """
     firsts = range(0, n, CHUNK)
+    room: Hands | None = None
+    with progress_bar(total=len(firsts) * CHUNK, title="Drawing hands", unit="hands") as bar:
+        for first, arrays in zip(firsts, _right(seed, firsts, one_per_core(workers)), strict=True):
+            new = _as_hands(arrays)
+            room = _room(new, len(firsts) * CHUNK) if room is None else room
+            room.put(torch.arange(first, first + CHUNK), new)
+            bar.update(CHUNK)
+    assert room is not None, "the caller draws at least one"
+    return room
+
+
+def one_per_core(workers: int | None) -> int:
+    """Return a number of worker processes: the given one, or that of the cores that this process may use."""
+    if workers is not None:
+        return workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _right(seed: int, firsts: Sequence[int], workers: int) -> Iterator[Arrays]:
     if not workers:
-        return join([_draw_right(seed, first) for first in firsts])
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
-        return join(list(pool.map(_draw_right, [seed] * len(firsts), firsts)))
+        yield from (_draw_right(seed, first) for first in firsts)
+        return
+    with ProcessPoolExecutor(
+        min(workers, len(firsts)), multiprocessing.get_context("spawn"), initializer=_one_thread
+    ) as pool:
+        yield from pool.map(_draw_right, [seed] * len(firsts), firsts)
 
 
-def _draw_right(seed: int, first: int) -> Hands:
-    return draw_hands(seed, first, CHUNK, "none", CANVAS)
+def _draw_right(seed: int, first: int) -> Arrays:
+    return _as_arrays(draw_hands(seed, first, CHUNK, "none", CANVAS))
+
+
+def _as_arrays(hands: Hands) -> Arrays:
+    """Give what another process can send without a file for each tensor."""
+    return {name: tensor.numpy() for name, tensor in vars(hands).items()}
+
+
+def _as_hands(arrays: Arrays) -> Hands:
+    return Hands(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+
+
+def _room(hands: Hands, n: int) -> Hands:
+    """Make room for n hands like these."""
+    return Hands(**{name: tensor.new_empty(n, *tensor.shape[1:]) for name, tensor in vars(hands).items()})

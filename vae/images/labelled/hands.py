@@ -46,8 +46,8 @@ class Hands:
         """Count the pictures."""
         return len(self.images)
 
-    def take(self, rows: Tensor) -> Hands:
-        """Copy some rows."""
+    def take(self, rows: Tensor | slice) -> Hands:
+        """Copy some rows, or give a view of a slice."""
         return Hands(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def put(self, rows: Tensor, others: Hands) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vae.checkpoint import replacing
 from vae.images import load_hands11k
 from vae.progress import progress_bar
 
@@ -63,10 +64,9 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> Path:
     """Write arrays to an `.npz` of exactly this name, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    return partial.replace(path)
+    return path
 
 
 def _mediapipe() -> Any:

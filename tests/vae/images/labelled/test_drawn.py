@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from vae.images.labelled.drawn import Pool, draw_hands
+from vae.images.labelled import drawn
+from vae.images.labelled.drawn import Pool, draw_hands, draw_right_hands
 from vae.images.labelled.vocabulary import (
     ABSENT,
     EXTRA,
@@ -53,6 +54,28 @@ def test_each_defect_is_labelled_as_what_it_is(defect):
             assert named <= OF_DIGITS[defect]
             assert extra == 0
         assert states.count(FUSED) in (0, 2)
+
+
+@pytest.mark.parametrize(("workers", "started"), [(None, 2), (3, 3), (9, 4)])
+def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys, workers, started):
+    class Inline:
+        def __init__(self, workers, context, initializer):
+            assert workers == started
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        map = map
+
+    monkeypatch.setattr(drawn, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(drawn.os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
+    monkeypatch.setattr(drawn, "CHUNK", 2)
+    hands = draw_right_hands(8, 3, workers)
+    assert torch.equal(hands.images[2:4], draw_hands(3, 2, 2, "none").images)
+    assert "Drawing hands: 100%" in capsys.readouterr().err
 
 
 def test_the_pool_overwrites_the_oldest_when_full():
