@@ -8,7 +8,11 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from agents.cli import main
 
@@ -16,7 +20,9 @@ FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["agents.cli", "scipy.stats", "sklearn.mixture", "torch._dynamo"])
 
 
-def _run(words: list[str], errors: Path) -> None:
+def _run(words: list[str], errors: Path, patches: Mapping[str, object]) -> None:
+    for name, value in patches.items():
+        pytest.MonkeyPatch().setattr(name, value)
     for stream, path in ((sys.stdout, os.devnull), (sys.stderr, errors)):
         with open(path, "wb") as file:
             os.dup2(file.fileno(), stream.fileno())
@@ -30,21 +36,28 @@ class Command:
         errors: The file that its standard error goes to.
     """
 
-    def __init__(self, errors: Path, *words: object) -> None:
+    def __init__(self, errors: Path, *words: object, patches: Mapping[str, object] | None = None) -> None:
+        """Start it; `patches` are values for names with dots in the package, as MonkeyPatch.setattr takes them."""
         self.errors = errors
-        self._process = FORKED.Process(target=_run, args=([str(word) for word in words], errors))
+        self._process = FORKED.Process(target=_run, args=([str(word) for word in words], errors, patches or {}))
         self._process.start()
 
     def wait_for_step(self, checkpoints: Path, step: int) -> None:
         """Wait for a checkpoint, as long as the process runs: no limit that a busy machine would break."""
         while latest_step(checkpoints) < step:
-            assert self._process.is_alive(), f"ended before step {step}: {self.errors.read_text()}"
+            assert self.alive, f"ended before step {step}: {self.errors.read_text()}"
             time.sleep(0.02)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.is_alive()
 
     def send(self, number: int) -> int:
         """Send a signal and wait for the end; return the exit status, negative if the signal itself ended it."""
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(self._process.pid, number)
         return self.wait()
 
     def wait(self) -> int:
