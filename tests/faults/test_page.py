@@ -9,8 +9,8 @@ from vae.images.decode import FORMATS
 FOLDER = Path(__file__).parent
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"faults_{name}", FOLDER / f"{name}.py")
+def load(name, folder=FOLDER):
+    spec = importlib.util.spec_from_file_location(f"faults_{name}", folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -27,7 +27,10 @@ def test_the_page_says_how_often_each_fault_is_tried():
     page = (FOLDER.parent.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
     damaged = longest("test_mutated_inputs")
     forms, (resets, episodes) = len(load("conftest").FORMS), load("test_memory").LONG
+    figures = load("test_store", FOLDER.parent / "agents" / "figures")
     for said in (
+        f"SIGKILL {load('test_kills').KILLS} times each at random moments",
+        f"| {figures.DAMAGED} each of compare.json and curriculum.json |",
         f"| {damaged:,} for each of {len(FORMATS)} formats |",
         f"| damaged HandInfo.csv | {damaged:,} |",
         f"| damaged package.json | {damaged:,} |",

@@ -1,5 +1,7 @@
 import json
+import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import Command
 
 from agents import load_run
 from agents.cli import main
@@ -49,6 +52,11 @@ def judges(tmp_path_factory):
     return ["--parser", str(path), "--reporter", str(path)]
 
 
+def finished_cells(path):
+    content = json.loads(path.read_text()) if path.is_file() else {"cells": []}
+    return sum(bool(cell["figures"]) for key in ("cells", "other_cells") for cell in content.get(key, []))
+
+
 def fails(capsys, *words):
     assert main(["compare", *map(str, words)]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if "it/s]" not in line]
@@ -56,27 +64,24 @@ def fails(capsys, *words):
     return lines[0]
 
 
-def test_a_table_over_two_runs_goes_on_where_it_was_stopped(capsys, monkeypatch, runs, judges, photographs, tmp_path):
+def test_a_table_over_two_runs_resumes_where_it_was_killed(capsys, monkeypatch, runs, judges, photographs, tmp_path):
     words = ["compare", *runs, "--data", str(photographs), *QUICK, *judges, "--out", str(tmp_path / "out")]
+    for cells in (1, 3):
+        process = Command(tmp_path / "errors", *words)
+        while process.alive and finished_cells(tmp_path / "out" / "compare.json") < cells:
+            time.sleep(0.02)
+        assert process.send(signal.SIGKILL) == -signal.SIGKILL
+    before = finished_cells(tmp_path / "out" / "compare.json")
     measured: list[object] = []
     measure = Gauge.measure
 
-    def stops_at_the_third(*given, **settings):
-        if len(measured) == 3:
-            raise KeyboardInterrupt
+    def counted(*given, **settings):
         measured.append(given)
         return measure(*given, **settings)
 
-    def goes_on(*given, **settings):
-        measured.append(given)
-        return measure(*given, **settings)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Gauge, "measure", stops_at_the_third)
-        assert main(words) == 130
-    monkeypatch.setattr(Gauge, "measure", goes_on)
+    monkeypatch.setattr(Gauge, "measure", counted)
     assert main(words) == 0
-    assert len(measured) == 6  # in each run the photographs and two cells, none of them twice
+    assert before + len(measured) == 6  # in each run the photographs and two cells, none of them twice
     table = capsys.readouterr().out
     assert "| mixture     | best-of-2    | 2    |" in table
     assert "Left out: no sampler 'prior' in seed0, seed1." in table
@@ -91,7 +96,7 @@ def test_a_table_over_two_runs_goes_on_where_it_was_stopped(capsys, monkeypatch,
         assert grid.size == (10 * 34 + 2, 2 * 34 + 2)
 
     assert main(words) == 0
-    assert len(measured) == 6
+    assert before + len(measured) == 6
     assert capsys.readouterr().out == table
     assert "with n 20, not 21" in fails(capsys, *words[1:], "--n", 21)
 

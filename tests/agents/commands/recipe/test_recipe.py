@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from processes import Command
 from safetensors.torch import load_file, save_file
 
 from agents import RefinePolicy
@@ -16,6 +18,7 @@ from agents.cli import main
 from agents.commands.generate import GenerateArgs, generate
 from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
 from agents.commands.recipe.command import LATENT_DIM
+from agents.runs.command_line import given
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
 from agents.runs.run import load_run
@@ -45,6 +48,10 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="module")
 def packed(finished, tmp_path_factory):
     return package(PackageArgs(finished[1], tmp_path_factory.mktemp("package") / "drawn"))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.slow
@@ -119,8 +126,15 @@ def test_a_wrong_folder_of_photographs_leaves_the_run_free_for_another_try(tmp_p
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_vae_s_last_step_is_heard_and_going_on_ends_the_same(finished, tmp_path, monkeypatch):
-    args, step = replace(finished[0], out=tmp_path / "stopped"), AdversarialTrainer.step
+def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_the_same(
+    finished, tmp_path, monkeypatch
+):
+    args, step = replace(finished[0], out=tmp_path / "stopped", checkpoint_seconds=0.0), AdversarialTrainer.step
+    words, errors = ["recipe", *given(args)], tmp_path / "errors"
+    patches = {"agents.commands.recipe.command.MIXTURE": 1024}
+    process = Command(errors, *words, patches=patches)
+    process.wait_for_step(args.out / "checkpoints", 8)
+    assert process.send(signal.SIGKILL) == -signal.SIGKILL
 
     def step_and_press(run):
         terms = step(run)
@@ -131,7 +145,13 @@ def test_ctrl_c_in_the_vae_s_last_step_is_heard_and_going_on_ends_the_same(finis
     monkeypatch.setattr(AdversarialTrainer, "step", step_and_press)
     with pytest.raises(Interrupted, match="Continue with: handlatent recipe"):
         recipe(args)
+    assert (args.out / "vae.safetensors").is_file()
+    process = Command(errors, *words, patches=patches)
+    while process.alive and not (args.out / "prior.safetensors").is_file():
+        time.sleep(0.02)
+    assert process.send(signal.SIGKILL) == -signal.SIGKILL
     recipe(args)
+    assert names(args.out) == names(finished[1])
     for name in ("vae", "prior", "sampler", "latent_agent"):
         file = f"{name}.safetensors"
         assert (args.out / file).read_bytes() == (finished[1] / file).read_bytes()
