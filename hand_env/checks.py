@@ -190,10 +190,13 @@ def check_finite(
     """Refuse anything but finite numbers of a shape, and return a copy of another type.
 
     Raises:
-        ValueError: If the shape is wrong, or a value is not finite.
+        ValueError: If the shape is wrong, or a value is not a real number that is finite in float32.
     """
-    copy = np.array(values, dtype)
-    if copy.shape != shape or not np.isfinite(copy).all():
+    given = np.asarray(values)
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be finite numbers of shape {shape}, got {given.dtype}.")
+    copy = given.astype(dtype)
+    if copy.shape != shape or not fits_float32(copy):  # whatever its type here: observations and rewards hold it
         raise ValueError(f"{name} must be finite numbers of shape {shape}, got shape {copy.shape}.")
     return copy
 

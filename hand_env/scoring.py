@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hand_env.checks import check_rows
+from hand_env.checks import check_finite, check_rows
 from hand_env.rewards import Array, Reward, Visit
 from vae.evaluation import Losses
 from vae.training import Trainer
@@ -133,9 +133,11 @@ class Scorer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.last_loss = check_rows("last_loss", state["last_loss"], self.last_loss.shape).copy()
-        validation, drawn = state["last_validation"], state.get("last_drawn")  # absent in earlier versions' checkpoints
-        self.last_validation, self.last_drawn = (None if own is None else float(own) for own in (validation, drawn))
+        self.last_loss = check_finite("last_loss", state["last_loss"], self.last_loss.shape, np.float64)
+        last = {"last_validation": state["last_validation"], "last_drawn": state.get("last_drawn")}  # newer than others
+        self.last_validation, self.last_drawn = (
+            None if own is None else float(check_finite(name, own, (), np.float64)) for name, own in last.items()
+        )
 
     def _anatomy_change(self, losses: Losses) -> Array | None:
         if self.judge is None or losses.without is None or losses.decoded is None or losses.without.decoded is None:

@@ -18,6 +18,15 @@ def test_the_metadata_name_the_licence_of_the_weights_beside_mit():
     assert project["license-files"] == ["LICENSE", "NOTICE"]
 
 
+def test_the_citation_names_the_licences_of_code_and_weights_as_the_metadata_do():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    code, weights = project["license"].split(" AND ")
+    assert f"\nlicense: {code} " in citation
+    assert f"for research, under {weights}: NOTICE lists them." in " ".join(citation.split())
+    assert f"\nversion: {project['version']}\n" in citation
+
+
 def test_the_notice_names_every_folder_of_weights_that_learned_from_photographs():
     shipped = {
         path.parent for package in ("vae", "hand_env", "agents") for path in (ROOT / package).rglob("*.safetensors")

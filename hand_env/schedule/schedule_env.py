@@ -295,8 +295,10 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         """Return what a state holds beside the training: whether the episode has ended, the loss, the observation."""
         if not isinstance(state["training"], Mapping):
             raise TypeError(f"its training is no dict but {type(state['training']).__name__}")
+        if not isinstance(state["ended"], bool):
+            raise TypeError(f"its 'ended' is no bool but {state['ended']!r:.80}")
         loss = float(check_finite("loss", state["loss"], (), np.float64))
-        return bool(state["ended"]), loss, check_finite("observation", state["observation"], self._observation.shape)
+        return state["ended"], loss, check_finite("observation", state["observation"], self._observation.shape)
 
     def _observe(self, loss: float, change: float, action: Array) -> Array:
         drawn, wrong = self.env.drawn_score, self.env.scorer.last_drawn

@@ -1,12 +1,16 @@
 """A hostile action, seed or option is refused in one sentence, and the episode goes on as if it had not come."""
 
 import copy
+import functools
+import operator
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+STATE_AMOUNTS = [40, pytest.param(300, marks=pytest.mark.long)]
 GOOD = {
     "a tensor with gradients": lambda a: torch.tensor(a, requires_grad=True) * 1,
     "bfloat16": lambda a: torch.tensor(np.sign(a)).bfloat16(),
@@ -158,3 +162,68 @@ def test_numpy_s_integers_are_seeds_and_others_are_refused(form, play):
     for seed in (1.5, -1, "1"):
         with pytest.raises((TypeError, ValueError), match="seed must be"):
             form.make().unwrapped.reset(seed=seed)
+
+
+def odd_values(value):
+    """What may stand in a state in place of a value, after some damage or a mistake."""
+    if isinstance(value, torch.Tensor):
+        plain = value.double()
+        return [value[None], plain.flatten()[:0], plain * torch.nan, plain + torch.inf, plain * 1j, plain.numpy(), "?"]
+    if isinstance(value, np.ndarray):
+        odd: list[Any] = [value[None], value.flatten()[:0], value * np.nan, value * 1j, value.astype(object)]
+        return [*odd, value.astype(str)]
+    if isinstance(value, bool):
+        return ["yes", None, 2]
+    if isinstance(value, int | float):
+        return [-5, 10**30, 1e308, 0.5, float("nan"), float("-inf"), str(value), None]
+    if isinstance(value, str):
+        return ["?", 3]
+    if isinstance(value, list | tuple):
+        return [[*value[:-1]], [*value, *value[-1:]], "?", {}]
+    return [dict([*value.items()][1:]), [*value.items()]] if isinstance(value, dict) else [7]
+
+
+def arrays(state):
+    """A state in a form that `==` compares."""
+    if isinstance(state, dict):
+        return {name: arrays(value) for name, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [arrays(value) for value in state]
+    return (
+        (str(state.dtype), np.asarray(state).tolist()) if isinstance(state, torch.Tensor | np.ndarray) else repr(state)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("amount", STATE_AMOUNTS)
+def test_a_state_with_odd_values_is_refused_and_changes_nothing_or_can_be_acted_on(form, amount):
+    rng, env, action = np.random.default_rng(6), form.make(), np.full(form.make().action_space.shape, 0.5, np.float32)
+    env.reset(seed=0)
+    env.step(action)
+    whole, refused = copy.deepcopy(env.unwrapped.state_dict()), 0
+    paths = [path for path in places(whole) if not inside_a_tuple(whole, path)]
+    for _ in range(amount):
+        path = paths[int(rng.integers(len(paths)))]
+        odd = odd_values(functools.reduce(operator.getitem, path, whole))
+        state = changed(whole, path, odd[int(rng.integers(len(odd)))])
+        try:
+            env.reset(seed=5, options={"state": state})
+        except (TypeError, ValueError) as error:
+            assert "options['state'] must be what state_dict()" in str(error)  # noqa: PT017 - it may also be taken
+            refused += 1
+            assert arrays(env.unwrapped.state_dict()) == arrays(whole)
+        else:
+            observation, reward, *_ = env.step(action) if can_step(state) else (0.0, 0.0)
+            assert np.isfinite(observation).all()
+            assert np.isfinite(reward).all()
+            env.reset(options={"state": whole})
+    assert refused > amount / 2
+
+
+def inside_a_tuple(state, path):
+    return any(isinstance(functools.reduce(operator.getitem, path[:n], state), tuple) for n in range(len(path)))
+
+
+def can_step(state):
+    """Whether a state is not that of an episode that has ended, which is one of the odd values."""
+    return not state.get("ended")

@@ -28,7 +28,10 @@ def test_the_page_says_how_often_each_fault_is_tried():
     damaged = longest("test_mutated_inputs")
     forms, (resets, episodes) = len(load("conftest").FORMS), load("test_memory").LONG
     figures = load("test_store", FOLDER.parent / "agents" / "figures")
+    actions = load("test_actions")
     for said in (
+        f"| {len(actions.BAD)} kinds for each of {forms} forms |",
+        f"| {actions.STATE_AMOUNTS[-1].values[0]} for each of {forms} forms | the same, or",
         f"SIGKILL {load('test_kills').KILLS} times each at random moments",
         f"| {figures.DAMAGED} each of compare.json and curriculum.json |",
         f"| {damaged:,} for each of {len(FORMATS)} formats |",

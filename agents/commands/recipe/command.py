@@ -148,8 +148,8 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
         config = {"settings": {**settings, **shared}, "versions": run_folder.versions()}
         save_hashed_json(args.out / run_folder.CONFIG, {**config, "pictures_sha256": pictures_sha256})
         return
-    config = run_folder.read_config(args.out)
-    there, known = config["settings"], config["pictures_sha256"]  # "": synthetic, or a run of an earlier version
+    begun = run_folder.read_config(args.out)
+    there, known = begun["settings"], begun["pictures_sha256"]  # "": synthetic, or a run of an earlier version
     both = bool(known and pictures_sha256)
     changed = [name for name in settings if there.get(name) != settings[name] and not (both and name == "data")]
     if changed:
@@ -161,7 +161,7 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
             "name their folder with --data."
         )
     if there["data"] != args.data:  # they have moved
-        save_hashed_json(args.out / run_folder.CONFIG, {**config, "settings": {**there, "data": args.data}})
+        save_hashed_json(args.out / run_folder.CONFIG, {**begun, "settings": {**there, "data": args.data}})
 
 
 def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> None:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -71,7 +73,7 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
         map = map
 
     monkeypatch.setattr(drawn, "ProcessPoolExecutor", Inline)
-    monkeypatch.setattr(drawn.os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
     monkeypatch.setattr(drawn, "CHUNK", 2)
     hands = draw_right_hands(8, 3, workers)
     assert torch.equal(hands.images[2:4], draw_hands(3, 2, 2, "none").images)
