@@ -103,7 +103,10 @@ def resumed(args: TrainArgs) -> TrainArgs:
     device = settings.get("device", "auto") if args.device == "auto" else args.device
     try:
         args = TrainArgs(**{**settings, "data": data, "device": device, "out": run, "resume": run})
-        return replace(args, agent_weights=run / run_folder.AGENT_WEIGHTS) if args.agent == "sac" else args
+        own = run / run_folder.AGENT_WEIGHTS
+        if args.agent == "sac" and (own.is_file() or latest_checkpoint(run / run_folder.CHECKPOINTS) is not None):
+            return replace(args, agent_weights=own)
+        return args if args.agent_weights is None else replace(args, agent_weights=Path(args.agent_weights))
     except TypeError as error:
         raise ValueError(f"The run '{run}' is damaged or from another version: {error}.") from error
 

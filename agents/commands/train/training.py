@@ -91,6 +91,7 @@ class TrainingRun:
         self.epoch_ended, self.stopped = False, False
         if args.resume is None:
             self._write_settings()  # last, so that a refused setting leaves the folder free for another try
+        self._keep_agent()
 
     def train(self) -> None:
         """Take the steps that are left; Ctrl-C saves and raises `Interrupted`."""
@@ -149,12 +150,15 @@ class TrainingRun:
         shutil.rmtree(self.run / run_folder.CHECKPOINTS)
 
     def _write_settings(self) -> None:
-        if isinstance(self.agent, ScheduleActor):  # a resumed run reads it here
-            save_tensors(self.run / run_folder.AGENT_WEIGHTS, self.agent.policy.state_dict())
         settings = {item.name: getattr(self.args, item.name) for item in fields(self.args)}
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
         config = {"settings": plain, "versions": run_folder.versions(), "pictures_sha256": self.digest}
-        save_hashed_json(self.run / run_folder.CONFIG, config)
+        save_hashed_json(self.run / run_folder.CONFIG, config)  # the first file: it shows whose folder this is
+
+    def _keep_agent(self) -> None:
+        """Write the weights of the trained agent, before the first checkpoint: a resumed run reads them here."""
+        if isinstance(self.agent, ScheduleActor) and not (self.run / run_folder.AGENT_WEIGHTS).is_file():
+            save_tensors(self.run / run_folder.AGENT_WEIGHTS, self.agent.policy.state_dict())
 
     def _checkpoint(self) -> dict[str, Any] | None:
         if self.args.resume is None:

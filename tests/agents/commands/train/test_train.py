@@ -131,6 +131,18 @@ def test_a_killed_run_resumes_and_ends_bit_for_bit_as_if_it_had_not_been_killed(
     assert_same_results(whole(agent, settings, LATE), killed)
 
 
+def test_a_run_that_was_killed_before_it_kept_its_agent_resumes(tmp_path, whole, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agents.commands.train.training.save_tensors", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(TrainArgs(**QUICK, agent="sac", agent_weights=PACKAGED, out=tmp_path / "run"))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    assert_same_results(whole("sac"), train(TrainArgs(resume=tmp_path / "run")))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["none", "sac-flat"])
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(tmp_path, whole, agent):
