@@ -117,15 +117,18 @@ def test_same_seed_gives_the_same_run(tmp_path, whole):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["random", "sac-flat"])
-def test_a_killed_run_resumes_and_ends_bit_for_bit_as_if_it_had_not_been_killed(tmp_path, whole, agent):
+@pytest.mark.parametrize(
+    ("agent", "signals"),
+    [("random", (signal.SIGKILL, signal.SIGTERM)), ("sac-flat", (signal.SIGHUP, signal.SIGKILL))],
+)
+def test_a_killed_run_resumes_and_ends_bit_for_bit_as_if_it_had_not_been_killed(tmp_path, whole, agent, signals):
     killed, errors = tmp_path / "killed", tmp_path / "errors"
     settings, *steps = STOPPED[agent]  # twice, since a resumed run must resume too
     process = Command(errors, "train", *flags(**settings, agent=agent, checkpoint_seconds=0, out=killed))
-    for step in steps:
+    for step, number in zip(steps, signals, strict=True):
         process.wait_for_step(killed / "checkpoints", step)
         time.sleep(0.05)
-        assert process.send(signal.SIGKILL) == -signal.SIGKILL, "the run ended before it was killed"
+        assert process.send(number) == -number, "the run ended before it was killed"
         process = Command(errors, "train", "--resume", killed)
     assert process.wait() == 0, errors.read_text()
     assert_same_results(whole(agent, settings, LATE), killed)
