@@ -141,7 +141,7 @@ def test_a_run_that_was_killed_before_it_kept_its_agent_resumes(tmp_path, whole,
     with monkeypatch.context() as patch:
         patch.setattr("agents.commands.train.training.save_tensors", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(TrainArgs(**QUICK, agent="sac", agent_weights=PACKAGED, out=tmp_path / "run"))
+            train(TrainArgs(**QUICK, agent="sac", agent_weights=PACKAGED_FOR_DRAWN, out=tmp_path / "run"))
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
     assert_same_results(whole("sac"), train(TrainArgs(resume=tmp_path / "run")))
 
