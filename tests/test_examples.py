@@ -50,6 +50,7 @@ def test_03_any_algorithm_trains_each_of_them(name):
     assert np.mean(returns) > 0  # a VAE that has just begun to learn always pays
 
 
+@pytest.mark.usefixtures("real_channels")
 def test_04_plain_torch_agent_learns_what_random_actions_do_not_do():
     nats = load("04_plain_torch_agent").main(pretraining=30, steps=40, rows=16)
     assert nats["after"] > max(0, nats["before"]) + 50

@@ -17,17 +17,18 @@ class Brightness:
 
 
 @pytest.fixture(scope="session")
-def plain_run(tmp_path_factory):
-    """A finished run without an agent, never to be written to."""
+def plain_run(tmp_path_factory, with_real_channels):
+    """A finished run without an agent, never to be written to; its VAE is read with `real_channels`."""
     settings = {"images": 24, "size": 32, "epochs": 2, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
-    return train(TrainArgs(**settings, agent="none", out=tmp_path_factory.mktemp("plain") / "run"))
+    with with_real_channels():
+        return train(TrainArgs(**settings, agent="none", out=tmp_path_factory.mktemp("plain") / "run"))
 
 
 @pytest.fixture(scope="session")
-def refined_run(plain_run, tmp_path_factory):
+def refined_run(plain_run, tmp_path_factory, with_real_channels):
     """A copy of it with a refiner in it that learned what pays, likewise."""
     out = tmp_path_factory.mktemp("refined") / "run"
-    with pytest.MonkeyPatch.context() as patch:
+    with with_real_channels(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("hand_env.refinement.default_judge", Brightness)
         settings = {"samples": 640, "rows": 16, "width": 32, "held_out": 100, "policy": "latents", "device": "cpu"}
         return refine_run(RefineArgs(plain_run, **settings, out=out))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from agents.cli import main
+from vae import model
 
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["agents.cli", "scipy.stats", "sklearn.mixture", "torch._dynamo"])
@@ -39,7 +40,8 @@ class Command:
     def __init__(self, errors: Path, *words: object, patches: Mapping[str, object] | None = None) -> None:
         """Start it; `patches` are values for names with dots in the package, as MonkeyPatch.setattr takes them."""
         self.errors = errors
-        self._process = FORKED.Process(target=_run, args=([str(word) for word in words], errors, patches or {}))
+        patches = {"vae.model._CHANNELS": model._CHANNELS, **(patches or {})}  # a fork begins with the package's own
+        self._process = FORKED.Process(target=_run, args=([str(word) for word in words], errors, patches))
         self._process.start()
 
     def wait_for_step(self, checkpoints: Path, step: int) -> None:

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import sys
 from types import SimpleNamespace
 
@@ -140,6 +141,8 @@ def test_agents_are_measured_on_the_same_each_time(script, benchmark, environmen
 
 @pytest.mark.slow
 def test_the_quick_command_measures_every_run_once_and_keeps_what_is_done(script, monkeypatch, capsys, tmp_path):
+    forked = multiprocessing.get_context("fork")  # with the narrow VAEs of this process
+    monkeypatch.setattr(script.multiprocessing, "get_context", lambda _: forked)
     out = tmp_path / "algorithms"
     (tmp_path / "mine.txt").touch()  # beside the folder, where it is in nobody's way
     words = ["--out", str(out), "--quick", "--algorithms", "ppo", "--seeds", "0", "--device", "cpu"]
@@ -158,6 +161,7 @@ def test_the_quick_command_measures_every_run_once_and_keeps_what_is_done(script
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_channels")
 def test_a_run_that_fails_is_named_after_the_others_are_kept(script, tmp_path):
     script.read_material(tmp_path / script.MATERIAL, script.QUICK, "cpu")
     store = script.Store(tmp_path, {})

@@ -9,6 +9,7 @@ import pytest
 
 SCRIPT = """
 import multiprocessing, os, sys, gymnasium as gym, numpy as np, torch
+import torch._dynamo  # which each process would import at its first step
 
 torch.set_num_threads(2)
 settings = {"n_images": 8, "latent_dim": 4, "batch_size": 4}

@@ -188,6 +188,7 @@ for env in (single, rows):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_channels")
 def test_two_processes_run_the_same_episode_bit_for_bit_in_both_forms():
     other = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     threads = torch.get_num_threads()

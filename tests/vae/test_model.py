@@ -4,6 +4,8 @@ import torch
 
 from vae.model import LOG_VAR_RANGE, Decoder, Encoder, NoCheckerboard, VAEConfig, build_vae, count_parameters
 
+pytestmark = pytest.mark.usefixtures("real_channels")
+
 
 @pytest.mark.parametrize("size", [32, 64, 128])
 @pytest.mark.parametrize("width", ["small", "large"])

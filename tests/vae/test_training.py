@@ -95,6 +95,7 @@ def test_a_trainer_resumed_from_its_state_goes_on_bit_for_bit(tiny_images, pendi
     assert equal(copy.averaged_vae.parameters(), whole.averaged_vae.parameters())
 
 
+@pytest.mark.usefixtures("real_channels")
 def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):
     trainer = make_trainer(tiny_images, epochs=15, augment=False)
     for _ in range(trainer.total_steps):
@@ -106,6 +107,7 @@ def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_channels")
 def test_training_on_hands_lowers_the_loss_of_hands_not_trained_on():
     hands = generate_hands(100, 32, seed=0).images
     trainer = Trainer(build_vae(VAEConfig(32, 64), 0), hands[:80], TrainingConfig(epochs=6, batch_size=8), 0)

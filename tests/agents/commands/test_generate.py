@@ -13,7 +13,7 @@ from hand_env import LogitScore, best_of
 from hand_env.refinement import score_latents
 from vae.evaluation import decode_all
 
-pytestmark = pytest.mark.usefixtures("bright")
+pytestmark = pytest.mark.usefixtures("bright", "real_channels")
 
 
 def record(folder):

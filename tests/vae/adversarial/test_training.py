@@ -13,9 +13,10 @@ CONFIG = VAEConfig(128, 24, "small")
 
 
 @pytest.fixture(scope="module")
-def finished(batches):
+def finished(batches, with_real_channels):
     """A run of two groups of batches, the state after the first, and the terms of each step."""
-    run = AdversarialTrainer(SETTINGS, CONFIG, batches, "cpu")
+    with with_real_channels():
+        run = AdversarialTrainer(SETTINGS, CONFIG, batches, "cpu")
     terms = [run.step() for _ in range(AHEAD)]
     state = run.state_dict()
     state = {name: _copied(part) for name, part in state.items()}
@@ -43,6 +44,7 @@ def test_the_critics_begin_when_they_should(finished):
         assert [name in step for step in terms] == [False] * first + [True] * (2 * AHEAD - first)
 
 
+@pytest.mark.usefixtures("real_channels")
 def test_a_resumed_run_ends_as_one_that_was_not_stopped(batches, finished):
     run, state, _ = finished
     resumed = AdversarialTrainer(SETTINGS, CONFIG, batches, "cpu")

@@ -29,7 +29,7 @@ from vae.checkpoint import load_checkpoint, save_checkpoint
 TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu", "policy": "latents"}  # quick
 OWN = {"refiner.safetensors", "refine.json", "refine.png"}
 
-pytestmark = pytest.mark.usefixtures("bright")
+pytestmark = pytest.mark.usefixtures("bright", "real_channels")
 
 
 @pytest.fixture
