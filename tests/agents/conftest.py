@@ -16,12 +16,22 @@ class Brightness:
         return 0.5 * pictures.mean((1, 2, 3))  # never enough to be left alone
 
 
+def train_plain(out):
+    settings = {"images": 24, "size": 32, "epochs": 2, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
+    return train(TrainArgs(**settings, agent="none", out=out))
+
+
+@pytest.fixture(scope="session")
+def narrow_run(tmp_path_factory):
+    """A finished run without an agent, never to be written to."""
+    return train_plain(tmp_path_factory.mktemp("narrow") / "run")
+
+
 @pytest.fixture(scope="session")
 def plain_run(tmp_path_factory, with_real_channels):
-    """A finished run without an agent, never to be written to; its VAE is read with `real_channels`."""
-    settings = {"images": 24, "size": 32, "epochs": 2, "batch_size": 4, "latent_dim": 5, "device": "cpu"}
+    """The same with a VAE that draws well enough to learn from; it is read with `real_channels`."""
     with with_real_channels():
-        return train(TrainArgs(**settings, agent="none", out=tmp_path_factory.mktemp("plain") / "run"))
+        return train_plain(tmp_path_factory.mktemp("plain") / "run")
 
 
 @pytest.fixture(scope="session")

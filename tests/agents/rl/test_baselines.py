@@ -55,6 +55,7 @@ def rows(tiny_images):
     return env
 
 
+@pytest.mark.usefixtures("real_channels")
 def test_gradient_steps_lower_the_loss_and_more_steps_lower_it_more(rows):
     state, gains = rows.state_dict(), []
     for steps in (1, 10):

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import RowPolicy
+from vae import model
 
 ROOT = Path(__file__).parents[3]
 COMMAND = next(
@@ -34,17 +36,26 @@ pytestmark = [
 ]
 
 
-def zoo(command, *further):
+@pytest.fixture
+def zoo(tmp_path):
+    """A function that runs a command of the zoo; it can name the package `narrow`: VAEs as in this process."""
+    (tmp_path / "narrow.py").write_text(f"from vae import model\nmodel._CHANNELS.update({model._CHANNELS!r})\n")
+    (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/algorithms.md names a trained VAE
+    return partial(run_zoo, tmp_path)
+
+
+def run_zoo(modules, command, *further):
     words = [sys.executable, *shlex.split(command)[1:], *further]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout
 
 
-def test_the_zoo_trains_evaluates_and_plays_back(tmp_path):
+def test_the_zoo_trains_evaluates_and_plays_back(zoo, tmp_path):
     few = f"-n 120 --eval-freq 60 --eval-episodes 1 --seed 0 --device cpu --log-folder {tmp_path} {TINY}"
-    zoo(COMMAND, *shlex.split(few))
+    zoo(COMMAND, "--gym-packages", "narrow", "hand_env", *shlex.split(few))
     folder = tmp_path / "sac" / "HandLatent-v0_1"
     model = SAC.load(folder / "HandLatent-v0.zip")
     assert isinstance(model.policy, RowPolicy)
@@ -57,7 +68,7 @@ def test_the_zoo_trains_evaluates_and_plays_back(tmp_path):
     assert np.isfinite(evaluations["results"]).all()
     assert len((folder / "0.monitor.csv").read_text().splitlines()) == 2 + 120 // 6
     said = zoo(
-        "python -m rl_zoo3.enjoy --algo sac --env HandLatent-v0 --gym-packages hand_env",
+        "python -m rl_zoo3.enjoy --algo sac --env HandLatent-v0 --gym-packages narrow hand_env",
         *shlex.split(f"-f {tmp_path} --no-render -n 20 --device cpu"),
     )
     assert said.count("Episode Length 6") == 3
@@ -83,9 +94,9 @@ gym.spec("HandRefine-v0").kwargs.update(
 )
 """
 FEW = {
-    "HandRefine-v0": ["--gym-packages", "my_hands"],
+    "HandRefine-v0": ["--gym-packages", "narrow", "my_hands"],
     "HandSchedule-v0": shlex.split(
-        "--gym-packages hand_env --env-kwargs n_images:8 latent_dim:6 batch_size:4 epochs_per_episode:2 "
+        "--gym-packages narrow hand_env --env-kwargs n_images:8 latent_dim:6 batch_size:4 epochs_per_episode:2 "
         "epochs_per_step:1 n_drawn:1"
     ),
 }
@@ -99,9 +110,7 @@ def few(environment, algorithm, folder):
     return [*words, *here, *FEW[environment], "-params", "n_envs:2", "batch_size:4", *fewer]
 
 
-def test_the_zoo_trains_each_algorithm_with_the_settings_shipped_for_it(tmp_path, monkeypatch):
-    (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/algorithms.md names a trained VAE
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+def test_the_zoo_trains_each_algorithm_with_the_settings_shipped_for_it(zoo, tmp_path):
     pairs = list(itertools.product(FEW, ALGORITHMS.items()))
     each = [few(environment, name, tmp_path) for environment, (name, _) in pairs]
     zoo(shlex.join(["python", "-c", TRAIN_EACH, json.dumps(each)]))  # in one process: seconds go into importing the zoo

@@ -7,6 +7,8 @@ import pytest
 
 from agents import load_run
 
+pytestmark = pytest.mark.usefixtures("real_channels")
+
 
 @pytest.fixture
 def run(refined_run, tmp_path):

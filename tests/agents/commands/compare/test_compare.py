@@ -101,6 +101,7 @@ def test_a_table_over_two_runs_resumes_where_it_was_killed(capsys, monkeypatch, 
     assert "with n 20, not 21" in fails(capsys, *words[1:], "--n", 21)
 
 
+@pytest.mark.usefixtures("real_channels")
 def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_else(
     capsys, monkeypatch, plain_run, refined_run, judges, photographs
 ):

@@ -57,6 +57,7 @@ def test_no_correction_lowers_the_score_or_goes_beyond_kappa(cells_of, make_load
             assert (found - latents).abs().max() <= 0.5 * rounds + 1e-6, name
 
 
+@pytest.mark.usefixtures("real_channels")
 def test_what_does_not_help_is_dropped_and_what_helps_is_kept(cells_of, latents, constant, uphill):
     cells = cells_of({"sac-latent": constant(-uphill), "sac-refine": constant(uphill)})
     names = ("sac-latent-1", "sac-refine-1")

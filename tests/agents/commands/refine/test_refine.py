@@ -29,12 +29,12 @@ from vae.checkpoint import load_checkpoint, save_checkpoint
 TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu", "policy": "latents"}  # quick
 OWN = {"refiner.safetensors", "refine.json", "refine.png"}
 
-pytestmark = pytest.mark.usefixtures("bright", "real_channels")
+pytestmark = pytest.mark.usefixtures("bright")
 
 
 @pytest.fixture
-def run(plain_run, tmp_path):
-    return Path(shutil.copytree(plain_run, tmp_path / "run"))
+def run(narrow_run, tmp_path):
+    return Path(shutil.copytree(narrow_run, tmp_path / "run"))
 
 
 class Killed(BaseException):
@@ -190,6 +190,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_ends_the_same(capsys, r
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.usefixtures("real_channels")
 def test_a_finished_training_says_so_and_other_settings_are_named(refined_run, plain_run):
     settings = json.loads((refined_run / "refine.json").read_text())["settings"]
     settings["refine_below"] = float(settings["refine_below"])
@@ -320,7 +321,7 @@ def test_an_unfinished_run_is_not_refined(run):
 
 
 @pytest.mark.slow
-def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(plain_run, tmp_path):
+def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(real_channels, plain_run, tmp_path):
     settings = ["--samples", "12", "--rows", "4", "--width", "32", "--held-out", "4", "--device", "cpu"]
     words = ["refine", str(plain_run), *settings, "--policy", "latents", "--checkpoint-seconds", "0", "--out"]
     killed, errors = tmp_path / "killed", tmp_path / "errors"

@@ -307,6 +307,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_its_settings(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_channels")
 def test_the_main_job_runs_on_photographs(tmp_path, photographs):
     settings = {**QUICK, "images": 300, "epochs": 4, "batch_size": 16, "latent_dim": 64}
     run = train(TrainArgs(**settings, data=str(photographs), out=tmp_path / "run"))
