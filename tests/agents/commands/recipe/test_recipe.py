@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,16 +26,19 @@ from agents.runs.run import load_run
 from vae.adversarial.training import AdversarialTrainer
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior, Velocity
+from vae.sampling.flow_fit import fit_flow
 from vae.sampling.reencoded import Reencoded
 
 TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 10, "batch": 4, "varied": 4, "flow_steps": 4}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_latents_for_the_mixture():
-    """Fit it to 1,024 latents: EM on the recipe's 16,384 takes most of the time of so short a training."""
+def few_latents_for_the_mixture_and_narrow_networks():
+    """EM on the recipe's 16,384 latents, and the layers of critics and prior, take most of the time of so few steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("agents.commands.recipe.command.MIXTURE", 1024)
+        patch.setattr("agents.commands.recipe.command.fit_flow", partial(fit_flow, width=72))
+        patch.setattr("vae.adversarial.critics.WIDTHS", (8, 16, 32, 32))
         yield
 
 
