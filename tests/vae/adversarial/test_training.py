@@ -12,6 +12,14 @@ SETTINGS = AdversarialConfig(steps=2 * AHEAD, batch=4, patches_from=0.25, featur
 CONFIG = VAEConfig(128, 24, "small")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def narrow_critics():
+    """A quarter of a step goes into the layers of the critics of patches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vae.adversarial.critics.WIDTHS", (8, 16, 32, 32))
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(batches, with_real_channels):
     """A run of two groups of batches, the state after the first, and the terms of each step."""
