@@ -39,6 +39,7 @@ def test_the_same_seed_gives_the_same_flow_and_samples():
     settings = {"steps": 120, "batch": 256, "width": 48, "blocks": 2}
     first, again, other = (fit_flow(two_places, held_out, **settings, seed=seed)[0] for seed in (0, 0, 1))
     assert torch.equal(again.sample(8, seed=3), first.sample(8, seed=3))
+    assert not torch.equal(again.sample(8, seed=3), again.sample(8, seed=4))
     assert not torch.equal(other.sample(8, seed=3), first.sample(8, seed=3))
     assert not torch.equal(again.sample(8, seed=3), again.sample(8, seed=4))
 
