@@ -3,7 +3,9 @@
 PYTHON ?= python3
 comma := ,
 BIN := .venv/bin
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# One process more than there are cores: tests wait for processes that they start and for each other's runs.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 DATA ?= synthetic
 OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))

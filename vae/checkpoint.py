@@ -85,10 +85,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     notes = dict(metadata or {})
-    content = save(
-        {**plain}, {**notes, SHA256: _tensors_sha256(plain, notes)}
-    )  # save_file would leave a file of its own
-    with replacing(path) as partial:  # behind, under a random name, when the process is killed
+    # not save_file: when the process is killed, that leaves a file of its own behind, under a random name
+    content = save({**plain}, {**notes, SHA256: _tensors_sha256(plain, notes)})
+    with replacing(path) as partial:
         partial.write_bytes(content)
         if notes:
             _sort_notes(partial)

@@ -41,7 +41,6 @@ def test_the_same_seed_gives_the_same_flow_and_samples():
     assert torch.equal(again.sample(8, seed=3), first.sample(8, seed=3))
     assert not torch.equal(again.sample(8, seed=3), again.sample(8, seed=4))
     assert not torch.equal(other.sample(8, seed=3), first.sample(8, seed=3))
-    assert not torch.equal(again.sample(8, seed=3), again.sample(8, seed=4))
 
 
 def test_flows_side_by_side_are_those_that_are_trained_alone():

@@ -31,14 +31,19 @@ from vae.sampling.reencoded import Reencoded
 
 TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 10, "batch": 4, "varied": 4, "flow_steps": 4}
 
+QUICKER = {
+    "agents.commands.recipe.command.MIXTURE": 1024,
+    "agents.commands.recipe.command.fit_flow": partial(fit_flow, width=72),
+    "vae.adversarial.critics.WIDTHS": (8, 16, 32, 32),
+}
+
 
 @pytest.fixture(scope="module", autouse=True)
 def few_latents_for_the_mixture_and_narrow_networks():
     """EM on the recipe's 16,384 latents, and the layers of critics and prior, take most of the time of so few steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agents.commands.recipe.command.MIXTURE", 1024)
-        patch.setattr("agents.commands.recipe.command.fit_flow", partial(fit_flow, width=72))
-        patch.setattr("vae.adversarial.critics.WIDTHS", (8, 16, 32, 32))
+        for name, value in QUICKER.items():
+            patch.setattr(name, value)
         yield
 
 
@@ -135,8 +140,7 @@ def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_
 ):
     args, step = replace(finished[0], out=tmp_path / "stopped", checkpoint_seconds=0.0), AdversarialTrainer.step
     words, errors = ["recipe", *given(args)], tmp_path / "errors"
-    patches = {"agents.commands.recipe.command.MIXTURE": 1024}
-    process = Command(errors, *words, patches=patches)
+    process = Command(errors, *words, patches=QUICKER)
     process.wait_for_step(args.out / "checkpoints", 8)
     assert process.send(signal.SIGKILL) == -signal.SIGKILL
 
@@ -150,7 +154,7 @@ def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_
     with pytest.raises(Interrupted, match="Continue with: handlatent recipe"):
         recipe(args)
     assert (args.out / "vae.safetensors").is_file()
-    process = Command(errors, *words, patches=patches)
+    process = Command(errors, *words, patches=QUICKER)
     while process.alive and not (args.out / "prior.safetensors").is_file():
         time.sleep(0.02)
     assert process.send(signal.SIGKILL) == -signal.SIGKILL
