@@ -3,9 +3,7 @@
 PYTHON ?= python3
 comma := ,
 BIN := .venv/bin
-# One process more than there are cores: tests wait for processes that they start and for each other's runs.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 DATA ?= synthetic
 OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
@@ -59,16 +57,16 @@ format: .venv/installed
 clean:
 	rm -rf .venv
 
-# A pip older than 25 takes half as long again. Compiling all that is installed takes pip longer than the rest; the last
-# line compiles what the project imports.
+# A pip older than 25 takes half as long again. Compiling all that is installed takes pip longer than the rest; what the
+# project imports is compiled at its first import.
 define install
 [ -x $(BIN)/pip ] || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --no-compile "pip>=25"; }
 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[$(1)]"
-$(BIN)/python -c "import agents.cli"
 endef
 
 .venv/installed: pyproject.toml constraints.txt
 	$(call install,dev)
+	$(BIN)/python -c "import agents.cli"
 	touch $@
 
 .venv/zoo: .venv/installed

@@ -17,11 +17,17 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the long tests; begin with the slow ones, so that pytest-xdist's workers end at about the same time."""
+    """Leave out the long tests; begin with the slowest, so that pytest-xdist's workers end at about the same time."""
     long = [item for item in items if item.get_closest_marker("long") and not config.getoption("--long")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item):
+    """About how long a test takes: what its marker says, or 1 if that says nothing; 0 without one."""
+    slow = item.get_closest_marker("slow")
+    return slow.kwargs.get("seconds", 1) if slow else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -108,7 +108,7 @@ def test_the_closed_form_is_what_gradient_steps_come_to_and_nothing_near_it_is_b
     assert abs(gradient[inside].mean()) < 4 * noise / inside.sum() ** 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_sac_reaches_nine_tenths_of_the_optimum_over_five_seeds():
     shares = []
     for seed in range(5):

@@ -31,7 +31,7 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"sac": SAC, "td3": TD3, "ppo": PPO
 TINY = "--env-kwargs n_images:8 latent_dim:6 epochs_per_episode:3"
 
 pytestmark = [
-    pytest.mark.slow,  # the zoo takes seconds to import
+    pytest.mark.slow(seconds=30),  # the zoo takes seconds to import
     pytest.mark.skipif(importlib.util.find_spec("rl_zoo3") is None, reason="`make test` installs the extra zoo"),
 ]
 

@@ -132,7 +132,7 @@ def test_a_short_training_moves_every_network():
     assert all(not torch.equal(tensor, before[name]) for name, tensor in model.policy.state_dict().items())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 @pytest.mark.parametrize("seed", range(3))
 def test_stock_sac_learns_the_best_action_of_each_row(seed):
     few_but_large = {"train_freq": 2, "batch_size": 256, "learning_rate": 6e-3}  # updates

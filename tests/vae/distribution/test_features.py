@@ -36,7 +36,7 @@ def test_a_missing_extra_is_named(monkeypatch):
         PictureFeatures()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_blur_takes_photographs_far_away_and_a_mirror_does_not(features, photographs):
     hands = load_hands11k(photographs, 64, n_images=400, progress=False)
     split = split_by_group(hands.groups, hands.all_groups, seed=0)

@@ -75,7 +75,7 @@ def test_the_closed_form_is_the_best_there_is_and_random_corrections_make_latent
     assert problem.score(lambda z: rng.uniform(-1, 1, z.shape)) < 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_sac_reaches_nine_tenths_of_the_optimum_and_refine_drops_the_rest():
     for seed in range(2):
         problem = Problem(seed)
@@ -166,7 +166,7 @@ class LocalProblem:
         return float(test.step(model.predict(latents, deterministic=True)[0])[1].mean())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_with_as_many_samples_and_updates_sac_learns_far_more_from_pictures_than_from_latents():
     for seed in range(2):
         problem = LocalProblem(seed)

@@ -30,7 +30,7 @@ def test_it_tells_right_drawn_hands_from_wrong_ones(architecture):
     assert sum(row.verdicts.count for row in rows) >= sum(row.verdicts.of for row in rows) - 2
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=100)
 @pytest.mark.parametrize("size", [64, 128])
 def test_the_rewarding_judge_reaches_all_that_is_asked_but_in_two_rows(size, photographs):
     # of the test people's photographs others at each size; at 64 pixels, where no verdict is wrong, half as many
@@ -41,7 +41,7 @@ def test_the_rewarding_judge_reaches_all_that_is_asked_but_in_two_rows(size, pho
     assert set(missed(rows)) <= {"judged hands (balanced accuracy)", "photographs, framed anew"}  # see docs/judge.md
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 def test_copies_of_training_photographs_are_found_and_strangers_are_new(photographs):
     found, new = measure_novelty(Judge.load(), photographs, 64, slice(None, None, 3))  # every third photograph
     assert found.share >= 0.95

@@ -53,7 +53,7 @@ def test_a_region_map_divides_the_skin_by_the_joints():
     assert set(np.unique(unknown)) == {0, 255}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 @pytest.mark.parametrize("architecture", ["parser", "reporter"])
 def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, monkeypatch, capsys, architecture):
     finish, finished = Run.finish, []
