@@ -4,6 +4,7 @@ import operator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 LARGEST_SEED = 2**63 - 1
 
@@ -35,3 +36,20 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
 def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a source of random numbers that depends on a seed alone, an integer in 0..2**63 - 1 of any kind."""
     return torch.Generator(device).manual_seed(integer("seed", seed, 0, LARGEST_SEED))
+
+
+def check_numbers(name: str, state: Any) -> None:
+    """Refuse tensors in nested dicts and lists that hold other than finite real numbers.
+
+    Args:
+        name: What the state is called, for the message.
+        state: Dicts and lists of anything; other parts than tensors are not looked at.
+
+    Raises:
+        ValueError: If a tensor is complex, or a number is not finite.
+    """
+    if isinstance(state, Tensor) and (state.is_complex() or not state.isfinite().all()):
+        raise ValueError(f"{name!r} must hold finite real numbers.")
+    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
+    for key, value in items:
+        check_numbers(f"{name}.{key}", value)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,3 +78,22 @@ def stream_seed(*entropy: int) -> int:
         A seed for `torch.Generator`, in 0..2**63 - 1.
     """
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def with_rates(own: list[dict[str, Any]], given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return an optimiser's own groups of parameters with the learning rates of a saved state.
+
+    Args:
+        own: "param_groups" of the optimiser's state.
+        given: Those of the saved state.
+
+    Raises:
+        ValueError: If a setting other than the rate differs, or a rate is not finite.
+    """
+    for mine, theirs in zip(own, given, strict=True):
+        for name in ("params", "betas", "eps", "weight_decay", "amsgrad", "maximize"):
+            if list(np.ravel(theirs[name])) != list(np.ravel(mine[name])):
+                raise ValueError(f"the optimiser's {name!r} must be {mine[name]!r}, got {theirs[name]!r:.80}.")
+        if not isinstance(theirs["lr"], int | float | Tensor) or not math.isfinite(theirs["lr"]):
+            raise ValueError(f"the optimiser's 'lr' must be a finite number, got {theirs['lr']!r:.80}.")
+    return [{**mine, "lr": theirs["lr"]} for mine, theirs in zip(own, given, strict=True)]

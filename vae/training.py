@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
-from vae.checks import integer
+from vae.checks import check_numbers, integer
 from vae.device import reduced_precision
 from vae.evaluation import Losses, measure
 from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
-from vae.optim import adamw, cosine_decay, ema_decay, follow_variance, stream_seed, update_ema
+from vae.optim import adamw, cosine_decay, ema_decay, follow_variance, stream_seed, update_ema, with_rates
 from vae.stacked import Stack
 from vae.stacked_weights import StackedWeights
 from vae.training_config import TrainingConfig
@@ -188,12 +188,12 @@ class Trainer:
             ValueError: If a number is not finite, or the optimiser had other settings. Errors of other kinds follow if
                 parts are missing or do not fit.
         """
-        _check_numbers("trainer", state)
+        check_numbers("trainer", state)
         steps_done = integer("steps_done", state["steps_done"], 0, self.total_steps)
         seed = integer("seed", state["seed"], 0)
         self.vae.load_state_dict(state["vae"])
         self.averaged.load_state_dict(state["averaged"])
-        groups = _groups(self.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
+        groups = with_rates(self.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
         moments_of = copy.deepcopy(state["optimizer"]["state"])  # since the optimiser keeps the tensors it is given
         self.optimizer.load_state_dict({"state": moments_of, "param_groups": groups})
         for parameter, moments in self.optimizer.state.items():  # fused AdamW reads all of them in one memory order
@@ -362,26 +362,6 @@ def _copied(state: Any) -> Any:
     if isinstance(state, dict):
         return {name: _copied(value) for name, value in state.items()}
     return [_copied(value) for value in state] if isinstance(state, list) else state
-
-
-def _check_numbers(name: str, state: Any) -> None:
-    """Refuse tensors in nested dicts and lists that hold other than finite real numbers."""
-    if isinstance(state, Tensor) and (state.is_complex() or not state.isfinite().all()):
-        raise ValueError(f"{name!r} must hold finite real numbers.")
-    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
-    for key, value in items:
-        _check_numbers(f"{name}.{key}", value)
-
-
-def _groups(own: list[dict[str, Any]], given: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return an optimiser's own groups of parameters with the rates of a state, whose other settings must be equal."""
-    for mine, theirs in zip(own, given, strict=True):
-        for name in ("params", "betas", "eps", "weight_decay", "amsgrad", "maximize"):
-            if list(np.ravel(theirs[name])) != list(np.ravel(mine[name])):
-                raise ValueError(f"the optimiser's {name!r} must be {mine[name]!r}, got {theirs[name]!r:.80}.")
-        if not isinstance(theirs["lr"], int | float | Tensor) or not math.isfinite(theirs["lr"]):
-            raise ValueError(f"the optimiser's 'lr' must be a finite number, got {theirs['lr']!r:.80}.")
-    return [{**mine, "lr": theirs["lr"]} for mine, theirs in zip(own, given, strict=True)]
 
 
 def check_images(images: Tensor, size: int, batch_size: int, name: str = "images") -> None:
