@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 -
 DATA ?= synthetic
 OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
-DEMO := $(if $(filter synthetic,$(DATA)),--images 6000 --epochs 13 --kl-weight 4,--epochs 50)
+DEMO := $(if $(filter synthetic,$(DATA)),--images 2000 --epochs 15 --learning-rate 1e-3 --kl-weight 4,--epochs 50)
 
 # Bytecode is kept even where the shell says not to: without it, each process that a test starts compiles torch again.
 export PYTHONDONTWRITEBYTECODE :=

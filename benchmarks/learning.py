@@ -4,7 +4,7 @@
     python benchmarks/learning.py steps    --data 11k-hands [--workers 16] --out steps.json
     python benchmarks/learning.py study    --data 11k-hands [--workers 16] --out study.json
 
-Each run is one process with one thread and takes 1 to 4 minutes; docs/learning.md reports the results.
+Each run is one process with one thread and takes 1 to 4 minutes; docs/loss.md reports the results.
 
 The score is the counterfactual: the nats per picture by which an agent's shift lowers the loss, with the same weights
 and noise. It is 0 for no action, by definition. There are three regimes:

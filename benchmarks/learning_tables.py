@@ -1,4 +1,4 @@
-"""Format the records of learning.py as tables: `python benchmarks/learning_tables.py docs/learning/study.json`."""
+"""Format the records of learning.py as tables: `python benchmarks/learning_tables.py docs/loss/study.json`."""
 
 import json
 import sys

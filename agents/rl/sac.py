@@ -25,9 +25,7 @@ SETTINGS: dict[str, Any] = {
     "gradient_steps": 1,
     "batch_size": 64,
 }
-ROW_SETTINGS: dict[
-    str, Any
-] = {  # for the vector form, chosen by benchmarks/learning.py; docs/learning.md has the table
+ROW_SETTINGS: dict[str, Any] = {  # for the vector form, chosen by benchmarks/learning.py; docs/loss.md has the table
     "learning_starts": 100,
     "train_freq": 1,
     "gradient_steps": 4,

@@ -19,7 +19,7 @@ Actions = NDArray[np.float32]
 
 _FOLDER = Path(str(resources.files("agents") / "weights" / "schedule"))
 PACKAGED = _FOLDER / "agent.safetensors"
-PACKAGED_FOR_DRAWN = _FOLDER / "drawn.safetensors"  # trained on drawn hands too; on them it draws more right hands
+PACKAGED_FOR_DRAWN = _FOLDER / "drawn.safetensors"  # trained in the settings of `make demo`
 DECISIONS = 5  # of the trained agent in a VAE's training, at most one an epoch
 N_DRAWN = 128  # hands drawn and judged at each decision
 

@@ -8,7 +8,7 @@ from agents.rl.sac import make_sac
 from vae.model import VAE
 
 ROWS = 64  # latents per step, if there are as many pictures
-DELTA_SCALE, REWARD_SCALE = 0.1, 0.1  # the best found: docs/learning.md
+DELTA_SCALE, REWARD_SCALE = 0.1, 0.1  # the best found: docs/loss.md
 WIDTHS = (256, 256)
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.commands.flags import check_at_least
+from agents.commands.flags import check_above_zero, check_at_least
 from agents.rl.schedule_agent import DECISIONS, N_DRAWN
 from vae.model import VAEConfig
+from vae.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,18 @@ class ScheduleArgs:
     """Pictures per minibatch."""
     steps: list[int] = field(default_factory=lambda: [600])
     """Training steps of a VAE, about: whole epochs are taken. One number, or one for each of --n and --drawn-n."""
+    learning_rate: float = TrainingConfig.learning_rate
+    """Peak learning rate of the VAEs."""
+    kl_weight: float = TrainingConfig.kl_weight
+    """Factor of the KL term in the VAEs' objective."""
     decisions: int = DECISIONS
     """Decisions of the agent in a VAE's training."""
     rows: int = 32
     """VAEs that are trained side by side."""
     drawn: int = N_DRAWN
     """Hands drawn and judged after each decision."""
+    updates: int = 64
+    """Updates of SAC after each decision of all rows."""
     explore: int = 4
     """Rounds with random schedules, before the agent acts. A round trains one VAE in each row."""
     rounds: int = 16
@@ -47,7 +54,7 @@ class ScheduleArgs:
     parser: Path | None = None
     """Weights of the rewarding judge. Default: the packaged ones."""
     out: Path = Path("runs/schedule")
-    """Folder for agent.safetensors and rounds.csv, both written after every round. Rerun the command to resume, also with other --n, --drawn-n, --steps, --batch-size, --drawn and --explore."""  # noqa: E501 - help is one line
+    """Folder for agent.safetensors and rounds.csv, both written after every round. Rerun the command to resume, also with other --n, --drawn-n, --steps, --batch-size, --learning-rate, --kl-weight, --drawn, --updates and --explore."""  # noqa: E501 - help is one line
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 
@@ -58,8 +65,9 @@ def check_args(args: ScheduleArgs) -> None:
     Raises:
         ValueError: If a setting is wrong.
     """
-    check_at_least(1, args, "decisions", "rows", "drawn", "rounds", "batch_size")
-    check_at_least(0, args, "explore", "seed", "seconds")
+    check_at_least(1, args, "decisions", "rows", "drawn", "updates", "rounds", "batch_size")
+    check_at_least(0, args, "explore", "seed", "seconds", "kl_weight")
+    check_above_zero(args, "learning_rate")
     for name, listed in (("--n", args.n), ("--drawn-n", args.drawn_n)):
         if min(listed, default=args.batch_size) < args.batch_size:
             raise ValueError(f"{name} must list numbers of at least --batch-size, {args.batch_size}, got {listed!r}.")
@@ -71,3 +79,4 @@ def check_args(args: ScheduleArgs) -> None:
             f"--steps must be one number of at least 1, or one for each of {courses} courses, got {args.steps!r}."
         )
     VAEConfig(args.size, args.latent_dim)
+    TrainingConfig(learning_rate=args.learning_rate, kl_weight=args.kl_weight)

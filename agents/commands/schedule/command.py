@@ -27,7 +27,7 @@ from vae.progress import progress_bar
 _STATE = {"settings": OBJECT, "agent": OBJECT, "generator": OBJECT, "rows": OBJECTS}
 AGENT, ROUNDS, CHECKPOINTS = "agent.safetensors", "rounds.csv", "checkpoints"
 # What may differ when a training is resumed. Courses too: the replay buffer keeps what the agent saw on others.
-COURSES = ("n", "drawn_n", "steps", "batch_size", "drawn", "explore")
+COURSES = ("n", "drawn_n", "steps", "batch_size", "learning_rate", "kl_weight", "drawn", "updates", "explore")
 MAY_DIFFER = ("data", "pack", "parser", "rounds", "seconds", "out", "device", *COURSES)
 
 Infos = list[list[dict[str, Any]]]
@@ -59,7 +59,8 @@ def _schedule(args: ScheduleArgs) -> str:
     _check_settings(args, state)
     check_folder(args.out, is_own=lambda _: state is not None)
     courses = make_courses(args, Judge.load(args.parser, device=device).correct, device)
-    model, generator, rows = make_sac(courses[0].env.env, args.seed), np.random.default_rng(args.seed), list[Row]()
+    model = make_sac(courses[0].env.env, args.seed, gradient_steps=args.updates)
+    generator, rows = np.random.default_rng(args.seed), list[Row]()
     if state is not None:
         rows = state["rows"]
         with checkpoints.restoring("generator"):

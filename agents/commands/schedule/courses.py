@@ -116,6 +116,7 @@ def _course(number: int, name: str, n: int, pool: Tensor, score: ScoreFn, args: 
         epochs_per_episode=epochs,
         epochs_per_step=per_decision,
         latent_dim=args.latent_dim,
+        training={"learning_rate": args.learning_rate, "kl_weight": args.kl_weight},
         judge=score,
         n_drawn=args.drawn,
         drawn_from="mixture",

@@ -3,6 +3,7 @@ import itertools
 import os
 import shutil
 import signal
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,13 @@ from agents.cli import main
 from agents.commands.schedule import ScheduleArgs, command
 from agents.commands.schedule.courses import _pictures, make_courses
 from agents.commands.schedule.rounds import summarise
-from agents.rl.sac import SCHEDULE_SETTINGS
 from agents.rl.schedule_agent import load_agent
 from hand_env import HandScheduleVectorEnv
 from vae.checkpoint import load_checkpoint, save_checkpoint
 
 COURSE = ["--images", "200", "--size", "32", "--latent-dim", "8", "--n", "8", "12", "--batch-size", "4"]
 QUICK = [*COURSE, "--rows", "2", "--steps", "4", "--decisions", "2", "--drawn", "8", "--explore", "2", "--rounds", "3"]
+QUICK += ["--updates", "2"]
 COLUMNS = ["round", "n", "explores", "right", "right_sd"]
 COLUMNS += [f"{name}_{part}" for part, name in itertools.product(("first", "last"), ("reach", "mix", "pull"))]
 
@@ -40,12 +41,6 @@ class Brightness:
 @pytest.fixture
 def bright(monkeypatch):
     monkeypatch.setattr(command, "Judge", Brightness)
-
-
-@pytest.fixture(autouse=True)
-def few_updates(monkeypatch):
-    """SAC's 64 updates in each step take longer than the VAEs' training here."""
-    monkeypatch.setitem(SCHEDULE_SETTINGS, "gradient_steps", 2)
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +98,13 @@ def test_drawn_hands_are_a_course_of_their_own_with_its_own_steps(bright, pack, 
     assert run(pack, tmp_path, *words) == 0
     assert [row["n"] for row in read_rounds(tmp_path)] == ["8", "drawn-12"]
     args = ScheduleArgs(images=200, size=32, pack=pack, n=[8], drawn_n=[12], steps=[4, 9], batch_size=4, decisions=2)
+    args = replace(args, learning_rate=1e-3, kl_weight=4.0)
     courses: Any = make_courses(args, Brightness().correct, "cpu")
     own, drawn = (course.env.env.envs[0].env for course in courses)  # the first row's HandLatentEnv
     assert [env.training.epochs for env in (own, drawn)] == [2, 3]  # of two and of three steps
     pool = _pictures(args)
+    assert {env.training.learning_rate for env in (own, drawn)} == {1e-3}
+    assert {env.training.kl_weight for env in (own, drawn)} == {4.0}
     assert is_among(own.images[0], pool)
     assert not is_among(drawn.images[0], pool)
 
@@ -184,11 +182,12 @@ def test_a_folder_with_other_settings_is_not_continued(bright, pack, capsys, tmp
 def test_a_training_goes_on_with_other_courses_and_keeps_what_it_saw(bright, pack, tmp_path):
     assert run(pack, tmp_path, "--n", "8", "--rows", "2", "--explore", "1", "--rounds", "1") == 0
     more = ["--n", "12", "--steps", "5", "--batch-size", "6", "--drawn", "9", "--rows", "2", "--explore", "2"]
-    assert run(pack, tmp_path, *more, "--rounds", "3") == 0
+    assert run(pack, tmp_path, *more, "--updates", "3", "--rounds", "3") == 0
     assert [(row["n"], row["explores"]) for row in read_rounds(tmp_path)] == [("8", "1"), ("12", "1"), ("12", "0")]
     *_, checkpoint = sorted((tmp_path / "checkpoints").glob("step-*/tensors.safetensors"))
     observations = load_file(checkpoint)["/agent/buffer/observations"]  # (3 rounds of 2 decisions, row, 14)
     assert [round(10 ** (4 * float(number))) for number in observations[:, 0, 1]] == [8, 8, 12, 12, 12, 12]
+    assert load_checkpoint(checkpoint.parent)["agent"]["counts"][1] == 2 * 3  # updates: 3 for each of 2 decisions
 
 
 def test_no_round_begins_that_would_end_too_late(bright, pack, tmp_path):
@@ -214,6 +213,9 @@ def test_rows_that_diverged_are_left_out_of_a_round_s_means():
         (["--drawn-n", "3"], "--drawn-n must list numbers of at least --batch-size, 4, got [3]."),
         (["--decisions", "0"], "--decisions must be at least 1, got 0."),
         (["--rows", "0"], "--rows must be at least 1, got 0."),
+        (["--updates", "0"], "--updates must be at least 1, got 0."),
+        (["--learning-rate", "0"], "--learning-rate must be a number above 0, got 0.0."),
+        (["--kl-weight", "-1"], "--kl-weight must be at least 0, got -1.0."),
         (["--drawn", "0"], "--drawn must be at least 1, got 0."),
         (["--rounds", "0"], "--rounds must be at least 1, got 0."),
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0."),
