@@ -8,7 +8,8 @@ features of an ImageNet network. Two kinds of critics make the pictures sharp:
 - feature critics start later and judge decoded latents of pictures only. To please them with mixtures, a decoder would
   have to draw pictures that the latents do not describe.
 
-The KL term's weight is adjusted so that latents carry a set number of nats per picture.
+The KL term's weight is adjusted so that latents carry a set number of nats per picture. Uniform deltas may shift the
+latents while the VAE learns; their reach falls to 0.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all
 CRITICS_RATE = 2e-4  # the critics' learning rate, which is constant
 FIRST_WEIGHT = 1e-5  # of the KL term, per nat
 Fakes = list[tuple[PatchCritic | FeatureCritic, Tensor]]  # each critic with the decoded pictures it judges
-_BATCH, _LATENT = range(2)  # purposes of random numbers: one stream each
+_BATCH, _LATENT, _DELTAS = range(3)  # purposes of random numbers: one stream each
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class AdversarialConfig:
         passing: Weight of the adversarial loss of the patch critics, and of that of the feature critics.
         patches_from: Share of the steps after which the patch critics start.
         features_from: Share of the steps after which the feature critics start.
+        deltas: Reach of uniform deltas that shift the latents before they are decoded, at the start; it falls in a line
+            to 0 at the end. 0: none.
         seed: >= 0.
     """
 
@@ -72,6 +75,7 @@ class AdversarialConfig:
     passing: float = 0.05
     patches_from: float = 0.2
     features_from: float = 0.6
+    deltas: float = 0.0
     seed: int = 0
 
 
@@ -118,6 +122,9 @@ class AdversarialTrainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             mean, log_var = self.vae.encode(images)
             latents = mean + torch.exp(0.5 * log_var) * torch.randn(mean.shape, generator=generator, device=self.device)
+            if s.deltas:
+                uniform = 2 * torch.rand(mean.shape, generator=self._generator(_DELTAS), device=self.device) - 1
+                latents = latents + s.deltas * (1 - self.share) * uniform
             features = self.decoder.features(latents)
             decoded = self.decoder.paint(features).float()
             terms = {

@@ -27,6 +27,8 @@ class RecipeArgs:
     """Pictures per minibatch."""
     nats: float = AdversarialConfig.nats
     """Target KL divergence of the latents, in nats per picture."""
+    falling_deltas: float = AdversarialConfig.deltas
+    """Reach of uniform deltas that shift the latents while the VAE learns, at the start; it falls to 0 at the end. 0: none."""  # noqa: E501 - help is one line
     varied: int = 60_000
     """Number of augmented pictures whose latents the samplers are fitted to."""
     flow_steps: int = 12_000

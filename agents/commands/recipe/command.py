@@ -122,7 +122,9 @@ def _check(args: RecipeArgs) -> None:
     """Refuse wrong settings before the first stage starts."""
     check_extra()  # it installs the network of the perceptual distance
     check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width")
-    check_at_least(0, args, "reencode_passes", "latent_samples", "refine_samples", "checkpoint_seconds")
+    check_at_least(
+        0, args, "reencode_passes", "latent_samples", "refine_samples", "checkpoint_seconds", "falling_deltas"
+    )
     if args.workers is not None:
         check_at_least(0, args, "workers")
     check_above_zero(args, "nats", "delta_scale")
@@ -150,6 +152,7 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
         return
     begun = run_folder.read_config(args.out)
     there, known = begun["settings"], begun["pictures_sha256"]  # "": synthetic, or a run of an earlier version
+    there = {"falling_deltas": 0.0, **there}  # an earlier version had none
     both = bool(known and pictures_sha256)
     changed = [name for name in settings if there.get(name) != settings[name] and not (both and name == "data")]
     if changed:
@@ -206,7 +209,9 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
 
 
 def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
-    settings = AdversarialConfig(steps=args.steps, batch=args.batch, nats=args.nats, seed=args.seed)
+    settings = AdversarialConfig(
+        steps=args.steps, batch=args.batch, nats=args.nats, deltas=args.falling_deltas, seed=args.seed
+    )
     run = AdversarialTrainer(settings, VAEConfig(CANVAS, LATENT_DIM, args.width), batches, device)
     checkpoints, log = Checkpointer(args.out / run_folder.CHECKPOINTS, args.checkpoint_seconds), []
     state = checkpoints.load({"run": OBJECT, "training_log": OBJECTS})

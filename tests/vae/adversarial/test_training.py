@@ -75,3 +75,32 @@ def test_the_weight_of_the_kl_term_rises_while_latents_tell_too_much(batches):
             run.step()
         weights[nats] = run.log_weight
     assert weights[0.1] > weights[1e6]
+
+
+def test_uniform_deltas_shift_what_is_decoded_by_a_reach_that_falls(batches):
+    decoded = {}
+    for deltas in (0.0, 4.0):
+        settings = replace(SETTINGS, deltas=deltas, patches_from=2.0, features_from=2.0)
+        run = AdversarialTrainer(settings, CONFIG, batches, "cpu")
+        state = _copied(run.state_dict())
+        with pytest.MonkeyPatch.context() as patch:
+            decoded[deltas] = _kept(run.decoder, patch)
+            for steps in (0, 3 * AHEAD // 2):  # at the start, and after three quarters
+                run.load_state_dict({**state, "steps": steps})
+                run.step()
+    for reach, plain, shifted in zip((4.0, 1.0), *decoded.values(), strict=True):
+        shift = shifted - plain
+        assert 0.9 * reach < shift.abs().max() <= reach * (1 + 1e-6)
+        assert shift.mean().abs() < 0.3 * reach
+
+
+def _kept(decoder, patch):
+    """Return a list that gets the latents which a decoder decodes."""
+    kept, features = [], decoder.features
+
+    def keep(latents):
+        kept.append(latents.detach())
+        return features(latents)
+
+    patch.setattr(decoder, "features", keep)
+    return kept

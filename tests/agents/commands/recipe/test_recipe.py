@@ -1,6 +1,7 @@
 """The recipe from beginning to end, on a few drawn hands, and the weights that are packed from it."""
 
 import json
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -24,6 +25,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
 from agents.runs.run import load_run
 from vae.adversarial.training import AdversarialTrainer
+from vae.checkpoint import save_hashed_json
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior, Velocity
 from vae.sampling.flow_fit import fit_flow
@@ -102,6 +104,20 @@ def test_typed_again_it_does_nothing_that_is_done(finished):
 
 
 @pytest.mark.slow
+def test_a_run_of_a_version_without_falling_deltas_is_continued(finished, tmp_path):
+    args, out = finished
+    there = tmp_path / "earlier"
+    shutil.copytree(out, there)
+    config = json.loads((there / "config.json").read_text())
+    assert config.pop("sha256")
+    assert config["settings"].pop("falling_deltas") == 0
+    save_hashed_json(there / "config.json", config)
+    assert recipe(replace(args, out=there)) == there
+    with pytest.raises(ValueError, match=r"was started with --falling-deltas 0\.0\."):
+        recipe(replace(args, out=there, falling_deltas=2.0))
+
+
+@pytest.mark.slow
 def test_other_settings_are_refused_in_one_sentence(finished):
     with pytest.raises(
         ValueError, match=r"was started with --steps 10\. Repeat that to resume, or choose another --out\."
@@ -117,6 +133,7 @@ def test_other_settings_are_refused_in_one_sentence(finished):
         (["--final-denoise", "1"], "--final-denoise must lie in [0, 1), got 1.0."),
         (["--reencode-passes", "-1"], "--reencode-passes must be at least 0, got -1."),
         (["--nats", "-3"], "--nats must be a number above 0, got -3.0."),
+        (["--falling-deltas", "-1"], "--falling-deltas must be at least 0, got -1.0."),
         (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),
         (["--seed", "-1"], "--seed must lie in"),
     ],
