@@ -23,6 +23,15 @@ def adamw(parameters: list[Tensor], rate: float | Tensor) -> torch.optim.AdamW:
     return torch.optim.AdamW(parameters, rate, (0.9, 0.99), fused=True, capturable=on_gpu)
 
 
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters. A tensor keeps its place in memory, as CUDA graphs need it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
 def cosine_decay(share: float, floor: float = 0.0) -> float:
     """Return half a cosine wave that falls from 1 to a floor.
 

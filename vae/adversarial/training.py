@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -27,11 +28,12 @@ from torch import Generator, Tensor, nn
 from vae.adversarial.batches import Batches
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from vae.adversarial.perceptual import Perceptual
+from vae.graphs import GraphedSteps
 from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
 from vae.model import VAE, Decoder, VAEConfig, build_vae
-from vae.optim import cosine_decay, ema_decay, stream_seed, update_ema
+from vae.optim import cosine_decay, ema_decay, set_rate, stream_seed, update_ema
 
 AHEAD = 8  # batches that are made at once: each of the many small edits costs less per hand on more hands
 AVERAGING = 0.999  # decay per step of the averaged weights
@@ -82,8 +84,18 @@ class AdversarialConfig:
 class AdversarialTrainer:
     """Hold the VAE, its averaged weights, the critics and their optimisers."""
 
-    def __init__(self, settings: AdversarialConfig, config: VAEConfig, batches: Batches, device: str) -> None:
-        """Build everything on a device; train nothing yet."""
+    def __init__(
+        self, settings: AdversarialConfig, config: VAEConfig, batches: Batches, device: str, graphed: bool = True
+    ) -> None:
+        """Build everything on a device; train nothing yet.
+
+        Args:
+            settings: Of the training.
+            config: Of the VAE.
+            batches: Make the batches.
+            device: "cpu", "cuda" or "cuda:N".
+            graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding.
+        """
         self.settings, self.batches, self.device = settings, batches, torch.device(device)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
@@ -100,10 +112,12 @@ class AdversarialTrainer:
         self.averaged: VAE = copy.deepcopy(self.vae).eval().requires_grad_(False)
         painters = [*self.vae.parameters(), *self.regions.parameters()]
         rate = settings.learning_rate
-        self.painters = torch.optim.AdamW(painters, rate, (0.9, 0.99), weight_decay=0.01, fused=True)
+        self.painters = self._optimizer(painters, rate, (0.9, 0.99))
         learned = [*self.patches.parameters(), *self.features.heads.parameters()]
-        self.critics = torch.optim.AdamW(learned, CRITICS_RATE, (0.0, 0.99), weight_decay=0.01, fused=True)
+        self.critics = self._optimizer(learned, CRITICS_RATE, (0.0, 0.99))
         self.log_weight, self.steps = math.log(FIRST_WEIGHT), 0
+        self.generator = Generator(self.device)  # of a step
+        self.launch = GraphedSteps(self.device, self.generator, graphed)
         self._ready: list[Hands] = []
 
     @property
@@ -112,45 +126,66 @@ class AdversarialTrainer:
         return self.steps / self.settings.steps
 
     def step(self) -> dict[str, Tensor]:
-        """Take an optimiser step; return the terms of the loss, detached scalars."""
+        """Take an optimiser step; return the terms of the loss, detached scalars, which the next step may overwrite."""
         s = self.settings
         warm = min(1.0, (self.steps + 1) / min(WARMUP, s.steps // 10 + 1))
-        self.painters.param_groups[0]["lr"] = s.learning_rate * (warm * cosine_decay(self.share, floor=0.02))
+        set_rate(self.painters, s.learning_rate * (warm * cosine_decay(self.share, floor=0.02)))
+        kind = self.share >= s.patches_from, self.share >= s.features_from
+        terms = self.launch(kind, partial(self._step, *kind), self._inputs(kind[0]))
+        update_ema(self.averaged.parameters(), self.vae.parameters(), ema_decay(AVERAGING, self.steps))
+        if self.steps % ADJUST == 0:  # reading the loss waits for the device, so do it only every ADJUST steps
+            nats = float(terms["kl"]) / math.exp(self.log_weight)
+            self.log_weight += 0.1 * max(-1.0, min(1.0, math.log(max(nats, 1.0) / s.nats)))
+        self.steps += 1
+        return terms
+
+    def _inputs(self, mixes: bool) -> dict[str, Tensor]:
+        """Return the next batch, and what else changes with each step; the step draws its other numbers itself."""
         hands, real = self._next()
-        images = hands.images.contiguous(memory_format=torch.channels_last)
-        generator = self._generator(_LATENT)
+        n, size, generator = len(hands), self.vae.latent_dim, self._seed(self.generator, _LATENT)
+        inputs = {
+            "images": hands.images.contiguous(memory_format=torch.channels_last),
+            "regions": hands.regions,
+            "noise": torch.randn(n, size, generator=generator, device=self.device),
+            "weight": torch.tensor(math.exp(self.log_weight)).to(self.device, non_blocking=True),
+        }
+        if mixes:
+            orders = [torch.randperm(m, generator=generator, device=self.device) for m in (real, n - real)]
+            inputs["order"] = torch.cat([orders[0], real + orders[1]])
+        if self.settings.deltas:
+            uniform = torch.rand(n, size, generator=self._generator(_DELTAS), device=self.device)
+            inputs["shift"] = self.settings.deltas * (1 - self.share) * (2 * uniform - 1)
+        return inputs
+
+    def _step(self, patches: bool, features: bool, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Train on a batch, with or without the critics of patches and of features; return the terms of the loss."""
+        s, images, generator = self.settings, inputs["images"], self.generator
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             mean, log_var = self.vae.encode(images)
-            latents = mean + torch.exp(0.5 * log_var) * torch.randn(mean.shape, generator=generator, device=self.device)
-            if s.deltas:
-                uniform = 2 * torch.rand(mean.shape, generator=self._generator(_DELTAS), device=self.device) - 1
-                latents = latents + s.deltas * (1 - self.share) * uniform
-            features = self.decoder.features(latents)
-            decoded = self.decoder.paint(features).float()
+            latents = mean + torch.exp(0.5 * log_var) * inputs["noise"]
+            if "shift" in inputs:
+                latents = latents + inputs["shift"]
+            maps = self.decoder.features(latents)
+            decoded = self.decoder.paint(maps).float()
             terms = {
                 "pixels": (decoded - images).abs().mean(),
                 "look": s.look * self.look(decoded, images),
-                "regions": s.regions * self._region_loss(features, hands),
+                "regions": s.regions * self._region_loss(maps, inputs["regions"]),
             }
             fakes: Fakes = []  # for half a batch: critics cost as much as the rest
-            if self.share >= s.patches_from:
-                between = self.vae.decode(_mixed(latents.detach(), real, generator)[::2]).float()
+            if patches:
+                between = self.vae.decode(_mixed(latents.detach(), inputs["order"], generator)[::2]).float()
                 fakes.append((self.patches, torch.cat([decoded[::2], between])))
-            if self.share >= s.features_from:
+            if features:
                 fakes.append((self.features, decoded[::2]))
             for critic, fake in fakes:
                 critic.learn(False)
                 terms[critic.name] = s.passing * passing_loss(critic(disguise(fake, generator)))
                 critic.learn(True)
-        terms["kl"] = math.exp(self.log_weight) * kl_to_standard_normal(mean, log_var).mean()
+        terms["kl"] = inputs["weight"] * kl_to_standard_normal(mean, log_var).mean()
         self._descend(torch.stack(list(terms.values())).sum())
         if fakes:
             terms["critics"] = self._criticise(images[::2], fakes, generator)
-        update_ema(self.averaged.parameters(), self.vae.parameters(), ema_decay(AVERAGING, self.steps))
-        if self.steps % ADJUST == 0:  # reading the loss waits for the device, so do it only every ADJUST steps
-            nats = float(terms["kl"].detach()) / math.exp(self.log_weight)
-            self.log_weight += 0.1 * max(-1.0, min(1.0, math.log(max(nats, 1.0) / s.nats)))
-        self.steps += 1
         return {name: term.detach() for name, term in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -174,12 +209,17 @@ class AdversarialTrainer:
         self.features.heads.load_state_dict(state["features"])
         for name in ("painters", "critics"):
             optimizer = getattr(self, name)
+            own = {key: optimizer.param_groups[0][key] for key in ("lr", "capturable")}
             optimizer.load_state_dict(copy.deepcopy(state[name]))  # it keeps the tensors it is given
+            rate = float(optimizer.param_groups[0]["lr"])
+            optimizer.param_groups[0].update(own)  # of this device
+            set_rate(optimizer, rate)
             for parameter, moments in optimizer.state.items():  # fused AdamW reads all of them in one memory order
                 for moment in ("exp_avg", "exp_avg_sq"):
                     moments[moment] = torch.empty_like(parameter).copy_(moments[moment])
         self.log_weight, self.steps = state["log_weight"], state["steps"]
         self._ready = []
+        self.launch = GraphedSteps(self.device, self.generator, self.launch.wanted)  # what graphs read has moved
 
     def _next(self) -> tuple[Hands, int]:
         """Return a batch and how many of its first hands are photographs; the rest are synthetic."""
@@ -196,10 +236,15 @@ class AdversarialTrainer:
             self._ready = self._ready[: AHEAD - self.steps % AHEAD]
         return self._ready.pop(), real
 
-    def _region_loss(self, features: Tensor, hands: Hands) -> Tensor:
-        truth = F.interpolate(hands.regions.unsqueeze(1), size=features.shape[-1], mode="nearest-exact")[:, 0].long()
+    def _region_loss(self, features: Tensor, regions: Tensor) -> Tensor:
+        truth = F.interpolate(regions.unsqueeze(1), size=features.shape[-1], mode="nearest-exact")[:, 0].long()
         each = F.cross_entropy(self.regions(features).float(), truth, ignore_index=IGNORE, reduction="sum")
         return each / (truth != IGNORE).sum().clamp(min=1)
+
+    def _optimizer(self, parameters: list[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.AdamW:
+        on_gpu = self.device.type == "cuda"  # there a graph reads the rate from the device
+        first = torch.tensor(rate, device=self.device) if on_gpu else rate
+        return torch.optim.AdamW(parameters, first, betas, weight_decay=0.01, fused=True, capturable=on_gpu)
 
     def _descend(self, loss: Tensor) -> None:
         self.painters.zero_grad(set_to_none=True)
@@ -220,13 +265,13 @@ class AdversarialTrainer:
         return loss
 
     def _generator(self, purpose: int, step: int | None = None) -> Generator:
-        number = stream_seed(self.settings.seed, purpose, self.steps if step is None else step)
-        return Generator(self.device).manual_seed(number)
+        return self._seed(Generator(self.device), purpose, step)
+
+    def _seed(self, generator: Generator, purpose: int, step: int | None = None) -> Generator:
+        return generator.manual_seed(stream_seed(self.settings.seed, purpose, self.steps if step is None else step))
 
 
-def _mixed(latents: Tensor, real: int, generator: Generator) -> Tensor:
+def _mixed(latents: Tensor, order: Tensor, generator: Generator) -> Tensor:
     """Mix the latents of two photographs, or of two synthetic hands, and keep their variance."""
-    n, device = len(latents), latents.device
-    orders = [torch.randperm(size, generator=generator, device=device) for size in (real, n - real)]
-    angle = 0.5 * math.pi * torch.rand(n, 1, generator=generator, device=device)
-    return torch.cos(angle) * latents + torch.sin(angle) * latents[torch.cat([orders[0], real + orders[1]])]
+    angle = 0.5 * math.pi * torch.rand(len(latents), 1, generator=generator, device=latents.device)
+    return torch.cos(angle) * latents + torch.sin(angle) * latents[order]

@@ -1,0 +1,62 @@
+"""Steps as CUDA graphs, where there is a GPU; elsewhere they run as they are."""
+
+import pytest
+import torch
+
+from vae.graphs import EAGER_STEPS, GraphedSteps
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+class Walk:
+    """A step that changes a weight in place, by its input and by random numbers."""
+
+    def __init__(self, device):
+        self.weight = torch.zeros(3, device=device)
+        self.generator = torch.Generator(device).manual_seed(0)
+        self.calls = 0
+
+    def __call__(self, inputs):
+        self.calls += 1
+        self.weight += inputs["by"] * torch.rand(3, generator=self.generator, device=self.weight.device)
+        return {"sum": self.weight.sum()}
+
+
+def walked(device, graphed):
+    walk = Walk(device)
+    launch, sums = GraphedSteps(torch.device(device), walk.generator, graphed), []
+    for number in range(2 * EAGER_STEPS + 2):
+        walk.generator.manual_seed(number)
+        sums.append(float(launch("walk", walk, {"by": torch.full((3,), float(number), device=device)})["sum"]))
+    return sums, walk.calls
+
+
+def test_without_a_gpu_each_step_runs_as_it_is():
+    sums, calls = walked("cpu", graphed=True)
+    assert calls == len(sums)
+    assert (sums, calls) == walked("cpu", graphed=False)
+
+
+@needs_gpu
+def test_a_graph_reads_the_inputs_and_the_seed_of_each_step():
+    (graphed, calls), (eager, _) = walked("cuda", True), walked("cuda", False)
+    assert calls == EAGER_STEPS + 1  # the last is the capture
+    assert graphed == pytest.approx(eager, rel=1e-6)
+
+
+@needs_gpu
+def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so():
+    walk = Walk("cuda")
+    launch = GraphedSteps(torch.device("cuda"), walk.generator)
+
+    def step(inputs):
+        float(inputs["by"].sum())  # a graph cannot wait for the device
+        return walk(inputs)
+
+    inputs = {"by": torch.ones(3, device="cuda")}
+    for _ in range(EAGER_STEPS):
+        launch("walk", step, inputs)
+    with pytest.warns(UserWarning, match="without CUDA graphs"):
+        launch("walk", step, inputs)
+    launch("walk", step, inputs)
+    assert walk.calls == EAGER_STEPS + 2

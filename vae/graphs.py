@@ -1,0 +1,97 @@
+"""Launch a step on a GPU as a CUDA graph, all of its kernels at once: launching each takes longer than it runs."""
+
+import warnings
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+EAGER_STEPS = 3  # before a capture: in them, libraries choose their kernels
+
+Tensors = dict[str, Tensor]
+Step = Callable[[Tensors], Tensors]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A captured step.
+
+    Attributes:
+        replay: Launches it.
+        inputs: What it reads, at addresses that stay.
+        outputs: What it writes, likewise.
+    """
+
+    replay: Callable[[], None]
+    inputs: Tensors
+    outputs: Tensors
+
+
+class GraphedSteps:
+    """Run steps of several kinds: each kind as it is for the first few times, then as a CUDA graph.
+
+    A step must read everything that changes from its inputs, from modules that it trains in place, and from the
+    generator. It must not read numbers from the device.
+    """
+
+    def __init__(self, device: torch.device, generator: Generator, graphed: bool = True) -> None:
+        """Capture nothing yet.
+
+        Args:
+            device: Device of the steps; on a CPU, no step is captured.
+            generator: Random numbers of the steps, on the device. Graphs continue it where the caller left it.
+            graphed: Whether to capture steps on a GPU.
+        """
+        self.generator, self.wanted = generator, graphed and device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if self.wanted else None  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self._graphs: dict[Hashable, Graph] = {}
+        self._eager: dict[Hashable, int] = {}
+
+    def __call__(self, kind: Hashable, step: Step, inputs: Tensors) -> Tensors:
+        """Take a step.
+
+        Args:
+            kind: Which step this is; a kind always launches the same kernels on inputs of the same shapes.
+            step: The step itself.
+            inputs: Tensors by name.
+
+        Returns:
+            What the step returns. The next step of this kind may overwrite it.
+        """
+        if self._stream is None or not self.wanted:
+            return step(inputs)
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with torch.cuda.stream(self._stream):
+            outputs = self._on_stream(kind, step, inputs)
+        torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
+        return outputs
+
+    def _on_stream(self, kind: Hashable, step: Step, inputs: Tensors) -> Tensors:
+        done = self._eager.get(kind, 0)
+        if kind not in self._graphs and done >= EAGER_STEPS:
+            self._capture(kind, step, inputs)
+        if kind not in self._graphs:
+            self._eager[kind] = done + 1
+            return step(inputs)
+        graph = self._graphs[kind]
+        for name, tensor in inputs.items():
+            graph.inputs[name].copy_(tensor)
+        graph.replay()
+        return graph.outputs
+
+    def _capture(self, kind: Hashable, step: Step, inputs: Tensors) -> None:
+        """Capture a step; if that fails, go on without graphs and say so."""
+        before, graph = self.generator.clone_state(), torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.generator)
+        fixed = {name: tensor.clone(memory_format=torch.preserve_format) for name, tensor in inputs.items()}
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                outputs = step(fixed)
+        except Exception as error:  # whatever a graph cannot hold
+            torch.cuda.synchronize()
+            self.generator.graphsafe_set_state(before)  # a failed capture leaves the generator unusable
+            self.wanted, self._graphs = False, {}
+            warnings.warn(f"Steps run without CUDA graphs, and slower: {error}", stacklevel=4)
+        else:
+            self._graphs[kind] = Graph(graph.replay, fixed, outputs)
