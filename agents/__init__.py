@@ -11,6 +11,7 @@ from agents.commands.train.command import train
 from agents.draw import DrawnHands, draw_hands
 from agents.rl.baselines import GradientSteps, NoAction, RandomAction
 from agents.rl.callbacks import ClipTemperature
+from agents.rl.fast_sac import FastSAC
 from agents.rl.paper import PAPER_IMAGES, paper
 from agents.rl.picture_policy import RefinePolicy
 from agents.rl.row_agent import RowAgent
@@ -24,6 +25,7 @@ __all__ = [
     "PAPER_IMAGES",
     "ClipTemperature",
     "DrawnHands",
+    "FastSAC",
     "GenerateArgs",
     "GradientSteps",
     "GymnasiumVecEnv",

@@ -2,8 +2,9 @@
 
 Run `python benchmarks/refine.py`, on a GPU with `--device cuda --batch 256 --updates 48`. The weights are untrained,
 which does not change the speed, and the judge is left out, because an update does not use it. "as stock" is
-Stable-Baselines3's replay buffer with a target critic that is evaluated. Both take turns, so that a noisy machine slows
-both equally. Prints updates/s (the median turn) and the median over turns of the ratio, with its quartiles.
+Stable-Baselines3's SAC and replay buffer, with a target critic that is evaluated. Both take turns, so that a noisy
+machine slows both equally. Prints updates/s (the median turn) and the median over turns of the ratio, with its
+quartiles.
 """
 
 import argparse
@@ -57,7 +58,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     models = {
-        "as stock": filled_sac(args.batch, args.size, args.batch, args.device, replay_buffer_class=ReplayBuffer),
+        "as stock": filled_sac(
+            args.batch, args.size, args.batch, args.device, algorithm=SAC, replay_buffer_class=ReplayBuffer
+        ),
         "RefinePolicy": filled_sac(args.batch, args.size, args.batch, args.device),
     }
     critic: Any = models["as stock"].critic_target

@@ -1,4 +1,4 @@
-"""Stock Stable-Baselines3 SAC for the environments: suitable settings, and a state that resumes exactly."""
+"""SAC for the environments: suitable settings, and a state that resumes exactly."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
+from agents.rl.fast_sac import FastSAC
 from agents.rl.picture_policy import OneStepReplay, RefinePolicy, Sight
 from agents.rl.vec_env import GymnasiumVecEnv
 from hand_env import HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
@@ -70,9 +71,11 @@ def make_sac(
     seed: int,
     device: str = "cpu",
     policy: str | type[SACPolicy] = "MlpPolicy",
+    *,
+    algorithm: type[SAC] = FastSAC,
     **settings: Any,
 ) -> SAC:
-    """Build Stable-Baselines3's SAC with a replay buffer that fits in memory.
+    """Build SAC with a replay buffer that fits in memory.
 
     Args:
         env: An environment of this project, single or vector form. The vector form must reset in the same
@@ -81,6 +84,8 @@ def make_sac(
         device: Device of the agent's networks.
         policy: SAC's policy. `RowPolicy` applies one network to each row of HandLatent's single form. `RefinePolicy`
             sees the pictures of HandRefine's latents, decoded by the environment's own VAE.
+        algorithm: `FastSAC`, or Stable-Baselines3's `SAC`, whose updates take longer; on the CPU both give the same
+            numbers.
         settings: Arguments of SAC that replace the defaults: `SETTINGS`, `ROW_SETTINGS` for the vector form, or
             `REFINE_ROW_SETTINGS` for HandRefine's vector form, or `SCHEDULE_SETTINGS` for HandSchedule. HandRefine
             gains from larger networks: `policy_kwargs={"net_arch": [1024, 1024]}`. Its gamma is 0 if an episode is one
@@ -106,7 +111,7 @@ def make_sac(
         **_fitting(env, looks),
         **settings,
     }
-    model = SAC(policy, wrapped, seed=integer("seed", seed, 0), device=device, **fitted)
+    model = algorithm(policy, wrapped, seed=integer("seed", seed, 0), device=device, **fitted)
     if not model.verbose and model.tensorboard_log is None:
         model.set_logger(Logger(None, []))  # its own, which writes nothing either, makes a temporary folder
     return model
