@@ -85,6 +85,36 @@ class AdamSteps:
             self._squares = [state["exp_avg_sq"] for state in states]
 
 
+def is_capturable(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether `make_capturable` can prepare an optimiser."""
+    return type(optimizer) in (torch.optim.Adam, torch.optim.AdamW)
+
+
+def make_capturable(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
+    """Let an Adam read its learning rate and its counts of steps from the GPU, so that a CUDA graph can hold its steps.
+
+    Args:
+        optimizer: Its weights lie on the GPU.
+        rate: () float32 there; takes the optimiser's learning rate, and is it from now on.
+    """
+    rate.fill_(optimizer.param_groups[0]["lr"])
+    for group in optimizer.param_groups:
+        group.update(lr=rate, capturable=True, fused=True, foreach=False)
+    for weight, state in optimizer.state.items():
+        state["step"] = state["step"].to(weight.device, torch.float32)
+
+
+def as_stock(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimiser's state dict as it would be without `make_capturable`, for a file that any machine reads."""
+    if not any(group.get("capturable") for group in state["param_groups"]):
+        return state
+    own = {name: optimizer.defaults[name] for name in ("capturable", "fused", "foreach")}
+    return {
+        "state": {place: {**each, "step": each["step"].cpu()} for place, each in state["state"].items()},
+        "param_groups": [{**group, **own, "lr": float(group["lr"])} for group in state["param_groups"]],
+    }
+
+
 def _is_plain(optimizer: torch.optim.Optimizer) -> bool:
     groups = optimizer.param_groups
     return (

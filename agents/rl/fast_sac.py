@@ -1,12 +1,15 @@
-"""Stable-Baselines3's SAC with faster updates, which on a CPU give the same numbers bit for bit."""
+"""Stable-Baselines3's SAC with faster updates: the same numbers on a CPU, CUDA graphs on a GPU."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import polyak_update
 from stable_baselines3.sac.policies import Actor
@@ -14,7 +17,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional
 
-from agents.rl.adam import AdamSteps
+from agents.rl.adam import AdamSteps, as_stock, is_capturable, make_capturable
+from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
+from agents.rl.update_graphs import UpdateGraphs
+from vae.device import tensor_float_32
 
 _RANDOM = nn.modules.dropout._DropoutNd, nn.RReLU
 
@@ -33,14 +39,23 @@ class FastSAC(SAC):
     - `torch.distributions` does not check its arguments in an update. If the weights become NaN, the next action raises
       its error instead.
 
-    Adam in one pass, `policy_kwargs={"optimizer_kwargs": {"fused": True}}`, is faster still. It rounds differently, so
-    the weights soon differ from those of stock Adam.
+    Adam in one pass, `policy_kwargs={"optimizer_kwargs": {"fused": True}}`, is a little faster on layers of 1,024. It
+    rounds differently, so the weights soon differ from those of stock Adam.
+
+    On a GPU, the replay buffer lies in its memory, and an update is one CUDA graph. Nothing waits for the GPU until the
+    log is read, once per call of `train`. Minibatches come from the GPU's generator, Adam makes one pass, and matrix
+    products round their factors to 10 bits, so the numbers are not stock SAC's. Training resumes exactly from
+    `sac_state` nevertheless. With `use_sde`, n steps, observations in dicts, `VecNormalize`, other replay buffers or
+    other optimisers, updates are made one by one, and a warning says so. So are those of a policy that a graph cannot
+    hold because it reads numbers from the GPU. `FastSAC.graphed = False` does without graphs.
 
     With `use_sde=True`, updates are stock SAC's own.
 
     Besides what SAC logs, the means over a call of `train`, the log has the largest value of each:
     `train/critic_loss_max` and so on.
     """
+
+    graphed = True  # whether updates on a GPU are CUDA graphs; a subclass or an instance may say no
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Make updates; `learn` calls this.
@@ -52,32 +67,120 @@ class FastSAC(SAC):
         if self.use_sde:
             return super().train(gradient_steps, batch_size)
         self.policy.set_training_mode(True)
-        optimizers = [self.actor.optimizer, self.critic.optimizer]
-        if self.ent_coef_optimizer is not None:
-            optimizers.append(self.ent_coef_optimizer)
-        self._update_learning_rate(optimizers)
-        networks = self._networks()
+        self._update_learning_rate(self._optimizers())
+        follows = [step % self.target_update_interval == 0 for step in range(gradient_steps)]
         with _unchecked_distributions():
-            notes = [
-                self._update(networks, self._sample(batch_size), step % self.target_update_interval == 0)
-                for step in range(gradient_steps)
-            ]
-        networks.settle()
+            on_gpu = self._graphs is not None and self._vec_normalize_env is None
+            notes = self._on_gpu(follows, batch_size) if on_gpu else self._one_by_one(follows, batch_size)
         self._n_updates += gradient_steps
         self._log(notes)
         return None
 
-    def _sample(self, batch_size: int) -> ReplayBufferSamples:
-        assert self.replay_buffer is not None, "SAC makes one"
-        return self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+    def get_parameters(self) -> dict[str, dict[str, Any]]:
+        """Return the state dicts of networks and optimisers, as stock SAC's on any machine."""
+        parameters = super().get_parameters()
+        for name in parameters:
+            if name.endswith("optimizer"):
+                parameters[name] = as_stock(attrgetter(name)(self), parameters[name])
+        return parameters
 
-    def _update(self, networks: "_Networks", data: ReplayBufferSamples, follow: bool) -> tuple[Tensor, ...]:
-        """Make one update, and return what to log: temperature, actor's and critics' loss, and the temperature's.
+    def load_replay_buffer(self, path: Any, truncate_last_traj: bool = True) -> None:
+        """Load a replay buffer that `save_replay_buffer` wrote, of FastSAC or of stock SAC."""
+        super().load_replay_buffer(path, truncate_last_traj)
+        self._move_replay()
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._graphs = UpdateGraphs(self.device) if self.device.type == "cuda" else None
+        self._move_replay()
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_graphs"]
+
+    def _move_replay(self) -> None:
+        """Hold the replay buffer on the GPU; if something forbids it, make updates one by one and say why."""
+        if self._graphs is None:
+            return
+        reason = self._obstacle()
+        if reason is None:
+            self.replay_buffer = DeviceReplay(self._buffer)
+        else:
+            self._graphs = None
+            warnings.warn(f"FastSAC holds its replay buffer in host memory and is slower: {reason}.", stacklevel=2)
+
+    def _obstacle(self) -> str | None:
+        others = [type(each).__name__ for each in self._optimizers() if not is_capturable(each)]
+        if self.use_sde:
+            return "use_sde=True"
+        if others:
+            return f"its optimiser is {others[0]}, not Adam"
+        if self._vec_normalize_env is not None:
+            return "VecNormalize normalises on the CPU"
+        return obstacle(self._buffer)
+
+    def _one_by_one(self, follows: Sequence[bool], batch_size: int) -> list[Tensor]:
+        """Make updates on a CPU, or on a GPU without graphs; return what to log."""
+        networks = self._networks()
+        try:
+            return [
+                self._update(networks, self._buffer.sample(batch_size, env=self._vec_normalize_env), follow)
+                for follow in follows
+            ]
+        finally:
+            networks.settle()
+
+    def _on_gpu(self, follows: Sequence[bool], batch_size: int) -> list[Tensor]:
+        """Make updates without waiting for the GPU in between; return what to log, as tensors there."""
+        graphs, buffer = self._graphs, self.replay_buffer
+        assert graphs is not None, "_setup_model made them"
+        assert isinstance(buffer, DeviceReplay), "_move_replay made it one"
+        for optimizer, rate in zip(self._optimizers(), graphs.rates, strict=False):
+            make_capturable(optimizer, rate)
+        networks, graphs.wanted = self._networks(), graphs.wanted and self.graphed
+
+        def update(places: Tensor, follow: bool) -> Tensor:
+            return self._update(networks, buffer.at(places), follow)
+
+        graphs.expect(self._baked(batch_size))
+        with graphs.stream(), tensor_float_32():
+            places = buffer.draw(len(follows), batch_size)
+            notes = [graphs.launch(update, *each) for each in zip(places, follows, strict=True)]
+        graphs.baked = self._baked(batch_size)  # the first updates have made the optimisers' states
+        return notes
+
+    def _baked(self, batch_size: int) -> tuple[Any, ...]:
+        """Return the addresses and constants that graphs hold; if one changes, they are captured again."""
+        states = [state for optimizer in self._optimizers() for state in optimizer.state.values()]
+        tensors = [
+            *self.policy.parameters(),
+            *self.policy.buffers(),
+            *[getattr(self.replay_buffer, name) for name in ARRAYS],
+            *[tensor for state in states for tensor in state.values()],
+            self.ent_coef_tensor if self.log_ent_coef is None else self.log_ent_coef,
+        ]
+        addresses = [tensor.data_ptr() for tensor in tensors]
+        return batch_size, self.gamma, self.tau, self.target_entropy, *addresses
+
+    @property
+    def _buffer(self) -> ReplayBuffer:
+        assert self.replay_buffer is not None, "SAC makes one"
+        return self.replay_buffer
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        learned = [] if self.ent_coef_optimizer is None else [self.ent_coef_optimizer]
+        return [self.actor.optimizer, self.critic.optimizer, *learned]
+
+    def _update(self, networks: "_Networks", data: ReplayBufferSamples, follow: bool) -> Tensor:
+        """Make one update.
 
         Args:
             networks: This model's.
             data: A minibatch.
             follow: Whether the target networks move.
+
+        Returns:
+            (3,) or (4,) float32: the temperature, the actor's and the critics' loss, and the temperature's if it
+            learns.
         """
         actions, log_probs = self.actor.action_log_prob(data.observations)  # .....(batch, action), (batch,)
         log_probs = log_probs.reshape(-1, 1)  # ...................................(batch, 1)
@@ -96,7 +199,7 @@ class FastSAC(SAC):
 
         if follow:
             self._follow(networks)
-        return temperature.reshape(()), actor_loss.detach(), critic_loss.detach(), *temperature_loss
+        return torch.stack([temperature.reshape(()), actor_loss.detach(), critic_loss.detach(), *temperature_loss])
 
     def _temper(self, networks: "_Networks", log_probs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the temperature, and its loss if it learns; then let it learn."""
@@ -113,7 +216,8 @@ class FastSAC(SAC):
     def _targets(self, networks: "_Networks", data: ReplayBufferSamples, temperature: Tensor) -> Tensor:
         discounts = getattr(data, "discounts", None)  # of n steps; Stable-Baselines3 has them since 2.7
         if discounts is None and not networks.looks_ahead:
-            torch.empty(data.actions.shape).normal_()  # what the actor would draw
+            if self.device.type == "cpu":
+                torch.empty(data.actions.shape).normal_()  # what the actor would draw
             return data.rewards
         actions, log_probs = self.actor.action_log_prob(data.next_observations)
         values = torch.cat(self.critic_target(data.next_observations, actions), dim=1)
@@ -138,9 +242,9 @@ class FastSAC(SAC):
             self.gamma != 0 or not _is_stateless(self.actor, self.critic_target),
         )
 
-    def _log(self, notes: Sequence[tuple[Tensor, ...]]) -> None:
+    def _log(self, notes: Sequence[Tensor]) -> None:
         names = ("ent_coef", "actor_loss", "critic_loss", "ent_coef_loss")
-        numbers = torch.stack([number for note in notes for number in note]).view(len(notes), -1).T.tolist()
+        numbers = torch.stack(list(notes)).T.tolist()  # the only wait for a GPU
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         for name, column in zip(names, numbers, strict=False):  # the last only if the temperature learns
             self.logger.record(f"train/{name}", np.mean(column))

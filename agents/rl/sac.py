@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
+from agents.rl.device_replay import ARRAYS
 from agents.rl.fast_sac import FastSAC
 from agents.rl.picture_policy import OneStepReplay, RefinePolicy, Sight
 from agents.rl.vec_env import GymnasiumVecEnv
@@ -63,7 +64,6 @@ REFINE_ENT_COEF = "auto_0.005"
 ENTROPY_BONUS = (
     0.1  # reward per step for full entropy at the start; unscaled, B D dimensions of entropy would hide the reward
 )
-_BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 def make_sac(
@@ -130,7 +130,7 @@ def sac_state(model: SAC) -> dict[str, Any]:
     return {
         "parameters": model.get_parameters(),
         "log_ent_coef": model.log_ent_coef,
-        "buffer": {name: getattr(buffer, name)[: buffer.size()].copy() for name in _BUFFER_ARRAYS},
+        "buffer": {name: _filled(buffer, name, buffer.size()).cpu().numpy().copy() for name in ARRAYS},
         "buffer_position": [buffer.pos, buffer.full],
         "counts": [model.num_timesteps, model._n_updates, model._episode_num],
         "random": {
@@ -177,9 +177,9 @@ def load_learner(model: SAC, state: dict[str, Any]) -> None:
         with torch.no_grad():
             model.log_ent_coef.copy_(state["log_ent_coef"])
     buffer = _buffer(model)
-    for name in _BUFFER_ARRAYS:
-        saved = state["buffer"][name]
-        getattr(buffer, name)[: len(saved)] = saved
+    for name in ARRAYS:
+        saved = torch.as_tensor(state["buffer"][name])
+        _filled(buffer, name, len(saved)).copy_(saved)
     buffer.pos, buffer.full = state["buffer_position"]
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     random = state["random"]
@@ -241,6 +241,11 @@ def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) ->
     base = env.unwrapped
     single = base.env if isinstance(base, HandRefineVectorEnv) else base
     return single if isinstance(single, HandRefineEnv) else None
+
+
+def _filled(buffer: ReplayBuffer, name: str, rows: int) -> torch.Tensor:
+    """Return the first rows of an array of the replay buffer, wherever it lies; writing to them writes to it."""
+    return torch.as_tensor(getattr(buffer, name)[:rows])
 
 
 def _buffer(model: SAC) -> ReplayBuffer:

@@ -1,9 +1,11 @@
+import copy
+
 import pytest
 import torch
 from torch.optim import Adam
 
 from agents.rl import adam
-from agents.rl.adam import AdamSteps
+from agents.rl.adam import AdamSteps, as_stock, is_capturable, make_capturable
 
 
 def weights():
@@ -60,3 +62,26 @@ def test_a_gradient_in_another_memory_order_is_not_mixed_up(fused):
     for _ in range(2):
         steps.step((weight * factor.contiguous(memory_format=torch.channels_last)).sum())
     torch.testing.assert_close(before - weight, 0.02 * factor.sign(), rtol=1e-3, atol=1e-5)
+
+
+def test_what_a_graph_needs_is_not_saved():
+    stock, rate = Adam(weights(), lr=0.01, betas=(0.5, 0.9)), torch.zeros(())
+    stepped(stock, stock.param_groups[0]["params"])
+    before = copy.deepcopy(stock.state_dict())
+    assert as_stock(stock, stock.state_dict()) == stock.state_dict()
+    make_capturable(stock, rate)
+    group = stock.param_groups[0]
+    assert float(rate) == pytest.approx(0.01)
+    assert group["lr"] is rate
+    assert group["capturable"]
+    assert group["fused"]
+    after = as_stock(stock, stock.state_dict())
+    torch.testing.assert_close(after["state"], before["state"], rtol=0, atol=0)
+    (saved,), (own,) = after["param_groups"], before["param_groups"]
+    assert saved.pop("lr") == pytest.approx(own.pop("lr"))
+    assert saved == own
+
+
+def test_only_adam_is_made_capturable():
+    kinds = (Adam, torch.optim.AdamW, torch.optim.SGD)
+    assert [is_capturable(kind(weights(), lr=0.1)) for kind in kinds] == [True, True, False]

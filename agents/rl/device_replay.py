@@ -1,0 +1,137 @@
+"""A replay buffer in the memory of the device that learns from it."""
+
+import copyreg
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import Tensor
+
+from agents.rl.picture_policy import OneStepReplay
+
+ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+FREE_SHARE = 0.8  # of a GPU's free memory that a buffer may take
+_KINDS = (ReplayBuffer, OneStepReplay)
+
+
+class DeviceReplay(ReplayBuffer):
+    """Stable-Baselines3's replay buffer, its arrays as tensors on its device.
+
+    The arrays have the same names, shapes and types. A minibatch is drawn and gathered on the device: its indices come
+    from the device's default generator. Pickled, it is the buffer that it was made from, so stock SAC reads it.
+    """
+
+    observations: Any
+    next_observations: Any
+    actions: Any
+    rewards: Any
+    dones: Any
+    timeouts: Any
+
+    def __init__(self, host: ReplayBuffer) -> None:
+        """Copy a buffer to its device.
+
+        Args:
+            host: The buffer. For some kinds this is impossible: `obstacle` says why.
+        """
+        vars(self).update(vars(host))
+        self.kind, rows = type(host), host.size()
+        for name in ARRAYS:
+            array = getattr(host, name)
+            tensor = torch.zeros(array.shape, dtype=torch.from_numpy(array[:0]).dtype, device=self.device)
+            tensor[:rows] = torch.from_numpy(array[:rows])
+            setattr(self, name, tensor)
+
+    def add(
+        self,
+        obs: NDArray[Any] | Tensor,
+        next_obs: NDArray[Any] | Tensor,
+        action: NDArray[Any] | Tensor,
+        reward: NDArray[Any] | Tensor,
+        done: NDArray[Any] | Tensor,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Store a step of all environments: arrays, or tensors of any device."""
+        handled = self.handle_timeout_termination
+        timeouts = np.array([handled and info.get("TimeLimit.truncated", False) for info in infos])
+        for name, value in zip(ARRAYS, (obs, next_obs, action, reward, done, timeouts), strict=True):
+            row = getattr(self, name)[self.pos]
+            row.copy_(torch.as_tensor(value if isinstance(value, Tensor) else np.array(value)).reshape(row.shape))
+        self.pos += 1
+        if self.pos == self.buffer_size:
+            self.full, self.pos = True, 0
+
+    def draw(self, count: int, batch_size: int) -> Tensor:
+        """Draw the places of minibatches, all stored transitions alike.
+
+        Args:
+            count: Number of minibatches.
+            batch_size: Transitions in each.
+
+        Returns:
+            (count, batch_size) int64 on the device, for `at`.
+        """
+        return torch.randint(self.size() * self.n_envs, (count, batch_size), device=self.device)
+
+    def at(self, places: Tensor) -> ReplayBufferSamples:
+        """Gather a minibatch.
+
+        Args:
+            places: (batch,) int64 on the device: row x environments + environment.
+        """
+
+        def picked(name: str) -> Tensor:
+            tensor: Tensor = getattr(self, name).flatten(0, 1)
+            return tensor[places]
+
+        observations = picked("observations")
+        return ReplayBufferSamples(
+            observations=observations,
+            actions=picked("actions"),
+            next_observations=observations if self.kind is OneStepReplay else picked("next_observations"),
+            dones=(picked("dones") * (1 - picked("timeouts")))[:, None],
+            rewards=picked("rewards")[:, None],
+        )
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """Draw a minibatch; `env` normalises it, on the CPU."""
+        return self._normalised(self.at(self.draw(1, batch_size)[0]), env)
+
+    def _get_samples(self, batch_inds: NDArray[Any], env: VecNormalize | None = None) -> ReplayBufferSamples:
+        environments = np.random.randint(0, high=self.n_envs, size=(len(batch_inds),))  # noqa: NPY002 - as in the parent
+        places = torch.as_tensor(batch_inds * self.n_envs + environments, device=self.device)
+        return self._normalised(self.at(places), env)
+
+    def _normalised(self, samples: ReplayBufferSamples, env: VecNormalize | None) -> ReplayBufferSamples:
+        if env is None:
+            return samples
+        observations, following = (
+            self.to_torch(env.normalize_obs(each.cpu().numpy()))  # type: ignore[arg-type]  # it may take dicts
+            for each in (samples.observations, samples.next_observations)
+        )
+        rewards = self.to_torch(env.normalize_reward(samples.rewards.cpu().numpy()).astype(np.float32))
+        return samples._replace(observations=observations, next_observations=following, rewards=rewards)
+
+    def __reduce__(self) -> Any:
+        """Pickle as the buffer that this was made from."""
+        state = {**vars(self), **{name: getattr(self, name).cpu().numpy() for name in ARRAYS}}
+        return copyreg._reconstructor, (state.pop("kind"), object, None), state  # type: ignore[attr-defined]  # no stub
+
+
+def obstacle(buffer: ReplayBuffer) -> str | None:
+    """Return why a buffer cannot be a `DeviceReplay`; None if it can."""
+    if type(buffer) not in _KINDS:
+        return f"its replay buffer is a {type(buffer).__name__}"
+    if buffer.optimize_memory_usage:
+        return "optimize_memory_usage=True overlaps observations"
+    if buffer.device.type != "cuda":
+        return None
+    needed = sum(getattr(buffer, name).nbytes for name in ARRAYS)
+    free, _ = torch.cuda.mem_get_info(buffer.device)
+    if needed > FREE_SHARE * free:
+        return f"its replay buffer of {needed / 1e9:.2g} GB does not fit into {free / 1e9:.2g} GB of free memory"
+    return None

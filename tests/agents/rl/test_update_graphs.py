@@ -1,0 +1,151 @@
+"""FastSAC's updates as graphs, which hold what they were captured with; here on a CPU, where a replay is a call."""
+
+import copy
+import pickle
+from contextlib import nullcontext
+
+import gymnasium as gym
+import pytest
+import torch
+from stable_baselines3 import SAC
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from agents import FastSAC
+from agents.rl.device_replay import DeviceReplay
+from agents.rl.update_graphs import EAGER_UPDATES, Graph, UpdateGraphs
+
+SMALL = {"learning_starts": 10, "batch_size": 8, "gradient_steps": 5, "buffer_size": 100, "device": "cpu", "seed": 0}
+TINY = {"net_arch": [16, 16]}
+
+
+def check_same(one, other):
+    """Weights and optimisers are the same, bit for bit."""
+    torch.testing.assert_close(one.get_parameters(), other.get_parameters(), rtol=0, atol=0)
+    assert torch.equal(one.log_ent_coef, other.log_ent_coef)
+
+
+class Recorded(UpdateGraphs):
+    """Graphs on a CPU: a replay runs the captured function again, on the tensors that it held."""
+
+    def __init__(self, error=None):
+        self.wanted, self.baked, self.rates = True, (), torch.zeros(3).unbind()
+        self._graphs, self._launched = {}, 0
+        self.recorded, self.error = [], error
+
+    def stream(self):
+        return nullcontext()
+
+    def _record(self, update, places, follow):
+        if self.error is not None:
+            raise self.error
+        self.recorded.append(follow)
+        places, numbers = places.clone(), torch.zeros(4)
+        return Graph(lambda: numbers.copy_(update(places, follow)), places, numbers)
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """A function that makes FastSAC as on a GPU, with some transitions, and trains it; Adam is fused in any case."""
+
+    def make(graphs, calls, **settings):
+        model = FastSAC("MlpPolicy", "Pendulum-v1", policy_kwargs=TINY, **{**SMALL, **settings})
+        model.set_logger(Logger(None, []))
+        model.replay_buffer, model._graphs = DeviceReplay(model.replay_buffer), graphs
+        model.learn(10)
+        for optimizer in model._optimizers():
+            optimizer.param_groups[0]["fused"] = optimizer.defaults["fused"] = True
+        source = torch.Generator().manual_seed(0)  # as on a GPU, where places do not come from the CPU's generator
+        monkeypatch.setattr(DeviceReplay, "draw", lambda _, *size: torch.randint(10, size, generator=source))
+        torch.manual_seed(0)
+        for number, count in enumerate(calls):
+            model._current_progress_remaining = 1 - number / 4
+            model.train(count, 8)
+        return model
+
+    return make
+
+
+def test_updates_with_graphs_are_those_without_and_rates_change(on_gpu):
+    graphs = Recorded()
+    settings = {"calls": (2, 5, 3), "target_update_interval": 2, "learning_rate": lambda left: left / 128}
+    with_graphs, without = on_gpu(graphs, **settings), on_gpu(None, **settings)
+    assert graphs.recorded == [False, True]
+    assert with_graphs.actor.optimizer.param_groups[0]["lr"] is graphs.rates[0]
+    check_same(with_graphs, without)
+    assert with_graphs.logger.name_to_value == without.logger.name_to_value
+
+
+def test_graphs_are_captured_again_when_what_they_hold_has_changed(on_gpu):
+    graphs = Recorded()
+    model = on_gpu(graphs, calls=(5, 5))
+    assert graphs.recorded == [True]
+    changes = {
+        "gamma": lambda: setattr(model, "gamma", 0.5),
+        "tau": lambda: setattr(model, "tau", 0.5),
+        "optimisers": lambda: model.set_parameters(copy.deepcopy(model.get_parameters())),
+        "replay buffer": lambda: setattr(
+            model, "replay_buffer", DeviceReplay(pickle.loads(pickle.dumps(model._buffer)))
+        ),
+        "temperature": lambda: setattr(model.log_ent_coef, "data", model.log_ent_coef.data.clone()),
+        "weights": lambda: setattr(model.actor.mu.weight, "data", model.actor.mu.weight.data.clone()),
+    }
+    for number, (name, change) in enumerate(changes.items(), 2):
+        change()
+        model.train(EAGER_UPDATES, 8)
+        assert len(graphs.recorded) == number - 1, name
+        model.train(2, 8)
+        assert len(graphs.recorded) == number, name
+    model.train(5, 9)
+    assert len(graphs.recorded) == len(changes) + 2
+
+
+def test_a_policy_that_cannot_be_captured_is_trained_without_graphs(on_gpu):
+    graphs, settings = (
+        Recorded(error=RuntimeError("operation not permitted")),
+        {"calls": (2, 5, 3), "learning_rate": 1 / 128},
+    )
+    with pytest.warns(UserWarning, match="without CUDA graphs, and slower: operation not permitted") as warnings:
+        model = on_gpu(graphs, **settings)
+    assert len(warnings) == 1
+    check_same(model, on_gpu(None, **settings))
+
+
+def test_graphs_can_be_declined(on_gpu, monkeypatch):
+    monkeypatch.setattr(FastSAC, "graphed", False)
+    graphs = Recorded()
+    on_gpu(graphs, calls=(9,))
+    assert graphs.recorded == []
+
+
+def test_stock_reads_what_was_saved_on_a_gpu(on_gpu, tmp_path):
+    model = on_gpu(Recorded(), calls=(5,))
+    model.save(tmp_path / "model")
+    stock = SAC.load(tmp_path / "model", gym.make("Pendulum-v1"), device="cpu")
+    check_same(model, stock)
+    assert stock.actor.optimizer.param_groups[0]["lr"] == pytest.approx(3e-4)
+    assert not hasattr(stock, "_graphs")
+    stock.set_logger(Logger(None, []))
+    stock.learn(12)
+
+
+def test_what_a_gpu_cannot_hold_is_said_once_and_is_trained_all_the_same():
+    def moved(**settings):
+        model = FastSAC(
+            "MlpPolicy", "Pendulum-v1", policy_kwargs=settings.pop("policy_kwargs", TINY), **{**SMALL, **settings}
+        )
+        model._graphs = Recorded()
+        with pytest.warns(UserWarning, match="host memory and is slower") as warnings:
+            model._move_replay()
+        model.set_logger(Logger(None, []))
+        model.learn(12)
+        assert type(model.replay_buffer) is not DeviceReplay
+        return str(warnings[0].message)
+
+    assert moved(use_sde=True).endswith(": use_sde=True.")
+    assert moved(n_steps=3).endswith(": its replay buffer is a NStepReplayBuffer.")
+    rmsprop = {**TINY, "optimizer_class": torch.optim.RMSprop}
+    assert moved(policy_kwargs=rmsprop).endswith(": its optimiser is RMSprop, not Adam.")
+    normalised = VecNormalize(DummyVecEnv([lambda: gym.make("Pendulum-v1")]))
+    model = FastSAC("MlpPolicy", normalised, **SMALL)
+    assert model._obstacle() == "VecNormalize normalises on the CPU"
