@@ -1,0 +1,201 @@
+"""Measure the updates/s of `FastSAC` over those of Stable-Baselines3's SAC, at the sizes that the project trains.
+
+    python benchmarks/fast_sac.py [--device cuda] [--turns 7]    # about two minutes
+    python benchmarks/fast_sac.py --device cuda --check          # graphs against kernels launched one by one
+    python benchmarks/fast_sac.py [--device cuda] --learn        # learning curves of both, and their difference
+
+Both take turns, so that a noisy machine slows both equally. Replay buffers are full of random numbers. Prints updates/s
+(the median turn) and the ratio in the same turn (the median over turns, with its quartiles). On a CPU both draw from
+the same seeds, and "same" says whether all weights are equal at the end, bit for bit.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from fast_sac_check import check
+from fast_sac_learning import learn
+from gymnasium import spaces
+from stable_baselines3 import SAC
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.sac.policies import SACPolicy
+
+from agents import FastSAC, RefinePolicy, RowPolicy, make_sac
+from vae import VAEConfig, build_vae
+
+CAPACITY = 2**15  # numbers in a buffer's actions, times 300: beyond any cache
+
+
+class Case(NamedTuple):
+    """What is measured: how SAC is built, and how it is used."""
+
+    name: str
+    make: Callable[[type[SAC], str], SAC]
+    batch_size: int
+    a_call: int  # updates in a call of `train`
+
+
+class Spaces(gym.Env[Any, Any]):
+    """An environment that only has spaces, because SAC needs one."""
+
+    def __init__(self, observation: tuple[int, ...], action: tuple[int, ...]) -> None:
+        """Make both spaces."""
+        self.observation_space = spaces.Box(-np.inf, np.inf, observation, np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, action, np.float32)
+
+
+def filled(
+    algorithm: type[SAC],
+    device: str,
+    observation: tuple[int, ...],
+    action: tuple[int, ...],
+    policy: str | type[SACPolicy] = "MlpPolicy",
+    **settings: Any,
+) -> SAC:
+    """Build SAC with a replay buffer full of random numbers."""
+    rows = max(512, min(20_000, 300 * CAPACITY // int(np.prod(observation))))
+    model = algorithm(policy, Spaces(observation, action), buffer_size=rows, device=device, seed=0, **settings)
+    model.set_logger(Logger(None, []))
+    buffer, generator = model.replay_buffer, np.random.default_rng(0)
+    assert buffer is not None, "SAC makes one"
+    for array in (buffer.observations, buffer.next_observations, buffer.rewards):
+        torch.as_tensor(array).copy_(torch.from_numpy(generator.standard_normal(array.shape, np.float32)))
+    actions = generator.uniform(-1, 1, buffer.actions.shape).astype(np.float32)
+    torch.as_tensor(buffer.actions).copy_(torch.from_numpy(actions))
+    buffer.full = True
+    return model
+
+
+def layers(*widths: int) -> dict[str, Any]:
+    """Settings for hidden layers."""
+    return {"policy_kwargs": {"net_arch": list(widths)}}
+
+
+def corrections(algorithm: type[SAC], device: str, size: int, rows: int) -> SAC:
+    """Build SAC that sees decoded latents; two steps fill its replay buffer. The weights are untrained."""
+    env = gym.make_vec(
+        "HandRefine-v0",
+        num_envs=rows,
+        vae=build_vae(VAEConfig(size, 300, "large"), seed=0),
+        judge=lambda pictures: pictures.mean((1, 2, 3)),
+        delta_scale=0.5,
+        device=device,
+        autoreset_mode="SameStep",
+    )
+    model = make_sac(env, 0, device, RefinePolicy, algorithm=algorithm, batch_size=rows, learning_starts=10 * rows)
+    model.learn(2 * rows)
+    model.set_logger(Logger(None, []))
+    return model
+
+
+def cases(device: str) -> list[Case]:
+    """Return what is measured."""
+    wide = {**layers(1024, 1024), "batch_size": 1024}
+    size, rows = (128, 256) if device != "cpu" else (64, 16)
+    d, b = (300,), (64, 300)
+
+    def mlp(observation: tuple[int, ...], action: tuple[int, ...], **settings: Any) -> Callable[[type[SAC], str], SAC]:
+        return lambda algorithm, place: filled(algorithm, place, observation, action, **settings)
+
+    return [
+        Case("HandRefine-v0, D = 300, layers of 1,024", mlp(d, d, gamma=0.0, **wide), 1024, 48),
+        Case("the same with gamma 0.99", mlp(d, d, **wide), 1024, 48),
+        Case("HandSchedule-v0, layers of 128", mlp((14,), (3,), gamma=1.0, **layers(128, 128)), 256, 64),
+        Case("Pendulum-v1, layers of 256", mlp((3,), (1,), **layers(256, 256)), 256, 1),
+        Case("RowPolicy, B = 64, D = 300", mlp(b, b, policy=RowPolicy), 16, 48),
+        Case(
+            f"RefinePolicy, {size} pixels, batches of {rows}",
+            lambda algorithm, place: corrections(algorithm, place, size, rows),
+            rows,
+            48,
+        ),
+    ]
+
+
+def checked(device: str) -> dict[str, Callable[[type[SAC], str], SAC]]:
+    """Return what `--check` builds: small networks with different settings, and the policies of this project."""
+    d, b = (30,), (8, 30)
+
+    def mlp(**settings: Any) -> Callable[[type[SAC], str], SAC]:
+        return lambda algorithm, place: filled(algorithm, place, d, d, **{**layers(64, 64), **settings})
+
+    scheduled = {"target_update_interval": 2, "learning_rate": lambda left: 1e-3 * left}
+    return {
+        "defaults": mlp(),
+        "gamma 0": mlp(gamma=0.0),
+        "a fixed temperature": mlp(ent_coef=0.1),
+        "targets that move every second update": mlp(**scheduled),
+        "RowPolicy": lambda algorithm, place: filled(algorithm, place, b, b, policy=RowPolicy, batch_size=16),
+        "RefinePolicy": lambda algorithm, place: corrections(algorithm, place, 64, 32),
+    }
+
+
+def seconds(model: SAC, case: Case, updates: int, seed: int) -> float:
+    """Time updates, in calls of `case.a_call`."""
+    np.random.seed(seed)  # noqa: NPY002 - what Stable-Baselines3 draws from
+    torch.manual_seed(seed)
+    start = time.perf_counter()
+    for done in range(0, updates, case.a_call):
+        model.train(min(case.a_call, updates - done), case.batch_size)
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def speed(device: str, turns: int, each: float) -> None:
+    """Measure all cases and print; `each` is about the seconds of a stock turn."""
+    place = torch.cuda.get_device_name() if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
+    print(f"{place}, torch {torch.__version__}: FastSAC over stock SAC, median of {turns} turns")
+    print(f"{'':42}{'batch':>6}{'a call':>7}{'stock/s':>9}{'fast/s':>9}{'ratio':>7}  quartiles     same")
+    for case in cases(device):
+        models = {"stock": case.make(SAC, device), "fast": case.make(FastSAC, device)}
+        for model in models.values():
+            seconds(model, case, 1 if device == "cpu" else 8, 0)  # warms up; on a GPU it captures, too
+        once = seconds(models["stock"], case, 1, 1)
+        seconds(models["fast"], case, 1, 1)
+        updates = max(1, round(each / once))
+        taken = [{name: seconds(model, case, updates, turn) for name, model in models.items()} for turn in range(turns)]
+        rates = [updates / np.median([turn[name] for turn in taken]) for name in models]
+        low, middle, high = np.quantile([turn["stock"] / turn["fast"] for turn in taken], [0.25, 0.5, 0.75])
+        print(
+            f"{case.name:42}{case.batch_size:6,}{min(case.a_call, updates):7}{rates[0]:9.2f}{rates[1]:9.2f}"
+            f"{middle:7.2f}  {low:.2f} to {high:.2f}  {same(*models.values()) if device == 'cpu' else '':>5}",
+            flush=True,
+        )
+
+
+def same(one: SAC, other: SAC) -> str:
+    """Say whether all weights are equal."""
+    pairs = zip(one.policy.state_dict().values(), other.policy.state_dict().values(), strict=True)
+    return "yes" if all(torch.equal(*pair) for pair in pairs) else "no"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of a stock turn, about")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--learn", action="store_true")
+    parser.add_argument("--seeds", type=int, default=5, help="with --learn")
+    parser.add_argument("--steps", type=int, default=5_000, help="of Pendulum-v1, with --learn")
+    parser.add_argument("--samples", type=int, default=10_240, help="of HandRefine-v0, with --learn")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.check:
+        sys.exit(not check(args.device, checked(args.device)))
+    if args.learn:
+        learn(args.device, args.seeds, args.steps, args.samples)
+    else:
+        speed(args.device, args.turns, args.seconds)
+
+
+if __name__ == "__main__":
+    main()
