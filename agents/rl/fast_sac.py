@@ -22,6 +22,7 @@ from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
 from agents.rl.update_graphs import UpdateGraphs
 from vae.device import tensor_float_32
 
+_KNOWN = ("torch.nn.", "stable_baselines3.", "agents.")
 _RANDOM = nn.modules.dropout._DropoutNd, nn.RReLU
 
 
@@ -33,8 +34,8 @@ class FastSAC(SAC):
 
     - The actor's loss computes no gradients of the critics' weights, which SAC discards.
     - With gamma 0, nothing is computed about next observations, because SAC multiplies it by 0. Where it is infinite,
-      SAC's weights become NaN, and these do not. Policies with layers that keep statistics or draw random numbers, and
-      actors that draw actions in their own way, are left out.
+      SAC's weights become NaN, and these do not. Layers that keep statistics or draw random numbers, layers of a user's
+      own, and actors that draw actions in their own way are asked all the same.
     - Adam, the target networks and the log take fewer calls (`AdamSteps`).
     - `torch.distributions` does not check its arguments in an update. If the weights become NaN, the next action raises
       its error instead.
@@ -244,7 +245,7 @@ class FastSAC(SAC):
 
     def _log(self, notes: Sequence[Tensor]) -> None:
         names = ("ent_coef", "actor_loss", "critic_loss", "ent_coef_loss")
-        numbers = torch.stack(list(notes)).T.tolist()  # the only wait for a GPU
+        numbers = torch.stack(list(notes)).T.tolist() if notes else []  # the only wait for a GPU
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         for name, column in zip(names, numbers, strict=False):  # the last only if the temperature learns
             self.logger.record(f"train/{name}", np.mean(column))
@@ -270,7 +271,9 @@ class _Networks(NamedTuple):
 def _is_stateless(actor: Actor, critic: nn.Module) -> bool:
     """Return whether nothing else changes if both are left uncalled, other than the random numbers of the actions."""
     modules = [module for network in (actor, critic) for module in network.modules()]
-    return type(actor) is Actor and not any(isinstance(module, _RANDOM) or module._buffers for module in modules)
+    known = all(type(module).__module__.startswith(_KNOWN) for module in modules)
+    changing = any(isinstance(module, _RANDOM) or module._buffers for module in modules)
+    return type(actor) is Actor and known and not changing
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from sb3_contrib import TQC, CrossQ
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import VecMonitor
 
-from agents import GymnasiumVecEnv, RowPolicy
+from agents import FastSAC, GymnasiumVecEnv, RowPolicy
 
 B, D, EPISODE = 4, 6, 6  # rows, latent dimensions, steps: 3 epochs of 8 pictures
 STEPS = 16  # of the environment: two whole episodes and four steps of a third
@@ -18,6 +18,7 @@ TINY = {"n_images": 8, "latent_dim": D, "epochs_per_episode": 3}
 OFF_POLICY = {"learning_starts": B, "buffer_size": 100, "batch_size": 8}
 ALGORITHMS = {
     SAC: OFF_POLICY,
+    FastSAC: OFF_POLICY,
     TD3: OFF_POLICY,
     DDPG: OFF_POLICY,
     TQC: OFF_POLICY,

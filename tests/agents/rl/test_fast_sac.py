@@ -1,6 +1,7 @@
 """FastSAC gives stock SAC's numbers bit for bit on the CPU, reads and writes its files, and does less work."""
 
 import copy
+from functools import partial
 from unittest.mock import Mock
 
 import gymnasium as gym
@@ -33,12 +34,15 @@ class Normed(BaseFeaturesExtractor):
         return self.layers(observations)
 
 
-class Dropped(Normed):
-    """Features from a layer that draws random numbers."""
+class Noisy(Normed):
+    """Features with noise that no layer shows."""
 
     def __init__(self, space):
         super().__init__(space)
-        self.layers[1] = torch.nn.Dropout(0.1)
+        del self.layers[1]
+
+    def forward(self, observations):
+        return super().forward(observations + torch.randn(3))
 
 
 class Parts(gym.ObservationWrapper):
@@ -88,7 +92,9 @@ def check_like_stock(**settings):
         {"updates": UPDATES},
         {"updates": UPDATES, "gamma": 0.0},
         {"gamma": 0.0, "policy_kwargs": {**TINY, "features_extractor_class": Normed}},
-        {"gamma": 0.0, "policy_kwargs": {**TINY, "features_extractor_class": Dropped}},
+        {"gamma": 0.0, "policy_kwargs": {**TINY, "features_extractor_class": Noisy}},
+        {"gamma": 0.0, "policy_kwargs": {**TINY, "activation_fn": partial(torch.nn.BatchNorm1d, 16)}},
+        {"gamma": 0.0, "policy_kwargs": {**TINY, "activation_fn": torch.nn.RReLU}},
         {"policy_kwargs": {**TINY, "features_extractor_class": Normed, "share_features_extractor": True}},
         {"ent_coef": 0.2},
         {"ent_coef": "auto_0.3", "target_entropy": -0.5, "learning_rate": lambda left: 1e-2 * left},
