@@ -1,12 +1,11 @@
 """Measure the updates/s of `FastSAC` over those of Stable-Baselines3's SAC, at the sizes that the project trains.
 
-    python benchmarks/fast_sac.py [--device cuda] [--turns 7]    # about two minutes
-    python benchmarks/fast_sac.py --device cuda --check          # graphs against kernels launched one by one
-    python benchmarks/fast_sac.py [--device cuda] --learn        # learning curves of both, and their difference
+Run `python benchmarks/fast_sac.py`, on a GPU with `--device cuda`; it takes about two minutes. With `--check`, it
+compares CUDA graphs with kernels that are launched one by one. With `--learn`, it compares learning curves.
 
-Both take turns, so that a noisy machine slows both equally. Replay buffers are full of random numbers. Prints updates/s
-(the median turn) and the ratio in the same turn (the median over turns, with its quartiles). On a CPU both draw from
-the same seeds, and "same" says whether all weights are equal at the end, bit for bit.
+Both algorithms take turns, so that a noisy machine slows both equally. Replay buffers are full of random numbers. It
+prints updates/s (the median turn) and the ratio in the same turn (the median over turns, with its quartiles). On a CPU,
+both draw from the same seeds. There, "same" says whether all weights are equal at the end, bit for bit.
 """
 
 import argparse

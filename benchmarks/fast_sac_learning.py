@@ -77,9 +77,9 @@ def learn(device: str, seeds: int, steps: int, samples: int) -> None:
     """Train both with each seed and print.
 
     Args:
-        device: Of networks, VAE and judge.
+        device: For networks, VAE and judge.
         seeds: Trainings of each.
-        steps: Of Pendulum-v1.
+        steps: Samples on Pendulum-v1.
         samples: Corrections on HandRefine-v0.
     """
     tasks: dict[str, tuple[Callable[[type[SAC], int, str, int], SAC], int]] = {

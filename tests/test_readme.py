@@ -65,15 +65,22 @@ def test_the_lines_of_python_that_train_run(capsys):
     assert len([line for line in train.splitlines() if line]) <= 10
 
 
+def test_the_algorithms_page_trains_fast_sac():
+    code, *_ = python_blocks(PAGES["docs/algorithms.md"])
+    names: dict[str, Any] = {}
+    exec(compile(code, "algorithms.md", "exec"), names)
+    assert names["agent"].num_timesteps == 200
+
+
 def test_the_algorithms_page_trains_on_rows():
-    code, _ = python_blocks(PAGES["docs/algorithms.md"])
+    _, code, _ = python_blocks(PAGES["docs/algorithms.md"])
     names: dict[str, Any] = {}
     exec(compile(code, "algorithms.md", "exec"), names)
     assert names["rows"].num_envs == 16
 
 
 def test_the_algorithms_page_names_a_trained_vae_for_the_zoo(monkeypatch):
-    _, code = python_blocks(PAGES["docs/algorithms.md"])
+    *_, code = python_blocks(PAGES["docs/algorithms.md"])
     spec = gym.spec("HandRefine-v0")
     monkeypatch.setattr(spec, "kwargs", {})
     exec(compile(code.replace("2_000", "4"), "my_hands.py", "exec"), {})
