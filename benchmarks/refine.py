@@ -2,9 +2,9 @@
 
 Run `python benchmarks/refine.py`, on a GPU with `--device cuda --batch 256 --updates 48`. The weights are untrained,
 which does not change the speed, and the judge is left out, because an update does not use it. "as stock" is
-Stable-Baselines3's SAC and replay buffer, with a target critic that is evaluated. Both take turns, so that a noisy
-machine slows both equally. Prints updates/s (the median turn) and the median over turns of the ratio, with its
-quartiles.
+Stable-Baselines3's replay buffer with a target critic that is evaluated. Both use stock SAC; `fast_sac.py` measures
+`FastSAC`. Both take turns, so that a noisy machine slows both equally. Prints updates/s (the median turn) and the
+median over turns of the ratio, with its quartiles.
 """
 
 import argparse
@@ -33,7 +33,9 @@ def filled_sac(rows: int, size: int, batch: int, device: str, **settings: Any) -
         device=device,
         autoreset_mode="SameStep",
     )
-    model = make_sac(env, 0, device, RefinePolicy, batch_size=batch, learning_starts=10 * rows, **settings)
+    model = make_sac(
+        env, 0, device, RefinePolicy, algorithm=SAC, batch_size=batch, learning_starts=10 * rows, **settings
+    )
     model.learn(2 * rows)
     model.set_logger(Logger(None, []))
     return model
@@ -58,9 +60,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     models = {
-        "as stock": filled_sac(
-            args.batch, args.size, args.batch, args.device, algorithm=SAC, replay_buffer_class=ReplayBuffer
-        ),
+        "as stock": filled_sac(args.batch, args.size, args.batch, args.device, replay_buffer_class=ReplayBuffer),
         "RefinePolicy": filled_sac(args.batch, args.size, args.batch, args.device),
     }
     critic: Any = models["as stock"].critic_target
