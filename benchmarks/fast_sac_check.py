@@ -90,7 +90,7 @@ def _graphs_against_kernels(make: Make, device: str) -> tuple[float, int]:
         start = _weights(model)
         _train(model)
         ends.append(_weights(model))
-        graphs = max(graphs, len(model._graphs._graphs))
+        graphs = max(graphs, len(model._graphs.launch._graphs))
     return _off(ends[0], ends[1], start), graphs
 
 

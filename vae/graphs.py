@@ -67,6 +67,10 @@ class GraphedSteps:
         torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
         return outputs
 
+    def forget(self) -> None:
+        """Drop all graphs, because something that they hold has changed; all kinds start over."""
+        self._graphs, self._eager = {}, {}
+
     def _on_stream(self, kind: Hashable, step: Step, inputs: Tensors) -> Tensors:
         done = self._eager.get(kind, 0)
         if kind not in self._graphs and done >= EAGER_STEPS:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -19,8 +20,8 @@ from torch.nn import functional
 
 from agents.rl.adam import AdamSteps, as_stock, is_capturable, make_capturable
 from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
-from agents.rl.update_graphs import UpdateGraphs
 from vae.device import tensor_float_32
+from vae.graphs import GraphedSteps, Step
 
 _KNOWN = ("torch.nn.", "stable_baselines3.", "agents.")
 _RANDOM = nn.modules.dropout._DropoutNd, nn.RReLU
@@ -71,8 +72,10 @@ class FastSAC(SAC):
         self._update_learning_rate(self._optimizers())
         follows = [step % self.target_update_interval == 0 for step in range(gradient_steps)]
         with _unchecked_distributions():
-            on_gpu = self._graphs is not None and self._vec_normalize_env is None
-            notes = self._on_gpu(follows, batch_size) if on_gpu else self._one_by_one(follows, batch_size)
+            graphs = self._graphs if self._vec_normalize_env is None else None
+            notes = (
+                self._one_by_one(follows, batch_size) if graphs is None else self._on_gpu(graphs, follows, batch_size)
+            )
         self._n_updates += gradient_steps
         self._log(notes)
         return None
@@ -92,7 +95,7 @@ class FastSAC(SAC):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self._graphs = UpdateGraphs(self.device) if self.device.type == "cuda" else None
+        self._graphs = _Graphs.on(self.device) if self.device.type == "cuda" else None
         self._move_replay()
 
     def _excluded_save_params(self) -> list[str]:
@@ -130,24 +133,27 @@ class FastSAC(SAC):
         finally:
             networks.settle()
 
-    def _on_gpu(self, follows: Sequence[bool], batch_size: int) -> list[Tensor]:
+    def _on_gpu(self, graphs: "_Graphs", follows: Sequence[bool], batch_size: int) -> list[Tensor]:
         """Make updates without waiting for the GPU in between; return what to log, as tensors there."""
-        graphs, buffer = self._graphs, self.replay_buffer
-        assert graphs is not None, "_setup_model made them"
+        buffer = self.replay_buffer
         assert isinstance(buffer, DeviceReplay), "_move_replay made it one"
         for optimizer, rate in zip(self._optimizers(), graphs.rates, strict=False):
             make_capturable(optimizer, rate)
-        networks, graphs.wanted = self._networks(), graphs.wanted and self.graphed
-
-        def update(places: Tensor, follow: bool) -> Tensor:
-            return self._update(networks, buffer.at(places), follow)
-
-        graphs.expect(self._baked(batch_size))
-        with graphs.stream(), tensor_float_32():
-            places = buffer.draw(len(follows), batch_size)
-            notes = [graphs.launch(update, *each) for each in zip(places, follows, strict=True)]
+        networks, launch = self._networks(), graphs.launch
+        launch.wanted &= self.graphed
+        if self._baked(batch_size) != graphs.baked:
+            launch.forget()
+        places = buffer.draw(len(follows), batch_size)
+        with tensor_float_32():
+            notes = [
+                launch(follow, self._graphed_update(networks, buffer, follow), {"places": each})["numbers"].clone()
+                for each, follow in zip(places, follows, strict=True)
+            ]
         graphs.baked = self._baked(batch_size)  # the first updates have made the optimisers' states
         return notes
+
+    def _graphed_update(self, networks: "_Networks", buffer: DeviceReplay, follow: bool) -> Step:
+        return lambda inputs: {"numbers": self._update(networks, buffer.at(inputs["places"]), follow)}
 
     def _baked(self, batch_size: int) -> tuple[Any, ...]:
         """Return the addresses and constants that graphs hold; if one changes, they are captured again."""
@@ -250,6 +256,20 @@ class FastSAC(SAC):
         for name, column in zip(names, numbers, strict=False):  # the last only if the temperature learns
             self.logger.record(f"train/{name}", np.mean(column))
             self.logger.record(f"train/{name}_max", np.max(column))
+
+
+@dataclass
+class _Graphs:
+    """What updates on a GPU keep from call to call."""
+
+    launch: GraphedSteps
+    rates: Sequence[Tensor]  # the learning rates of the optimisers, which the graphs read
+    baked: tuple[Any, ...] = ()  # the addresses and constants in the graphs
+
+    @classmethod
+    def on(cls, device: torch.device) -> "_Graphs":
+        rates = torch.zeros(3, device=device).unbind()
+        return cls(GraphedSteps(device, torch.cuda.default_generators[rates[0].get_device()]), rates)
 
 
 class _Networks(NamedTuple):

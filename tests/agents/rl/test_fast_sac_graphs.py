@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from contextlib import nullcontext
 
 import gymnasium as gym
 import pytest
@@ -13,7 +12,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agents import FastSAC
 from agents.rl.device_replay import DeviceReplay
-from agents.rl.update_graphs import EAGER_UPDATES, Graph, UpdateGraphs
+from agents.rl.fast_sac import _Graphs
+from vae.graphs import EAGER_STEPS, Graph, GraphedSteps
 
 SMALL = {"learning_starts": 10, "batch_size": 8, "gradient_steps": 5, "buffer_size": 100, "device": "cpu", "seed": 0}
 TINY = {"net_arch": [16, 16]}
@@ -25,23 +25,24 @@ def check_same(one, other):
     assert torch.equal(one.log_ent_coef, other.log_ent_coef)
 
 
-class Recorded(UpdateGraphs):
+class Recorded(GraphedSteps):
     """Graphs on a CPU: a replay runs the captured function again, on the tensors that it held."""
 
-    def __init__(self, error=None):
-        self.wanted, self.baked, self.rates = True, (), torch.zeros(3).unbind()
-        self._graphs, self._launched = {}, 0
-        self.recorded, self.error = [], error
+    def __init__(self):
+        super().__init__(torch.device("cpu"), torch.default_generator)
+        self.wanted, self.recorded = True, []
 
-    def stream(self):
-        return nullcontext()
+    def __call__(self, kind, step, inputs):
+        return self._on_stream(kind, step, inputs) if self.wanted else step(inputs)
 
-    def _record(self, update, places, follow):
-        if self.error is not None:
-            raise self.error
-        self.recorded.append(follow)
-        places, numbers = places.clone(), torch.zeros(4)
-        return Graph(lambda: numbers.copy_(update(places, follow)), places, numbers)
+    def _capture(self, kind, step, inputs):
+        self.recorded.append(kind)
+        fixed, outputs = {name: tensor.clone() for name, tensor in inputs.items()}, {"numbers": torch.zeros(4)}
+        self._graphs[kind] = Graph(lambda: outputs["numbers"].copy_(step(fixed)["numbers"]), fixed, outputs)
+
+
+def recorded():
+    return _Graphs(Recorded(), torch.zeros(3).unbind())
 
 
 @pytest.fixture
@@ -67,19 +68,19 @@ def on_gpu(monkeypatch):
 
 
 def test_updates_with_graphs_are_those_without_and_rates_change(on_gpu):
-    graphs = Recorded()
+    graphs = recorded()
     settings = {"calls": (2, 5, 3), "target_update_interval": 2, "learning_rate": lambda left: left / 128}
     with_graphs, without = on_gpu(graphs, **settings), on_gpu(None, **settings)
-    assert graphs.recorded == [False, True]
+    assert graphs.launch.recorded == [True, False]
     assert with_graphs.actor.optimizer.param_groups[0]["lr"] is graphs.rates[0]
     check_same(with_graphs, without)
     assert with_graphs.logger.name_to_value == without.logger.name_to_value
 
 
 def test_graphs_are_captured_again_when_what_they_hold_has_changed(on_gpu):
-    graphs = Recorded()
+    graphs = recorded()
     model = on_gpu(graphs, calls=(5, 5))
-    assert graphs.recorded == [True]
+    assert graphs.launch.recorded == [True]
     changes = {
         "gamma": lambda: setattr(model, "gamma", 0.5),
         "tau": lambda: setattr(model, "tau", 0.5),
@@ -92,34 +93,23 @@ def test_graphs_are_captured_again_when_what_they_hold_has_changed(on_gpu):
     }
     for number, (name, change) in enumerate(changes.items(), 2):
         change()
-        model.train(EAGER_UPDATES, 8)
-        assert len(graphs.recorded) == number - 1, name
+        model.train(EAGER_STEPS, 8)
+        assert len(graphs.launch.recorded) == number - 1, name
         model.train(2, 8)
-        assert len(graphs.recorded) == number, name
+        assert len(graphs.launch.recorded) == number, name
     model.train(5, 9)
-    assert len(graphs.recorded) == len(changes) + 2
-
-
-def test_a_policy_that_cannot_be_captured_is_trained_without_graphs(on_gpu):
-    graphs, settings = (
-        Recorded(error=RuntimeError("operation not permitted")),
-        {"calls": (2, 5, 3), "learning_rate": 1 / 128},
-    )
-    with pytest.warns(UserWarning, match="without CUDA graphs, and slower: operation not permitted") as warnings:
-        model = on_gpu(graphs, **settings)
-    assert len(warnings) == 1
-    check_same(model, on_gpu(None, **settings))
+    assert len(graphs.launch.recorded) == len(changes) + 2
 
 
 def test_graphs_can_be_declined(on_gpu, monkeypatch):
     monkeypatch.setattr(FastSAC, "graphed", False)
-    graphs = Recorded()
+    graphs = recorded()
     on_gpu(graphs, calls=(9,))
-    assert graphs.recorded == []
+    assert graphs.launch.recorded == []
 
 
 def test_stock_reads_what_was_saved_on_a_gpu(on_gpu, tmp_path):
-    model = on_gpu(Recorded(), calls=(5,))
+    model = on_gpu(recorded(), calls=(5,))
     model.save(tmp_path / "model")
     stock = SAC.load(tmp_path / "model", gym.make("Pendulum-v1"), device="cpu")
     check_same(model, stock)
@@ -134,7 +124,7 @@ def test_what_a_gpu_cannot_hold_is_said_once_and_is_trained_all_the_same():
         model = FastSAC(
             "MlpPolicy", "Pendulum-v1", policy_kwargs=settings.pop("policy_kwargs", TINY), **{**SMALL, **settings}
         )
-        model._graphs = Recorded()
+        model._graphs = recorded()
         with pytest.warns(UserWarning, match="host memory and is slower") as warnings:
             model._move_replay()
         model.set_logger(Logger(None, []))
