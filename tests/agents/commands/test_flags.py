@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents import cli
 from agents.cli import COMMANDS, main
 from agents.commands.synth import SynthArgs
 
@@ -52,6 +53,22 @@ def test_an_empty_value_is_refused_for_every_flag(capsys, command, value):
         flag = "--" + item.name.replace("_", "-")
         assert f"{flag} must have a value, got {value!r}." in refused(capsys, command, f"{flag}={value}")
     assert "--data must have a value, got ''." in refused(capsys, command, "--data", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_flag_without_its_value_is_refused_and_is_no_none(capsys, monkeypatch, command):
+    monkeypatch.setattr(cli, "COMMANDS", {command: (COMMANDS[command][0], refuse)})
+    hints = typing.get_type_hints(COMMANDS[command][0])
+    for item in dataclasses.fields(COMMANDS[command][0]):
+        flag = "--" + item.name.replace("_", "-")
+        if hints[item.name] is not bool and not item.metadata.get("positional"):
+            for rest in ([], ["--", *NEEDED.get(command, [])], ["--device", "cpu"]):
+                message = refused(capsys, command, flag, *rest)
+                assert re.search(rf"argument (-n/)?{flag}: expected (at least )?one argument$", message), message
+
+
+def refuse(args):
+    raise AssertionError(f"{args} was taken")
 
 
 @pytest.mark.parametrize(("command", "flag"), list(flags_of(float)))

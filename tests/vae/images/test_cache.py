@@ -1,5 +1,7 @@
 import os
 import pickle
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,31 @@ def test_damaged_cache_is_built_anew_without_a_word(album, cache, decoded, damag
 def test_no_unfinished_file_is_left_behind(album, cache):
     load(album, cache)
     assert [file.suffix for file in cache.iterdir()] == [".safetensors"]
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_what_a_kill_left_of_a_cache_is_removed_once_nobody_can_be_writing_it(tmp_path, monkeypatch):
+    """The library writes under a random name first."""
+
+    def killed(tensors, path, metadata):
+        (path.parent / ".tmpR4nd0m").write_bytes(b"half a file")
+        raise Killed
+
+    pixels, hour = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), 3600.0
+    with monkeypatch.context() as patch:
+        patch.setattr("vae.images.cache.save_file", killed)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # nothing is cleared when a process is killed
+        with pytest.raises(Killed):
+            store_cached(tmp_path / "a.safetensors", pixels, {})
+    (left,) = tmp_path.iterdir()
+    assert (left / ".tmpR4nd0m").exists()
+    for hours, expected in ((1, {left.name, "b.safetensors"}), (25, {"b.safetensors"})):
+        os.utime(left, times=(time.time() - hours * hour,) * 2)
+        store_cached(tmp_path / "b.safetensors", pixels, {})
+        assert {path.name for path in tmp_path.iterdir()} == expected
 
 
 def test_cache_that_cannot_be_written_is_a_warning(album, tmp_path):
