@@ -1,11 +1,16 @@
-"""Forked processes compute and end: `AsyncVectorEnv` forks one for each environment."""
+"""Environments in other processes, forked or new, are found, compute and end."""
 
+import functools
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 
+import gymnasium as gym
+import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import SubprocVecEnv
 
 SCRIPT = """
 import multiprocessing, os, sys, gymnasium as gym, numpy as np, torch
@@ -55,4 +60,26 @@ def test_environments_in_forked_processes_compute_with_two_threads_and_none_stay
     until = time.monotonic() + 20
     while any(map(runs, workers)) and time.monotonic() < until:
         time.sleep(0.1)
+    assert not any(map(runs, workers))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["HandLatent-v0", *(pytest.param(f"Hand{kind}-v0", marks=pytest.mark.long) for kind in ("Refine", "Schedule"))],
+)
+def test_an_environment_is_found_in_a_process_that_has_not_imported_the_package(name, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    images = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), np.uint8)
+    settings = {} if name == "HandRefine-v0" else {"images": images, "batch_size": 4, "latent_dim": 4}
+    envs = SubprocVecEnv([functools.partial(gym.make, f"hand_env:{name}", **settings)], start_method="spawn")
+    envs.seed(0)
+    first = envs.reset()
+    action = np.zeros((1, *envs.action_space.shape), np.float32)
+    observation, reward, *_ = envs.step(action)
+    assert observation.shape == first.shape
+    assert np.isfinite(reward).all()
+    workers = [worker.pid for worker in multiprocessing.active_children()]
+    envs.close()
+    assert workers
     assert not any(map(runs, workers))
