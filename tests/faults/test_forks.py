@@ -74,10 +74,9 @@ def test_an_environment_is_found_in_a_process_that_has_not_imported_the_package(
     settings = {} if name == "HandRefine-v0" else {"images": images, "batch_size": 4, "latent_dim": 4}
     envs = SubprocVecEnv([functools.partial(gym.make, f"hand_env:{name}", **settings)], start_method="spawn")
     envs.seed(0)
-    first = envs.reset()
-    action = np.zeros((1, *envs.action_space.shape), np.float32)
-    observation, reward, *_ = envs.step(action)
-    assert observation.shape == first.shape
+    first = np.asarray(envs.reset())
+    observation, reward, *_ = envs.step(np.zeros((1, *(envs.action_space.shape or ())), np.float32))
+    assert np.shape(observation) == first.shape
     assert np.isfinite(reward).all()
     workers = [worker.pid for worker in multiprocessing.active_children()]
     envs.close()
