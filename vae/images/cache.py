@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 CACHE_VARIABLE = "HANDLATENT_CACHE"
+_NO_HOME = "~"  # begins the name of the cache where no home is known
 _PARTIAL = ".partial-"  # begins the name of a folder in which a process writes a file
 _ABANDONED = 24 * 3600.0  # seconds after which no process is still writing there
 
@@ -36,7 +37,12 @@ def cache_folder(cache_dir: Path | str | None = None) -> Path:
         The folder, which may not exist yet.
     """
     chosen = cache_dir or os.environ.get(CACHE_VARIABLE)
-    return Path(os.path.expanduser(chosen)) if chosen else Path(platformdirs.user_cache_dir("handlatent"))
+    if chosen:
+        return Path(os.path.expanduser(chosen))
+    try:
+        return Path(platformdirs.user_cache_dir("handlatent"))
+    except RuntimeError:  # of newer versions; older ones return a path that begins with "~"
+        return Path(_NO_HOME)
 
 
 def load_cached(file: Path, n: int, size: int) -> tuple[Tensor, dict[int, str]] | None:
@@ -79,7 +85,7 @@ def store_cached(file: Path, pixels: Tensor, problems: dict[int, str]) -> None:
     # a folder of this process alone: another one may decode the same pictures
     partial = file.parent / f"{_PARTIAL}{uuid4().hex}"
     try:
-        if file.parts[0] == "~":  # what platformdirs gives where no home is known
+        if file.parts[0] == _NO_HOME:
             raise OSError("the home folder of this user is unknown")
         file.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(file.parent)

@@ -183,8 +183,22 @@ def test_the_umask_decides_who_may_read_the_cache(tmp_path):
     assert file.parent.stat().st_mode & 0o777 == 0o775
 
 
-def test_without_a_home_nothing_is_cached_and_a_warning_says_so(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no numbers of users")
+@pytest.mark.parametrize("version", ["old", "new"])
+def test_without_a_home_nothing_is_cached_and_a_warning_says_so(album, tmp_path, monkeypatch, version):
+    """As in a container that runs under a number that no user has."""
+    import pwd
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "HANDLATENT_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    if version == "old":
+        monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: f"~/.cache/{name}")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.warns(UserWarning, match="the home folder of this user is unknown"):
-        store_cached(Path("~/.cache/a.safetensors"), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), {})
-    assert list(tmp_path.iterdir()) == []
+        assert len(load(album, None)) == 3
+    assert list(Path().iterdir()) == []
