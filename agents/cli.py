@@ -50,11 +50,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
 
 
 class _Value(Action):
-    """Store what stands behind a flag: at least one word, where simple_parsing would take none for a None."""
+    """Store what stands behind a flag. It must be there, where simple_parsing would take a flag alone for None."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, nargs: str | int | None = None, **given: Any) -> None:
-        if option_strings:
-            nargs = {"?": None, "*": "+"}.get(str(nargs), nargs)
+        if option_strings and nargs == "?":
+            nargs = None  # exactly one
         super().__init__(option_strings, dest, nargs, **given)
 
     def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
