@@ -63,15 +63,17 @@ def test_environments_in_forked_processes_compute_with_two_threads_and_none_stay
     assert not any(map(runs, workers))
 
 
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("HandLatent-v0", "HandSchedule-v0")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    ["HandLatent-v0", *(pytest.param(f"Hand{kind}-v0", marks=pytest.mark.long) for kind in ("Refine", "Schedule"))],
-)
+@pytest.mark.parametrize("name", ["HandRefine-v0", *LONG])  # the others import what trains a VAE
 def test_an_environment_is_found_in_a_process_that_has_not_imported_the_package(name, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     images = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), np.uint8)
-    settings = {} if name == "HandRefine-v0" else {"images": images, "batch_size": 4, "latent_dim": 4}
+    settings = {"images": images, "batch_size": 4, "latent_dim": 4}
+    if name == "HandRefine-v0":
+        settings = {"judge": lambda pictures: pictures.mean((1, 2, 3))}
     envs = SubprocVecEnv([functools.partial(gym.make, f"hand_env:{name}", **settings)], start_method="spawn")
     envs.seed(0)
     first = np.asarray(envs.reset())

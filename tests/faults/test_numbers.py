@@ -127,5 +127,4 @@ def small_vae():
 
 @pytest.mark.parametrize("name", TAKE)
 def test_the_library_takes_numpy_s_integers(name):
-    for kind in (np.int64, np.uint8):
-        TAKE[name](kind)
+    TAKE[name](np.uint8)

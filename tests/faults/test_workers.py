@@ -1,4 +1,7 @@
-"""Processes that draw hands end with the process that started them, and say nothing when it is stopped."""
+"""Processes that draw hands end with the process that started them, and say nothing when it is stopped.
+
+`tests/vae/images/labelled/test_drawn.py` has the short form.
+"""
 
 import os
 import signal
@@ -25,9 +28,6 @@ if __name__ == "__main__":
     drawn._processes = told
     drawn.draw_right_hands(3200, 0, 1)
 """
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TRIED = [(number, seconds) for seconds in (0, 4) for number in SIGNALS]  # while they start, and while they draw
-LONG = pytest.mark.long
 
 
 def runs(pid):
@@ -35,9 +35,10 @@ def runs(pid):
     return state.is_file() and state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.slow(seconds=5)
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="this system does not say what runs")
-@pytest.mark.parametrize(("number", "seconds"), [TRIED[0], *(pytest.param(*more, marks=LONG) for more in TRIED[1:])])
+@pytest.mark.parametrize("seconds", [0, 4])  # while the processes start, and while they draw
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_process_that_draws_ends_with_the_one_that_started_it(tmp_path, number, seconds):
     (tmp_path / "script.py").write_text(DRAWS)
     with subprocess.Popen(
