@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import warnings
+from argparse import Action, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -48,7 +49,24 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
 }
 
 
+class _Value(Action):
+    """Store what stands behind a flag. It must be there, where simple_parsing would take a flag alone for None."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, nargs: str | int | None = None, **given: Any) -> None:
+        if option_strings and nargs == "?":
+            nargs = None  # exactly one
+        super().__init__(option_strings, dest, nargs, **given)
+
+    def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, values)
+
+
 class _Parser(ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name in (None, "store"):
+            self.register("action", name, _Value)
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one sentence, without the usage, and exit with status 2."""
         self.exit(2, f"{self.prog}: {message}\n")

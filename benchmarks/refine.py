@@ -25,7 +25,7 @@ from vae import VAEConfig, build_vae
 def filled_sac(rows: int, size: int, batch: int, device: str, **settings: Any) -> SAC:
     """Build SAC for `rows` latents of the large VAE side by side; two steps fill its replay buffer."""
     env = gym.make_vec(
-        "HandRefine-v0",
+        "hand_env:HandRefine-v0",
         num_envs=rows,
         vae=build_vae(VAEConfig(size, 300, "large"), seed=0),
         judge=lambda pictures: pictures.mean((1, 2, 3)),

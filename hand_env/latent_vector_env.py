@@ -1,6 +1,7 @@
 """The vector form of HandLatent-v0: each latent of the batch is a row of its own, and all rows share one VAE."""
 
-from typing import Any
+import operator
+from typing import Any, SupportsIndex
 
 import gymnasium as gym
 import numpy as np
@@ -95,13 +96,13 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             ValueError: If the seed is a list, the mask leaves out a row, or the state is of another environment.
         """
         state_in(options)
-        if seed is not None and not isinstance(seed, int | np.integer):
+        if seed is not None and not isinstance(seed, SupportsIndex):
             raise ValueError(f"seed must be one number, got {seed!r}: the rows share one VAE.")
         options = dict(options or {})
         mask = options.pop("reset_mask", None)
         if mask is not None and (np.shape(mask) != (self.num_envs,) or not np.all(mask)):
             raise ValueError(f"reset_mask must be true for all {self.num_envs} rows, got {mask!r}: they end together.")
-        observations, info = self.env.reset(seed=None if seed is None else int(seed), options=options)
+        observations, info = self.env.reset(seed=None if seed is None else operator.index(seed), options=options)
         self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
         self._reset_is_due = self.closed = False
         return observations, self._infos(info)

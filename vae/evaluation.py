@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae.checks import integer
 from vae.images.image_set import to_float, to_uint8
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
@@ -49,7 +50,7 @@ def measure(vae: VAE, images: Tensor, generator: torch.Generator, batch_size: in
         Losses of all pictures, in order.
     """
     parts: list[tuple[Tensor, Tensor]] = []
-    for chunk in torch.split(images, batch_size):
+    for chunk in torch.split(images, integer("batch_size", batch_size, 1)):
         pictures = to_float(chunk)
         mean, log_var = vae.encode(pictures)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
@@ -76,7 +77,7 @@ def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor,
     Returns:
         Posterior means and log-variances, each (image, latent) float32 on that device.
     """
-    parts = [vae.encode(to_float(chunk)) for chunk in torch.split(images, batch_size)]
+    parts = [vae.encode(to_float(chunk)) for chunk in torch.split(images, integer("batch_size", batch_size, 1))]
     return torch.cat([mean for mean, _ in parts]), torch.cat([log_var for _, log_var in parts])
 
 
@@ -92,7 +93,7 @@ def decode_chunks(vae: VAE, latents: Tensor, batch_size: int) -> Iterator[Tensor
     Yields:
         (up to batch_size, 3, S, S) float32 in [0, 1], on the model's device.
     """
-    for chunk in torch.split(latents, batch_size):
+    for chunk in torch.split(latents, integer("batch_size", batch_size, 1)):
         yield vae.decode(chunk.to(vae.log_variance.device)).float().clamp(0, 1)
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +12,16 @@ EAGER_STEPS = 3  # before a capture: in them, libraries choose their kernels
 
 Tensors = dict[str, Tensor]
 Step = Callable[[Tensors], Tensors]
+
+
+def capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return a GPU's stream for captures, always the same: for each stream, cuBLAS keeps memory for ever."""
+    return _stream(torch.cuda.current_device() if device.index is None else device.index)
+
+
+@cache
+def _stream(number: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(number)  # type: ignore[no-untyped-call]  # torch does not annotate it
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +55,7 @@ class GraphedSteps:
             graphed: Whether to capture steps on a GPU.
         """
         self.generator, self.wanted = generator, graphed and device.type == "cuda"
-        self._stream = torch.cuda.Stream(device) if self.wanted else None  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self._stream = capture_stream(device) if self.wanted else None
         self._graphs: dict[Hashable, Graph] = {}
         self._eager: dict[Hashable, int] = {}
 

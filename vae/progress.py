@@ -2,11 +2,18 @@
 
 import sys
 from collections.abc import Iterable
+from threading import RLock
 from typing import Any
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10.0  # a file or a pipe keeps every update: tqdm's default, ten per second, fills it
+
+
+class _Bar(tqdm):  # type: ignore[misc]  # tqdm says nothing of its types
+    """A bar that threads share. tqdm's own lock, for processes too, is a semaphore that a kill leaves behind."""
+
+    _lock = RLock()
 
 
 def progress_bar(items: Iterable[Any] | None = None, title: str | None = None, **settings: Any) -> "tqdm[Any]":
@@ -19,4 +26,4 @@ def progress_bar(items: Iterable[Any] | None = None, title: str | None = None, *
     """
     if not sys.stderr.isatty():
         settings = {"mininterval": SECONDS_BETWEEN_LINES, "maxinterval": SECONDS_BETWEEN_LINES, **settings}
-    return tqdm(items, title, **settings)
+    return _Bar(items, title, **settings)

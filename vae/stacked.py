@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from vae.device import reduced_precision
+from vae.graphs import capture_stream
 from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
@@ -65,7 +66,7 @@ class Stack:
         self._kl_weights = torch.tensor(list(kl_weights), device=device)[:, None]
         self._blend = torch.zeros((), device=device)
         self._steps, self._wants_graphs = 0, graphed and device.type == "cuda"
-        self._stream = torch.cuda.Stream(device) if self._wants_graphs else None  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self._stream = capture_stream(device) if self._wants_graphs else None
         self._replays: tuple[Callable[[], None], Callable[[], None]] | None = None  # of both halves, once captured
         self.encoded: tuple[Tensor, ...] = ()  # pictures (K, B, 3, S, S), means and log-variances (K, B, D)
         self.scored: tuple[Tensor, ...] = ()  # reconstruction and KL (K, B), decoded pictures (K, B, 3, S, S)

@@ -93,8 +93,7 @@ class Sight:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the cache, and keep the VAE on the CPU, so that a machine without its device can read it."""
-        device = self.vae.log_variance.device
-        return {"vae": self.vae if device.type == "cpu" else copy.deepcopy(self.vae).cpu(), "device": str(device)}
+        return {"vae": copy.deepcopy(self.vae).cpu(), "device": str(self.vae.log_variance.device)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Start with an empty cache, on the device where the VAE was; on the CPU if this machine has no such device."""
@@ -201,13 +200,18 @@ class RefinePolicy(SACPolicy):
 
         Args:
             args: Arguments of SACPolicy.
-            vae: The environment's VAE: frozen, on any device; alone or in a `Sight`.
+            vae: The environment's VAE, frozen: in a `Sight`, or alone if it is on the CPU.
             delta_scale: Kappa.
             kwargs: Keyword arguments of SACPolicy.
 
         Raises:
-            ValueError: If the VAE's weights require gradients.
+            ValueError: If the VAE's weights require gradients, or it is alone and not on the CPU.
         """
+        if not isinstance(vae, Sight) and vae.log_variance.device.type != "cpu":
+            raise ValueError(
+                f"RefinePolicy's vae lies on {str(vae.log_variance.device)!r}; a file of the agent could not be read "
+                "on another machine. Give Sight(vae), from agents.rl.picture_policy."
+            )
         self.sight, self.delta_scale = vae if isinstance(vae, Sight) else Sight(vae), delta_scale
         if any(parameter.requires_grad for parameter in self.sight.vae.parameters()):
             raise ValueError(

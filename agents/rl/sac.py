@@ -135,7 +135,7 @@ def sac_state(model: SAC) -> dict[str, Any]:
         "counts": [model.num_timesteps, model._n_updates, model._episode_num],
         "random": {
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if model.device.type == "cuda" else [],
+            "cuda": [torch.cuda.get_rng_state(model.device)] if model.device.type == "cuda" else [],
             "numpy": np.random.get_state(legacy=False),  # noqa: NPY002 - the state that Stable-Baselines3 draws from
             "actions": model.action_space.np_random.bit_generator.state,
         },
@@ -184,8 +184,8 @@ def load_learner(model: SAC, state: dict[str, Any]) -> None:
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     random = state["random"]
     torch.set_rng_state(random["torch"])
-    if model.device.type == "cuda":
-        torch.cuda.set_rng_state_all(random["cuda"])
+    if model.device.type == "cuda" and random["cuda"]:  # a training on a CPU has none; earlier versions kept all GPUs'
+        torch.cuda.set_rng_state(random["cuda"][0], model.device)
     np.random.set_state(random["numpy"])  # noqa: NPY002 - as above
     model.action_space.np_random.bit_generator.state = random["actions"]
 

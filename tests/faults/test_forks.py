@@ -1,11 +1,16 @@
-"""Forked processes compute and end: `AsyncVectorEnv` forks one for each environment."""
+"""Environments in other processes, forked or new, are found, compute and end."""
 
+import functools
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 
+import gymnasium as gym
+import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import SubprocVecEnv
 
 SCRIPT = """
 import multiprocessing, os, sys, gymnasium as gym, numpy as np, torch
@@ -55,4 +60,27 @@ def test_environments_in_forked_processes_compute_with_two_threads_and_none_stay
     until = time.monotonic() + 20
     while any(map(runs, workers)) and time.monotonic() < until:
         time.sleep(0.1)
+    assert not any(map(runs, workers))
+
+
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("HandLatent-v0", "HandSchedule-v0")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["HandRefine-v0", *LONG])  # the others import what trains a VAE
+def test_an_environment_is_found_in_a_process_that_has_not_imported_the_package(name, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    images = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), np.uint8)
+    settings = {"images": images, "batch_size": 4, "latent_dim": 4}
+    if name == "HandRefine-v0":
+        settings = {"judge": lambda pictures: pictures.mean((1, 2, 3))}
+    envs = SubprocVecEnv([functools.partial(gym.make, f"hand_env:{name}", **settings)], start_method="spawn")
+    envs.seed(0)
+    first = np.asarray(envs.reset())
+    observation, reward, *_ = envs.step(np.zeros((1, *(envs.action_space.shape or ())), np.float32))
+    assert np.shape(observation) == first.shape
+    assert np.isfinite(reward).all()
+    workers = [worker.pid for worker in multiprocessing.active_children()]
+    envs.close()
+    assert workers
     assert not any(map(runs, workers))

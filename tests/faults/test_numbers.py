@@ -1,9 +1,28 @@
 """What leaves an environment is finite in float32, or the episode ends or an error says why."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
+from hand_env import best_of, image_grid
+from vae import (
+    Gaussian,
+    Mixture,
+    Pool,
+    Reencoded,
+    StandardNormal,
+    Trainer,
+    TrainingConfig,
+    VAEConfig,
+    build_vae,
+    decode_all,
+    encode_all,
+)
+from vae.images import split_by_group
 
 INTEGERS = {
     "HandLatent-v0": ("batch_size", "epochs_per_episode", "n_drawn", "drawn_every"),
@@ -74,3 +93,38 @@ def test_numpy_s_integers_are_as_good_as_python_s(form, play):
     for name in names:
         with pytest.raises(TypeError, match=f"{name.removesuffix('_per_episode')}.* must be an integer, got 2.5"):
             form.make(**{name: 2.5})
+
+
+PICTURES, LATENTS = (
+    torch.zeros(8, 3, 32, 32, dtype=torch.uint8),
+    torch.randn(32, 4, generator=torch.Generator().manual_seed(0)),
+)
+TAKE: dict[str, Callable[[Callable[[int], int]], Any]] = {
+    "VAE": lambda of: build_vae(VAEConfig(of(32), of(4)), seed=of(1)),
+    "Trainer": lambda of: Trainer(
+        small_vae(), PICTURES, TrainingConfig(epochs=of(1), batch_size=of(4), warmup_steps=of(2)), of(3)
+    ).step(),
+    "encode_all": lambda of: encode_all(small_vae(), PICTURES, of(3)),
+    "decode_all": lambda of: decode_all(small_vae(), LATENTS, of(3)),
+    "StandardNormal": lambda of: StandardNormal(of(4)).sample(of(3), of(2)),
+    "Gaussian": lambda of: Gaussian.fit(LATENTS, LATENTS).sample(of(3), of(2)),
+    "Mixture": lambda of: Mixture.fit(LATENTS, LATENTS, components=of(2), draws=of(64), seed=of(0)).sample(
+        of(3), of(2)
+    ),
+    "Pool": lambda of: Pool(StandardNormal(4), of(5), of(1)).sample(of(3), of(2)),
+    "Reencoded": lambda of: Reencoded(StandardNormal(4), small_vae(), of(1)).sample(of(3), of(2)),
+    "best_of": lambda of: best_of(
+        StandardNormal(4), of(2), of(3), of(1), small_vae(), lambda shown: shown.mean((1, 2, 3))
+    ),
+    "image_grid": lambda of: image_grid(torch.zeros(6, 3, 8, 8), columns=of(2), gap=of(1)),
+    "split_by_group": lambda of: split_by_group("abcdef", "abcdef", seed=of(1)),
+}
+
+
+def small_vae():
+    return build_vae(VAEConfig(32, 4), seed=0)
+
+
+@pytest.mark.parametrize("name", TAKE)
+def test_the_library_takes_numpy_s_integers(name):
+    TAKE[name](np.uint8)

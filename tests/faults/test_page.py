@@ -38,7 +38,9 @@ def test_the_page_says_how_often_each_fault_is_tried():
         f"| damaged HandInfo.csv | {damaged:,} |",
         f"| damaged package.json | {damaged:,} |",
         f"| {longest('test_state')} for each of 5 files |",
-        f"| {longest('test_flags')} command lines for each of {len(COMMANDS)} commands |",
+        f"| {longest('test_flags')} command lines for each of {len(COMMANDS)} commands; each flag without",
+        f"| agents with {len(load('test_devices').SETTINGS)} policies, on a machine without that GPU;",
+        f"| `SubprocVecEnv` on each of {len(load('test_numbers').INTEGERS)} names,",
         f"| {longest('test_constructors')} for each of {forms} forms |",
         f"| {resets} resets with a step each, then {episodes} episodes, for each of {forms} forms |",
     ):

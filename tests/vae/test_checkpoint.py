@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vae import checkpoint
 from vae.checkpoint import (
     latest_checkpoint,
     load_checkpoint,
@@ -112,3 +113,12 @@ def test_a_file_is_synced_while_it_is_open_for_writing(tmp_path, monkeypatch):
     save_json(tmp_path / "a.json", 1)
     save_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
     assert modes == [os.O_RDWR] * 2
+
+
+def test_no_folder_is_synced_on_windows_which_opens_none(tmp_path, monkeypatch):
+    opened: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda *words: opened.append(words))
+        patch.setattr(os, "name", "nt")
+        checkpoint._sync(tmp_path)
+    assert opened == []

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vae import graphs
 from vae.graphs import EAGER_STEPS, GraphedSteps
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -60,3 +61,22 @@ def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so():
         launch("walk", step, inputs)
     launch("walk", step, inputs)
     assert walk.calls == EAGER_STEPS + 2
+
+
+def test_all_captures_of_a_gpu_share_one_stream(monkeypatch):
+    """Or each new VAE would let cuBLAS keep up to 32 MB for another stream, until there are 32."""
+    made: list[int] = []
+
+    def stream(number):
+        made.append(number)
+        return object()
+
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    graphs._stream.cache_clear()
+    names = ("cuda:0", "cuda:0", "cuda:1", "cuda")
+    first, again, other, current = (graphs.capture_stream(torch.device(name)) for name in names)
+    graphs._stream.cache_clear()
+    assert first is again is not other
+    assert other is current
+    assert made == [0, 1]

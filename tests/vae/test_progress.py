@@ -1,4 +1,5 @@
 import sys
+from threading import RLock
 
 from vae.progress import SECONDS_BETWEEN_LINES, progress_bar
 
@@ -24,3 +25,8 @@ def test_a_bar_writes_seldom_where_stderr_is_no_terminal(capsys):
 def test_a_bar_is_tqdm_s_own_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert progress_bar(total=3, file=Terminal()).mininterval < 1
+
+
+def test_bars_are_locked_among_threads_alone():
+    """A lock among processes is a semaphore, which a process that is killed leaves to the system."""
+    assert isinstance(progress_bar(total=3).get_lock(), type(RLock()))

@@ -6,8 +6,11 @@ checksum. Nothing in the file is ever executed. If anything is wrong with it, th
 
 import json
 import os
+import shutil
+import time
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 CACHE_VARIABLE = "HANDLATENT_CACHE"
+_NO_HOME = "~"  # begins the name of the cache where no home is known
+_PARTIAL = ".partial-"  # begins the name of a folder in which a process writes a file
+_ABANDONED = 24 * 3600.0  # seconds after which no process is still writing there
 
 
 def cache_folder(cache_dir: Path | str | None = None) -> Path:
@@ -31,7 +37,12 @@ def cache_folder(cache_dir: Path | str | None = None) -> Path:
         The folder, which may not exist yet.
     """
     chosen = cache_dir or os.environ.get(CACHE_VARIABLE)
-    return Path(os.path.expanduser(chosen)) if chosen else Path(platformdirs.user_cache_dir("handlatent"))
+    if chosen:
+        return Path(os.path.expanduser(chosen))
+    try:
+        return Path(platformdirs.user_cache_dir("handlatent"))
+    except RuntimeError:  # of newer versions; older ones return a path that begins with "~"
+        return Path(_NO_HOME)
 
 
 def load_cached(file: Path, n: int, size: int) -> tuple[Tensor, dict[int, str]] | None:
@@ -71,19 +82,21 @@ def store_cached(file: Path, pixels: Tensor, problems: dict[int, str]) -> None:
         UserWarning: If the folder cannot be written. The pictures are decoded again next time.
     """
     header = {"problems": json.dumps(problems), "checksum": str(_checksum(pixels))}
-    part: Path | None = None
+    # a folder of this process alone: another one may decode the same pictures
+    partial = file.parent / f"{_PARTIAL}{uuid4().hex}"
     try:
-        if file.parts[0] == "~":  # what platformdirs gives where no home is known
+        if file.parts[0] == _NO_HOME:
             raise OSError("the home folder of this user is unknown")
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"{file.stem}{uuid4().hex}.part")
-        part.touch()  # with the rights that the umask gives
-        usual = part.stat().st_mode
-        save_file({"pixels": pixels}, part, metadata=header)
-        part.chmod(usual)  # save_file makes the file readable by its owner only
-        with part.open("rb+") as written:
+        _remove_abandoned(file.parent)
+        partial.mkdir()
+        complete = partial / file.name
+        # it writes under a random name beside the file first, and lets only the owner read it, whatever the umask says
+        save_file({"pixels": pixels}, complete, metadata=header)
+        complete.chmod(partial.stat().st_mode & 0o666)
+        with complete.open("rb+") as written:
             os.fsync(written.fileno())
-        os.replace(part, file)
+        os.replace(complete, file)
     except (OSError, SafetensorError) as error:
         warnings.warn(
             f"Decoded pictures could not be saved in {str(file.parent)!r} ({error}) and will be decoded again "
@@ -91,8 +104,15 @@ def store_cached(file: Path, pixels: Tensor, problems: dict[int, str]) -> None:
             stacklevel=2,
         )
     finally:
-        if part is not None:
-            part.unlink(missing_ok=True)  # if it was not moved into place
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        with suppress(FileNotFoundError):  # its process has just ended
+            if time.time() - partial.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _checksum(pixels: Tensor) -> int:

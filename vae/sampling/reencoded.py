@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+import operator
+from typing import SupportsIndex
+
 import torch
 from torch import Tensor, nn
 
@@ -33,11 +35,11 @@ class Reencoded:
         Raises:
             ValueError: If the number of passes is out of range.
         """
-        if not isinstance(reencode_passes, int | np.integer) or not 0 <= reencode_passes <= MAX_PASSES:
+        if not isinstance(reencode_passes, SupportsIndex) or not 0 <= operator.index(reencode_passes) <= MAX_PASSES:
             raise ValueError(
                 f"reencode_passes must be an integer in 0..{MAX_PASSES}, got {reencode_passes!r}. The recipe uses 3."
             )
-        self.sampler, self.vae, self.reencode_passes = sampler, vae, reencode_passes
+        self.sampler, self.vae, self.reencode_passes = sampler, vae, operator.index(reencode_passes)
 
     @torch.no_grad()
     def sample(self, n: int, seed: int) -> Tensor:

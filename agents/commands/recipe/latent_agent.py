@@ -26,7 +26,7 @@ def train_latent_agent(vae: VAE, images: Tensor, samples: int, seed: int, device
         The agent; the encoder gave its latents, not a sampler.
     """
     env = gym.make_vec(
-        "HandLatent-v0",
+        "hand_env:HandLatent-v0",
         num_envs=min(ROWS, len(images)),
         images=images,
         vae=vae,

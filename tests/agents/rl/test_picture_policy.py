@@ -234,6 +234,15 @@ def test_another_environment_or_a_vae_that_learns_is_refused(make_env, make_refi
         make_sac(make_refine(), 0, policy=RefinePolicy, policy_kwargs=kwargs)
 
 
+def test_a_vae_alone_on_another_device_is_refused(make_refine):
+    away = frozen(32)
+    away.log_variance = torch.zeros((), device="meta")
+    with pytest.raises(
+        ValueError, match=r"vae lies on 'meta'; a file .* Give Sight\(vae\), from agents\.rl\.picture_pol"
+    ):
+        make_sac(make_refine(), 0, policy=RefinePolicy, policy_kwargs={"vae": away})
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no second device")
 def test_the_vae_may_lie_on_another_device():
     vae, seen = frozen(64).cuda(), latents().requires_grad_()

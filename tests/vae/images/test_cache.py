@@ -1,5 +1,7 @@
 import os
 import pickle
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,31 @@ def test_no_unfinished_file_is_left_behind(album, cache):
     assert [file.suffix for file in cache.iterdir()] == [".safetensors"]
 
 
+class Killed(BaseException):
+    pass
+
+
+def test_what_a_kill_left_of_a_cache_is_removed_once_nobody_can_be_writing_it(tmp_path, monkeypatch):
+    """The library writes under a random name first."""
+
+    def killed(tensors, path, metadata):
+        (path.parent / ".tmpR4nd0m").write_bytes(b"half a file")
+        raise Killed
+
+    pixels, hour = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), 3600.0
+    with monkeypatch.context() as patch:
+        patch.setattr("vae.images.cache.save_file", killed)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # nothing is cleared when a process is killed
+        with pytest.raises(Killed):
+            store_cached(tmp_path / "a.safetensors", pixels, {})
+    (left,) = tmp_path.iterdir()
+    assert (left / ".tmpR4nd0m").exists()
+    for hours, expected in ((1, {left.name, "b.safetensors"}), (25, {"b.safetensors"})):
+        os.utime(left, times=(time.time() - hours * hour,) * 2)
+        store_cached(tmp_path / "b.safetensors", pixels, {})
+        assert {path.name for path in tmp_path.iterdir()} == expected
+
+
 def test_cache_that_cannot_be_written_is_a_warning(album, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.warns(UserWarning, match=r"could not be saved in .*Set HANDLATENT_CACHE to a folder"):
@@ -156,8 +183,22 @@ def test_the_umask_decides_who_may_read_the_cache(tmp_path):
     assert file.parent.stat().st_mode & 0o777 == 0o775
 
 
-def test_without_a_home_nothing_is_cached_and_a_warning_says_so(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no numbers of users")
+@pytest.mark.parametrize("version", ["old", "new"])
+def test_without_a_home_nothing_is_cached_and_a_warning_says_so(album, tmp_path, monkeypatch, version):
+    """As in a container that runs under a number that no user has."""
+    import pwd
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "HANDLATENT_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    if version == "old":
+        monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: f"~/.cache/{name}")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.warns(UserWarning, match="the home folder of this user is unknown"):
-        store_cached(Path("~/.cache/a.safetensors"), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), {})
-    assert list(tmp_path.iterdir()) == []
+        assert len(load(album, None)) == 3
+    assert list(Path().iterdir()) == []

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing, contextmanager
 from itertools import count
 from typing import Any
 
@@ -39,6 +43,8 @@ from vae.progress import progress_bar
 
 CHUNK = 32  # pictures per task
 SHARE_CORRECT = 0.5  # of the pictures in a task
+# When this process is killed, another one that Python starts with these options removes a pool's semaphores, and warns.
+_QUIETLY = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -116,9 +122,7 @@ class Pool:
         self._hands: Hands | None = None
         self._tasks = _tasks(seed)
         self._waiting: list[Future[Arrays]] = []
-        self._workers = (
-            ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) if workers else None
-        )
+        self._workers = _processes(workers) if workers else None
         self._ahead = 8 * workers
         self._order()
 
@@ -175,10 +179,6 @@ def _drawn(seed: int, first: int, n: int) -> Arrays:
     return _as_arrays(hands)
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def draw_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
     """Draw synthetic hands without defects, some with rings and sleeves.
 
@@ -192,8 +192,9 @@ def draw_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
     """
     firsts = range(0, n, CHUNK)
     room: Hands | None = None
-    with progress_bar(total=len(firsts) * CHUNK, title="Drawing hands", unit="hands") as bar:
-        for first, arrays in zip(firsts, _right(seed, firsts, one_per_core(workers)), strict=True):
+    bar = progress_bar(total=len(firsts) * CHUNK, title="Drawing hands", unit="hands")
+    with bar, closing(_right(seed, firsts, one_per_core(workers))) as chunks:
+        for first, arrays in zip(firsts, chunks, strict=True):
             new = _as_hands(arrays)
             room = _room(new, len(firsts) * CHUNK) if room is None else room
             room.put(torch.arange(first, first + CHUNK), new)
@@ -209,14 +210,58 @@ def one_per_core(workers: int | None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _right(seed: int, firsts: Sequence[int], workers: int) -> Iterator[Arrays]:
+def _processes(n: int) -> ProcessPoolExecutor:
+    """Start n processes that draw. They end with this one, however it ends, and without a word at Ctrl-C."""
+    sys.warnoptions.append(_QUIETLY)
+    try:
+        pool = ProcessPoolExecutor(n, multiprocessing.get_context("spawn"), _prepare)
+    finally:
+        sys.warnoptions.remove(_QUIETLY)
+    with _ctrl_c_waits():
+        for _ in range(n):
+            pool.submit(int)  # starts a process
+    return pool
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Let Ctrl-C wait here, and in processes that are started here for as long as they import; not on Windows."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _prepare() -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a process of a pool"
+    parent.join()
+    os._exit(1)  # or it would wait for tasks for ever
+
+
+def _right(seed: int, firsts: Sequence[int], workers: int) -> Generator[Arrays]:
     if not workers:
         yield from (_draw_right(seed, first) for first in firsts)
         return
-    with ProcessPoolExecutor(
-        min(workers, len(firsts)), multiprocessing.get_context("spawn"), initializer=_one_thread
-    ) as pool:
-        yield from pool.map(_draw_right, [seed] * len(firsts), firsts)
+    pool = _processes(min(workers, len(firsts)))
+    try:
+        waiting = [pool.submit(_draw_right, seed, first) for first in firsts][::-1]
+        while waiting:
+            yield waiting.pop().result()  # and keep it no longer
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _draw_right(seed: int, first: int) -> Arrays:

@@ -1,4 +1,11 @@
+import multiprocessing
 import os
+import signal
+import sys
+import threading
+import types
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 import torch
@@ -63,14 +70,16 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
     class Inline:
         def __init__(self, workers, context, initializer):
             assert workers == started
+            assert initializer is drawn._prepare
+            assert sys.warnoptions[-1] == "ignore::UserWarning:multiprocessing.resource_tracker"
 
-        def __enter__(self):
-            return self
+        def submit(self, work, *args):
+            done: Future[Any] = Future()
+            done.set_result(work(*args))
+            return done
 
-        def __exit__(self, *_):
+        def shutdown(self, cancel_futures):
             pass
-
-        map = map
 
     monkeypatch.setattr(drawn, "ProcessPoolExecutor", Inline)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
@@ -78,6 +87,27 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
     hands = draw_right_hands(8, 3, workers)
     assert torch.equal(hands.images[2:4], draw_hands(3, 2, 2, "none").images)
     assert "Drawing hands: 100%" in capsys.readouterr().err
+
+
+def test_a_process_that_draws_waits_for_the_end_of_the_one_that_started_it_and_ends(monkeypatch):
+    """`tests/faults/test_workers.py` kills one that has such a process."""
+    events: list[object] = []
+    threads: list[threading.Thread] = []
+    parent = types.SimpleNamespace(join=lambda: events.append("joined"))
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    monkeypatch.setattr(os, "_exit", events.append)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: threads.append(thread))
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        drawn._prepare()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # ends at Ctrl-C without a traceback
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert events == []
+    (waits,) = threads
+    assert waits.daemon
+    waits.run()
+    assert events == ["joined", 1]
 
 
 def test_the_pool_overwrites_the_oldest_when_full():
