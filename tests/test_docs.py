@@ -13,6 +13,8 @@ import pytest
 from scipy import stats
 
 from agents.cli import COMMANDS, main
+from agents.commands.curriculum.store import read_cells
+from agents.commands.curriculum.table import make_tables
 from agents.figures.estimates import student
 from agents.rl.schedule_agent import DECISIONS
 from hand_env import (
@@ -112,6 +114,19 @@ def test_the_tables_of_the_curriculum_are_those_of_its_records():
         laid_out = tables.table(json.loads(path.read_text()))
         assert laid_out.startswith("correct %")
         assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
+    course = read_cells(json.loads((DOCS / "learning" / "course" / "curriculum.json").read_text()))
+    assert make_tables(course, ("skin",)).split("\n\nloss on")[0] in text
+    assert {figures["correct"].value for cell in course for figures in cell.samplers.values()} == {0}
+    plain = [
+        (cell.n, cell.method, cell.epochs)
+        for cell in course
+        if any(figures["plain"].value > 0 for figures in cell.samplers.values())
+    ]
+    assert set(plain) == {("8", "uniform-2", 100)}
+    few = [
+        cell.samplers["mixture"]["plain"].value for cell in course if cell.method == "uniform-2" and cell.epochs == 100
+    ]
+    assert f"for {100 * np.mean(few):.1f} % with kappa 2" in text
     laid_out = tables.table(json.loads((DOCS / "learning" / "demo" / "curriculum.json").read_text()))
     assert laid_out.split("\n\nnew %")[0] in text, "Run python docs/make_tables.py docs/learning/demo/curriculum.json"
 
@@ -155,8 +170,15 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     def mean(method, n, sampler="mixture"):
         own = [cell["samplers"] for cell in cells if (cell["n"], cell["method"]) == (n, method)]
         found = [figures[sampler]["correct"][0] for figures in own if sampler in figures]
-        assert len(found) >= (3 if n == "all" else 4)
+        assert len(found) >= (3 if n == "all" else 5 if sampler == "mixture" else 4)
         return 100 * sum(found) / len(found)
+
+    def rows(n):
+        own = [
+            cell["samplers"]["mixture"]["correct"][0] for cell in cells if (cell["n"], cell["method"]) == (n, "rows")
+        ]
+        assert len(own) == (1 if n == "all" else 3)
+        return 100 * sum(own) / len(own)
 
     def fresh(method, n):
         own = [
@@ -193,7 +215,9 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     assert f"best falling schedule of each N gives {listed(best('falling-.*', n) for n in counts)}" in learning
     assert f"best KL weight gives {listed(best('kl-.*', n) for n in counts)}" in learning
     assert f"untrained agent** gives {listed(mean('untrained', n) for n in counts)}" in learning
-    overall = {method: sum(mean(method, n) for n in counts) / 3 for method in {cell["method"] for cell in cells}}
+    assert f"default reward, gives {listed(rows(n) for n in counts)}" in learning
+    methods = {cell["method"] for cell in cells} - {"rows"}
+    overall = {method: sum(mean(method, n) for n in counts) / 3 for method in methods}
     assert max((name for name in overall if name.startswith("uniform")), key=overall.__getitem__) == "uniform-2"
     said = f"It gives {listed(mean('schedule', n) for n in counts).replace(' %', ' %,')} in the mean over N "
     assert f"{said}{overall['schedule']:.1f} %. Kappa 2 gives {overall['uniform-2']:.1f} % in the mean." in learning

@@ -82,7 +82,7 @@ def test_an_agent_from_a_device_that_is_not_here_acts_as_it_did_there(policy, aw
     agent = SAC.load(tmp_path / "model")
     agent.load_replay_buffer(tmp_path / "buffer")
     for loaded in (agent, type(model.policy).load(tmp_path / "policy")):
-        assert np.array_equal(loaded.predict(seen, deterministic=True)[0], action)
+        assert np.allclose(loaded.predict(seen, deterministic=True)[0], action, atol=1e-4)  # on a GPU where one is here
 
 
 def test_a_state_from_a_machine_of_several_gpus_is_read_on_one_with_fewer(monkeypatch):

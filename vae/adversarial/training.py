@@ -90,8 +90,8 @@ class AdversarialTrainer:
         """Build everything on a device; train nothing yet.
 
         Args:
-            settings: Of the training.
-            config: Of the VAE.
+            settings: Settings of the training.
+            config: Size and width of the VAE.
             batches: Make the batches.
             device: "cpu", "cuda" or "cuda:N".
             graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding.
