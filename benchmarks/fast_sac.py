@@ -78,7 +78,7 @@ def layers(*widths: int) -> dict[str, Any]:
 def corrections(algorithm: type[SAC], device: str, size: int, rows: int) -> SAC:
     """Build SAC that sees decoded latents; two steps fill its replay buffer. The weights are untrained."""
     env = gym.make_vec(
-        "HandRefine-v0",
+        "hand_env:HandRefine-v0",
         num_envs=rows,
         vae=build_vae(VAEConfig(size, 300, "large"), seed=0),
         judge=lambda pictures: pictures.mean((1, 2, 3)),

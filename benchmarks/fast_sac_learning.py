@@ -60,7 +60,7 @@ def refinement(algorithm: type[SAC], seed: int, device: str, total: int) -> SAC:
     """Build SAC that corrects latents without seeing them decoded; `total` limits how many are drawn in advance."""
     run = load_packaged("synthetic")
     env = gym.make_vec(
-        "HandRefine-v0",
+        "hand_env:HandRefine-v0",
         num_envs=ROWS,
         vae=run.vae,
         sampler=Pool(run.samplers["prior"], min(total, 4_096), seed),
