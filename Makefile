@@ -57,10 +57,13 @@ format: .venv/installed
 clean:
 	rm -rf .venv
 
-# A pip older than 25 takes half as long again. Compiling all that is installed takes pip longer than the rest; what the
-# project imports is compiled at its first import.
+# A pip older than 25 takes half as long again, so Python's own pip installs a newer one; where there is none, venv brings
+# it. Compiling all that is installed takes pip longer than the rest; what the project imports is compiled at its first
+# import.
 define install
-[ -x $(BIN)/pip ] || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --no-compile "pip>=25"; }
+[ -x $(BIN)/pip ] || { $(PYTHON) -m venv --without-pip .venv \
+	&& $(PYTHON) -m pip --python $(BIN)/python install --quiet --no-compile "pip>=25"; } \
+	|| { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --no-compile "pip>=25"; }
 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[$(1)]"
 endef
 
