@@ -17,43 +17,11 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the long tests, and begin with the slowest."""
+    """Leave out the long tests; begin with the slowest, so that pytest-xdist's workers end at about the same time."""
     long = [item for item in items if item.get_closest_marker("long") and not config.getoption("--long")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
     items.sort(key=_seconds, reverse=True)
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    items[:] = [item for share in _shares(items, workers) for item in share]
-
-
-def _shares(items, workers):
-    """Divide tests among pytest-xdist's workers, which begin with equally many consecutive tests each.
-
-    All shares take about as long. The slow tests of a module are in one share: each worker makes the module's fixtures
-    anew. The others fill the shares up, in their order, if possible beside the slow ones of their module.
-    """
-    modules: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        modules.setdefault(item.path, []).append(item)
-    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    with_slow = [tests for tests in modules.values() if _all_seconds(tests)]
-    for tests in sorted(with_slow, key=_all_seconds, reverse=True):
-        min(shares, key=_all_seconds).extend(tests)
-    rest = [item for tests in modules.values() if not _all_seconds(tests) for item in tests]
-    sizes = [(len(items) + number) // workers for number in range(workers)]  # as pytest-xdist divides them
-    for share, size in zip(shares, sizes, strict=True):
-        share.sort(key=_seconds, reverse=True)
-        rest += share[size:]
-        del share[size:]
-    for share, size in zip(shares, sizes, strict=True):
-        room = size - len(share)
-        share += rest[:room]
-        del rest[:room]
-    return shares
-
-
-def _all_seconds(items):
-    return sum(map(_seconds, items))
 
 
 def _seconds(item):
