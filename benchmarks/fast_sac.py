@@ -20,12 +20,12 @@ import torch
 from fast_sac_check import check
 from fast_sac_learning import learn
 from gymnasium import spaces
+from refine import filled_sac
 from stable_baselines3 import SAC
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.sac.policies import SACPolicy
 
-from agents import FastSAC, RefinePolicy, RowPolicy, make_sac
-from vae import VAEConfig, build_vae
+from agents import FastSAC, RowPolicy
 
 CAPACITY = 2**15  # numbers in a buffer's actions, times 300: beyond any cache
 
@@ -75,23 +75,6 @@ def layers(*widths: int) -> dict[str, Any]:
     return {"policy_kwargs": {"net_arch": list(widths)}}
 
 
-def corrections(algorithm: type[SAC], device: str, size: int, rows: int) -> SAC:
-    """Build SAC that sees decoded latents; two steps fill its replay buffer. The weights are untrained."""
-    env = gym.make_vec(
-        "hand_env:HandRefine-v0",
-        num_envs=rows,
-        vae=build_vae(VAEConfig(size, 300, "large"), seed=0),
-        judge=lambda pictures: pictures.mean((1, 2, 3)),
-        delta_scale=0.5,
-        device=device,
-        autoreset_mode="SameStep",
-    )
-    model = make_sac(env, 0, device, RefinePolicy, algorithm=algorithm, batch_size=rows, learning_starts=10 * rows)
-    model.learn(2 * rows)
-    model.set_logger(Logger(None, []))
-    return model
-
-
 def cases(device: str) -> list[Case]:
     """Return what is measured."""
     wide = {**layers(1024, 1024), "batch_size": 1024}
@@ -109,7 +92,7 @@ def cases(device: str) -> list[Case]:
         Case("RowPolicy, B = 64, D = 300", mlp(b, b, policy=RowPolicy), 16, 48),
         Case(
             f"RefinePolicy, {size} pixels, batches of {rows}",
-            lambda algorithm, place: corrections(algorithm, place, size, rows),
+            lambda algorithm, place: filled_sac(rows, size, rows, place, algorithm),
             rows,
             48,
         ),
@@ -130,7 +113,7 @@ def checked(device: str) -> dict[str, Callable[[type[SAC], str], SAC]]:
         "a fixed temperature": mlp(ent_coef=0.1),
         "targets that move every second update": mlp(**scheduled),
         "RowPolicy": lambda algorithm, place: filled(algorithm, place, b, b, policy=RowPolicy, batch_size=16),
-        "RefinePolicy": lambda algorithm, place: corrections(algorithm, place, 64, 32),
+        "RefinePolicy": lambda algorithm, place: filled_sac(32, 64, 32, place, algorithm),
     }
 
 

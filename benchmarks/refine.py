@@ -22,7 +22,7 @@ from agents import RefinePolicy, make_sac
 from vae import VAEConfig, build_vae
 
 
-def filled_sac(rows: int, size: int, batch: int, device: str, **settings: Any) -> SAC:
+def filled_sac(rows: int, size: int, batch: int, device: str, algorithm: type[SAC] = SAC, **settings: Any) -> SAC:
     """Build SAC for `rows` latents of the large VAE side by side; two steps fill its replay buffer."""
     env = gym.make_vec(
         "hand_env:HandRefine-v0",
@@ -34,7 +34,7 @@ def filled_sac(rows: int, size: int, batch: int, device: str, **settings: Any) -
         autoreset_mode="SameStep",
     )
     model = make_sac(
-        env, 0, device, RefinePolicy, algorithm=SAC, batch_size=batch, learning_starts=10 * rows, **settings
+        env, 0, device, RefinePolicy, algorithm=algorithm, batch_size=batch, learning_starts=10 * rows, **settings
     )
     model.learn(2 * rows)
     model.set_logger(Logger(None, []))

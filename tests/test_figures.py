@@ -1,0 +1,308 @@
+"""The tables and the figures that pages, README and model cards quote are those of their records."""
+
+import csv
+import itertools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from agents.commands.curriculum.store import read_cells
+from agents.commands.curriculum.table import make_tables
+from agents.figures.estimates import student
+from agents.rl.schedule_agent import DECISIONS
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_tables_of_the_study_are_those_of_its_records(load):
+    learning, text = load(DOCS.parent / "benchmarks" / "learning_tables.py"), (DOCS / "loss.md").read_text()
+    files = sorted((DOCS / "loss").glob("*.json"))
+    assert {"settings", "study"} <= {path.stem for path in files}
+    for path in files:
+        tables = learning.tables(json.loads(path.read_text()))
+        assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/loss/{path.name}"
+
+
+def test_the_tables_of_the_curriculum_are_those_of_its_records(load):
+    tables, text = load(DOCS / "make_tables.py"), (DOCS / "learning.md").read_text()
+    for path in sorted((DOCS / "learning").glob("curriculum*.json")):
+        laid_out = tables.table(json.loads(path.read_text()))
+        assert laid_out.startswith("correct %")
+        assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
+    course = read_cells(json.loads((DOCS / "learning" / "course" / "curriculum.json").read_text()))
+    assert make_tables(course, ("skin",)).split("\n\nloss on")[0] in text
+    assert {figures["correct"].value for cell in course for figures in cell.samplers.values()} == {0}
+    plain = [
+        (cell.n, cell.method, cell.epochs)
+        for cell in course
+        if any(figures["plain"].value > 0 for figures in cell.samplers.values())
+    ]
+    assert set(plain) == {("8", "uniform-2", 100)}
+    few = [
+        cell.samplers["mixture"]["plain"].value for cell in course if cell.method == "uniform-2" and cell.epochs == 100
+    ]
+    assert f"for {100 * np.mean(few):.1f} % with kappa 2" in text
+    laid_out = tables.table(json.loads((DOCS / "learning" / "demo" / "curriculum.json").read_text()))
+    assert laid_out.split("\n\nnew %")[0] in text, "Run python docs/make_tables.py docs/learning/demo/curriculum.json"
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "algorithms").glob("*.json")), ids=lambda path: path.stem)
+def test_the_tables_of_the_algorithms_are_those_of_their_records(path, load):
+    script, records = load(DOCS.parent / "benchmarks" / "algorithms_tables.py"), json.loads(path.read_text())["runs"]
+    laid_out = script.tables(records)
+    assert laid_out in (DOCS / "algorithms.md").read_text(), f"Run python benchmarks/algorithms_tables.py {path}"
+
+
+def test_the_figures_that_the_algorithms_page_quotes_are_those_of_its_tables():
+    page = " ".join((DOCS / "algorithms.md").read_text().split())
+    refine, schedule = (
+        {row[0]: [cell.split(" (")[0] for cell in row[2:]] for row in rows_after(page_part)}
+        for page_part in ("HandRefine-v0:", "HandSchedule-v0:")
+    )
+    last = {name: row[2] for name, row in refine.items()}
+    assert (
+        f"bring {last['PPO']}, {last['SAC']} and {last['CrossQ']} % right hands after {refine['no agent'][0]} %" in page
+    )
+    assert f"TQC comes to {last['TQC']} %. TD3 falls to {last['TD3']} %." in page
+    trained = {name: row for name, row in schedule.items() if name != "no agent"}
+    first = sorted((row[0] for row in trained.values()), key=float)
+    assert f"turns {schedule['no agent'][0]} % into {first[0]} to {first[-1]} %" in page
+    assert all(float(row[2]) <= float(row[0]) for row in trained.values())  # none does better than untrained
+    with (DOCS / "learning" / "agent-rounds.csv").open() as file:
+        rounds = len(list(csv.DictReader(file)))
+    assert f"has learned from {rounds * 16 * DECISIONS:,}" in page
+
+
+def rows_after(heading):
+    """The cells of the table below a line of the algorithms page."""
+    lines = (DOCS / "algorithms.md").read_text().split(f"\n{heading}\n\n")[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum():
+    cells = json.loads((DOCS / "learning" / "curriculum.json").read_text())["cells"]
+
+    def mean(method, n, sampler="mixture"):
+        own = [cell["samplers"] for cell in cells if (cell["n"], cell["method"]) == (n, method)]
+        found = [figures[sampler]["correct"][0] for figures in own if sampler in figures]
+        assert len(found) >= (3 if n == "all" else 5 if sampler == "mixture" else 4)
+        return 100 * sum(found) / len(found)
+
+    def rows(n):
+        own = [
+            cell["samplers"]["mixture"]["correct"][0] for cell in cells if (cell["n"], cell["method"]) == (n, "rows")
+        ]
+        assert len(own) == (1 if n == "all" else 3)
+        return 100 * sum(own) / len(own)
+
+    def fresh(method, n):
+        own = [
+            cell["samplers"]["mixture"]["correct"][0]
+            for cell in cells
+            if (cell["n"], cell["method"]) == (n, method) and cell["seed"] >= 5
+        ]
+        assert len(own) == 5
+        return 100 * sum(own) / len(own)
+
+    def interval(method, n):
+        own = [
+            cell["samplers"]["mixture"]["correct"][0] for cell in cells if (cell["n"], cell["method"]) == (n, method)
+        ]
+        half = 100 * stats.t.ppf(0.975, len(own) - 1) * np.std(own, ddof=1) / np.sqrt(len(own))
+        return mean(method, n) - half, mean(method, n) + half
+
+    def best(kind, n):
+        return max(mean(method, n) for method in {cell["method"] for cell in cells} if re.fullmatch(kind, method))
+
+    def listed(found):
+        *first, last = (f"{value:.1f}" for value in found)
+        return f"{', '.join(first)} and {last} %"
+
+    def nats(method):
+        own = [cell["vae"]["validation_loss_nats"] for cell in cells if (cell["n"], cell["method"]) == ("800", method)]
+        return sum(own) / len(own)
+
+    counts, some = ("80", "800", "all"), ("80", "800")
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+    readme = " ".join((DOCS.parent / "README.md").read_text().split())
+    assert f"no action gives {listed(mean('none', n) for n in counts).replace(' %', ' % right hands')}" in learning
+    assert f"The best constant, kappa 2, gives {listed(mean('uniform-2', n) for n in counts)}" in learning
+    assert f"best falling schedule of each N gives {listed(best('falling-.*', n) for n in counts)}" in learning
+    assert f"best KL weight gives {listed(best('kl-.*', n) for n in counts)}" in learning
+    assert f"untrained agent** gives {listed(mean('untrained', n) for n in counts)}" in learning
+    assert f"default reward, gives {listed(rows(n) for n in counts)}" in learning
+    methods = {cell["method"] for cell in cells} - {"rows"}
+    overall = {method: sum(mean(method, n) for n in counts) / 3 for method in methods}
+    assert max((name for name in overall if name.startswith("uniform")), key=overall.__getitem__) == "uniform-2"
+    said = f"It gives {listed(mean('schedule', n) for n in counts).replace(' %', ' %,')} in the mean over N "
+    assert f"{said}{overall['schedule']:.1f} %. Kappa 2 gives {overall['uniform-2']:.1f} % in the mean." in learning
+    prior = [listed(mean(method, n, "prior") for n in some) for method in ("schedule", "uniform-2", "none")]
+    assert f"it gives {prior[0]}. Kappa 2 gives {prior[1]}, no action {prior[2]}." in learning
+    settled = [listed(mean(method, n, "settled") for n in some) for method in ("schedule", "uniform-2", "none")]
+    assert f"({settled[1]} after {settled[2]}), the agent does not ({settled[0]})" in learning
+    assert f"it is higher by {nats('schedule') - nats('none'):,.0f} nats" in learning
+    for method, sampler in (("none", "mixture"), ("uniform-2", "mixture"), ("schedule", "mixture")):
+        assert f"{mean(method, 'all', sampler):.1f} %" in readme
+    assert overall["schedule"] > max(overall[method] for method in overall if method.startswith(("uniform", "falling")))
+    card = " ".join((DOCS.parent / "agents" / "weights" / "schedule" / "README.md").read_text().split())
+    for method in ("schedule", "none"):
+        assert listed(mean(method, n) for n in counts) in card
+    seen_once = [listed(fresh(method, n) for n in counts) for method in ("schedule", "uniform-2", "none")]
+    said = f"On them the agent gives {seen_once[0]}, kappa 2 {seen_once[1]}, and no action {seen_once[2]}."
+    assert said in learning
+    with_agent, without = interval("schedule", "80"), interval("none", "80")
+    assert f"{with_agent[0]:.1f} to {with_agent[1]:.1f} % against {without[0]:.1f} to {without[1]:.1f} %" in learning
+    assert all(interval("schedule", n)[0] > interval("none", n)[1] for n in counts)
+
+
+def test_the_figures_that_learning_quotes_of_small_minibatches_are_those_of_their_records():
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+
+    def mean(name, method, seeds, sampler="mixture"):
+        cells = json.loads((DOCS / "learning" / "small-batches" / f"{name}.json").read_text())["cells"]
+        found = [cell["samplers"][sampler]["correct"][0] for cell in cells if cell["method"] == method]
+        assert len(found) == seeds
+        return f"{100 * sum(found) / len(found):.1f}"
+
+    def drawn(method):
+        return mean("drawn", method, 3)
+
+    assert f"the agent gives {drawn('schedule')} % and no action {drawn('none')} %" in learning
+    assert f"Kappa 4 and 8 give {drawn('uniform-4')} and {drawn('uniform-8')} %" in learning
+    assert f"falling from 8 {drawn('falling-8')} %, the KL term times 32 {drawn('kl-32')} %" in learning
+    found = mean("photographs", "schedule", 3), mean("photographs", "none", 3)
+    assert f"the agent gives {found[0]} % with the mixture, no action {found[1]} %" in learning
+
+
+def test_the_figures_that_learning_quotes_of_the_agent_for_drawn_hands_are_those_of_their_records():
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+    cells = json.loads((DOCS / "learning" / "demo" / "curriculum.json").read_text())["cells"]
+    methods = {cell["method"] for cell in cells}
+
+    def found(method, first=0):
+        return [
+            100 * cell["samplers"]["mixture"]["correct"][0]
+            for cell in cells
+            if cell["method"] == method and cell["seed"] >= first
+        ]
+
+    def said(method):
+        values = found(method)
+        half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+        return f"{np.mean(values):.1f}", f"({np.mean(values) - half:.1f} to {np.mean(values) + half:.1f})"
+
+    agent, constant, none = (said(method) for method in ("schedule+kl-4", "uniform-3+kl-4", "kl-4"))
+    assert f"gives {agent[0]} % right hands {agent[1].replace(')', '), no action')} {none[0]} %** {none[1]}" in learning
+    assert f"no action gives {said('none')[0]} %." in learning
+    assert f"gives {constant[0]} % {constant[1]}, falling from 5 {said('falling-5+kl-4')[0]} %." in learning
+    constants = [method for method in methods if method.startswith("uniform")]
+    assert max(constants, key=lambda method: np.mean(found(method))) == "uniform-3+kl-4"
+    assert low(found("schedule+kl-4")) > -low([-value for value in found("uniform-3+kl-4")])  # intervals apart
+    fresh = [f"{np.mean(found(method, 5)):.1f}" for method in ("schedule+kl-4", "uniform-3+kl-4", "kl-4")]
+    assert len(found("schedule+kl-4", 5)) == 5
+    assert f"this agent gives {fresh[0]} %, kappa 3 {fresh[1]} %, and no action {fresh[2]} %." in learning
+    card = " ".join((DOCS.parent / "agents" / "weights" / "schedule" / "README.md").read_text().split())
+    assert f"gives {agent[0]} %, no agent {none[0]} % and the best constant {constant[0]} %." in card
+    with (DOCS / "learning" / "demo" / "rounds.csv").open() as file:
+        right = [f"{100 * float(row['right']):.1f}" for row in csv.DictReader(file)]
+    parts = [sorted(rows, key=float) for rows in (right[:4], right[4:11], right[-6:])]
+    for rows in parts:
+        assert f"{rows[0]} to {rows[-1]} %" in learning
+
+
+def test_the_figures_that_learning_quotes_of_drawn_hands_are_those_of_their_records():
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+
+    def mean(path, n, method, sampler="mixture"):
+        cells = json.loads((DOCS / "learning" / path).read_text())["cells"]
+        found = [
+            cell["samplers"][sampler]["correct"][0] for cell in cells if (cell["n"], cell["method"]) == (n, method)
+        ]
+        assert len(found) >= 3
+        return f"{100 * sum(found) / len(found):.1f} %"
+
+    def drawn(method, sampler="mixture"):
+        return mean("curriculum-drawn.json", "6000", method, sampler)
+
+    said = f"gives {drawn('schedule')}, no action {drawn('none')}, falling from 6 {drawn('falling-6')}, and the KL term"
+    assert f"{said} times 32 {drawn('kl-32')}" in learning
+    assert f"no action gives {drawn('none', 'prior')}, the agent {drawn('schedule', 'prior')}" in learning
+
+
+@pytest.mark.parametrize(
+    ("path", "n", "last", "said"),
+    [
+        ("agent-rounds.csv", "drawn-2000", 7, "{0} and {1} % were right after random schedules, and {low} to {high} %"),
+        ("agent-rounds.csv", "320", 5, "{0} and {1} % became {low} to {high} % in the last five rounds"),
+        ("agent-rounds.csv", "300", 4, "{0} % became {low} to {high} % at N = 300"),
+        ("agent-rounds.csv", "340", 4, "{0} % became {low} to {high} % at N = 340"),
+    ],
+)
+def test_the_rounds_that_learning_quotes_are_those_of_the_trainings(path, n, last, said):
+    with (DOCS / "learning" / path).open() as file:
+        rows = [row for row in csv.DictReader(file) if row["n"] == n]
+    right = {flag: [f"{100 * float(row['right']):.1f}" for row in rows if row["explores"] == flag] for flag in "01"}
+    acted = sorted(right["0"][-last:], key=float)
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+    assert said.format(*right["1"], low=acted[0], high=acted[-1]) in learning
+
+
+def test_the_recipe_s_tables_are_those_of_its_records(load):
+    tables, text = load(DOCS / "make_tables.py"), (DOCS / "recipe.md").read_text()
+    files = sorted((DOCS / "recipe").glob("*.json"))
+    assert {"gradients", "seeds", "shipped"} <= {path.stem for path in files}
+    for path in files:
+        table = tables.table(json.loads(path.read_text()))
+        assert table in text, f"Run python docs/make_tables.py docs/recipe/{path.name}"
+
+
+def test_the_recipe_s_page_holds_the_agent_against_others_run_by_run():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+    right, longer = right_on_the_prior("seeds"), right_on_the_prior("gradients")
+    assert len(right["none"]) == 3
+    assert longer["none"] == pytest.approx(right["none"], abs=0.11)  # the first of them measured on a CPU
+
+    def ahead(mine, other):
+        found = student([a - b for a, b in zip(mine, other, strict=True)])
+        return [f"{value:.1f}" for value in (found.value, found.low, found.high)]
+
+    value, low, high = ahead(right["sac-refine-3"], right["random-3"])
+    assert f"{value} points ahead of them ({low} to {high})" in text
+    value, low, high = ahead(right["gradient-3"], right["sac-refine-3"])
+    assert f"{value} points behind ({high} behind to {low.removeprefix('-')} ahead)" in text
+    value, low, high = ahead(longer["gradient-3"], right["sac-refine-3"])
+    assert f"{value} points behind ({high} behind to {low} behind)" in text
+    value, low, high = ahead(right["best-of-2"], right["sac-refine-3"])
+    assert f"{value} points more than the agent ({low} to {high})" in text
+
+
+def right_on_the_prior(name):
+    """Percentages of right hands of the learned prior, a list over runs for each agent."""
+    content = json.loads((DOCS / "recipe" / f"{name}.json").read_text())
+    right: dict[str, list[float]] = {}
+    for cell in content["cells"]:
+        if cell["sampler"] == "prior":
+            right.setdefault(cell["agent"], []).append(100 * cell["figures"]["correct"]["value"])
+    return right
+
+
+def test_the_study_s_records_hold_what_was_asked_of_it():
+    records = json.loads((DOCS / "loss" / "study.json").read_text())
+    for n, regime in itertools.product((80, 800), ("frozen", "training")):
+        runs = [r for r in records if (r["run"]["label"], r["run"]["n"], r["run"]["regime"]) == ("chosen", n, regime)]
+        scores = {
+            agent: [r["result"][agent]["counterfactual"] for r in runs if agent in r["result"]]
+            for agent in ("SAC", "random", "gradient 13")
+        }
+        assert {len(values) for values in scores.values()} == {5}
+        assert low(scores["SAC"]) > 0
+        assert low(scores["SAC"]) > -low([-value for value in scores["random"]])  # intervals apart
+
+
+def low(values):
+    """Lower end of the 95 % interval of a mean."""
+    return np.mean(values) - stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
