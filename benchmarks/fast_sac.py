@@ -84,18 +84,19 @@ def cases(device: str) -> list[Case]:
     def mlp(observation: tuple[int, ...], action: tuple[int, ...], **settings: Any) -> Callable[[type[SAC], str], SAC]:
         return lambda algorithm, place: filled(algorithm, place, observation, action, **settings)
 
+    def refine(fused: bool) -> Callable[[type[SAC], str], SAC]:
+        return lambda algorithm, place: filled_sac(rows, size, rows, place, algorithm, fused and algorithm is FastSAC)
+
+    pictures = f"RefinePolicy, {size} pixels, batches of {rows}"
+    fused = [] if device == "cpu" else [Case(f"{pictures}, compiled", refine(True), rows, 48)]
     return [
         Case("HandRefine-v0, D = 300, layers of 1,024", mlp(d, d, gamma=0.0, **wide), 1024, 48),
         Case("the same with gamma 0.99", mlp(d, d, **wide), 1024, 48),
         Case("HandSchedule-v0, layers of 128", mlp((14,), (3,), gamma=1.0, **layers(128, 128)), 256, 64),
         Case("Pendulum-v1, layers of 256", mlp((3,), (1,), **layers(256, 256)), 256, 1),
         Case("RowPolicy, B = 64, D = 300", mlp(b, b, policy=RowPolicy), 16, 48),
-        Case(
-            f"RefinePolicy, {size} pixels, batches of {rows}",
-            lambda algorithm, place: filled_sac(rows, size, rows, place, algorithm),
-            rows,
-            48,
-        ),
+        Case(pictures, refine(False), rows, 48),
+        *fused,
     ]
 
 

@@ -1,12 +1,14 @@
-"""Measure a step of the recipe's VAE on a GPU: as CUDA graphs, and launched kernel by kernel.
+"""Measure a step of the recipe's VAE on a GPU: fused by torch.compile in CUDA graphs, in graphs alone, and eager.
 
     python benchmarks/recipe.py [--blocks 8] [--profile]
 
-Both train the same large VAE of 128 pixels on batches of 160 drawn hands, in turns, in blocks of 24 steps. There are
-three kinds of steps: without critics, with the critics of patches, and with those of features too. Prints the median
-milliseconds of a step of each, the median of the blocks' ratios with its quartiles, and what a whole recipe's 9,000
-steps take. The terms of the loss of both are compared after five steps from the same weights: they are the same within
-rounding. `--profile` prints the kernels that take longest.
+All three train the same large VAE of 128 pixels on batches of 160 drawn hands, in turns, in blocks of 24 steps. There
+are three kinds of steps: without critics, with the critics of patches, and with those of features too. Prints the
+median milliseconds of a step of each and the median of the blocks' ratios with its quartiles. At the end it prints what
+a whole recipe's 9,000 steps take, with the first steps, which compile and capture. The fused trainer comes first and
+chooses cuDNN's kernels for all. The terms of the loss in five steps from the same weights are compared with the eager
+ones. It also counts the floating-point operations of a step, and prints how many the card does per second, beside those
+of a large matrix product. `--profile` prints the kernels that take longest.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import time
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
@@ -32,11 +35,14 @@ KINDS = {  # the share of the training at which they are measured, and their sha
 }
 
 
-def trainer(hands: Hands, graphed: bool) -> AdversarialTrainer:
+WAYS = {"fused": (True, True), "graphs": (True, False), "eager": (False, False)}  # graphed, fused
+
+
+def trainer(hands: Hands, graphed: bool, fused: bool) -> AdversarialTrainer:
     """Build a trainer whose photographs are half of the drawn hands."""
     half = HANDS // 2
     batches = Batches(hands.take(slice(half)).to("cuda"), hands.take(slice(half, HANDS)).to("cuda"))
-    return AdversarialTrainer(CONFIG, VAEConfig(128, 300, "large"), batches, "cuda", graphed)
+    return AdversarialTrainer(CONFIG, VAEConfig(128, 300, "large"), batches, "cuda", graphed, fused)
 
 
 def begin(run: AdversarialTrainer, share: float) -> None:
@@ -54,14 +60,38 @@ def block(run: AdversarialTrainer) -> float:
     return 1e3 * (time.perf_counter() - began) / STEPS
 
 
-def compare(hands: Hands, share: float) -> float:
-    """Return the largest relative difference of a term of the loss, five steps from the same weights."""
-    runs = [trainer(hands, graphed) for graphed in (True, False)]
-    for run in runs:
-        begin(run, share)
-    terms = [[{k: float(v) for k, v in run.step().items()} for _ in range(5)] for run in runs]  # the last two replayed
-    pairs = [(graphed[name], eager[name]) for graphed, eager in zip(*terms, strict=True) for name in graphed]
-    return float(max(abs(graphed - eager) / max(abs(eager), 0.01) for graphed, eager in pairs))
+def terms(hands: Hands, share: float, way: tuple[bool, bool]) -> list[dict[str, float]]:
+    """Return the terms of the loss of five steps from the same weights; graphs replay the last two."""
+    run = trainer(hands, *way)
+    begin(run, share)
+    return [{name: float(term) for name, term in run.step().items()} for _ in range(5)]
+
+
+def differ(found: list[dict[str, float]], expected: list[dict[str, float]]) -> float:
+    """Return the largest relative difference of a term of the loss."""
+    pairs = [(a[name], b[name]) for a, b in zip(found, expected, strict=True) for name in b]
+    return max(abs(a - b) / max(abs(b), 0.01) for a, b in pairs)
+
+
+def operations(run: AdversarialTrainer) -> float:
+    """Count the floating-point operations of an eager step."""
+    run.step()  # makes the batches
+    with FlopCounterMode(display=False) as counter:
+        run.step()
+    return float(counter.get_total_flops())
+
+
+def fastest() -> float:
+    """Return the operations per second of a large matrix product in bfloat16."""
+    factor = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    seconds = []
+    for _ in range(20):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        factor @ factor
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return 2 * 8192**3 / statistics.median(seconds)
 
 
 def main() -> None:
@@ -71,28 +101,39 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
     hands = draw_right_hands(HANDS, seed=1)
-    print(f"{torch.cuda.get_device_name()}: 128 pixels, batches of {CONFIG.batch}")
-    graphed, eager = trainer(hands, True), trainer(hands, False)
-    whole = [0.0, 0.0]
-    for name, (share, weight) in KINDS.items():
-        for run in (graphed, eager):
+    peak = fastest()
+    print(
+        f"{torch.cuda.get_device_name()}: 128 pixels, batches of {CONFIG.batch}; "
+        f"a matrix product does {peak / 1e12:.0f} TFLOP/s"
+    )
+    runs = {name: trainer(hands, *way) for name, way in WAYS.items()}
+    whole = dict.fromkeys(WAYS, 0.0)
+    for kind, (share, weight) in KINDS.items():
+        for name, run in runs.items():
             begin(run, share)
-            block(run)  # warm up and capture
-        times = [(block(graphed), block(eager)) for _ in range(args.blocks)]
-        quartiles = statistics.quantiles([slow / fast for fast, slow in times], n=4)
-        medians = [statistics.median(column) for column in zip(*times, strict=True)]
-        whole = [total + weight * CONFIG.steps * ms / 1e3 for total, ms in zip(whole, medians, strict=True)]
-        print(
-            f"{name:>20}: graphed {medians[0]:.1f} ms, eager {medians[1]:.1f} ms, ratio {quartiles[1]:.2f} "
-            f"(quartiles {quartiles[0]:.2f} to {quartiles[2]:.2f}, {args.blocks} blocks of {STEPS}); "
-            f"terms differ by at most {compare(hands, share):.1e}",
-            flush=True,
-        )
+            whole[name] += (block(run) - block(run)) * STEPS / 1e3  # the first block compiles and captures
+        blocks = [{name: block(run) for name, run in runs.items()} for _ in range(args.blocks)]
+        medians = {name: statistics.median(each[name] for each in blocks) for name in WAYS}
+        expected = terms(hands, share, WAYS["eager"])
+        rate = operations(runs["eager"]) / medians["fused"] * 1e3
+        print(f"{kind}: fused {medians['fused']:.1f} ms, {rate / 1e12:.0f} TFLOP/s, {rate / peak:.0%} of the product's")
+        for name in ("graphs", "eager"):
+            low, middle, high = statistics.quantiles([each[name] / each["fused"] for each in blocks], n=4)
+            print(f"  {name}: {medians[name]:.1f} ms, {middle:.2f} times fused (quartiles {low:.2f} to {high:.2f})")
+        for name in ("fused", "graphs"):
+            print(
+                f"  terms of {name} differ by at most {differ(terms(hands, share, WAYS[name]), expected):.1e}",
+                flush=True,
+            )
+        for name in WAYS:
+            whole[name] += weight * CONFIG.steps * medians[name] / 1e3
         if args.profile:
             with profile(activities=[ProfilerActivity.CUDA]) as seen:
-                block(graphed)
+                block(runs["fused"])
             print(seen.key_averages().table(sort_by="self_device_time_total", row_limit=12, max_name_column_width=60))
-    print(f"{CONFIG.steps} steps: graphed {whole[0]:.0f} s, eager {whole[1]:.0f} s")
+    print(
+        f"{CONFIG.steps} steps with the first: " + ", ".join(f"{name} {total:.0f} s" for name, total in whole.items())
+    )
 
 
 if __name__ == "__main__":

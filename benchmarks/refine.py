@@ -9,7 +9,7 @@ median over turns of the ratio, with its quartiles.
 
 import argparse
 import time
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -19,11 +19,18 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 
 from agents import RefinePolicy, make_sac
+from agents.rl.picture_policy import Sight
+from hand_env import HandRefineVectorEnv
 from vae import VAEConfig, build_vae
 
 
-def filled_sac(rows: int, size: int, batch: int, device: str, algorithm: type[SAC] = SAC, **settings: Any) -> SAC:
-    """Build SAC for `rows` latents of the large VAE side by side; two steps fill its replay buffer."""
+def filled_sac(
+    rows: int, size: int, batch: int, device: str, algorithm: type[SAC] = SAC, fused: bool = False, **settings: Any
+) -> SAC:
+    """Build SAC for `rows` latents of the large VAE side by side; two steps fill its replay buffer.
+
+    With `fused`, torch.compile speeds up its updates (`agents.rl.picture_policy.Sight`).
+    """
     env = gym.make_vec(
         "hand_env:HandRefine-v0",
         num_envs=rows,
@@ -33,6 +40,8 @@ def filled_sac(rows: int, size: int, batch: int, device: str, algorithm: type[SA
         device=device,
         autoreset_mode="SameStep",
     )
+    if fused:
+        settings["policy_kwargs"] = {"vae": Sight(cast(HandRefineVectorEnv, env.unwrapped).env.vae, fused)}
     model = make_sac(
         env, 0, device, RefinePolicy, algorithm=algorithm, batch_size=batch, learning_starts=10 * rows, **settings
     )

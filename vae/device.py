@@ -1,9 +1,15 @@
 """Choose the device to compute on, and how precisely a GPU computes."""
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TypeVar
 
 import torch
+
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def resolve_device(name: str | torch.device) -> str:
@@ -35,6 +41,22 @@ def resolve_device(name: str | torch.device) -> str:
 def reduced_precision(device: torch.device) -> torch.autocast:
     """Return a context in which a GPU computes in bfloat16 where that is safe; nothing changes on the CPU."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def compiled(function: Function, device: torch.device, wanted: bool = True) -> Function:
+    """Let torch.compile join the small kernels of a function on a GPU, where it can: it needs Triton and a C compiler.
+
+    Args:
+        function: A module, or a function of tensors whose shapes seldom change: each new shape takes seconds.
+        device: Device that it computes on; on a CPU, nothing is compiled.
+        wanted: Whether to compile it.
+
+    Returns:
+        What computes the same up to rounding; the function itself where it is not compiled.
+    """
+    compilers = ("cc", "gcc", "clang", os.environ.get("CC", "cc"))
+    can = device.type == "cuda" and find_spec("triton") is not None and any(map(shutil.which, compilers))
+    return torch.compile(function, dynamic=False) if wanted and can else function  # type: ignore[return-value]  # the same arguments and results
 
 
 @contextmanager

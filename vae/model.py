@@ -78,6 +78,26 @@ class Residual(nn.Module):
         return cast(Tensor, x + self.last(nn.functional.silu(self.first(nn.functional.silu(x)))))
 
 
+class PixelShuffle(nn.PixelShuffle):
+    """Turn r^2 channels into r x r pixels, as torch does, and keep the channels-last format on a GPU.
+
+    There torch's own module returns torch's usual format, and each layer after it converts its input.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, C r^2, height, width) to (batch, C, height r, width r)."""
+        keeps = x.device.type == "cpu" or x.stride(1) != 1  # torch's module keeps the format
+        return super().forward(x) if keeps else shuffle_channels_last(x, self.upscale_factor)
+
+
+def shuffle_channels_last(x: Tensor, factor: int) -> Tensor:
+    """Return what `torch.nn.functional.pixel_shuffle` returns, in the channels-last format."""
+    n, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(n, height, width, channels // factor**2, factor, factor)
+    pixels = rows.permute(0, 1, 4, 2, 5, 3).reshape(n, height * factor, width * factor, channels // factor**2)
+    return pixels.permute(0, 3, 1, 2)
+
+
 class NoCheckerboard(nn.Module):
     """Remove the checkerboard artifacts of pixel shuffling, which alternate from pixel to pixel along both axes.
 
@@ -154,8 +174,8 @@ class Decoder(nn.Module):
         self.head = nn.Linear(config.latent_dim, channels[0] * grid**2)
         layers: list[nn.Module] = [nn.Unflatten(1, (channels[0], grid, grid)), Residual(channels[0])]
         for before, after in pairwise(channels):
-            layers += [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), Residual(after)]
-        layers += [nn.SiLU(), nn.Conv2d(channels[-1], 3 * patch**2, 3, padding=1), nn.PixelShuffle(patch)]
+            layers += [nn.Conv2d(before, 4 * after, 3, padding=1), PixelShuffle(2), Residual(after)]
+        layers += [nn.SiLU(), nn.Conv2d(channels[-1], 3 * patch**2, 3, padding=1), PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
         self.width = channels[-1]  # of the features
         self.finish = NoCheckerboard() if _channels(config) is _LARGE_128 else nn.Identity()

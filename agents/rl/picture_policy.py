@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from hand_env.refinement import CHUNK
-from vae.device import resolve_device
+from vae.device import compiled, resolve_device
 from vae.model import VAE
 
 SEEN = 64  # largest width and height, in pixels, of the pictures that the networks see
@@ -49,27 +49,9 @@ class Look(nn.Module):
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(CHANNELS[-1] * side**2, WIDTH), nn.SiLU())
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Map (n, 3, s, s) pictures, as `shrunk` returns them, to (n, WIDTH)."""
+        """Map (n, 3, s, s) pictures, as `Sight.pictures` returns them, to (n, WIDTH)."""
         found: Tensor = self.body(pictures * 2 - 1)
         return found
-
-
-def shrunk(vae: VAE, latents: Tensor) -> Tensor:
-    """Decode latents to small pictures for the networks; differentiable with respect to the latents.
-
-    Args:
-        vae: Decodes on its own device; on a GPU in bfloat16.
-        latents: (n, D) float32 on any device. Without a gradient, at most `CHUNK` are decoded at a time.
-
-    Returns:
-        (n, 3, s, s) float32 in [0, 1], s at most `SEEN`, on the latents' device.
-    """
-    device = vae.log_variance.device
-    moved = latents.to(device)
-    if moved.requires_grad and torch.is_grad_enabled():
-        return _pictures(vae, moved).to(latents.device)
-    with torch.no_grad():
-        return torch.cat([_pictures(vae, rows) for rows in torch.split(moved, CHUNK[device.type])]).to(latents.device)
 
 
 class Sight:
@@ -78,22 +60,49 @@ class Sight:
     An update of SAC uses the same observations up to four times, and decoding them is most of its work.
     """
 
-    def __init__(self, vae: VAE) -> None:
-        """Store the VAE, which is not trained."""
-        self.vae = vae
+    def __init__(self, vae: VAE, fused: bool = False) -> None:
+        """Prepare to decode.
+
+        Args:
+            vae: A VAE that is not trained.
+            fused: Whether torch.compile speeds up SAC's updates on a GPU, where it can (`vae.device.compiled`). That
+                takes half a minute at first.
+        """
+        self.vae, self.fused = vae, fused
         self._seen = WeakTensorKeyDictionary()
+        self._in_updates = compiled(_pictures, vae.log_variance.device, fused)
+
+    def pictures(self, latents: Tensor) -> Tensor:
+        """Decode latents to small pictures for the networks; differentiable with respect to the latents.
+
+        Args:
+            latents: (n, D) float32 on any device. The VAE decodes on its own; on a GPU in bfloat16. Without a gradient,
+                at most `CHUNK` are decoded at a time.
+
+        Returns:
+            (n, 3, s, s) float32 in [0, 1], s at most `SEEN`, on the latents' device.
+        """
+        device = self.vae.log_variance.device
+        moved = latents.to(device)
+        decode = self._in_updates if torch.is_grad_enabled() else _pictures  # updates have batches of one size
+        if moved.requires_grad and torch.is_grad_enabled():
+            return decode(self.vae, moved).to(latents.device)
+        with torch.no_grad():
+            found = [decode(self.vae, rows) for rows in torch.split(moved, CHUNK[device.type])]
+        return torch.cat(found).to(latents.device)
 
     def of(self, observations: Tensor) -> Tensor:
-        """Return `shrunk` pictures of (n, D) observations, or (n, D + 1), without a gradient."""
+        """Return the pictures of (n, D) observations, or (n, D + 1), without a gradient."""
         pictures: Tensor | None = self._seen.get(observations)  # type: ignore[no-untyped-call]  # torch does not annotate it
         if pictures is None:
-            pictures = shrunk(self.vae, observations[:, : self.vae.latent_dim].detach())
+            pictures = self.pictures(observations[:, : self.vae.latent_dim].detach())
             self._seen[observations] = pictures
         return pictures
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the cache, and keep the VAE on the CPU, so that a machine without its device can read it."""
-        return {"vae": copy.deepcopy(self.vae).cpu(), "device": str(self.vae.log_variance.device)}
+        vae = copy.deepcopy(self.vae).cpu()
+        return {"vae": vae, "device": str(self.vae.log_variance.device), "fused": self.fused}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Start with an empty cache, on the device where the VAE was; on the CPU if this machine has no such device."""
@@ -101,7 +110,7 @@ class Sight:
             device = resolve_device(state["device"])
         except ValueError:
             device = "cpu"
-        self.vae, self._seen = state["vae"].to(device), WeakTensorKeyDictionary()
+        Sight.__init__(self, state["vae"].to(device), state.get("fused", False))  # an earlier version's has no "fused"
 
 
 class OneStepReplay(ReplayBuffer):
@@ -180,7 +189,7 @@ class PictureCritic(ContinuousCritic):
     def _values(self, networks: Iterable[nn.Module], obs: Tensor, actions: Tensor) -> list[Tensor]:
         vae = self.sight.vae
         latents, rest = obs[:, : vae.latent_dim], obs[:, vae.latent_dim :]
-        after, before = shrunk(vae, latents + self.delta_scale * actions), self.sight.of(obs)
+        after, before = self.sight.pictures(latents + self.delta_scale * actions), self.sight.of(obs)
         value = _value_of_actions if after.requires_grad else _value
         return [value(network, after, before, rest) for network in networks]
 

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from vae.model import LOG_VAR_RANGE, Decoder, Encoder, NoCheckerboard, VAEConfig, build_vae, count_parameters
+from vae.model import (
+    LOG_VAR_RANGE,
+    Decoder,
+    Encoder,
+    NoCheckerboard,
+    VAEConfig,
+    build_vae,
+    count_parameters,
+    shuffle_channels_last,
+)
 
 pytestmark = pytest.mark.usefixtures("real_channels")
 
@@ -103,3 +112,18 @@ def test_the_models_at_64_pixels_have_the_readme_s_number_of_parameters(width, p
 def test_config_raises_when_a_field_is_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
         VAEConfig(**settings)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_pixels_shuffled_in_the_channels_last_format_are_those_of_torch(factor):
+    x = torch.randn(2, 3 * factor**2, 5, 7, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.pixel_shuffle(x, factor)
+    found = shuffle_channels_last(x.to(memory_format=torch.channels_last), factor)
+    assert torch.equal(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_decoder_on_a_gpu_keeps_the_channels_last_format():
+    vae = build_vae(VAEConfig(64, 5, "large"), seed=0).cuda()
+    assert vae.decode(torch.randn(2, 5, device="cuda")).is_contiguous(memory_format=torch.channels_last)

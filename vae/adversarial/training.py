@@ -28,6 +28,7 @@ from torch import Generator, Tensor, nn
 from vae.adversarial.batches import Batches
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from vae.adversarial.perceptual import Perceptual
+from vae.device import compiled
 from vae.graphs import GraphedSteps
 from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
@@ -85,7 +86,13 @@ class AdversarialTrainer:
     """Hold the VAE, its averaged weights, the critics and their optimisers."""
 
     def __init__(
-        self, settings: AdversarialConfig, config: VAEConfig, batches: Batches, device: str, graphed: bool = True
+        self,
+        settings: AdversarialConfig,
+        config: VAEConfig,
+        batches: Batches,
+        device: str,
+        graphed: bool = True,
+        fused: bool = True,
     ) -> None:
         """Build everything on a device; train nothing yet.
 
@@ -95,6 +102,7 @@ class AdversarialTrainer:
             batches: Make the batches.
             device: "cpu", "cuda" or "cuda:N".
             graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding.
+            fused: Whether torch.compile joins small kernels on a GPU, where it can (`vae.device.compiled`); likewise.
         """
         self.settings, self.batches, self.device = settings, batches, torch.device(device)
         if self.device.type == "cuda":
@@ -109,6 +117,12 @@ class AdversarialTrainer:
         self.look = Perceptual()
         for module in (self.vae, self.regions, self.patches, self.features, self.look):
             module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
+        fuse = partial(
+            compiled, device=self.device, wanted=fused
+        )  # not the critics: it would take longer than it saves
+        self._encode, self._features, self._paint, self._look = map(
+            fuse, (self.vae.encode, self.decoder.features, self.decoder.paint, self.look)
+        )
         self.averaged: VAE = copy.deepcopy(self.vae).eval().requires_grad_(False)
         painters = [*self.vae.parameters(), *self.regions.parameters()]
         rate = settings.learning_rate
@@ -161,20 +175,23 @@ class AdversarialTrainer:
         """Train on a batch, with or without the critics of patches and of features; return the terms of the loss."""
         s, images, generator = self.settings, inputs["images"], self.generator
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            mean, log_var = self.vae.encode(images)
+            mean, log_var = self._encode(images)
             latents = mean + torch.exp(0.5 * log_var) * inputs["noise"]
             if "shift" in inputs:
                 latents = latents + inputs["shift"]
-            maps = self.decoder.features(latents)
-            decoded = self.decoder.paint(maps).float()
+            if patches:
+                mixed = _mixed(latents.detach(), inputs["order"], generator)[::2]
+                latents = torch.cat([latents, mixed])
+            maps, n = self._features(latents), len(images)
+            painted = self._paint(maps).float()
+            decoded, between = painted[:n], painted[n:]
             terms = {
                 "pixels": (decoded - images).abs().mean(),
-                "look": s.look * self.look(decoded, images),
-                "regions": s.regions * self._region_loss(maps, inputs["regions"]),
+                "look": s.look * self._look(decoded, images),
+                "regions": s.regions * self._region_loss(maps[:n], inputs["regions"]),
             }
             fakes: Fakes = []  # for half a batch: critics cost as much as the rest
             if patches:
-                between = self.vae.decode(_mixed(latents.detach(), inputs["order"], generator)[::2]).float()
                 fakes.append((self.patches, torch.cat([decoded[::2], between])))
             if features:
                 fakes.append((self.features, decoded[::2]))

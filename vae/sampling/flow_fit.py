@@ -11,7 +11,8 @@ from torch.func import functional_call, vmap
 
 from vae.checks import integer, seeded
 from vae.device import tensor_float_32
-from vae.optim import cosine_decay, ema_decay, update_ema
+from vae.graphs import GraphedSteps
+from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
 from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior, Velocity
 
 AVERAGING = 0.999  # decay per step of the averaged weights
@@ -73,16 +74,26 @@ def fit_flows(
     averaged = {name: tensor.detach().clone() for name, tensor in weights.items()}
     sources = [_Source(draw, own, seed, batch) for draw, own, seed in zip(latents, held_out, seeds, strict=True)]
     others, fixed, times = (torch.stack(column) for column in zip(*(own.fixed for own in sources), strict=True))
-    optimizer = torch.optim.AdamW(weights.values(), learning_rate, (0.9, 0.99), weight_decay=0.05)
-    logs: list[Log] = [[] for _ in sources]
-    best: list[Weights] = [{} for _ in sources]
-    for step in range(1, steps + 1):
-        optimizer.param_groups[0]["lr"] = learning_rate * (min(1.0, step / 200) * cosine_decay((step - 1) / steps))
-        x, noise, t = (torch.stack(column) for column in zip(*(own.draw() for own in sources), strict=True))
-        losses = _losses(skeleton, weights, x, noise, t)  # (K,)
+    on_gpu = device.type == "cuda"  # there a graph reads the rate from the device
+    rate = torch.tensor(learning_rate, device=device) if on_gpu else learning_rate
+    optimizer = torch.optim.AdamW(
+        weights.values(), rate, (0.9, 0.99), weight_decay=0.05, fused=on_gpu or None, capturable=on_gpu
+    )
+    launch = GraphedSteps(device, sources[0].generator)
+
+    def train(inputs: Weights) -> Weights:
+        losses = _losses(skeleton, weights, **inputs)  # (K,)
         optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         optimizer.step()
+        return {"losses": losses.detach()}
+
+    logs: list[Log] = [[] for _ in sources]
+    best: list[Weights] = [{} for _ in sources]
+    for step in range(1, steps + 1):
+        set_rate(optimizer, learning_rate * (min(1.0, step / 200) * cosine_decay((step - 1) / steps)))
+        drawn = (torch.stack(column) for column in zip(*(own.draw() for own in sources), strict=True))
+        losses = launch("step", train, dict(zip(("x", "noise", "t"), drawn, strict=True)))["losses"]
         with torch.no_grad():
             update_ema(averaged.values(), weights.values(), ema_decay(AVERAGING, step, head_start=0))
             if step % LOOK == 0 or step == steps:

@@ -12,9 +12,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.starts import Starts
-from agents.rl.picture_policy import RefinePolicy
+from agents.rl.picture_policy import RefinePolicy, Sight
 from agents.rl.row_agent import RowAgent
-from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
+from agents.rl.sac import REFINE_PICTURE_UPDATES_PER_SAMPLE, make_sac, reset_sac, restore_sac, sac_state
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
 from agents.runs.rules import NUMBER, NUMBERS, OBJECT, OBJECTS, whole
@@ -28,6 +28,7 @@ ENV_ID = "HandRefine-v0"
 POINTS = 40  # in the training log, if there are that many steps
 POOL = 100_000  # most latents drawn in advance, 120 MB at D = 300
 DRAWN = 2  # latents drawn in advance per correction to learn from, up to POOL
+FUSING_PAYS = 10_000  # updates: torch.compile takes as long as it saves in 7,000 (docs/benchmarks.md)
 TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
     # key in refine.json's training log: (unit, good direction); means are over all steps since the last point
     "samples": ("corrections learned from", "-"),
@@ -79,7 +80,9 @@ class RefinerTraining:
         )
         self.env = cast(HandRefineVectorEnv, env.unwrapped)
         policy: Any = RefinePolicy if args.policy == "pictures" else "MlpPolicy"
-        self.model = make_sac(env, args.seed, args.device, policy, policy_kwargs={"net_arch": [args.width] * 2})
+        fused = args.samples * REFINE_PICTURE_UPDATES_PER_SAMPLE >= FUSING_PAYS
+        sees = {"vae": Sight(self.env.env.vae, fused)} if args.policy == "pictures" else {}
+        self.model = make_sac(env, args.seed, args.device, policy, policy_kwargs={"net_arch": [args.width] * 2, **sees})
         self.log: list[dict[str, float]] = []
         self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
         self.started, self.seconds_before = time.monotonic(), 0.0

@@ -12,7 +12,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 
 from agents import FastSAC, RefinePolicy, make_sac
 from agents.rl import picture_policy as refine_policy
-from agents.rl.picture_policy import SEEN, Look, OneStepReplay, PictureCritic, PictureExtractor, Sight, shrunk
+from agents.rl.picture_policy import SEEN, Look, OneStepReplay, PictureCritic, PictureExtractor, Sight
 from agents.rl.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
 from vae import VAE, VAEConfig, build_vae
@@ -67,7 +67,7 @@ def batch(model, n=5):
     ids=lambda value: str(getattr(value, "size", value)),
 )
 def test_pictures_of_any_size_are_looked_at(vae, side):
-    pictures = shrunk(vae, latents())
+    pictures = Sight(vae).pictures(latents())
     assert pictures.shape == (3, 3, side, side)
     assert side <= SEEN
     assert pictures.min() >= 0
@@ -78,7 +78,7 @@ def test_pictures_of_any_size_are_looked_at(vae, side):
 def test_what_is_looked_at_is_what_the_judge_gets_but_smaller():
     vae = loud(128)
     judged = vae.decode(latents()).clamp(0, 1)
-    assert torch.allclose(shrunk(vae, latents()), torch.nn.functional.avg_pool2d(judged, 2))
+    assert torch.allclose(Sight(vae).pictures(latents()), torch.nn.functional.avg_pool2d(judged, 2))
 
 
 def test_many_latents_are_decoded_a_few_at_a_time_and_the_action_does_not_depend_on_it(model, monkeypatch):
@@ -103,7 +103,7 @@ def test_the_actor_sees_the_observation_and_the_picture_of_its_latent(model):
     features = extractor(seen)
     assert features.shape == (5, seen.shape[1] + 256)
     assert torch.equal(features[:, : seen.shape[1]], seen)
-    assert torch.equal(features[:, seen.shape[1] :], extractor.look(shrunk(extractor.sight.vae, seen[:, :D])))
+    assert torch.equal(features[:, seen.shape[1] :], extractor.look(extractor.sight.pictures(seen[:, :D])))
 
 
 def test_an_action_gets_a_gradient_from_the_critics_and_the_vae_none(model):
@@ -131,7 +131,7 @@ def test_a_critic_s_value_is_of_the_pictures_before_and_after(model):
     vae, network = model.actor.features_extractor.sight.vae, model.critic.qf0
     rest = seen[:, D:]
     after, before = (
-        network["value"](torch.cat([network["look"](shrunk(vae, z)), rest], 1))
+        network["value"](torch.cat([network["look"](Sight(vae).pictures(z)), rest], 1))
         for z in (seen[:, :D] + 0.5 * actions, seen[:, :D])
     )
     assert torch.allclose(model.critic(seen, actions)[0], after[:, :1] - before[:, 1:], atol=1e-6)
@@ -246,12 +246,12 @@ def test_a_vae_alone_on_another_device_is_refused(make_refine):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no second device")
 def test_the_vae_may_lie_on_another_device():
     vae, seen = frozen(64).cuda(), latents().requires_grad_()
-    pictures = shrunk(vae, seen)
+    pictures = Sight(vae).pictures(seen)
     pictures.sum().backward()
     assert pictures.device.type == seen.grad.device.type == "cpu"
-    assert torch.allclose(pictures, shrunk(frozen(64), latents()), atol=0.02)  # bfloat16
+    assert torch.allclose(pictures, Sight(frozen(64)).pictures(latents()), atol=0.02)  # bfloat16
     with torch.no_grad():
-        assert torch.allclose(shrunk(vae, latents()), pictures, atol=0.02)
+        assert torch.allclose(Sight(vae).pictures(latents()), pictures, atol=0.02)
 
 
 def test_a_sight_from_a_device_that_is_not_here_is_read_on_the_cpu(monkeypatch):
@@ -261,7 +261,7 @@ def test_a_sight_from_a_device_that_is_not_here_is_read_on_the_cpu(monkeypatch):
     away.log_variance = torch.zeros((), device="meta")
     monkeypatch.setattr(VAE, "cpu", lambda self: vae)
     state = Sight(away).__getstate__()
-    assert state == {"vae": vae, "device": "meta"}
+    assert state == {"vae": vae, "device": "meta", "fused": False}
     read = pickle.loads(pickle.dumps(Sight(away)))
     assert read.vae.log_variance.device.type == "cpu"
     assert all(torch.equal(a, b) for a, b in zip(read.vae.parameters(), vae.parameters(), strict=True))

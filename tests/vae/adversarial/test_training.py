@@ -84,7 +84,7 @@ def test_uniform_deltas_shift_what_is_decoded_by_a_reach_that_falls(batches):
         run = AdversarialTrainer(settings, CONFIG, batches, "cpu")
         state = _copied(run.state_dict())
         with pytest.MonkeyPatch.context() as patch:
-            decoded[deltas] = _kept(run.decoder, patch)
+            decoded[deltas] = _kept(run, patch)
             for steps in (0, 3 * AHEAD // 2):  # at the start, and after three quarters
                 run.load_state_dict({**state, "steps": steps})
                 run.step()
@@ -94,13 +94,13 @@ def test_uniform_deltas_shift_what_is_decoded_by_a_reach_that_falls(batches):
         assert shift.mean().abs() < 0.3 * reach
 
 
-def _kept(decoder, patch):
-    """Return a list that gets the latents which a decoder decodes."""
-    kept, features = [], decoder.features
+def _kept(run, patch):
+    """Return a list that gets the latents which a trainer decodes."""
+    kept, features = [], run._features
 
     def keep(latents):
         kept.append(latents.detach())
         return features(latents)
 
-    patch.setattr(decoder, "features", keep)
+    patch.setattr(run, "_features", keep)
     return kept

@@ -1,8 +1,12 @@
 """The learned prior."""
 
+from functools import partial
+
 import pytest
 import torch
 
+from vae.graphs import GraphedSteps
+from vae.sampling import flow_fit
 from vae.sampling.flow import FlowPrior, Velocity
 from vae.sampling.flow_fit import fit_flow, fit_flows
 
@@ -94,3 +98,18 @@ def test_rows_do_not_depend_on_one_another():
     velocity = Velocity(4, width=16, blocks=1)
     x, t = torch.randn(3, 4), torch.rand(3)
     torch.testing.assert_close(velocity(x, t)[:1], velocity(x[:1], t[:1]))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_flow_that_a_cuda_graph_trains_is_the_one_trained_without(monkeypatch):
+    rows = torch.randn(4000, 6, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
+
+    def some(n, generator):
+        return rows[torch.randint(0, 3000, (n,), generator=generator, device="cuda")]
+
+    losses = []
+    for graphed in (True, False):
+        monkeypatch.setattr(flow_fit, "GraphedSteps", partial(GraphedSteps, graphed=graphed))
+        _, log = fit_flow(some, rows[3000:], steps=300, batch=256, width=48, blocks=2)
+        losses.append(log[-1]["held_out"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.01)

@@ -1,0 +1,33 @@
+import shutil
+from typing import Any
+
+import torch
+
+from vae import device
+from vae.device import compiled
+
+GPU = torch.device("cuda")  # to name one needs none
+double: Any = torch.nn.Identity()
+
+
+def test_functions_are_compiled_on_a_gpu_with_triton_and_a_c_compiler_alone(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: (function, dynamic))
+    monkeypatch.setattr(device, "find_spec", lambda name: object() if name == "triton" else None)
+    monkeypatch.setattr(shutil, "which", lambda name: "found" if name == "gcc" else None)
+    assert compiled(double, GPU) == (double, False)
+    assert compiled(double, GPU, wanted=False) is double
+    assert compiled(double, torch.device("cpu")) is double
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "find_spec", lambda name: None)
+        assert compiled(double, GPU) is double
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert compiled(double, GPU) is double
+
+
+def test_a_compiler_that_the_environment_names_counts(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: "compiled")
+    monkeypatch.setattr(device, "find_spec", lambda name: object())
+    monkeypatch.setattr(shutil, "which", lambda name: "found" if name == "my-cc" else None)
+    assert compiled(double, GPU) is double
+    monkeypatch.setenv("CC", "my-cc")
+    assert compiled(double, GPU) == "compiled"
