@@ -15,6 +15,7 @@ from simple_parsing import ArgumentParser, DashVariant
 
 from agents.commands.compare import CompareArgs, compare
 from agents.commands.curriculum import CurriculumArgs, curriculum
+from agents.commands.demo import DemoArgs, demo
 from agents.commands.flags import check_sizes, check_words
 from agents.commands.generate import GenerateArgs, generate
 from agents.commands.judge import JudgeArgs, judge
@@ -36,6 +37,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),
     "refine": (RefineArgs, refine_run),
     "generate": (GenerateArgs, generate),
+    "demo": (DemoArgs, demo),
     "compare": (CompareArgs, compare),
     "curriculum": (CurriculumArgs, curriculum),
     "schedule": (ScheduleArgs, schedule),

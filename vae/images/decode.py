@@ -55,14 +55,14 @@ def open_picture(source: Path | BinaryIO) -> Iterator[Image.Image]:
         raise PictureError(_reason(error)) from error
 
 
-def decode_picture(path: Path, size: int, prepare: Prepare, *, largest: int | None = None) -> Pixels:
+def decode_picture(path: Path | BinaryIO, size: int, prepare: Prepare, *, largest: int | None = None) -> Pixels:
     """Read one picture as RGB, make it square and resize it.
 
     CMYK, greyscale, palette and 16-bit pictures become 8-bit RGB. Transparent pixels are blended with white. The
     camera's orientation (EXIF) is applied. Only the first frame of an animation is used.
 
     Args:
-        path: The file.
+        path: The file, or the content of one.
         size: Pixels a side of the result.
         prepare: Makes (height, width, 3) uint8 square.
         largest: If given, the picture keeps its own longer side within `size`..`largest`.

@@ -55,7 +55,21 @@ class Reencoded:
         latents = self.sampler.sample(n, seed)
         device = self.vae.log_variance.device
         chunks = torch.split(latents.to(device), _TOGETHER[device.type])
-        return torch.cat([self._passed(chunk) for chunk in chunks]).cpu()
+        return torch.cat([self.reencode(chunk) for chunk in chunks]).cpu()
+
+    @torch.no_grad()
+    def reencode(self, latents: Tensor) -> Tensor:
+        """Decode and encode latents, as often as `reencode_passes` says.
+
+        Args:
+            latents: (n, latent) float32, on the VAE's device; all are decoded at once.
+
+        Returns:
+            (n, latent) float32, on the same device.
+        """
+        for _ in range(self.reencode_passes):
+            latents, _ = self.vae.encode(self.vae.decode(latents).float().clamp(0, 1))
+        return latents
 
     def to(self, device: torch.device | str) -> Reencoded:
         """Move the VAE and, if possible, the other sampler to a device; samples stay on the CPU."""
@@ -63,8 +77,3 @@ class Reencoded:
             if isinstance(part, nn.Module | FlowPrior):
                 part.to(device)
         return self
-
-    def _passed(self, latents: Tensor) -> Tensor:
-        for _ in range(self.reencode_passes):
-            latents, _ = self.vae.encode(self.vae.decode(latents).float().clamp(0, 1))
-        return latents

@@ -1,0 +1,65 @@
+"""Work for the page: one thread computes, one job at a time, and small requests slip in between a job's pieces."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Event = dict[str, Any]
+Job = Generator[Event, None, None]
+Result = TypeVar("Result")
+
+MOST_WAITING = 8  # jobs
+
+
+class Worker:
+    """Run jobs one after the other, in one thread: two on two cores would only slow each other down.
+
+    A job is a generator. The thread computes it from one `yield` to the next, and in between what else is asked for, so
+    that a slider moves while a VAE trains. A job that nobody listens to any longer ends at its next `yield`.
+    """
+
+    def __init__(self) -> None:
+        """Start the thread when it is first needed."""
+        self.thread = ThreadPoolExecutor(1, "demo")
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    def close(self) -> None:
+        """End the thread after the piece that it computes now; what waits is dropped."""
+        self.thread.shutdown(wait=False, cancel_futures=True)
+
+    async def call(self, work: Callable[..., Result], *args: Any) -> Result:
+        """Compute something small in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work, *args)
+
+    async def events(self, job: Callable[[], Job]) -> AsyncGenerator[Event, None]:
+        """Run a job when it is its turn.
+
+        Args:
+            job: Starts the generator.
+
+        Yields:
+            {"waiting": jobs before it}, then what the job yields; last {"error": text} if its input is wrong.
+        """
+        if self._waiting >= MOST_WAITING:
+            yield {"error": f"{MOST_WAITING} jobs are waiting, and no more may. Try again later."}
+            return
+        self._waiting += 1
+        try:
+            if self._turn.locked():
+                yield {"waiting": self._waiting}
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+        generator: Job | None = None
+        try:
+            generator = await self.call(job)
+            while (event := await self.call(next, generator, None)) is not None:
+                yield event
+        except ValueError as error:
+            yield {"error": str(error)}
+        finally:
+            if generator is not None:
+                self.thread.submit(generator.close)
+            self._turn.release()

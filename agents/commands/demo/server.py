@@ -1,0 +1,170 @@
+"""Serve the page: its files, a stream of events for each job, and single answers."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from agents.commands.demo import acting, drawing, latents, training
+from agents.commands.demo.forms import read_form
+from agents.commands.demo.jobs import Event, Job, Worker
+from agents.commands.demo.judging import judge_drawn, judge_file
+from agents.commands.demo.latents import Walk
+from agents.commands.demo.weights import Weights
+
+PAGE = Path(__file__).parent / "page"
+LARGEST_FORM, LARGEST_FILE = 10_000, 20_000_000  # bytes
+LOCAL = ["127.0.0.1", "localhost", "[::1]"]
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Refused(ValueError):
+    """A request that is not answered; the message says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Store the HTTP status beside the message."""
+        super().__init__(message)
+        self.status = status
+
+
+def serve(listening: socket.socket, app: Starlette, grace: int) -> None:
+    """Serve an application at a socket until Ctrl-C; then its jobs have `grace` seconds to end."""
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=grace, lifespan="on")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def make_app(weights: Weights, host: str = "127.0.0.1") -> Starlette:
+    """Build the application.
+
+    Args:
+        weights: What the page offers.
+        host: The address that it is served at. A request that names another one is refused unless it is the whole
+            network's: a page of somebody else's could otherwise reach this one through a name of its own.
+    """
+    tabs = Tabs(weights)
+    routes = [
+        Route("/api/choices", tabs.choices),
+        *(Route(f"/api/{name}", answering(answer), methods=["POST"]) for name, answer in tabs.answers.items()),
+        Mount("/", StaticFiles(directory=PAGE, html=True)),
+    ]
+    hosts = ["*"] if host in ("0.0.0.0", "::") else [*LOCAL, host]
+    return Starlette(
+        routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)], lifespan=tabs.lifespan
+    )
+
+
+def answering(answer: Answer) -> Answer:
+    """Refuse what another site's page sends, and turn wrong input into one sentence."""
+
+    async def safe(request: Request) -> Response:
+        origin = request.headers.get("origin")
+        try:
+            if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+                raise Refused(403, f"The page answers only itself, and this request comes from {origin!r:.80}.")
+            return await answer(request)
+        except Refused as error:
+            return JSONResponse({"error": str(error)}, error.status)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    return safe
+
+
+async def body(request: Request, most: int) -> bytes:
+    """Read what a request brings.
+
+    Raises:
+        Refused: If it is more than `most` bytes; the rest is not read.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise Refused(413, f"At most {most / 1e6:g} MB are read at once, and this is more. Make it smaller.")
+    return b"".join(parts)
+
+
+class Tabs:
+    """Answer the tabs' requests."""
+
+    def __init__(self, weights: Weights) -> None:
+        """Name the answers by their paths."""
+        self.weights, self.worker, self._walks = weights, Worker(), dict[str, Walk]()
+        self.answers: dict[str, Answer] = {
+            "draw": partial(self._stream, drawing.DrawSettings, self._draw),
+            "between": partial(self._stream, latents.BetweenSettings, self._between),
+            "watch": partial(self._stream, acting.WatchSettings, self._watch),
+            "train": partial(self._stream, training.TrainSettings, training.train),
+            "move": self._move,
+            "judge": self._judge,
+        }
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Read the first weights before they are asked for, while the page opens."""
+        warming = self.worker.thread.submit(self.weights.__getitem__, self.weights.names[0])
+        yield
+        warming.cancel()
+        self.worker.close()
+
+    async def choices(self, request: Request) -> Response:
+        """Say what the forms offer."""
+        return JSONResponse(self.weights.choices())
+
+    async def _stream(self, kind: type, job: Callable[[Any], Job], request: Request) -> Response:
+        settings: Any = read_form(kind, await body(request, LARGEST_FORM))
+        return StreamingResponse(_lines(self.worker, partial(job, settings)), media_type="application/x-ndjson")
+
+    def _draw(self, settings: drawing.DrawSettings) -> Job:
+        yield {"status": "Reading the weights and drawing."}
+        yield from drawing.draw(self.weights[settings.weights], settings)
+
+    def _between(self, settings: latents.BetweenSettings) -> Job:
+        yield from latents.between(self._walk(settings.weights), settings)
+
+    def _watch(self, settings: acting.WatchSettings) -> Job:
+        yield {"status": f"Looking for the worst of {acting.CANDIDATES} hands."}
+        yield from acting.watch(self.weights[settings.weights], settings)
+
+    async def _move(self, request: Request) -> Response:
+        settings = read_form(latents.MoveSettings, await body(request, LARGEST_FORM))
+
+        def move() -> Event:
+            return latents.move(self._walk(settings.weights), settings)
+
+        return JSONResponse(await self.worker.call(move))
+
+    async def _judge(self, request: Request) -> Response:
+        """Judge the picture that is the request's body; a header says what it is called, or that the page drew it."""
+        content = await body(request, LARGEST_FILE)
+        if request.headers.get("x-drawn") is not None:
+            return JSONResponse(await self.worker.call(judge_drawn, content))
+        name = unquote(request.headers.get("x-name", "the picture"))
+        return JSONResponse(await self.worker.call(judge_file, name, content))
+
+    def _walk(self, name: str) -> Walk:
+        if name not in self._walks:
+            self._walks[name] = Walk(self.weights[name])
+        return self._walks[name]
+
+
+async def _lines(worker: Worker, job: Callable[[], Job]) -> AsyncIterator[str]:
+    """Write a job's events as JSON, one a line."""
+    async with aclosing(worker.events(job)) as events:
+        async for event in events:
+            yield json.dumps(event) + "\n"

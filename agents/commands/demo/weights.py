@@ -1,0 +1,43 @@
+"""The weights that the page offers: the packaged sets, and the run that the command named."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+from agents.runs.packaged import WeightSet, load_packaged, read_run
+from agents.runs.run import Run
+
+
+class Weights:
+    """Read each set of weights once, when it is first needed."""
+
+    def __init__(self, run: Path | None = None, first: WeightSet = "photographs") -> None:
+        """Read the user's own run, so that a wrong one is refused before the page opens.
+
+        Args:
+            run: Folder of a run or of a set of weights; None offers the packaged sets only.
+            first: The packaged set that is offered before the other.
+
+        Raises:
+            ValueError: If the run cannot be read.
+        """
+        self._read: dict[str, Run] = {} if run is None else {str(run): read_run(run)}
+        others = [name for name in get_args(WeightSet) if name != first]
+        self.names: tuple[str, ...] = (*self._read, first, *others)
+
+    def __getitem__(self, name: str) -> Run:
+        """Return a set by its name.
+
+        Raises:
+            ValueError: If the page offers no set of that name.
+        """
+        if name not in self.names:
+            raise ValueError(f"weights must be one of {', '.join(map(repr, self.names))}, got {name!r:.80}.")
+        if name not in self._read:
+            self._read[name] = load_packaged(name)
+        return self._read[name]
+
+    def choices(self) -> dict[str, Any]:
+        """Return what the page's forms offer."""
+        own = {name: list(run.samplers) for name, run in self._read.items() if name not in get_args(WeightSet)}
+        packaged = {name: ["prior", "normal"] for name in get_args(WeightSet)}
+        return {"weights": {name: {**packaged, **own}[name] for name in self.names}}
