@@ -1,5 +1,6 @@
 """The command `handlatent demo`: serve a page to look and play, until Ctrl-C."""
 
+import os
 import socket
 import webbrowser
 from contextlib import suppress
@@ -69,7 +70,8 @@ def open_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
         raise OSError(
             f"--host {host!r} and --port {port} cannot be used ({reason}). Name another port, or 0 for any free one."
         ) from error

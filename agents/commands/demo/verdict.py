@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hand_env.anatomy import ANATOMICAL, CRITERIA, Judgement, draw_overlay
+from hand_env.anatomy import CRITERIA, Judgement, draw_overlay
 from vae.images import to_float
 
 
@@ -54,15 +54,14 @@ def details(picture: Tensor, judgement: Judgement) -> dict[str, Any]:
         judgement: The judge's findings on it.
 
     Returns:
-        The overlay, the verdict in words, the score, and for each criterion its name, whether it is met, whether
-        "anatomical" needs it, and what the judge found.
+        The overlay, the verdict in words, the score, and for each criterion its name, whether it is met, and what the
+        judge found.
     """
     found = _found(judgement)
     rows = [
         {
             "criterion": name,
             "met": name not in judgement.failures,
-            "anatomical": name in ANATOMICAL,
             "found": found[name],
         }
         for name in CRITERIA

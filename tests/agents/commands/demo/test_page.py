@@ -1,0 +1,226 @@
+"""The page in a real browser: each tab does its job, with the keyboard, on a phone's width, and with wrong input."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae.images.synthetic import generate_hands
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+TABS = ("draw", "move", "watch", "train", "judge")
+SOON = 2000  # milliseconds to the first paint
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """The system's browser. Elsewhere than in CI, the tests are skipped without one."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        message = f"no browser was found, of {', '.join(BROWSERS)}. Install one with: apt-get install chromium"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, page):
+    """A function that opens the page in a window of a size. No request may leave the machine, no script may fail."""
+    opened, wrong = [], []
+
+    def open_in(viewport, tab=None):
+        context = chromium.new_context(viewport=viewport)
+        context.set_default_timeout(60_000)
+        window = context.new_page()
+        window.on("request", lambda sent: wrong.append(sent.url) if not sent.url.startswith((page, "data:")) else None)
+        window.on("pageerror", lambda error: wrong.append(str(error)))
+        window.goto(f"{page}/#{tab}" if tab else page)
+        window.wait_for_selector("body[data-ready]")
+        opened.append(context)
+        return window
+
+    yield open_in
+    for context in opened:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def small_training(monkeypatch):
+    """Fewer hands to judge; the page asks for as many as it likes."""
+    monkeypatch.setattr("agents.rl.schedule_actor.N_DRAWN", 4)
+    monkeypatch.setattr("agents.commands.demo.training.SHOWN", 4)
+
+
+def fits(window):
+    """Whether nothing sticks out of the window at the side."""
+    return window.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def status(window, tab, text):
+    """Wait until a tab's first form says something."""
+    window.locator(f"#{tab} .status").first.filter(has_text=text).wait_for()
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_first_paint_comes_soon_and_every_tab_fits(open_page, viewport):
+    window = open_page(viewport)
+    paints = window.evaluate("performance.getEntriesByName('first-contentful-paint').map(each => each.startTime)")
+    assert len(paints) == 1
+    assert paints[0] < SOON
+    for tab in TABS:
+        window.get_by_role("tab", name=tab.capitalize()).click()
+        assert window.locator(f"#{tab}").is_visible()
+        assert fits(window), tab
+
+
+def test_the_keyboard_alone_draws_hands_and_looks_at_one(open_page):
+    window = open_page(DESK)
+    press = window.keyboard.press
+    press("Tab")
+    press("ArrowLeft")  # there is nothing to the left
+    press("ArrowRight")
+    assert window.locator("#move").is_visible()
+    press("ArrowLeft")
+    for _ in range(4):
+        press("Tab")
+    assert window.evaluate("document.activeElement.name") == "n"
+    press("ControlOrMeta+A")
+    window.keyboard.type("5")
+    press("Enter")
+    status(window, "draw", "Correct with the agent: ")
+    assert window.locator("#draw [data-side=without] .hand").count() == 5
+    assert window.locator("#draw [data-side=with] .hand").count() == 5
+    press("Tab")  # the button "Draw"
+    press("Tab")  # "Stop" is disabled: one Tab goes to the hands, and the arrows move among them
+    press("ArrowRight")
+    press("End")
+    press("Enter")
+    dialog = window.get_by_role("dialog", name="Hand 5, without the agent")
+    dialog.locator("tr").nth(10).wait_for()
+    assert dialog.locator("th").all_inner_texts()[:3] == ["palm", "fingers", "thumb"]
+    assert dialog.get_by_alt_text("The judge's findings").evaluate("each => each.naturalHeight") == 384
+    press("Escape")
+    dialog.wait_for(state="hidden")
+    assert "Hand 5, without the agent" in window.evaluate("document.activeElement.firstChild.alt")
+
+
+def test_wrong_numbers_get_one_sentence_and_the_page_goes_on(open_page):
+    window = open_page(DESK)
+    hands = window.locator("#draw").get_by_label("Hands")
+    for given, said in (("", "n must be an integer, got None."), ("61", "n must be at most 60, got 61.")):
+        hands.fill(given)
+        hands.press("Enter")
+        status(window, "draw", said)
+        assert "wrong" in window.locator("#draw .status").get_attribute("class")
+    hands.fill("1")
+    hands.press("Enter")
+    status(window, "draw", "Correct without the agent")
+
+
+def test_a_slider_moves_the_hand_and_an_arc_leads_to_another(open_page):
+    window = open_page(PHONE, "move")
+    window.get_by_role("button", name="Take this hand").click()
+    slider = window.get_by_label("Direction 1 ")
+    slider.wait_for()
+    picture = window.locator("#moved img")
+    before = picture.get_attribute("src")
+    slider.focus()
+    for _ in range(30):
+        window.keyboard.press("ArrowRight")
+    assert slider.input_value() == "3"
+    window.wait_for_function("before => document.querySelector('#moved img').src !== before", arg=before)
+    window.get_by_role("button", name="Back to 0").click()
+    window.wait_for_function("before => document.querySelector('#moved img').src === before", arg=before)
+    window.get_by_role("button", name="Go", exact=True).click()
+    window.locator("#path .hand").nth(8).wait_for()
+    assert window.locator("#path .hand span").all_inner_texts()[::4] == ["0 %", "50 %", "100 %"]
+    assert fits(window)
+
+
+@pytest.mark.usefixtures("bright")
+def test_an_agent_is_watched_step_by_step(open_page):
+    window = open_page(PHONE, "watch")
+    window.locator("#watch").get_by_label("Agent").select_option("random")
+    window.get_by_role("button", name="Watch", exact=True).click()
+    status(window, "watch", "Done.")
+    notes = window.locator("#steps .hand span").all_inner_texts()
+    assert len(notes) == 7
+    assert notes[0].endswith("as drawn")
+    assert all("kept" in note or "dropped" in note for note in notes[1:])
+    assert window.locator("#scores circle").count() == 7
+    assert fits(window)
+
+
+@pytest.mark.usefixtures("small_training")
+def test_two_vaes_learn_beside_each_other(open_page):
+    window = open_page(PHONE, "train")
+    panel = window.locator("#train")
+    panel.get_by_label("Hands").fill("32")
+    panel.get_by_label("Epochs").fill("2")
+    panel.get_by_role("button", name="Train").click()
+    status(window, "train", "Done.")
+    captions = panel.locator("figcaption").all_inner_texts()
+    assert all(caption.startswith("Epoch 2: ") for caption in captions)
+    boxes = [panel.locator("figure img").nth(number).bounding_box() for number in (0, 1)]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    assert panel.locator("#losses circle").count() == panel.locator("#rates circle").count() == 4
+    assert panel.locator("#decisions li").count() == 2
+    assert panel.locator("progress").evaluate("each => each.value") == 1
+    assert fits(window)
+
+
+@pytest.mark.usefixtures("small_training")
+def test_a_training_is_stopped_and_the_next_job_runs(open_page):
+    window = open_page(DESK, "train")
+    panel = window.locator("#train")
+    panel.get_by_label("Hands").fill("2000")
+    panel.get_by_role("button", name="Train").click()
+    status(window, "train", "Drawing hands to train on")
+    panel.get_by_role("button", name="Stop").click()
+    status(window, "train", "Stopped.")
+    panel.get_by_label("Hands").fill("31")
+    panel.get_by_role("button", name="Train").click()
+    status(window, "train", "images must be at least 32, got 31.")
+
+
+def test_a_picture_of_one_s_own_is_judged_and_a_bad_file_gets_one_sentence(open_page, tmp_path):
+    window = open_page(PHONE, "judge")
+    hand = generate_hands(1, 128, seed=1).images[0].permute(1, 2, 0).numpy()
+    Image.fromarray(hand).save(tmp_path / "my hand.png")
+    Image.fromarray(np.zeros((20, 100, 3), np.uint8)).save(tmp_path / "thin.png")
+    (tmp_path / "words.jpg").write_text("no picture")
+    chooser = window.locator("#judge input")
+    for name, said in (("words.jpg", "'words.jpg' is not a picture"), ("thin.png", "'thin.png' is too long and thin")):
+        chooser.set_input_files(tmp_path / name)
+        status(window, "judge", said)
+        assert window.locator("#judged tr").count() == 0
+    chooser.set_input_files(tmp_path / "my hand.png")
+    status(window, "judge", "Judged 'my hand.png'.")
+    assert window.locator("#judged tr").count() == 11
+    assert fits(window)
+
+
+def test_a_picture_can_be_dropped(open_page):
+    window = open_page(DESK, "judge")
+    window.locator("#drop").evaluate("""drop => {
+        const held = new DataTransfer();
+        held.items.add(new File(["no picture"], "dropped.png"));
+        drop.dispatchEvent(new DragEvent("drop", { dataTransfer: held, bubbles: true, cancelable: true }));
+    }""")
+    status(window, "judge", "'dropped.png' is not a picture in a format that is read")
+
+
+def test_a_server_that_is_gone_is_said_in_one_sentence(open_page):
+    window = open_page(DESK)
+    window.route("**/api/draw", lambda route: route.abort())
+    window.get_by_role("button", name="Draw", exact=True).click()
+    status(window, "draw", "The server does not answer. Is `handlatent demo` still running?")
