@@ -12,6 +12,7 @@ import pytest
 from agents import cli
 from agents.commands.compare.args import check_args as check_compare
 from agents.commands.curriculum.args import check_args as check_curriculum
+from agents.commands.demo.args import check_args as check_demo
 from agents.commands.recipe.command import _check as check_recipe
 from agents.commands.refine.command import _check as check_refine
 from agents.commands.schedule.args import check_args as check_schedule
@@ -66,6 +67,7 @@ CHECKS: dict[str, Any] = {
     "compare": check_compare,
     "curriculum": check_curriculum,
     "schedule": check_schedule,
+    "demo": check_demo,
     "recipe": check_recipe,
 }
 FEW = {"generate": 2, "synth": 2, "judge-report": 1}  # hands, where the defaults or "1_000" of them take minutes
@@ -118,7 +120,7 @@ def test_odd_words_behind_flags_are_taken_or_refused_in_one_sentence(name, amoun
     inside.mkdir()
     monkeypatch.chdir(inside)
     rng, refused = np.random.default_rng(list(cli.COMMANDS).index(name)), 0
-    monkeypatch.setattr(cli, "COMMANDS", {name: (settings, work)})  # building thirteen parsers takes 0.1 s
+    monkeypatch.setattr(cli, "COMMANDS", {name: (settings, work)})  # building all parsers takes 0.1 s
     for _ in range(amount):
         words = mutate(name, rng)
         said, err = command(*words), io.StringIO()

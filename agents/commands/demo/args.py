@@ -6,6 +6,8 @@ from pathlib import Path
 from agents.commands.flags import OPTIONAL_RUN, SWITCH
 from agents.runs.packaged import WeightSet
 
+MOST_PORT = 65535
+
 
 @dataclass(frozen=True)
 class DemoArgs:
@@ -22,3 +24,13 @@ class DemoArgs:
     """Port of the page; 0 takes any that is free."""
     browser: bool = field(default=True, metadata=SWITCH)
     """Whether to open the page in the browser."""
+
+
+def check_args(args: DemoArgs) -> None:
+    """Refuse wrong settings before anything is read.
+
+    Raises:
+        ValueError: If the port is out of range.
+    """
+    if not 0 <= args.port <= MOST_PORT:
+        raise ValueError(f"--port must lie in 0..{MOST_PORT}, got {args.port!r}.")

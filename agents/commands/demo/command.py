@@ -7,10 +7,9 @@ from contextlib import suppress
 from ipaddress import ip_address
 from types import ModuleType
 
-from agents.commands.demo.args import DemoArgs
+from agents.commands.demo.args import DemoArgs, check_args
 from agents.commands.demo.weights import Weights
 
-MOST_PORT = 65535
 GRACE = 2  # seconds that a running job has to end after Ctrl-C
 
 
@@ -28,8 +27,7 @@ def demo(args: DemoArgs) -> str:
         ValueError: If the port is out of range, or the run cannot be read.
         OSError: If the address cannot be used.
     """
-    if not 0 <= args.port <= MOST_PORT:
-        raise ValueError(f"--port must lie in 0..{MOST_PORT}, got {args.port!r}.")
+    check_args(args)
     server = import_server()
     weights = Weights(args.run, args.weights)
     with open_socket(args.host, args.port) as listening:

@@ -49,7 +49,7 @@ def refused(capsys, *words):
 @pytest.mark.parametrize("value", ["", "--"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_empty_value_is_refused_for_every_flag(capsys, monkeypatch, command, value):
-    monkeypatch.setattr(cli, "COMMANDS", {command: COMMANDS[command]})  # thirteen parsers take longer to build than one
+    monkeypatch.setattr(cli, "COMMANDS", {command: COMMANDS[command]})  # all parsers take longer to build than one
     for item in dataclasses.fields(COMMANDS[command][0]):
         flag = "--" + item.name.replace("_", "-")
         assert f"{flag} must have a value, got {value!r}." in refused(capsys, command, f"{flag}={value}")

@@ -56,6 +56,8 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(narrow_run, capsys):
     [
         (["--port", "70000"], "--port must lie in 0..65535, got 70000."),
         (["--port", "0", "--host", "nowhere.invalid"], "--host 'nowhere.invalid' and --port 0 cannot be used ("),
+        (["--port", "0", "--host", "x" * 5000], "cannot be used ("),
+        (["--port", "0", "--host", "\udcff"], "cannot be used ("),
         (["--port", "0", "nothing-here"], "'nothing-here"),
     ],
 )

@@ -46,7 +46,7 @@ def test_without_an_agent_there_is_one_side(bare_run):
 
 def test_the_agent_that_acts_is_named(run, bare_run):
     assert agent_of(bare_run) is None
-    assert "HandRefine-v0" in agent_of(run)
+    assert agent_of(run) == "the refiner, a SAC agent trained in HandRefine-v0"
 
 
 def test_the_parts_of_a_sampler_that_re_encodes_are_its_samples():

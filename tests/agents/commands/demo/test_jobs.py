@@ -82,7 +82,7 @@ def test_all_is_computed_in_one_thread():
 
 
 def test_a_job_that_nobody_listens_to_ends_and_the_next_begins():
-    closed = []
+    closed: list[str] = []
 
     async def main(worker):
         async with aclosing(worker.events(counting(10**9, closed))) as events:
