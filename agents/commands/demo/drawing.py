@@ -53,13 +53,16 @@ def draw(run: Run, settings: DrawSettings) -> Generator[dict[str, Any], None, No
         settings: What to draw.
 
     Yields:
-        {"hands": [{"without": hand, "with": hand}, ...], "done": so far, "of": n}, and at the end {"summary": lines}.
+        {"agent": who acts}, then {"hands": [{"without": hand, "with": hand}, ...], "done": so far, "of": n}, and at the
+        end {"summary": lines}.
         A hand is what `verdict.hand` returns; "with" is None if no agent of these weights acts on drawn hands.
 
     Raises:
         ValueError: If the weights lack the sampler.
     """
-    sampler, acts = run.samplers[run.sampler_name(settings.sampler)], agent_of(run) is not None
+    sampler, agent = run.samplers[run.sampler_name(settings.sampler)], agent_of(run)
+    acts = agent is not None
+    yield {"agent": agent or "These weights have no agent that acts on drawn hands."}
     correct: dict[str, list[bool]] = (
         {"without the agent": [], "with the agent": []} if acts else {"without an agent": []}
     )
@@ -75,9 +78,9 @@ def draw(run: Run, settings: DrawSettings) -> Generator[dict[str, Any], None, No
 
 def agent_of(run: Run) -> str | None:
     """Name what acts on drawn hands, or return None."""
-    names = [] if run.acts_on_drawn == "none" else [f"the agent '{run.acts_on_drawn}'"]
-    names += [] if run.refiner is None else ["the refiner, a SAC agent trained in HandRefine-v0"]
-    return ", then ".join(names) or None
+    names = [] if run.acts_on_drawn == "none" else [f"The agent '{run.acts_on_drawn}'"]
+    names += [] if run.refiner is None else ["The refiner, a SAC agent trained in HandRefine-v0"]
+    return ". ".join(names) or None
 
 
 def in_parts(sampler: Sampler, n: int, seed: int) -> Iterator[Tensor]:

@@ -124,7 +124,7 @@ class Tabs:
 
     async def choices(self, request: Request) -> Response:
         """Say what the forms offer."""
-        return JSONResponse(self.weights.choices())
+        return JSONResponse({"weights": self.weights.choices(), "largest": LARGEST_FILE})
 
     async def _stream(self, kind: type, job: Callable[[Any], Job], request: Request) -> Response:
         settings: Any = read_form(kind, await body(request, LARGEST_FORM))

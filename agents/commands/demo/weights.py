@@ -1,7 +1,7 @@
 """The weights that the page offers: the packaged sets, and the run that the command named."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from agents.runs.packaged import WeightSet, load_packaged, read_run
 from agents.runs.run import Run
@@ -20,7 +20,8 @@ class Weights:
         Raises:
             ValueError: If the run cannot be read.
         """
-        self._read: dict[str, Run] = {} if run is None else {str(run): read_run(run)}
+        own = f"./{run}" if str(run) in get_args(WeightSet) else str(run)  # a folder may have a packaged set's name
+        self._read: dict[str, Run] = {} if run is None else {own: read_run(run)}
         others = [name for name in get_args(WeightSet) if name != first]
         self.names: tuple[str, ...] = (*self._read, first, *others)
 
@@ -36,8 +37,8 @@ class Weights:
             self._read[name] = load_packaged(name)
         return self._read[name]
 
-    def choices(self) -> dict[str, Any]:
-        """Return what the page's forms offer."""
+    def choices(self) -> dict[str, list[str]]:
+        """Return the names of the sets, each with its samplers, the best first."""
         own = {name: list(run.samplers) for name, run in self._read.items() if name not in get_args(WeightSet)}
         packaged = {name: ["prior", "normal"] for name in get_args(WeightSet)}
-        return {"weights": {name: {**packaged, **own}[name] for name in self.names}}
+        return {name: {**packaged, **own}[name] for name in self.names}

@@ -4,11 +4,12 @@ import { element, verdict } from "./hands.js";
 import { say } from "./job.js";
 import { post } from "./net.js";
 
-export function setUp(panel) {
+export function setUp(panel, { largest }) {
   const drop = document.getElementById("drop"), place = document.getElementById("judged"), input = drop.querySelector("input");
 
   async function judge(file) {
     place.replaceChildren();
+    if (file.size > largest) return say(drop, `'${file.name}' has ${(file.size / 1e6).toFixed(1)} MB, and at most ${largest / 1e6} MB are read. Make it smaller.`, true);
     say(drop, `Judging '${file.name}'.`);
     try {
       const { hands } = await post("api/judge", file, { "content-type": "application/octet-stream", "x-name": encodeURIComponent(file.name) });

@@ -25,14 +25,13 @@ list.addEventListener("click", (event) => { if (event.target !== list) choose(ev
 const named = tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash);
 if (named) choose(named);
 
-for (const [name, tab] of Object.entries({ draw, move, watch, train, judge })) tab.setUp(document.getElementById(name));
-
-const { weights } = await (await fetch("api/choices")).json();
+const choices = await (await fetch("api/choices")).json();
+for (const [name, tab] of Object.entries({ draw, move, watch, train, judge })) tab.setUp(document.getElementById(name), choices);
 for (const form of document.querySelectorAll("form")) {
   const { weights: chosen, sampler } = form.elements;
   if (!chosen) continue;
-  chosen.replaceChildren(...Object.keys(weights).map((name) => element("option", {}, name)));
-  const offer = () => sampler?.replaceChildren(...["auto", ...weights[chosen.value]].map((name) => element("option", {}, name)));
+  chosen.replaceChildren(...Object.keys(choices.weights).map((name) => element("option", {}, name)));
+  const offer = () => sampler?.replaceChildren(...["auto", ...choices.weights[chosen.value]].map((name) => element("option", {}, name)));
   chosen.addEventListener("change", offer);
   offer();
 }

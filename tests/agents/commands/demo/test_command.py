@@ -2,6 +2,7 @@ import signal
 import sys
 import threading
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,12 @@ def test_the_address_is_one_that_a_browser_takes():
     assert url("127.0.0.1", 80) == "http://127.0.0.1:80/"
     assert url("0.0.0.0", 80) == "http://127.0.0.1:80/"
     assert url("::", 80) == "http://[::1]:80/"
+
+
+def test_a_folder_with_the_name_of_a_packaged_set_hides_none(monkeypatch, narrow_run, tmp_path):
+    (tmp_path / "synthetic").symlink_to(narrow_run)
+    monkeypatch.chdir(tmp_path)
+    assert Weights(Path("synthetic")).names == ("./synthetic", "photographs", "synthetic")
 
 
 def test_the_weights_named_first_are_offered_first():

@@ -34,19 +34,20 @@ def test_the_hands_are_those_that_draw_hands_draws_without_the_agent_and_with_it
 
 def test_hands_come_some_at_a_time_with_how_many_are_done(run):
     events = list(draw(run, DrawSettings("", n=6)))
-    assert [(event["done"], event["of"]) for event in events[:-1]] == [(4, 6), (6, 6)]
+    assert [(event["done"], event["of"]) for event in events[1:-1]] == [(4, 6), (6, 6)]
     assert events[-1]["summary"][0].startswith("Correct without the agent: 0.0% (0 of 6; ")
 
 
 def test_without_an_agent_there_is_one_side(bare_run):
     events = list(draw(bare_run, DrawSettings("", n=2)))
+    assert events[0] == {"agent": "These weights have no agent that acts on drawn hands."}
     assert shown(events, "with") == [None, None]
     assert len(events[-1]["summary"]) == 1
 
 
 def test_the_agent_that_acts_is_named(run, bare_run):
     assert agent_of(bare_run) is None
-    assert agent_of(run) == "the refiner, a SAC agent trained in HandRefine-v0"
+    assert agent_of(run) == "The refiner, a SAC agent trained in HandRefine-v0"
 
 
 def test_the_parts_of_a_sampler_that_re_encodes_are_its_samples():

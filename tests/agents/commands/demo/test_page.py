@@ -209,6 +209,17 @@ def test_a_picture_of_one_s_own_is_judged_and_a_bad_file_gets_one_sentence(open_
     assert fits(window)
 
 
+def test_a_file_that_is_too_large_is_not_even_sent(open_page, tmp_path):
+    window = open_page(DESK, "judge")
+    sent: list[str] = []
+    window.on("request", lambda request: sent.append(request.url))
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(20_500_000)
+    window.locator("#judge input").set_input_files(tmp_path / "large.png")
+    status(window, "judge", "'large.png' has 20.5 MB, and at most 20 MB are read. Make it smaller.")
+    assert sent == []
+
+
 def test_a_picture_can_be_dropped(open_page):
     window = open_page(DESK, "judge")
     window.locator("#drop").evaluate("""drop => {
