@@ -12,6 +12,8 @@ from vae import VAEConfig, build_vae
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import StandardNormal
 
+pytestmark = pytest.mark.usefixtures("bright")  # which is never enough for the refiner
+
 
 def pixels(url):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))).transpose(2, 0, 1)
@@ -21,7 +23,6 @@ def shown(events, side):
     return [hand[side] for event in events if "hands" in event for hand in event["hands"]]
 
 
-@pytest.mark.usefixtures("bright")  # which is never enough for the refiner
 def test_the_hands_are_those_that_draw_hands_draws_without_the_agent_and_with_it(run):
     events = list(draw(run, DrawSettings("", n=6, seed=3)))
     for side, refine in (("without", False), ("with", True)):

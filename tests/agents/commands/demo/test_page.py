@@ -9,6 +9,8 @@ from PIL import Image
 
 from vae.images.synthetic import generate_hands
 
+pytestmark = pytest.mark.usefixtures("bright")
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 TABS = ("draw", "move", "watch", "train", "judge")
@@ -41,6 +43,7 @@ def open_page(chromium, page):
         window = context.new_page()
         window.on("request", lambda sent: wrong.append(sent.url) if not sent.url.startswith((page, "data:")) else None)
         window.on("pageerror", lambda error: wrong.append(str(error)))
+        window.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
         window.goto(f"{page}/#{tab}" if tab else page)
         window.wait_for_selector("body[data-ready]")
         opened.append(context)
@@ -145,7 +148,6 @@ def test_a_slider_moves_the_hand_and_an_arc_leads_to_another(open_page):
     assert fits(window)
 
 
-@pytest.mark.usefixtures("bright")
 def test_an_agent_is_watched_step_by_step(open_page):
     window = open_page(PHONE, "watch")
     window.locator("#watch").get_by_label("Agent").select_option("random")

@@ -12,6 +12,8 @@ import pytest
 from agents.commands.demo import server
 from agents.commands.demo.server import LARGEST_FILE, LARGEST_FORM, PAGE, make_app
 
+pytestmark = pytest.mark.usefixtures("bright")
+
 MODULES = ["page", "draw", "move", "watch", "train", "judge", "hands", "job", "net", "plot"]
 
 
