@@ -103,9 +103,12 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     ## Info
 
+    `reset` and each `step` give the same keys. All but `epoch` describe a step's training. After a reset no step has been
+    taken, and after divergence there is nothing finite to report: then they are 0.
+
     | key | unit | meaning |
     | --- | --- | --- |
-    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats per image | means over the minibatch; after reset and after divergence, info holds only `epoch` |
+    | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats per image | means over the minibatch |
     | `loss_change_nats` | nats per image | B / N * mean(l_i now - l_i at its last visit) |
     | `counterfactual_nats` | nats per image | mean(l_i - l_i without the shift); only if the reward or a judge needs it |
     | `validation_change_nats` | nats per image | V_t - V_(t-1) at the end of an epoch, else 0; only with `validation_images` |
@@ -264,7 +267,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
                 running episode stays as it is.
         """
         self.start(seed, state_in(options))
-        return self._observe(), {"epoch": self.trainer.epoch + 1}
+        return self._observe(), {**dict.fromkeys(self.scorer.terms, 0.0), "epoch": self.trainer.epoch + 1}
 
     @usual_modes()
     def start(self, seed: int | None, state: Mapping[str, Any] | None, *, first_drawn: bool = True) -> None:
@@ -336,7 +339,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         if not (finite and fits_float32(rewards)):
             self._ended = True
             zeros, rewards = np.zeros(self._shape, np.float32), np.full(len(scores), self.DIVERGENCE_REWARD)
-            return zeros, rewards, True, False, {"epoch": epoch}
+            nothing = {name: np.zeros(len(scores)) for name in terms}
+            return zeros, rewards, True, False, {**nothing, "epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
         return observation, rewards, False, truncated, {**terms, "epoch": epoch}
 

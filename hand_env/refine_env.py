@@ -96,8 +96,10 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
     | key | unit | meaning |
     | --- | --- | --- |
-    | `score_before` | the judge's | score of the picture before this step's correction; after reset, of the first picture |
-    | `score_after` | the judge's | score of the picture after the correction; absent after reset |
+    | `score_before` | the judge's | score of the picture before this step's correction |
+    | `score_after` | the judge's | score of the picture as corrected so far |
+
+    After a reset, nothing is corrected yet: both are the score of the first picture.
 
     ## Arguments
 
@@ -199,7 +201,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
             super().reset(seed=seed)
             self.np_random = random
             self._first, self._latent, self._score, self._left = first, latent, score, left
-        return self._observe(), {"score_before": self._score}
+        return self._observe(), {"score_before": self._score, "score_after": self._score}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Correct the latent, decode and judge it.

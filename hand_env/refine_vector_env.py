@@ -60,8 +60,8 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     ## Info
 
     The keys of `HandRefineEnv`, each as a (B,) array with a mask `_name`, in Gymnasium's layout. If a step resets a
-    row, `score_before` belongs to the new latent and there is no `score_after`. With "SameStep", both scores of the
-    ended episode are in `infos["final_info"]`.
+    row, both scores are those of the new latent. With "SameStep", both scores of the ended episode are in
+    `infos["final_info"]`.
 
     ## Rendering
 
@@ -141,7 +141,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             self._begin(mask)
         self._shown = np.stack([self._first, self._latents])
         self._is_open, self.closed = True, False
-        return self._observe(), _laid_out("score_before", self._scores, mask)
+        return self._observe(), _laid_out(self._scores, self._scores, mask)
 
     def step(self, actions: Array) -> tuple[Array, Scores, Flags, Flags, dict[str, Any]]:
         """Correct each row's latent, decode and judge them all.
@@ -170,7 +170,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             infos = self._final(ended, before)
             self._begin(ended)
             stepped = acting & ~ended
-        infos |= self._infos(before, stepped)
+        infos |= _laid_out(np.where(stepped, before, self._scores), self._scores, np.ones_like(stepped))
         return self._observe(), rewards, ended, np.zeros(self.num_envs, np.bool_), infos
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
@@ -259,19 +259,16 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     def _observe(self) -> Array:
         return observe(self._latents, self._left, self.env.steps_per_episode)
 
-    def _infos(self, before: Scores, stepped: Flags) -> dict[str, Any]:
-        """Lay out both scores of the rows that took a step, and the first score of those that were reset."""
-        infos = _laid_out("score_before", np.where(stepped, before, self._scores), np.ones_like(stepped))
-        return infos | _laid_out("score_after", self._scores, stepped)
-
     def _final(self, ended: Flags, before: Scores) -> dict[str, Any]:
         last, observations = np.full(self.num_envs, None, dtype=object), self._observe()
         for row in np.flatnonzero(ended):
             last[row] = observations[row]
-        info = _laid_out("score_before", before, ended) | _laid_out("score_after", self._scores, ended)
+        info = _laid_out(before, self._scores, ended)
         return {"final_obs": last, "_final_obs": ended.copy(), "final_info": info, "_final_info": ended.copy()}
 
 
-def _laid_out(name: str, values: Scores, mask: Flags) -> dict[str, Any]:
-    """Lay out an info as Gymnasium's vector environments do: 0 where the mask is false, {} if all of it is false."""
-    return {name: np.where(mask, values, 0.0), f"_{name}": mask.copy()} if mask.any() else {}
+def _laid_out(before: Scores, after: Scores, mask: Flags) -> dict[str, Any]:
+    """Lay out both scores as Gymnasium's vector environments do: 0 where the mask is false."""
+    scores = {"score_before": before, "score_after": after}
+    infos: dict[str, Any] = {name: np.where(mask, values, 0.0) for name, values in scores.items()}
+    return infos | {f"_{name}": mask.copy() for name in scores}

@@ -13,6 +13,7 @@ from vae.evaluation import Losses
 from vae.training import Trainer
 
 ScoreFn = Callable[[Tensor], Any]
+LOSSES = ("loss_nats", "reconstruction_nats", "kl_nats")  # info's other terms are changes
 
 
 def judge_pictures(judge: ScoreFn, pictures: Tensor) -> Array:
@@ -72,6 +73,17 @@ class Scorer:
         """Whether a step must also be measured without the shift."""
         needed = bool(getattr(self.reward, "needs_without_shift", False))
         return needed or (self.judge is not None and self.drawn_wrong is None)  # else the judge is for drawn hands
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of info's terms, the same in each step of an episode."""
+        named = {
+            "counterfactual_nats": self.needs_without_shift,
+            "anatomy_change": self.needs_without_shift and self.judge is not None,
+            "validation_change_nats": self.validation is not None,
+            "drawn_change": self.drawn_wrong is not None,
+        }
+        return (*LOSSES, "loss_change_nats", *(name for name, is_measured in named.items() if is_measured))
 
     @np.errstate(invalid="ignore")  # of a VAE that has diverged: infinity less infinity; the episode ends with it
     def score(self, losses: Losses, epoch: int) -> tuple[Array, dict[str, Array]]:

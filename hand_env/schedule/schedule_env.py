@@ -1,6 +1,7 @@
 """HandSchedule-v0: choose how far, in what way and when the latents are shifted while a VAE learns."""
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from hand_env.latent_env import HandLatentEnv
 from hand_env.rendering import image_grid
 from hand_env.schedule.deltas import MAX_REACH, Deltas
 from hand_env.schedule.features import FEATURES, Array, Latents, loss_without_shift, observe, per_value
-from hand_env.schedule.stretch import Paid, train
+from hand_env.schedule.stretch import Paid, terms_of, train
 from vae.checks import integer
 from vae.modes import usual_modes
 from vae.side_by_side import SideBySide
@@ -101,14 +102,17 @@ class HandScheduleEnv(gym.Env[Array, Array]):
 
     ## Info
 
+    `reset` and each `step` give the same keys. Losses and changes describe a step's training. After a reset no step has
+    been taken, and after divergence there is nothing finite to report: then they are 0.
+
     | key | unit | meaning |
     | --- | --- | --- |
-    | `epoch` | epochs | epochs that are done; after reset and after divergence, info holds only this |
+    | `epoch` | epochs | epochs that are done |
     | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats per image | means over the stretch's last epoch, with the shift |
     | `drawn_change` | the judge's | W_t - W_(t-1); only with the reward "drawn_change" |
-    | `drawn_wrong` | the judge's | W_t; only with the reward "drawn_change" |
-    | `reach` | 1 | what the action meant |
-    | `mix`, `pull` | share | what the action meant |
+    | `drawn_wrong` | the judge's | W_t, after reset W_0; 1 if a VAE that diverged gives none; only with the reward "drawn_change" |
+    | `reach` | 1 | what the action meant; 0 after reset |
+    | `mix`, `pull` | share | what the action meant; 0 after reset |
     | `loss_change_nats`, `counterfactual_nats`, `validation_change_nats`, `anatomy_change` | as in HandLatent-v0 | sums over the stretch; not with the reward "drawn_change", unless there are `validation_images` |
 
     ## Arguments
@@ -221,7 +225,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             self._observation = self._observe(self._loss, 0.0, NO_DELTAS)
         else:
             self._ended, self._loss, self._observation = self._read(state)
-        return self._observation.copy(), {"epoch": self.env.trainer.epoch}
+        return self._observation.copy(), self._info(dict.fromkeys(terms_of(self.env), 0.0), NO_DELTAS)
 
     @usual_modes()
     def step(self, action: Array) -> Step:
@@ -270,12 +274,10 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         finite = np.isfinite(self._observation).all() and np.isfinite([*paid.terms.values()]).all()
         if not (finite and fits_float32(reward)):
             self._ended, self._observation = True, np.zeros_like(self._observation)
-            return self._observation.copy(), self.DIVERGENCE_REWARD, True, False, {"epoch": trainer.epoch}
+            info = self._info(dict.fromkeys(paid.terms, 0.0), action)
+            return self._observation.copy(), self.DIVERGENCE_REWARD, True, False, info
         self._ended = truncated = trainer.epoch >= trainer.config.epochs
-        info = {**paid.terms, "reach": choice.reach, "mix": choice.mix, "pull": choice.pull, "epoch": trainer.epoch}
-        if self.env.scorer.last_drawn is not None:
-            info["drawn_wrong"] = self.env.scorer.last_drawn
-        return self._observation.copy(), reward, False, truncated, info
+        return self._observation.copy(), reward, False, truncated, self._info(paid.terms, action)
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a grid of pictures decoded now, (height, width, 3) uint8, or None without a render mode."""
@@ -299,6 +301,13 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             raise TypeError(f"its 'ended' is no bool but {state['ended']!r:.80}")
         loss = float(check_finite("loss", state["loss"], (), np.float64))
         return state["ended"], loss, check_finite("observation", state["observation"], self._observation.shape)
+
+    def _info(self, terms: Mapping[str, float], action: Array) -> dict[str, Any]:
+        choice, wrong = Deltas.from_action(action, self.max_reach), self.env.scorer.last_drawn
+        info = {**terms, "reach": choice.reach, "mix": choice.mix, "pull": choice.pull, "epoch": self.env.trainer.epoch}
+        if wrong is not None:
+            info["drawn_wrong"] = wrong if math.isfinite(wrong) else 1.0  # a VAE that diverged draws no right hand
+        return info
 
     def _observe(self, loss: float, change: float, action: Array) -> Array:
         drawn, wrong = self.env.drawn_score, self.env.scorer.last_drawn

@@ -11,9 +11,8 @@ from hand_env.drawn_score import wrong_together
 from hand_env.latent_env import HandLatentEnv
 from hand_env.rewards import drawn_change
 from hand_env.schedule.deltas import Deltas, combine, draw_noise, shift_latents, stack_choices, step_generator
+from hand_env.scoring import LOSSES
 from vae.side_by_side import SideBySide
-
-LOSSES = ("loss_nats", "reconstruction_nats", "kl_nats")  # the other terms are changes, which add up
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,11 @@ class Paid:
 def pays_only_at_the_end(env: HandLatentEnv) -> bool:
     """Whether nothing is measured before a stretch's end, so that its steps need not be scored one by one."""
     return env.reward is drawn_change and env.validation_images is None
+
+
+def terms_of(env: HandLatentEnv) -> tuple[str, ...]:
+    """Name the terms that `train` gives, before it has given any."""
+    return (*LOSSES, "drawn_change") if pays_only_at_the_end(env) else env.scorer.terms
 
 
 def train(envs: Sequence[HandLatentEnv], together: SideBySide, choices: Sequence[Deltas], steps: int) -> list[Paid]:

@@ -23,6 +23,7 @@ from vae.training_config import TrainingConfig
 # Inherent: posterior means have no bounds, and a latent batch has two axes.
 UNBOUNDED = "A Box observation space (minimum|maximum) value is -?infinity"
 TWO_AXES = "Your observation  has an unconventional shape"
+TERMS = ("loss_nats", "reconstruction_nats", "kl_nats", "loss_change_nats")  # of info, with the paper's reward
 
 
 def episode(env, seed=0, action=None):
@@ -66,7 +67,7 @@ def test_make_gives_the_environment_with_synthetic_hands(name):
     observation, info = env.reset(seed=0)
     assert observation.shape == (4, 5)
     assert observation.dtype == np.float32
-    assert info == {"epoch": 1}
+    assert info == dict.fromkeys(TERMS, 0.0) | {"epoch": 1}
     assert env.observation_space.contains(observation)
 
 
@@ -223,7 +224,7 @@ def test_close_lets_go_and_a_reset_opens_again(make_env):
 
 def test_info_names_the_terms_and_they_agree(make_env):
     info = episode(make_env())[-1][4]
-    assert set(info) == {"loss_nats", "reconstruction_nats", "kl_nats", "loss_change_nats", "epoch"}
+    assert set(info) == {*TERMS, "epoch"}
     assert info["loss_nats"] == pytest.approx(info["reconstruction_nats"] + info["kl_nats"])
 
 
@@ -234,7 +235,7 @@ def test_a_diverging_vae_terminates_with_the_documented_reward_and_a_finite_obse
     observation, reward, terminated, truncated, info = env.step(np.zeros((4, 6), np.float32))
     assert (reward, terminated, truncated) == (env.DIVERGENCE_REWARD, True, False)
     assert np.array_equal(observation, np.zeros((4, 6), np.float32))
-    assert info == {"epoch": 1}
+    assert info == dict.fromkeys(TERMS, 0.0) | {"epoch": 1}
 
 
 @pytest.mark.parametrize(

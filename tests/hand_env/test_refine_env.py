@@ -74,7 +74,8 @@ def test_make_with_no_arguments_gives_the_placeholder_and_the_packaged_judge(nam
     assert observation.dtype == np.float32
     assert fake_judge == [("parser", "cpu")]
     picture = decode(env.unwrapped.vae, observation[None])
-    assert info == {"score_before": pytest.approx(torch.logit(picture.double().mean()).item(), rel=1e-5)}
+    score = pytest.approx(torch.logit(picture.double().mean()).item(), rel=1e-5)
+    assert info == {"score_before": score, "score_after": score}
 
 
 def test_the_reward_is_lambda_times_the_change_of_the_score(make_refine):
@@ -84,7 +85,7 @@ def test_the_reward_is_lambda_times_the_change_of_the_score(make_refine):
     after, reward, terminated, truncated, after_info = env.step(action)
     assert after == pytest.approx(before + 0.7 * action, rel=1e-6)
     scores = [decode(env.vae, latent[None]).mean().item() for latent in (before, after)]
-    assert info == {"score_before": pytest.approx(scores[0])}
+    assert info == {"score_before": pytest.approx(scores[0]), "score_after": info["score_before"]}
     assert after_info == {"score_before": pytest.approx(scores[0]), "score_after": pytest.approx(scores[1])}
     assert reward == pytest.approx(5 * (scores[1] - scores[0]), rel=1e-4)
     assert reward != 0

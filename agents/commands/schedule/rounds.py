@@ -18,17 +18,17 @@ def summarise(infos: Infos) -> dict[str, float]:
     """Summarise a round: the share of right hands at the end, and how the first and the last half acted.
 
     Args:
-        infos: For each step, one info per VAE. The info of a VAE that just diverged says neither.
+        infos: For each step, one info per VAE. That of a VAE that just diverged is left out.
 
     Returns:
         "right" and its standard deviation over VAEs, "right_sd"; the means "reach_first" to "pull_last".
     """
-    right = [1 - info["drawn_wrong"] for info in infos[-1] if "drawn_wrong" in info]
+    right = [1 - info["drawn_wrong"] for info in infos[-1] if not _diverged(info)]
     means = {"right": _mean(right), "right_sd": float(np.std(right, ddof=1)) if len(right) > 1 else 0.0}
     half = max(1, len(infos) // 2)
     for part, steps in (("first", infos[:half]), ("last", infos[-half:])):
         for name in CHOICES:
-            means[f"{name}_{part}"] = _mean([info[name] for step in steps for info in step if name in info])
+            means[f"{name}_{part}"] = _mean([info[name] for step in steps for info in step if not _diverged(info)])
     return means
 
 
@@ -39,6 +39,11 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows({name: v if isinstance(v, str) else round(v, 4) for name, v in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _diverged(info: dict[str, Any]) -> bool:
+    """Whether Stable-Baselines3's info ends an episode that is not truncated: only divergence terminates one."""
+    return "terminal_observation" in info and not info["TimeLimit.truncated"]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -184,7 +184,8 @@ def test_the_first_observation_is_measured_without_training(make_schedule):
     assert seen[4] == pytest.approx(trainer.measure().total.mean().item() / 3072, rel=1e-5)
     assert seen[10] == pytest.approx(env.env.drawn_score.wrong())
     assert [seen[0], seen[5], *seen[11:]] == [0, 0, -1, -1, -1]
-    assert info == {"epoch": 0}
+    unchosen, losses = ("reach", "mix", "pull"), ("loss_nats", "reconstruction_nats", "kl_nats", "drawn_change")
+    assert info == dict.fromkeys((*losses, *unchosen), 0.0) | {"epoch": 0, "drawn_wrong": env.env.drawn_score.wrong()}
 
 
 def test_without_drawn_hands_w_is_zero_and_the_rest_is_measured(make_schedule):
@@ -202,7 +203,11 @@ def test_a_diverging_vae_terminates_with_the_documented_reward_and_a_finite_obse
     observation, reward, terminated, truncated, info = env.step(NOTHING)
     assert (reward, terminated, truncated) == (env.DIVERGENCE_REWARD, True, False)
     assert np.array_equal(observation, np.zeros(len(FEATURES), np.float32))
-    assert info == {"epoch": 2}
+    assert {name: info[name] for name in ("epoch", "loss_nats", "drawn_wrong")} == {
+        "epoch": 2,
+        "loss_nats": 0.0,
+        "drawn_wrong": 1.0,
+    }
     with pytest.raises(gym.error.ResetNeeded, match="The episode has ended"):
         env.step(NOTHING)
 
@@ -216,7 +221,7 @@ def test_a_state_continues_the_episode_where_it_was(make_schedule):
     for _ in range(2):
         observation, info = resumed.reset(options={"state": state})
         assert np.array_equal(observation, expected[1][0])
-        assert info == {"epoch": 2}
+        assert (info["epoch"], info["drawn_wrong"]) == (2, expected[1][-1]["drawn_wrong"])
         assert_same([resumed.step(action) for action in actions()[1:]], expected[2:])
     resumed.reset(options={"state": resumed.state_dict()})
     with pytest.raises(gym.error.ResetNeeded, match="The episode has ended"):
@@ -249,7 +254,7 @@ def test_close_lets_go_and_a_reset_opens_again(make_schedule):
     env.close()
     with pytest.raises(gym.error.ResetNeeded, match=r"Call env\.reset"):
         env.step(NOTHING)
-    assert env.reset(seed=0)[1] == {"epoch": 0}
+    assert env.reset(seed=0)[1]["epoch"] == 0
 
 
 @pytest.mark.parametrize(

@@ -196,10 +196,12 @@ def test_no_round_begins_that_would_end_too_late(bright, pack, tmp_path):
 
 
 def test_rows_that_diverged_are_left_out_of_a_round_s_means():
-    done = {"drawn_wrong": 0.75, "reach": 2.0, "mix": 0.1, "pull": 0.0}
-    means = summarise([[{"epoch": 1}, done], [done, {"epoch": 2}]])
+    done: dict[str, Any] = {"drawn_wrong": 0.75, "reach": 2.0, "mix": 0.1, "pull": 0.0}
+    diverged = {name: 1.0 for name in done} | {"terminal_observation": np.zeros(14), "TimeLimit.truncated": False}
+    last = done | {"terminal_observation": np.zeros(14), "TimeLimit.truncated": True}
+    means = summarise([[diverged, done], [last, diverged]])
     assert (means["right"], means["right_sd"], means["reach_first"], means["reach_last"]) == (0.25, 0, 2, 2)
-    assert np.isnan(summarise([[{"epoch": 1}]])["right"])
+    assert np.isnan(summarise([[diverged]])["right"])
 
 
 @pytest.mark.parametrize(
