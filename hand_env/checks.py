@@ -17,8 +17,46 @@ from vae.checks import integer
 from vae.model import VAE
 from vae.training_config import TrainingConfig
 
+MINIBATCH = 4  # B of HandLatent-v0, if neither of its names has a value
 MOST = 2**31 - 1  # of anything that is counted
 SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # 1.2e-38 and 3.4e38
+
+
+def minibatch(batch_size: int | None, minibatch_size: int | None, n_images: int) -> int:
+    """Return B, which has two names: libraries such as TorchRL take `batch_size` for themselves.
+
+    Args:
+        batch_size: B or None.
+        minibatch_size: B or None.
+        n_images: N, the largest B.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If both names have a value, or it is not in 1..N.
+    """
+    if batch_size is not None and minibatch_size is not None:
+        raise ValueError(
+            f"batch_size and minibatch_size mean the same, got {batch_size!r} and {minibatch_size!r}. Leave one out."
+        )
+    name, given = ("batch_size", batch_size) if minibatch_size is None else ("minibatch_size", minibatch_size)
+    size = integer(name, MINIBATCH if given is None else given, 1)
+    if size > n_images:
+        raise ValueError(
+            f"{name} must be at most the number of training images, {n_images}, got {size}. Lower it or "
+            "give more images."
+        )
+    return size
+
+
+def check_bool(**values: bool) -> None:
+    """Refuse anything but True and False.
+
+    Raises:
+        TypeError: If a value is something else.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def check_above_zero(**values: float) -> None:

@@ -1,6 +1,7 @@
 """HandLatent-v0: the training of a variational autoencoder as an environment."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from hand_env.checks import (
     MOST,
     built,
     check_action,
+    check_bool,
     check_judge,
     check_render_mode,
     check_scale,
@@ -23,6 +25,7 @@ from hand_env.checks import (
     copied,
     fits_float32,
     further_training,
+    minibatch,
     reading_state,
     restored,
     state_in,
@@ -60,7 +63,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
 
     `Box(-1, 1, (B, D), float32)`: delta. Zeros give the same training as without an agent, bit for bit. NaN, infinity,
     another shape or a value out of bounds raises a `ValueError`, and anything but real numbers a `TypeError`, before any
-    training.
+    training. With `flat=True` it has the shape (B * D,), and so has the observation: (i, j) is the index i * D + j.
 
     | index | meaning | unit | min | max |
     | --- | --- | --- | --- | --- |
@@ -125,7 +128,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `size` | 32 | S, the size of synthetic hands: 32, 64 or 128 pixels; ignored if `images` is given |
     | `latent_dim` | 300 | D, 300 as in the paper; ignored if `vae` is given |
     | `width` | "small" | width of the VAE's networks, "small" or "large"; ignored if `vae` is given |
-    | `batch_size` | 4 | B, at most N; small by default, because a flat network over B x D latents grows with B |
+    | `batch_size` | None | B, at most N; None: 4, because a flat network over B x D latents grows with B |
+    | `minibatch_size` | None | another name for `batch_size`, for libraries that take that one themselves, such as TorchRL |
+    | `flat` | False | whether actions and observations have the shape (B * D,), for algorithms that take no other; nothing else changes |
     | `epochs_per_episode` | 10 | at least 1 |
     | `delta_scale` | 0.1 | kappa, above 0 and within float32: 1.2e-38 to 3.4e38 |
     | `reward` | "loss_change" | a name in the table above, or a function |
@@ -165,7 +170,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
         size: int = 32,
         latent_dim: int = 300,
         width: Width = "small",
-        batch_size: int = 4,
+        batch_size: int | None = None,
+        minibatch_size: int | None = None,
+        flat: bool = False,
         epochs_per_episode: int = 10,
         delta_scale: float = 0.1,
         reward: str | Reward = "loss_change",
@@ -192,9 +199,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.drawn_every = integer("drawn_every", drawn_every, 1)
         check_drawn_from(drawn_from)
         check_render_mode(render_mode)
+        check_bool(flat=flat)
         self.device = resolve_device(device)
         images = generate_hands(n_images, size, seed=0).images if images is None else copied("images", images)
         self.images = images.to(self.device)  # once, not in each episode
+        batch_size = minibatch(batch_size, minibatch_size, len(images))
         if vae is not None:
             check_vae(vae)
         size = int(self.images.shape[-1])
@@ -216,6 +225,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
         self.drawn_from, self.render_mode = drawn_from, render_mode
         self.delta_scale, self.reward_scale = float(delta_scale), float(reward_scale)
+        shape = (self.training.batch_size, self.latent_dim)
+        self._shape = (math.prod(shape),) if flat else shape
         self.observation_space = spaces.Box(-np.inf, np.inf, self._shape, np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, self._shape, np.float32)
         self._trainer: Trainer | None = None
@@ -367,10 +378,6 @@ class HandLatentEnv(gym.Env[Array, Array]):
         random = self.np_random.bit_generator.state  # later episodes' seeds come from it
         return {"trainer": self.trainer.state_dict(), "scorer": self.scorer.state_dict(), "np_random": random}
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return (self.training.batch_size, self.latent_dim)
-
     def _new_trainer(self, seed: int) -> Trainer:
         return Trainer(self.build_vae(seed), self.images, self.training, seed, self.device)
 
@@ -385,7 +392,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self._trainer, self.drawn_score, self._scorer, self._ended = trainer, drawn_score, scorer, False
 
     def _observe(self) -> Array:
-        return self.trainer.encode().cpu().numpy().copy()
+        return self.trainer.encode().cpu().numpy().reshape(self._shape).copy()
 
     def _shift(self, action: Array) -> Tensor:
-        return torch.from_numpy(check_action(action, self._shape)).to(self.device) * self.delta_scale
+        delta = torch.from_numpy(check_action(action, self._shape)).reshape(-1, self.latent_dim)
+        return delta.to(self.device) * self.delta_scale

@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from hand_env.checks import resolve_autoreset_mode, state_in
+from hand_env.checks import check_bool, resolve_autoreset_mode, state_in
 from hand_env.latent_env import Array, HandLatentEnv, Rewards
 from vae.checks import integer
 
@@ -56,21 +56,29 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     | --- | --- | --- |
     | `num_envs` | 1 | B, replaces `batch_size` |
     | `autoreset_mode` | "NextStep" | as above, by name or as `gymnasium.vector.AutoresetMode`; only the name can be saved in a JSON spec |
+    | `flat` | False | changes nothing: a row is flat in any case |
     | others | | those of `HandLatentEnv` |
     """  # noqa: E501 - a table's row is one line
 
     def __init__(
-        self, num_envs: int = 1, *, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP, **settings: Any
+        self,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        flat: bool = False,
+        **settings: Any,
     ) -> None:
         """Build the single form, whose rows this form shows.
 
         Raises:
             ValueError: If an argument is out of its range.
         """
-        if "batch_size" in settings:
-            raise ValueError(f"batch_size must be left out: the batch is num_envs={num_envs!r} rows.")
+        for name in ("batch_size", "minibatch_size"):
+            if name in settings:
+                raise ValueError(f"{name} must be left out: the batch is num_envs={num_envs!r} rows.")
         self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
         num_envs = integer("num_envs", num_envs, 1)
+        check_bool(flat=flat)
         self.env = HandLatentEnv(batch_size=num_envs, **settings)
         self.num_envs, self.render_mode = num_envs, self.env.render_mode
         self.metadata = {**HandLatentEnv.metadata, "autoreset_mode": self.autoreset_mode}

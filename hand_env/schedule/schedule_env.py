@@ -22,7 +22,8 @@ from vae.side_by_side import SideBySide
 
 N_RENDERED = 16
 NO_DELTAS = np.full(3, -1.0, np.float32)
-OURS = ("delta_scale", "drawn_every")  # arguments of HandLatentEnv that this environment decides itself
+MINIBATCH = 16  # B, if neither name has a value
+OURS = ("delta_scale", "drawn_every", "flat")  # arguments of HandLatentEnv that this environment decides itself
 
 Step = tuple[Array, float, bool, bool, dict[str, Any]]
 
@@ -120,14 +121,15 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     | name | default | meaning |
     | --- | --- | --- |
     | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures; None: `n_images` synthetic hands |
-    | `batch_size` | 16 | B, at most N |
+    | `batch_size` | None | B, at most N; None: 16 |
+    | `minibatch_size` | None | another name for `batch_size`, for libraries that take that one themselves, such as TorchRL |
     | `epochs_per_episode` | 100 | at least 1 |
     | `epochs_per_step` | 5 | epochs of a stretch, at least 1 |
     | `max_reach` | 8.0 | the reach of the action 1, above 0 and within float32: 1.2e-38 to 3.4e38 |
     | `reward` | "drawn_change" | a name of a reward of HandLatent-v0, or a function |
     | `reward_scale` | 100.0 | lambda, likewise |
     | `render_mode` | None | None or "rgb_array": a grid of 16 pictures that the VAE, as it is now, decodes from standard normal latents |
-    | others | | those of `HandLatentEnv` but `delta_scale` and `drawn_every` |
+    | others | | those of `HandLatentEnv` but `delta_scale`, `drawn_every` and `flat` |
 
     ## Sources
 
@@ -149,7 +151,8 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         self,
         images: Any = None,
         *,
-        batch_size: int = 16,
+        batch_size: int | None = None,
+        minibatch_size: int | None = None,
         epochs_per_episode: int = 100,
         epochs_per_step: int = 5,
         max_reach: float = MAX_REACH,
@@ -166,12 +169,15 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         """
         epochs_per_step = integer("epochs_per_step", epochs_per_step, 1)
         check_scale(max_reach=max_reach)
+        if batch_size is None and minibatch_size is None:
+            batch_size = MINIBATCH
         for name in OURS:
             if name in others:
                 raise TypeError(f"{name} is no argument of HandSchedule-v0. The action and epochs_per_step decide it.")
         self.env = HandLatentEnv(
             images,
             batch_size=batch_size,
+            minibatch_size=minibatch_size,
             epochs_per_episode=epochs_per_episode,
             drawn_every=epochs_per_step,
             reward=reward,

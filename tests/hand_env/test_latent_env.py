@@ -328,7 +328,7 @@ def test_pictures_with_their_channels_last_are_an_error_that_says_so(tiny_images
         ({"delta_scale": 0}, "delta_scale must be a number above 0, got 0"),
         ({"reward_scale": float("nan")}, "reward_scale must be a number above 0, got nan"),
         ({"render_mode": "human"}, "render_mode must be None or 'rgb_array', got 'human'"),
-        ({"batch_size": 0}, "TrainingConfig.batch_size must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
         ({"training": {"epochs": 3}}, r"training must not set epochs or batch_size \(separate arguments\), got"),

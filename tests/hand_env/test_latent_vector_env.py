@@ -163,7 +163,6 @@ def test_render_gives_a_picture_for_each_row_and_close_lets_go(make_rows):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 4}, "batch_size must be left out: the batch is num_envs=4 rows"),
         (
             {"autoreset_mode": "Never"},
             r"autoreset_mode must be one of \['NextStep', 'SameStep', 'Disabled'\], got 'Never'",
