@@ -64,7 +64,7 @@ def test_05_own_vae_trains_the_user_s_networks():
 
 
 def test_06_rllib_imports_nothing_but_ray():
-    """RLlib wants an older Gymnasium than constraints.txt, so it is run by hand: docs/algorithms.md."""
+    """RLlib wants an older Gymnasium than constraints.txt, so it is run by tests/libraries/run.py."""
     tree = ast.parse((EXAMPLES / "06_rllib.py").read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -73,14 +73,23 @@ def test_the_algorithms_page_trains_fast_sac():
 
 
 def test_the_algorithms_page_trains_on_rows():
-    _, code, _ = python_blocks(PAGES["docs/algorithms.md"])
+    _, code = python_blocks(PAGES["docs/algorithms.md"])
     names: dict[str, Any] = {}
     exec(compile(code, "algorithms.md", "exec"), names)
     assert names["rows"].num_envs == 16
 
 
-def test_the_algorithms_page_names_a_trained_vae_for_the_zoo(monkeypatch):
-    *_, code = python_blocks(PAGES["docs/algorithms.md"])
+def test_the_libraries_page_gives_an_environment_other_defaults_for_cleanrl(monkeypatch):
+    code, _ = python_blocks(PAGES["docs/libraries.md"])
+    monkeypatch.setattr(gym.spec("HandLatent-v0"), "kwargs", {})
+    exec(compile(code, "my_hands.py", "exec"), {})
+    env: Any = gym.make("HandLatent-v0", n_images=8, latent_dim=5)
+    assert env.action_space.shape == (4 * 5,)
+    assert env.unwrapped.training.epochs == 1000
+
+
+def test_the_libraries_page_names_a_trained_vae_for_the_zoo(monkeypatch):
+    _, code = python_blocks(PAGES["docs/libraries.md"])
     spec = gym.spec("HandRefine-v0")
     monkeypatch.setattr(spec, "kwargs", {})
     exec(compile(code.replace("2_000", "4"), "my_hands.py", "exec"), {})
@@ -116,7 +125,7 @@ def test_a_make_target_exists(line):
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "pip install" in line])
 def test_an_extra_that_is_installed_exists_and_comes_from_the_checkout(line):
-    assert "-e " in line or line.endswith(("pre-commit", "install"))  # the project is on no index
+    assert "-e " in line or line.endswith(("pre-commit", "uv", "install"))  # the project is on no index
     declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for extras in re.findall(r"\.\[([\w,]+)\]", line):
         for extra in extras.split(","):

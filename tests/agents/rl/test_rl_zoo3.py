@@ -1,4 +1,4 @@
-"""The command of rl_zoo3, as docs/algorithms.md has it, in a process of its own."""
+"""The command of rl_zoo3, as docs/libraries.md has it, in a process of its own."""
 
 import importlib.util
 import itertools
@@ -24,7 +24,7 @@ from vae import model
 ROOT = Path(__file__).parents[3]
 COMMAND = next(
     line.strip()
-    for line in (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    for line in (ROOT / "docs" / "libraries.md").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     if line.startswith("python -m rl_zoo3.train")
 )
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"sac": SAC, "td3": TD3, "ppo": PPO, "tqc": TQC, "crossq": CrossQ}
@@ -40,7 +40,7 @@ pytestmark = [
 def zoo(tmp_path):
     """A function that runs a command of the zoo; it can name the package `narrow`: VAEs as in this process."""
     (tmp_path / "narrow.py").write_text(f"from vae import model\nmodel._CHANNELS.update({model._CHANNELS!r})\n")
-    (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/algorithms.md names a trained VAE
+    (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/libraries.md names a trained VAE
     return partial(run_zoo, tmp_path)
 
 
