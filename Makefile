@@ -4,6 +4,7 @@ PYTHON ?= python3
 comma := ,
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+TORCH ?= $(shell grep ^torch== constraints.txt)
 DATA ?= synthetic
 OUT ?= runs/demo
 PICTURES := $(if $(filter synthetic,$(DATA)),synthetic,$(abspath $(DATA)))
@@ -12,7 +13,7 @@ DEMO := $(if $(filter synthetic,$(DATA)),--images 2000 --epochs 15 --learning-ra
 # Bytecode is kept even where the shell says not to: without it, each process that a test starts compiles torch again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: hands demo test coverage faults lint check docs format clean
+.PHONY: hands demo test lowest coverage faults lint check docs format clean
 
 hands: .venv/installed
 	@rm -rf runs/drawn
@@ -28,6 +29,17 @@ demo: .venv/installed
 
 test: .venv/installed .venv/zoo
 	$(PYTEST)
+
+# The fast tests with the lowest versions that pyproject.toml allows. Torch stays the one of constraints.txt, since lower
+# ones may come as GPU builds alone; TORCH=torch==2.4.0 takes another. Old versions warn of their own age.
+lowest: .venv/installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/lowest
+	$(BIN)/python -m pip --python .venv/lowest/bin/python install --quiet $(TORCH)
+	$(BIN)/uv pip install --quiet --python .venv/lowest/bin/python --resolution lowest-direct --editable ".[dev]"
+	$(BIN)/uv pip list --python .venv/lowest/bin/python
+	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest --override-ini filterwarnings=default --numprocesses auto \
+	  --maxprocesses 4 -m "not slow" tests/hand_env tests/vae tests/agents
 
 # All tests with the lines that they reach; it takes longer than `make test`.
 coverage: .venv/installed .venv/zoo

@@ -108,3 +108,10 @@ def test_the_manual_s_table_of_info_names_what_a_step_gives(make_env, make_refin
         env.reset(seed=0)
         given |= set(env.step(env.action_space.sample())[4])
     assert given == named_infos(HandScheduleEnv)
+
+
+def test_the_install_page_says_which_of_the_lowest_versions_were_tried():
+    page, project = ((DOCS.parent / name).read_text() for name in ("docs/install.md", "pyproject.toml"))
+    tried = dict(re.findall(r"(Gymnasium|NumPy|Stable-Baselines3) (\d+\.\d+)\.0", page))
+    assert len(tried) == 3
+    assert [name for name, version in tried.items() if f'"{name.lower()}>={version}"' not in project] == []
