@@ -1,8 +1,7 @@
 """Lay out the records of algorithms.py: `python benchmarks/algorithms_tables.py docs/algorithms/algorithms.json`.
 
-With `--plot docs/algorithms/curves.png` it draws the learning curves too, which needs the extra "plots". The centre is
-the interquartile mean over seeds, with its 95 % bootstrap interval, as rliable has them. Each environment is resampled
-alone.
+With `--plot docs/algorithms/curves.png` it draws the learning curves too. The centre is the interquartile mean over
+seeds, with its 95 % bootstrap interval, as rliable has them. Each environment is resampled alone.
 """
 
 import argparse
@@ -10,6 +9,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from agents.figures.estimates import Column, interquartile
 from agents.figures.markdown import markdown_table
@@ -87,17 +88,7 @@ def _in_order(values: Any) -> list[Any]:
 
 
 def plot(records: Sequence[Record]) -> Any:
-    """Draw the learning curves, one panel for each environment, as a figure of matplotlib.
-
-    Raises:
-        SystemExit: If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SystemExit(
-            'A plot needs matplotlib, which is not installed. Run pip install -c constraints.txt -e ".[plots]".'
-        ) from error
+    """Draw the learning curves, one panel for each environment, as a figure of matplotlib."""
     environments = _in_order(record["environment"] for record in records)
     figure = Figure(figsize=(5 * len(environments), 3.6), layout="constrained")
     for axes, environment in zip(figure.subplots(1, len(environments), squeeze=False)[0], environments, strict=True):

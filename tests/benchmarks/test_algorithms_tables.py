@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 
 from agents.figures.estimates import interquartile
@@ -52,7 +50,6 @@ def test_seeds_that_were_measured_at_different_samples_are_refused(script):
 
 
 def test_the_plot_has_a_curve_and_a_band_for_each_algorithm_and_a_line_for_no_agent(script, records, tmp_path):
-    pytest.importorskip("matplotlib")
     figure = script.plot(records)
     refine, schedule = figure.axes
     assert (refine.get_title(), schedule.get_title()) == ("HandRefine-v0", "HandSchedule-v0")
@@ -65,9 +62,3 @@ def test_the_plot_has_a_curve_and_a_band_for_each_algorithm_and_a_line_for_no_ag
     assert top == pytest.approx(100 * interquartile(ENDS).high)
     figure.savefig(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
-
-
-def test_a_plot_without_matplotlib_names_the_extra_to_install(script, records, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(SystemExit, match=r'pip install -c constraints.txt -e "\.\[plots\]"'):
-        script.plot(records)

@@ -51,7 +51,7 @@ class CompareArgs:
     reporter: Path | None = None
     """Weights of the reporting judge. Default: the packaged ones."""
     out: Path | None = None
-    """Folder for compare.json and a grid of pictures per sampler and agent. Figures that it already holds are kept."""
+    """Folder for compare.json, a plot of its figures, and a grid of pictures per sampler and agent. Figures that it already holds are kept."""  # noqa: E501 - help is one line
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 

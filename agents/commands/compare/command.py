@@ -14,12 +14,13 @@ from typing import Any
 from torch import Tensor
 
 from agents.commands.compare.args import CompareArgs, check_args
-from agents.commands.compare.figures import Gauge, Instruments
+from agents.commands.compare.figures import COLUMNS, Gauge, Instruments
 from agents.commands.compare.loaded_run import LoadedRun, load_compared_run
 from agents.commands.compare.methods import Method, bound_of, decoded, make_methods
 from agents.commands.compare.photographs import Photographs, read_photographs
 from agents.commands.compare.store import Record, Store
-from agents.commands.compare.table import make_rows, write_table
+from agents.commands.compare.table import Row, make_rows, write_table
+from agents.figures.plots import save_intervals
 from agents.runs.lock import held
 from agents.runs.run_folder import versions
 from hand_env import image_grid
@@ -27,9 +28,11 @@ from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
 from vae.device import resolve_device
 from vae.distribution import PictureFeatures, check_extra, feature_weights
+from vae.distribution.estimate import Estimate
 from vae.images.overview import save_overview
 
-SHOWN, COLUMNS = 40, 10  # pictures in a grid, and in a row of it
+SHOWN, IN_A_ROW = 40, 10  # pictures in a grid, and in a row of it
+PLOT, PLOTTED = "compare.png", ("correct", "new", "coverage", "kernel_distance", "sharpness")
 PHOTOGRAPHS, NOBODY = "photographs", "-"
 
 
@@ -111,6 +114,8 @@ def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str
         compare_run(subject, gauge, store, args)
     rows = make_rows(store.records)
     store.write([row.to_dict() for row in rows])
+    if args.out is not None:
+        _plot(rows, args.out / PLOT)
     return write_table(rows, store.records, describe(store, args))
 
 
@@ -186,7 +191,20 @@ def _measure(cell: Method, subject: Subject, gauge: Gauge, args: CompareArgs) ->
 
 def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
     if folder is not None:
-        save_overview(folder / f"{name}.png", image_grid(pictures[:SHOWN], columns=COLUMNS))
+        save_overview(folder / f"{name}.png", image_grid(pictures[:SHOWN], columns=IN_A_ROW))
+
+
+def _plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw the figures of `PLOTTED` as the table has them, with their intervals."""
+    shown = {
+        f"{row.sampler}, {row.agent}".removesuffix(f", {NOBODY}"): {
+            name: Estimate(*(COLUMNS[name].times * end for end in (found.value, found.low, found.high)))
+            for name, found in row.figures.items()
+            if name in PLOTTED
+        }
+        for row in rows
+    }
+    save_intervals(path, shown, {name: COLUMNS[name].heading for name in PLOTTED})
 
 
 def _subject(name: str, loaded: LoadedRun, args: CompareArgs) -> Subject:

@@ -20,6 +20,7 @@ from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.latent_agent import train_latent_agent
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
+from agents.figures.plots import Panel, save_curves
 from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
@@ -51,6 +52,13 @@ LOGGED = 50  # steps between two entries of training_log.json
 HELD_OUT = 40  # one of this many synthetic hands is held out, for validation without photographs
 MIXTURE = 16_384  # augmented pictures that the mixture is fitted to; EM on all of them takes minutes
 TRAINING_LOG = "training_log.json"
+CURVES = (  # terms of the loss, weighted
+    Panel("difference of pictures, weighted", {"pixels": "pixels", "look": "features", "regions": "regions"}),
+    Panel("KL divergence, weighted", {"kl": "KL divergence"}),
+    Panel("what the critics say, weighted", {"patches": "of patches", "features": "of features"}),
+    Panel("the critics' own loss", {"critics": "critics"}),
+)
+PRIOR_CURVES = (Panel("loss of the learned prior", {"loss": "training", "held_out": "other people"}),)
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
 _DRAW, _VARY = range(10, 12)  # purposes of random numbers
 
@@ -77,7 +85,7 @@ def recipe(args: RecipeArgs) -> Path:
         args: Settings.
 
     Returns:
-        The run's folder: the files of `handlatent train`, prior.safetensors, agents, and training_log.json.
+        The run's folder: the files of `handlatent train`, prior.safetensors, agents, training_log.json and the curves.
 
     Raises:
         FileNotFoundError: If the photographs do not exist.
@@ -186,6 +194,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
     )
     print("The learned prior", flush=True)
     flow, log = fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
+    save_curves(out / run_folder.PRIOR_CURVES, log, "step", PRIOR_CURVES)
     flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
     flow.save(out / SAMPLERS["prior"][0])
     some = slice(MIXTURE)
@@ -233,6 +242,7 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
     pictures = batches.drawn if batches.photographs is None else batches.photographs
     vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # the log variance of a sigma-VAE
     save_json(args.out / TRAINING_LOG, log)
+    save_curves(args.out / run_folder.CURVES, log, "step", CURVES)
     half = {name: tensor.half() for name, tensor in vae.state_dict().items()}  # as it ships; samplers and agents fit it
     save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
     if ctrl_c.pressed:  # too late for a checkpoint

@@ -12,6 +12,7 @@ from torch import Tensor
 from agents.commands.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.training import RefinerTraining
+from agents.figures.plots import Panel, save_curves
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS, RowAgent
 from agents.runs import run_folder
 from agents.runs.command_line import command, typed
@@ -33,7 +34,12 @@ HELD_OUT_SEED = 2**31  # training seeds are below; all refiners share it, so tha
 SHOWN = 20  # latents in refine.png
 _REFINING = "refining"  # subfolder with settings and checkpoints, until the refiner is trained
 _NOT_SETTINGS = ("run", "out", "device", "checkpoint_seconds")  # may differ when a training is resumed
-_OWN_FILES = (run_folder.REFINER, run_folder.REFINE_REPORT, run_folder.REFINE_PICTURE)
+_OWN_FILES = (run_folder.REFINER, run_folder.REFINE_REPORT, run_folder.REFINE_PICTURE, run_folder.REFINE_CURVES)
+CURVES = (
+    Panel("score, mean log-odds", {"score_before": "before a correction", "score_after": "after it"}),
+    Panel("share of corrections", {"raised": "that raised the score", "later": "after the first round"}),
+    Panel("SAC's temperature", {"entropy_coefficient": "temperature"}),
+)
 
 
 def refine_run(args: RefineArgs) -> Path:
@@ -43,7 +49,7 @@ def refine_run(args: RefineArgs) -> Path:
         args: Settings.
 
     Returns:
-        The folder, which holds refiner.safetensors, refine.json and refine.png.
+        The folder, which holds refiner.safetensors, refine.json, refine.png and refine-curves.png.
 
     Raises:
         ValueError: If a setting is wrong, there is no finished run, or the folder has a refiner or is in use.
@@ -156,6 +162,7 @@ def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, 
     refined = agent.refine(latents, env.vae, env.judge)
     before, after = (decode_all(env.vae, rows) for rows in (latents, refined.latents))
     _draw(before[:SHOWN], after[:SHOWN], out / run_folder.REFINE_PICTURE)
+    save_curves(out / run_folder.REFINE_CURVES, training.log, "samples", CURVES, "corrections learned from")
     reporter = Judge.load(architecture="reporter", device=args.device)
     summaries = {
         name: summarise(reporter.judge(to_float(pictures))) for name, pictures in (("before", before), ("after", after))

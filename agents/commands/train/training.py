@@ -16,6 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.commands.train.args import TrainArgs
 from agents.draw import draw_both
+from agents.figures.plots import Panel, save_curves
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
 from agents.rl.schedule_actor import KAPPA, ScheduleActor
@@ -36,6 +37,13 @@ from vae.evaluation import encode_all
 from vae.model import count_parameters
 from vae.sampling.mixture import Mixture
 
+CURVES = (
+    Panel("loss, nats per image", {"loss_nats": "training", "validation_loss_nats": "other people"}),
+    Panel("KL divergence, nats per image", {"kl_nats": "KL divergence"}),
+    Panel("reward, sum over the epoch", {"reward": "reward"}),
+    Panel("share of wrong hands, rewarding judge", {"drawn_wrong": "drawn_wrong"}),
+    Panel("the agent's decision", {name: name for name in ("reach", "mix", "pull")}),
+)
 StepAgent = NoAction | RandomAction | ScheduleActor
 _STATE = {
     "env": OBJECT,
@@ -145,6 +153,7 @@ class TrainingRun:
             self.agent.save(zipped)
             save_bytes(self.run / "agent.zip", zipped.getvalue())
         save_text(self.run / "metrics.csv", metrics_csv(self.log.rows))
+        save_curves(self.run / run_folder.CURVES, self.log.rows, "epoch", CURVES)
         draw_both(read_parts(self.run), n=20, seed=self.args.seed, path=self.run / "grid.png")
         save_hashed_json(self.run / run_folder.REPORT, self._report(self.log.seconds_before + time.monotonic() - began))
         shutil.rmtree(self.run / run_folder.CHECKPOINTS)

@@ -19,6 +19,7 @@ from agents.commands.compare.figures import Gauge
 from agents.commands.compare.loaded_run import BatchAgent, Remembered
 from hand_env.anatomy.network import build_network
 from hand_env.anatomy.weights import Calibration, save_network
+from vae.images.overview import is_overview
 from vae.images.synthetic import generate_hands
 from vae.sampling.sampler import StandardNormal
 
@@ -94,6 +95,7 @@ def test_a_table_over_two_runs_resumes_where_it_was_killed(capsys, monkeypatch, 
     assert [run["run"] for run in content["runs"]] == ["seed0", "seed1"]
     with Image.open(tmp_path / "out" / "seed1-mixture-best-of-2.png") as grid:
         assert grid.size == (10 * 34 + 2, 2 * 34 + 2)
+    assert is_overview(tmp_path / "out" / "compare.png")
 
     assert main(words) == 0
     assert before + len(measured) == 6

@@ -27,7 +27,7 @@ from vae import StandardNormal
 from vae.checkpoint import load_checkpoint, save_checkpoint
 
 TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu", "policy": "latents"}  # quick
-OWN = {"refiner.safetensors", "refine.json", "refine.png"}
+OWN = {"refiner.safetensors", "refine.json", "refine.png", "refine-curves.png"}
 
 pytestmark = pytest.mark.usefixtures("bright")
 

@@ -37,7 +37,15 @@ AS_SCHEDULE = {
     "batch_size": 8,
     "kl_weight": 4.0,
 }  # 4 stretches of two epochs of 3 steps, and one of one
-RESULTS = {"config.json", "metrics.csv", "vae.safetensors", "sampler.safetensors", "grid.png", "report.json"}
+RESULTS = {
+    "config.json",
+    "metrics.csv",
+    "vae.safetensors",
+    "sampler.safetensors",
+    "grid.png",
+    "curves.png",
+    "report.json",
+}
 TOO = {"sac": {"agent.safetensors"}, "sac-flat": {"agent.zip", "agent.safetensors"}}
 LONG = {**QUICK, "epochs": 32}  # in a process of its own, SAC has begun to learn at step 110 of 160
 HALF = {**QUICK, "epochs": 15}  # who does not learn can be stopped at step 30 of 75
