@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from agents.cli import COMMANDS, main
 from hand_env import (
@@ -115,3 +116,14 @@ def test_the_install_page_says_which_of_the_lowest_versions_were_tried():
     tried = dict(re.findall(r"(Gymnasium|NumPy|Stable-Baselines3) (\d+\.\d+)\.0", page))
     assert len(tried) == 3
     assert [name for name, version in tried.items() if f'"{name.lower()}>={version}"' not in project] == []
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.webp")), ids=lambda path: path.stem)
+def test_a_moving_picture_moves_and_is_small(path, load):
+    assert path.stat().st_size <= load(DOCS / "make_moving.py").MOST_BYTES
+    with Image.open(path) as picture:
+        frames = []
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            frames.append(picture.convert("RGB").tobytes())
+    assert len(set(frames)) > 10
