@@ -27,6 +27,7 @@ from vae.sampling.sampler import Pool
 ENV_ID = "HandRefine-v0"
 POINTS = 40  # in the training log, if there are that many steps
 POOL = 100_000  # most latents drawn in advance, 120 MB at D = 300
+SCORED = 1024  # of them between two updates of the progress bar: whole chunks of `score_latents` on any device
 DRAWN = 2  # latents drawn in advance per correction to learn from, up to POOL
 FUSING_PAYS = 10_000  # updates: torch.compile takes as long as it saves in 7,000 (docs/benchmarks.md)
 TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
@@ -218,7 +219,9 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
     """
     pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
     if args.refine_below < np.inf:
-        wrong = score_latents(run.vae, judge, pool.latents.numpy()) < args.refine_below
+        parts = progress_bar(torch.split(pool.latents, SCORED), f"Scoring {len(pool.latents):,} latents", unit="part")
+        scores = np.concatenate([score_latents(run.vae, judge, rows.numpy()) for rows in parts])
+        wrong = scores < args.refine_below
         if not wrong.any():
             everything = typed("refine", replace(args, refine_below=np.inf))
             raise ValueError(
