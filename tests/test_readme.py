@@ -65,6 +65,16 @@ def test_the_lines_of_python_that_train_run(capsys):
     assert len([line for line in train.splitlines() if line]) <= 10
 
 
+def test_the_package_s_page_needs_no_other_file_and_its_code_runs():
+    page = PAGES["docs/package.md"]
+    assert not re.findall(r"\]\((?!https?://)", page)  # an index shows it alone
+    draw, step = python_blocks(page)
+    assert draw == python_blocks(README)[0]
+    names: dict[str, Any] = {}
+    exec(compile(step, "package.md", "exec"), names)
+    assert names["observation"].shape == (8, 300)
+
+
 def test_the_algorithms_page_trains_fast_sac():
     code, *_ = python_blocks(PAGES["docs/algorithms.md"])
     names: dict[str, Any] = {}
