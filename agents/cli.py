@@ -18,6 +18,7 @@ from agents.commands.curriculum import CurriculumArgs, curriculum
 from agents.commands.demo import DemoArgs, demo
 from agents.commands.flags import check_sizes, check_words
 from agents.commands.generate import GenerateArgs, generate
+from agents.commands.hub import HubPullArgs, HubPushArgs, pull_set, push_set
 from agents.commands.judge import JudgeArgs, judge
 from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
 from agents.commands.judge_report import JudgeReportArgs, judge_report
@@ -43,6 +44,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "schedule": (ScheduleArgs, schedule),
     "recipe": (RecipeArgs, recipe),
     "package": (PackageArgs, package),
+    "hub pull": (HubPullArgs, pull_set),
+    "hub push": (HubPushArgs, push_set),
     "synth": (SynthArgs, synth),
     "judge": (JudgeArgs, judge),
     "judge-report": (JudgeReportArgs, judge_report),
@@ -99,9 +102,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_words(given)
         except ValueError as error:
             parser.error(str(error))
-        words = parser.parse_args(given)
+        words = parser.parse_args(_with_one_name(given))
         with lasting_streams():
             return _run(words.command, _with_home(words.settings))
+
+
+def _with_one_name(words: Sequence[str]) -> Sequence[str]:
+    """Join a command's name of two words: "hub", "pull" to "hub pull"."""
+    name = " ".join(words[:2])
+    return [name, *words[2:]] if name in COMMANDS else words
 
 
 def _run(command: str, settings: Any) -> int:

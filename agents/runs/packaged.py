@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgent
+from agents.runs.hub import fetch, is_hub_name
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR, read_manifest
 from agents.runs.run import Run, load_run
 from agents.runs.run_folder import REFINER, sha256
@@ -30,13 +31,17 @@ def load_packaged(name: str | Path = "photographs") -> Run:
 
     Args:
         name: "photographs", or "synthetic", whose VAE and prior saw synthetic hands only: these come with the
-            package. Or the folder of a set that `handlatent package` wrote.
+            package. Or the folder of a set that `handlatent package` wrote. Or, with the extra `hub`, a set on the
+            Hugging Face hub: "owner/name", or "owner/name@revision". If the hub cannot be reached, its cache is used,
+            and a warning says so.
 
     Returns:
         The same parts as a finished run has.
 
     Raises:
+        ImportError: If the set is on the hub, and the extra `hub` is not installed.
         ValueError: If there is no such set, or a file of it is missing or damaged.
+        ConnectionError: If the hub cannot be reached, and its cache does not hold the set.
     """
     if name in get_args(WeightSet):
         folder = Path(str(resources.files("agents") / "weights" / name))
@@ -45,9 +50,11 @@ def load_packaged(name: str | Path = "photographs") -> Run:
         return read_package(folder)
     if is_package(Path(name)):
         return read_package(Path(name))
+    if isinstance(name, str) and is_hub_name(name) and not Path(name).exists():
+        return read_package(fetch(name))
     raise ValueError(
-        f"The sets of weights are {', '.join(map(repr, get_args(WeightSet)))}, or a folder that `handlatent package` "
-        f"wrote; got {str(name)!r}."
+        f"The sets of weights are {', '.join(map(repr, get_args(WeightSet)))}, a folder that `handlatent package` "
+        f"wrote, or 'owner/name' on the hub; got {str(name)!r}."
     )
 
 
@@ -78,7 +85,7 @@ def read_package(folder: Path) -> Run:
         return _read(folder, manifest)
     except (KeyError, TypeError, OSError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"The weights in '{folder}' are damaged: {error}. Install handlatent again, or pack the run again."
+            f"The weights in '{folder}' are damaged: {error}. Install handlatent, pack the run, or fetch the set again."
         ) from error
 
 

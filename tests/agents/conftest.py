@@ -1,12 +1,23 @@
 import os
+import socket
 
 import pytest
 import torch
 from filelock import FileLock
+from hub_server import Hub, serving
+from huggingface_hub import close_session, constants
 
-from agents import RefineArgs, refine_run
+from agents import RefineArgs, RefinePolicy, RowAgent, make_sac, refine_run
+from agents.commands.recipe.model_card import model_card
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
+from agents.runs.hub import CARD
+from agents.runs.manifest import HALVES, MANIFEST, PRIOR
+from agents.runs.run_folder import REFINER, sha256
+from hand_env import HandRefineEnv
+from vae import VAEConfig, build_vae
+from vae.checkpoint import save_json, save_tensors
+from vae.sampling.flow import FlowPrior, Velocity
 
 
 class Brightness:
@@ -71,3 +82,72 @@ def refined_run(once, plain_run, with_real_channels):
 def bright(monkeypatch):
     """Let brightness pay, not the package's judge."""
     monkeypatch.setattr("hand_env.refinement.default_judge", Brightness)
+
+
+TOKEN = "hf_of_a_test"
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub on this computer, in place of the one that huggingface_hub would ask; its cache is new and empty."""
+    served = Hub()
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "tokens"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with serving(served, TOKEN) as address:
+        monkeypatch.setattr(constants, "ENDPOINT", address)  # what HF_ENDPOINT sets, if it is set before the import
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(socket, "getaddrinfo", only_here(socket.getaddrinfo))
+        yield served
+    close_session()
+
+
+def only_here(real):
+    """Let nothing look for another computer."""
+
+    def lookup(host, *more, **named):
+        assert host in ("127.0.0.1", b"127.0.0.1"), host
+        return real(host, *more, **named)
+
+    return lookup
+
+
+@pytest.fixture
+def logged_in(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+
+
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory):
+    """A set of weights of 0.3 MB that draws no hands, with a card; never to be written to."""
+    return write_small_set(tmp_path_factory.mktemp("set"))
+
+
+def write_small_set(folder):
+    vae = build_vae(VAEConfig(32, 6), seed=1).requires_grad_(False)
+    for half in HALVES:
+        mine = {n: t.half() for n, t in vae.state_dict().items() if n.startswith("encoder.") == (half == "encoder")}
+        save_tensors(folder / f"{half}.safetensors", mine)
+    FlowPrior(Velocity(6, width=16, blocks=1), torch.zeros(6), torch.ones(6)).save(folder / PRIOR)
+    env = HandRefineEnv(vae, judge=Brightness().score, delta_scale=0.5)
+    model = make_sac(env, 0, policy=RefinePolicy, policy_kwargs={"net_arch": [16]})
+    notes = {"env_id": "HandRefine-v0", "delta_scale": 0.5, "steps_per_episode": 1, "sampler": "prior", "seed": 0}
+    RowAgent.of(model, **notes).save(folder / REFINER)
+    settings = {"size": 32, "latent_dim": 6, "width": "small", "batch_size": 4, "agent": "none", "seed": 0}
+    settings |= {"data": "synthetic", "reencode_passes": 1, "split_seed": 0}
+    rate = {"share": 0.25, "low": 0.201, "high": 0.3049}
+    stage = {"reporting_judge": {"correct": rate, "anatomical": {**rate, "share": 0.2999}}}
+    held_out = {"latents": 300, "rounds": 2, "before": stage, "after": stage}
+    learned = {"refine_below": "2.5"}
+    report = {"pictures": {"photographs": 0, "drawn": 24}}
+    card = model_card({**settings, "latent_samples": 0}, report, {"held_out": held_out, "settings": learned})
+    (folder / CARD).write_text(card, encoding="utf-8")
+    files = [*(f"{half}.safetensors" for half in HALVES), PRIOR, REFINER]
+    save_json(folder / MANIFEST, {"settings": settings, "sha256": {name: sha256(folder / name) for name in files}})
+    return folder

@@ -1,11 +1,16 @@
-"""The model card of a set of weights, in the form that the Hugging Face hub reads: front matter, then text."""
+"""The model card of a set of weights, in the form that the Hugging Face hub reads: front matter, then text.
 
+It has no `datasets`, since the hub has no data set of that name.
+"""
+
+import json
 import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from agents.commands.recipe.args import RecipeArgs
+from agents.commands.recipe.model_index import model_index
 from agents.commands.refine.args import RefineArgs
 from agents.runs.command_line import given
 
@@ -27,7 +32,6 @@ _KINDS = {
             "license: other",
             "license_name: 11k-hands-academic-use",
             f"license_link: {_DATA_SET}",
-            "datasets: [11k-hands]",
         ],
         "Hands, from photographs",
         f"The photographs are those of [11k Hands]({_DATA_SET}) (Afifi, 2019). They are for research, and so are these "
@@ -71,6 +75,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "pipeline_tag: unconditional-image-generation",
         "tags: [hands, variational-autoencoder, reinforcement-learning, stable-baselines3]",
         *kind.front_matter,
+        *([] if refined is None else [_index(kind, refined["held_out"])]),
         "---",
         "",
         f"# {kind.title}",
@@ -106,6 +111,21 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
     return "\n".join(lines)
 
 
+def _index(kind: _Kind, held_out: dict[str, Any]) -> str:
+    """Write what was measured on one line of JSON, which is YAML too."""
+    measured = {way: held_out[stage]["reporting_judge"] for way, stage in _ways(held_out).items()}
+    found = model_index(kind.title, "the reporting judge", held_out["latents"], measured)
+    return f"model-index: {json.dumps(found)}"
+
+
+def _ways(held_out: dict[str, Any]) -> dict[str, str]:
+    """Return each way to draw hands, in words, with its name in refine.json."""
+    return {
+        "as drawn from the prior": "before",
+        f"as corrected by the agent in {held_out['rounds']} rounds": "after",
+    }
+
+
 def _commands(settings: dict[str, Any], refined: dict[str, Any] | None) -> list[str]:
     """Spell the commands that a set came from, the photographs' folder left open."""
     known = {item.name for item in fields(RecipeArgs)} - {"data"}
@@ -130,10 +150,7 @@ def _measured(refined: dict[str, Any] | None) -> list[str]:
         "| | correct | anatomical |",
         "| --- | --- | --- |",
     ]
-    for name, stage in (
-        ("as drawn from the prior", "before"),
-        (f"as corrected by the agent in {held_out['rounds']} rounds", "after"),
-    ):
+    for name, stage in _ways(held_out).items():
         rates = held_out[stage]["reporting_judge"]
         rows.append(f"| {name} | {_rate(rates['correct'])} | {_rate(rates['anatomical'])} |")
     return rows

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 from agents import GenerateArgs, generate
 from agents.commands.compare import load_compared_run
@@ -34,6 +36,22 @@ def test_a_set_takes_at_most_40_megabytes_no_file_of_16_mebibytes_and_has_a_card
     card = (folder(name) / "README.md").read_text(encoding="utf-8")
     for section in ("## Use", "## Data and licence", "## Training", "## Measured", "## Limits"):
         assert f"\n{section}\n" in card
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_its_card_is_one_that_huggingface_hub_reads_with_the_rates_of_its_table(name):
+    card = ModelCard((folder(name) / "README.md").read_text(encoding="utf-8"))
+    assert card.data.license == ("mit" if name == "synthetic" else "other")
+    assert card.data.datasets is None
+    rate = r"([\d.]+)% \(([\d.]+) to ([\d.]+)\)"
+    told = [list(map(float, each)) for each in re.findall(rate, card.text)]
+    found = card.data.eval_results
+    assert [[each.metric_value, each.metric_args["low_95"], each.metric_args["high_95"]] for each in found] == told
+    assert len(told) == 4
+    by = re.search(r"By (.* judge), which no training used, on 1,000 latents", card.text).group(1)
+    assert {each.metric_name for each in found} == {
+        f"{criterion} hands by {by}, % of 1,000" for criterion in ("correct", "anatomical")
+    }
 
 
 @pytest.mark.parametrize("name", SETS)

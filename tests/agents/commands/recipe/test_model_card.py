@@ -1,5 +1,7 @@
 """The model card."""
 
+from huggingface_hub import ModelCard
+
 from agents.commands.recipe.model_card import model_card
 
 SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160}
@@ -22,13 +24,29 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
     held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
     card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED})
     assert "license: other\nlicense_name: 11k-hands-academic-use\nlicense_link: https://" in card
-    assert "datasets: [11k-hands]" in card
+    assert "datasets:" not in card
     assert "1,396 photographs and 12,000 drawn hands" in card
     assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent package RUN`." in card
     assert "`handlatent generate path/to/this/folder --n 20" in card
     assert "on 1,000 latents" in card
     assert "| as drawn from the prior | 50.0% (48.0 to 51.0) | 62.5% (60.5 to 63.5) |" in card
     assert "| as corrected by the agent in 2 rounds | 75.0% (73.0 to 76.0) | 87.5% (85.5 to 88.5) |" in card
+
+
+def test_huggingface_hub_reads_the_rates_with_the_metric_s_name_and_the_number_of_hands():
+    held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
+    card = ModelCard(model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED}))
+    assert (card.data.license, card.data.license_name) == ("other", "11k-hands-academic-use")
+    assert (card.data.model_name, card.data.datasets) == ("Hands, from photographs", None)
+    found = ModelCard(str(card)).data.eval_results  # after a round trip, in which the hub's library merges some
+    assert [(each.dataset_name, each.dataset_args, each.metric_type, each.metric_value) for each in found] == [
+        ("1,000 hands as drawn from the prior", {"hands": 1000}, "correct", 50.0),
+        ("1,000 hands as drawn from the prior", {"hands": 1000}, "anatomical", 62.5),
+        ("1,000 hands as corrected by the agent in 2 rounds", {"hands": 1000}, "correct", 75.0),
+        ("1,000 hands as corrected by the agent in 2 rounds", {"hands": 1000}, "anatomical", 87.5),
+    ]
+    assert found[0].metric_name == "correct hands by the reporting judge, % of 1,000"
+    assert found[0].metric_args == {"low_95": 48.0, "high_95": 51.0}
 
 
 def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_free():
@@ -39,6 +57,7 @@ def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_fre
     assert "12,000 drawn hands. Neither VAE nor prior learned from a photograph" in card
     assert "no agent" in card
     assert "Nothing: there is no refiner." in card
+    assert ModelCard(card).data.eval_results is None
 
 
 def test_a_refiner_that_is_not_the_recipe_s_own_is_named():
