@@ -40,7 +40,8 @@ def import_hub(name: str) -> ModuleType:
             f"{name!r} names a set of weights on the hub, which needs the extra 'hub', and {error.name!r} is not "
             'installed. Install it in the checkout with: pip install -e ".[hub]"'
         ) from error
-    return huggingface_hub
+    found: ModuleType = huggingface_hub
+    return found
 
 
 def fetch(name: str) -> Path:

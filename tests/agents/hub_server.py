@@ -8,6 +8,13 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from huggingface_hub import ModelCard
+
+
+def read_card(text):
+    """Read a card as huggingface_hub does, which annotates nothing of what is in it."""
+    return ModelCard(text)
+
 
 class Hub:
     """Repositories in memory: name -> {"private": bool, "commits": [{path: bytes}]}; the last commit is main's."""

@@ -13,6 +13,7 @@ from agents import cli
 from agents.commands.compare.args import check_args as check_compare
 from agents.commands.curriculum.args import check_args as check_curriculum
 from agents.commands.demo.args import check_args as check_demo
+from agents.commands.hub.args import check_pull, check_push
 from agents.commands.recipe.command import _check as check_recipe
 from agents.commands.refine.command import _check as check_refine
 from agents.commands.schedule.args import check_args as check_schedule
@@ -69,10 +70,12 @@ CHECKS: dict[str, Any] = {
     "schedule": check_schedule,
     "demo": check_demo,
     "recipe": check_recipe,
+    "hub pull": check_pull,  # alone: a name that fits would be looked for on the network
+    "hub push": check_push,
 }
 FEW = {"generate": 2, "synth": 2, "judge-report": 1}  # hands, where the defaults or "1_000" of them take minutes
 ABSENT = {"data": "absent", "out": "new", "pack": "absent.safetensors"}
-LISTS = {"compare": ["absent"], "judge": ["absent"]}
+LISTS = {"compare": ["absent"], "judge": ["absent"], "hub push": ["absent", "absent"]}
 
 
 def base(name):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from huggingface_hub import ModelCard
+from hub_server import read_card
 
 from agents import GenerateArgs, generate
 from agents.commands.compare import load_compared_run
@@ -40,7 +40,7 @@ def test_a_set_takes_at_most_40_megabytes_no_file_of_16_mebibytes_and_has_a_card
 
 @pytest.mark.parametrize("name", SETS)
 def test_its_card_is_one_that_huggingface_hub_reads_with_the_rates_of_its_table(name):
-    card = ModelCard((folder(name) / "README.md").read_text(encoding="utf-8"))
+    card = read_card((folder(name) / "README.md").read_text(encoding="utf-8"))
     assert card.data.license == ("mit" if name == "synthetic" else "other")
     assert card.data.datasets is None
     rate = r"([\d.]+)% \(([\d.]+) to ([\d.]+)\)"

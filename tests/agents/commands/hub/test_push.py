@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from huggingface_hub import ModelCard
+from hub_server import read_card
 from stable_baselines3 import SAC
 
 from agents import load_packaged
@@ -56,7 +56,7 @@ def test_what_was_pushed_can_be_pulled_and_pushed_again(hub, folder, logged_in, 
 
 def test_the_card_on_the_hub_has_the_rates_of_the_set_and_says_how_to_fetch_it(hub, folder, logged_in):
     push_set(HubPushArgs(folder, NAME))
-    card = ModelCard(hub.files(NAME)["README.md"].decode())
+    card = read_card(hub.files(NAME)["README.md"].decode())
     assert (card.data.license, card.data.library_name, card.data.datasets) == ("mit", "handlatent", None)
     found = [(each.dataset_name, each.metric_type, each.metric_value) for each in card.data.eval_results]
     assert found == [
@@ -74,7 +74,7 @@ def test_datasets_that_are_no_names_of_the_hub_are_left_out(hub, folder, logged_
         card.replace("license: mit", "license: mit\ndatasets: [11k-hands, owner/pictures]")
     )
     push_set(HubPushArgs(folder, NAME))
-    assert ModelCard(hub.files(NAME)["README.md"].decode()).data.datasets == ["owner/pictures"]
+    assert read_card(hub.files(NAME)["README.md"].decode()).data.datasets == ["owner/pictures"]
 
 
 def test_the_zip_is_the_agent_for_stable_baselines3(hub, folder, logged_in):
