@@ -21,7 +21,7 @@ class HubPullArgs:
 class HubPushArgs:
     """Send a set of weights, its card and its agent to the Hugging Face hub. Needs the extra 'hub' and a token."""
 
-    folder: Path = field(metadata={"positional": True, "custom_args": {"metavar": "DIR"}})
+    folder: Path = field(metadata={"positional": True, "custom_args": {"metavar": "FOLDER"}})
     """Folder of a set that `handlatent package` wrote."""
     name: str = field(metadata={"positional": True, "custom_args": {"metavar": "OWNER/NAME"}})
     """Name of the set on the hub; the repository is made if it is missing."""

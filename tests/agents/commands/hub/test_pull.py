@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from agents import load_packaged
 from agents.cli import main
 from agents.commands.hub import HubPullArgs, pull_set
+from vae.checkpoint import copy_file
 
 NAME = "someone/hands"
 
@@ -49,11 +52,25 @@ def test_a_set_that_is_damaged_is_not_written(hub, small_set, tmp_path, capsys):
     assert not (tmp_path / "pulled").exists()
 
 
-def test_a_pull_that_was_cut_off_is_taken_up_again(stocked, small_set, tmp_path):
-    out = tmp_path / "pulled"
-    out.mkdir()
-    (out / "encoder.safetensors").write_bytes(b"half")
-    assert files_of(pull_set(HubPullArgs(NAME, out))) == files_of(small_set)
+def test_a_pull_that_was_cut_off_is_taken_up_again(hub, small_set, tmp_path, monkeypatch):
+    manifest = json.loads((small_set / "package.json").read_text())
+    manifest["sha256"] = dict(reversed(manifest["sha256"].items()))  # whatever the order, the encoder comes first
+    files = {**files_of(small_set), "package.json": json.dumps(manifest).encode()}
+    hub.put(NAME, files)
+    out, copied = tmp_path / "pulled", list[str]()
+
+    def cut_off(path, target):
+        if copied:
+            raise OSError("the disk is full")
+        copy_file(path, target)
+        copied.append(target.name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agents.commands.hub.pull.copy_file", cut_off)
+        with pytest.raises(OSError, match="the disk is full"):
+            pull_set(HubPullArgs(NAME, out))
+    assert [path.name for path in out.iterdir()] == ["encoder.safetensors"]
+    assert files_of(pull_set(HubPullArgs(NAME, out))) == files
 
 
 def test_without_a_network_it_is_one_sentence(hub, tmp_path, capsys, monkeypatch):
