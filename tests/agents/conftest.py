@@ -87,10 +87,20 @@ def bright(monkeypatch):
 TOKEN = "hf_of_a_test"
 
 
+@pytest.fixture(scope="session")
+def served():
+    """A hub on this computer and its address; one for all tests, as a session of huggingface_hub takes 0.05 s."""
+    hub = Hub()
+    with serving(hub, TOKEN) as address:
+        yield hub, address
+        close_session()
+
+
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """A hub on this computer, in place of the one that huggingface_hub would ask; its cache is new and empty."""
-    served = Hub()
+def hub(served, monkeypatch, tmp_path):
+    """An empty hub in place of the one that huggingface_hub would ask; its cache is new and empty, too."""
+    hub, address = served
+    hub.empty()
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -98,14 +108,10 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "tokens"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with serving(served, TOKEN) as address:
-        monkeypatch.setattr(constants, "ENDPOINT", address)  # what HF_ENDPOINT sets, if it is set before the import
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(socket, "getaddrinfo", only_here(socket.getaddrinfo))
-        yield served
-    close_session()
+    monkeypatch.setattr(constants, "ENDPOINT", address)  # what HF_ENDPOINT sets, if it is set before the import
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(socket, "getaddrinfo", only_here(socket.getaddrinfo))
+    return hub
 
 
 def only_here(real):

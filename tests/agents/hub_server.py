@@ -20,6 +20,9 @@ class Hub:
     """Repositories in memory: name -> {"private": bool, "commits": [{path: bytes}]}; the last commit is main's."""
 
     def __init__(self):
+        self.empty()
+
+    def empty(self):
         self.repositories, self.requests, self.status = {}, [], None  # a status is the answer to whatever is asked
 
     def put(self, name, files, private=False):
