@@ -36,7 +36,7 @@ def demo(args: DemoArgs) -> str:
             print(f"The page is open to the network: everybody who reaches {args.host} can use it, without a password.")
         print(f"Open {address} in a browser. Ctrl-C closes the page.", flush=True)
         if args.browser:
-            webbrowser.open(address)
+            webbrowser.open_new_tab(address)
         with suppress(KeyboardInterrupt):
             server.serve(listening, server.make_app(weights, args.host), GRACE)
     return "The page is closed."

@@ -19,7 +19,7 @@ def test_the_page_is_served_until_ctrl_c(narrow_run, capsys, monkeypatch):
         got.append(urllib.request.urlopen(address).read())
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("webbrowser.open", lambda address: threading.Timer(0.1, visit, [address]).start())
+    monkeypatch.setattr("webbrowser.open_new_tab", lambda address: threading.Timer(0.1, visit, [address]).start())
     assert demo(DemoArgs(narrow_run, port=0)) == "The page is closed."
     assert b"HandLatent" in got[0]
     said = capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_a_page_that_is_open_to_the_network_says_so(narrow_run, capsys, monkeypa
 
 def test_no_browser_opens_none(narrow_run, monkeypatch):
     monkeypatch.setattr("agents.commands.demo.server.serve", lambda *_: None)
-    monkeypatch.setattr("webbrowser.open", lambda address: pytest.fail("opened"))
+    monkeypatch.setattr("webbrowser.open_new_tab", lambda address: pytest.fail("opened"))
     demo(DemoArgs(narrow_run, port=0, browser=False))
 
 
