@@ -5,7 +5,7 @@ weights and draw from the same noise. It takes as long as two demos. `correcting
 prior while the packaged refiner corrects them, round by round. Captions count right hands by the reporting judge.
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -92,7 +92,7 @@ def correcting(folder: Path) -> None:
     frames = []
     for number, (here, there) in enumerate(zip(after, [*after[1:], after[-1]], strict=True)):
         count = _right(decode_all(run.vae, here[changed]))
-        caption = f"{'as drawn' if number == 0 else f'after {number} corrections'}: {count}"
+        caption = f"{'as drawn' if number == 0 else f'after round {number}'}: {count}"
         for share in np.linspace(0, 1, BETWEEN, endpoint=False) if number < ROUNDS else [0.0]:
             pictures = decode_all(run.vae, torch.lerp(here[changed], there[changed], float(share)))
             frames.append(captioned(image_grid(pictures, columns=CORRECTED // 2), caption))
@@ -118,6 +118,11 @@ def _write(frames: list[Frame], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1:] or ["learning", "correcting"]
-    for name in asked:
-        {"learning": learning, "correcting": correcting}[name](Path(__file__).parent)
+    pictures = {"learning": learning, "correcting": correcting}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"{' or '.join(pictures)}; default: both")
+    asked = parser.parse_args().names
+    for unknown in set(asked) - set(pictures):
+        parser.error(f"name must be {' or '.join(pictures)}, got {unknown!r}")
+    for name in asked or pictures:
+        pictures[name](Path(__file__).parent)

@@ -1,7 +1,7 @@
 """Plots beside the tables: curves of a training, and figures with their intervals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ class Panel:
     """
 
     title: str
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str]
 
 
 def save_curves(path: Path, rows: Rows, x: str, panels: Sequence[Panel], x_label: str | None = None) -> None:

@@ -25,7 +25,7 @@ from vae.sampling.reencoded import Reencoded
 Array = NDArray[np.float32]
 
 STEPS = 6  # episodes, each from the latent that was kept last
-CANDIDATES = 24  # hands, of which the worst is corrected: most of them need no correction
+CANDIDATES = 24  # hands are drawn; the agent corrects the one that scores lowest, because most need no correction
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ POINTS = 40  # in the training log, if there are that many steps
 POOL = 100_000  # most latents drawn in advance, 120 MB at D = 300
 SCORED = 1024  # of them between two updates of the progress bar: whole chunks of `score_latents` on any device
 DRAWN = 2  # latents drawn in advance per correction to learn from, up to POOL
-FUSING_PAYS = 10_000  # updates: torch.compile takes as long as it saves in 7,000 (docs/benchmarks.md)
+FUSING_PAYS = 10_000  # updates: torch.compile takes half a minute, as long as it saves in 7,000 on an H100
 TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
     # key in refine.json's training log: (unit, good direction); means are over all steps since the last point
     "samples": ("corrections learned from", "-"),
