@@ -33,6 +33,7 @@ from agents.commands.train.command import train
 from agents.console import lasting_streams
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.renamed import with_new_flags
+from vae import parallel
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),
@@ -52,6 +53,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "judge-attack": (JudgeAttackArgs, judge_attack),
     "judge-train": (JudgeTrainArgs, judge_train),
 }
+DATA_PARALLEL = ("train",)  # what works in several processes that torchrun starts
 
 
 class _Value(Action):
@@ -115,8 +117,15 @@ def _with_one_name(words: Sequence[str]) -> Sequence[str]:
 
 def _run(command: str, settings: Any) -> int:
     try:
-        check_sizes(settings)
-        print(COMMANDS[command][1](settings))
+        with parallel.process_group(getattr(settings, "device", "cpu")):
+            if parallel.world_size() > 1 and command not in DATA_PARALLEL:
+                raise ValueError(f"torchrun starts {' and '.join(DATA_PARALLEL)} only. Start {command} without it.")
+            check_sizes(settings)
+            done = COMMANDS[command][1](settings)
+            if parallel.is_main():
+                print(done)
+    except parallel.AlreadySaid:
+        return 2
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return 130

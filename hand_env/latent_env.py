@@ -34,14 +34,14 @@ from hand_env.drawn_score import DrawnFrom, DrawnScore, check_drawn_from
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
 from hand_env.scoring import ScoreFn, Scorer
-from vae.checks import integer
+from vae.checks import check_images, integer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
 from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
 from vae.modes import usual_modes
 from vae.sampling.sampler import StandardNormal
-from vae.training import Trainer, check_images
+from vae.training import Trainer
 from vae.training_config import TrainingConfig
 
 Array = NDArray[np.float32]

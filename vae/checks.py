@@ -1,4 +1,4 @@
-"""Check numbers that a caller gave; `hand_env.checks` checks what environments are given beyond numbers."""
+"""Check numbers and pictures that a caller gave; `hand_env.checks` checks what environments are given beyond these."""
 
 import operator
 from typing import Any
@@ -53,3 +53,27 @@ def check_numbers(name: str, state: Any) -> None:
     items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
     for key, value in items:
         check_numbers(f"{name}.{key}", value)
+
+
+def check_images(images: Tensor, size: int, batch_size: int, name: str = "images") -> None:
+    """Reject pictures that a `Trainer` cannot use.
+
+    Args:
+        images: Should be (image, 3, size, size) uint8.
+        size: Pixels a side.
+        batch_size: B, the smallest number of pictures allowed.
+        name: What the message calls them.
+
+    Raises:
+        ValueError: If the shape or type is wrong, or the pictures are too few.
+    """
+    if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
+        raise ValueError(
+            f"{name} must be uint8 of shape (image, 3, {size}, {size}), got {images.dtype} {tuple(images.shape)}. "
+            "Read them with vae.images.load_images(root, size)."
+        )
+    if len(images) < batch_size:
+        raise ValueError(
+            f"batch_size must be at most the number of training images, {len(images)}, got {batch_size}. "
+            "Lower batch_size or read more images."
+        )

@@ -1,5 +1,6 @@
-"""Compute in torch's usual modes, whatever modes the caller has set, and leave the caller's as they are."""
+"""Compute in torch's usual modes, whatever modes the caller has set, and in forked processes on one thread."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -26,3 +27,12 @@ def usual_modes() -> Iterator[None]:
         if device.type != "cpu":  # entered only where needed: it slows down each call of torch
             stack.enter_context(torch.device("cpu"))
         yield
+
+
+def compute_on_one_thread() -> None:
+    """Let torch use no other threads in this process: they do not survive a fork, and a child would wait for them."""
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=compute_on_one_thread)

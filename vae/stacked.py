@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from vae import parallel
 from vae.device import reduced_precision
 from vae.graphs import capture_stream
 from vae.images.augmentation import affine_from, warp
@@ -123,15 +124,16 @@ class Stack:
         kl = vmap(kl_to_standard_normal)(mean, log_var)  # (K, B)
         if self.trains:
             objective = (reconstruction + self._kl_weights * kl).mean(1) / images[0, 0].numel()  # (K,)
-            self._descend(objective.sum())
             squared_error = (decoded.detach().float() - images).square().flatten(1).mean(1)  # (K,)
+            self._descend(objective.sum(), squared_error)
             follow_variance(self.stacked.log_variance, squared_error)
         self.stacked.average(self._blend)
         self.scored = reconstruction.detach(), kl.detach(), decoded.detach().float()
 
-    def _descend(self, objective: Tensor) -> None:
+    def _descend(self, objective: Tensor, squared_error: Tensor) -> None:
         gradients = torch.autograd.grad(objective, list(self.stacked.leaves.values()))
         rows = self.stacked.join(gradients)  # (K, P)
+        parallel.all_reduce_mean([rows, squared_error])
         norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         self.stacked.weights.grad = rows.mul_((self.gradient_norm / (norm + 1e-6)).clamp_max(1.0))
         self.stacked.optimizer.step()
@@ -188,11 +190,13 @@ def _captured(
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """Record the kernels of two functions, the second of which reads what the first made; return what replays them."""
     encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+    # NCCL has a thread that asks the card how far it is, which a capture of the other mode would not survive
+    mode = "global" if parallel.world_size() == 1 else "thread_local"
     torch.cuda.synchronize()
     try:
-        with torch.cuda.graph(encoding, stream=stream):
+        with torch.cuda.graph(encoding, stream=stream, capture_error_mode=mode):
             encode()
-        with torch.cuda.graph(training, pool=encoding.pool(), stream=stream):
+        with torch.cuda.graph(training, pool=encoding.pool(), stream=stream, capture_error_mode=mode):
             step()
     finally:
         torch.cuda.synchronize()

@@ -4,7 +4,7 @@
     losses = trainer.step(shift)      # decode mean + shift, one optimiser step
 
 Random numbers depend only on (seed, purpose, step). So a trainer resumes from its weights, its optimiser and its step
-count; no random state is saved.
+count; no random state is saved. In several processes (`vae.parallel`), each computes its rows of the minibatch.
 """
 
 import copy
@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +21,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
-from vae.checks import check_numbers, integer
+from vae import parallel
+from vae.checks import check_images, check_numbers, integer
 from vae.device import reduced_precision
 from vae.evaluation import Losses, measure
 from vae.images.augmentation import affine_from, warp
@@ -38,9 +40,11 @@ _ORDER, _AUGMENT, _LATENT, _EVALUATE = range(4)  # purposes of random numbers: o
 @dataclass(frozen=True)
 class _Minibatch:
     index: Tensor  # (batch,) int64
-    images: Tensor  # (batch, 3, S, S) float32 in [0, 1]
-    mean: Tensor  # (batch, latent) float32, with its graph
-    log_var: Tensor  # (batch, latent) float32, with its graph
+    latents: Tensor  # (batch, latent) float32, detached posterior means
+    # and the rows of this process: all, if there is one
+    images: Tensor  # (own, 3, S, S) float32 in [0, 1]
+    mean: Tensor  # (own, latent) float32, with its graph
+    log_var: Tensor  # (own, latent) float32, with its graph
 
 
 class Trainer:
@@ -61,13 +65,16 @@ class Trainer:
             device: "cpu", "cuda" or "cuda:N". On CUDA the steps run in bfloat16.
 
         Raises:
-            ValueError: If the pictures' shape or type is wrong, or there are fewer of them than `batch_size`.
+            ValueError: If the pictures' shape or type is wrong, or there are fewer of them than `batch_size`, or the
+                processes do not divide `batch_size`.
         """
         check_images(images, vae.size, config.batch_size)
+        parallel.local_rows(config.batch_size)
         self.config, self.seed, self.device = config, integer("seed", seed, 0), torch.device(device)
         self.images = images.to(self.device)
         self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
         self.vae.train(config.learning_rate > 0)  # a frozen VAE stays in evaluation mode
+        parallel.take_weights_of_main(self.vae)
         self.averaged = AveragedModel(self.vae).eval()  # `step` sets the decay of its moving average
         self._parameters = list(self.vae.parameters())  # listed once, which takes a millisecond
         self.optimizer = adamw(self._parameters, config.learning_rate)
@@ -109,7 +116,7 @@ class Trainer:
         """
         if self._pending is None:
             self._pending = self._encode_next()
-        return self._pending.mean.detach()
+        return self._pending.latents
 
     def step(self, shift: Tensor | None = None, *, measure_without: bool = False) -> Losses:
         """Train on the minibatch of `encode`: sampling, KL and decoding use mean + shift.
@@ -125,19 +132,21 @@ class Trainer:
         self.encode()
         batch = self._pending
         assert batch is not None, "encode() fills it"
+        rows = parallel.local_rows(self.config.batch_size)
+        shift = None if shift is None else parallel.broadcast(shift)[rows]
         mean = batch.mean if shift is None else batch.mean + shift
-        noise = self.next_noise()
+        noise = self.next_noise()[rows]
         without = None
         if measure_without:
             # keep the unused graph: without it, a GPU would compile this pass separately and round differently
-            unshifted = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
-            reconstruction, kl, decoded = (tensor.detach() for tensor in unshifted)
-            without = Losses(batch.index, reconstruction, kl, decoded)
+            without = _losses(batch.index, *self._decode_and_score(batch.mean, batch.log_var, noise, batch.images))
         if self._stack is None:
             reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
             if self.config.learning_rate > 0:
-                self._descend((reconstruction + self.config.kl_weight * kl).mean() / batch.images[0].numel())
-                follow_variance(self.vae.log_variance, (decoded - batch.images).square().mean())
+                squared_error = (decoded - batch.images).square().mean()
+                objective = (reconstruction + self.config.kl_weight * kl).mean() / batch.images[0].numel()
+                self._descend(objective, squared_error)
+                follow_variance(self.vae.log_variance, squared_error)
             decay = ema_decay(self.config.averaging, self.steps_done)
             self.averaged.multi_avg_fn = partial(_average, decay=decay)
             self.averaged.update_parameters(self.vae)
@@ -145,7 +154,7 @@ class Trainer:
             self._stack.step(None if shift is None else shift[None], noise[None], self.next_rate, self.next_blend)
             reconstruction, kl, decoded = (scored[0].clone() for scored in self._stack.scored)
         self.step_is_done()
-        return Losses(batch.index, reconstruction.detach(), kl.detach(), decoded, without)
+        return _losses(batch.index, reconstruction, kl, decoded, without)
 
     def loss_gradient(self, shift: Tensor, generator: torch.Generator) -> Tensor:
         """Return the gradient of the loss with respect to a shift of the latents of `encode`, without training.
@@ -273,27 +282,32 @@ class Trainer:
         self._stack = None
 
     def _encode_next(self) -> _Minibatch:
+        rows = parallel.local_rows(self.config.batch_size)
         index, affine = self.next_index(), self.next_affine()
+        own, affine = index[rows], None if affine is None else affine[rows]
         graphed = self.config.graphed and not self.config.compiled and self.device.type == "cuda"
         if graphed and self._stack is None:
             weights = StackedWeights([self.vae], [self.averaged], [self.optimizer])
             self._stack = stack([self], weights)
         if self._stack is not None:
-            self._stack.encode(index[None], None if affine is None else affine[None])
+            self._stack.encode(own[None], None if affine is None else affine[None])
             images, mean, log_var = (encoded[0] for encoded in self._stack.encoded)
-            return _Minibatch(index, images, mean.detach().clone(), log_var)  # the caller may keep the means
-        images = to_float(self.images[index]).contiguous(memory_format=torch.channels_last)
+            mean = mean.detach().clone()  # the caller may keep the means
+            return _Minibatch(index, parallel.all_gather(mean), images, mean, log_var)
+        images = to_float(self.images[own]).contiguous(memory_format=torch.channels_last)
         if affine is not None:
             images = warp(images, affine_from(affine))
         mean, log_var = self._encode_images(images)
-        return _Minibatch(index, images, mean, log_var)
+        return _Minibatch(index, parallel.all_gather(mean.detach()), images, mean, log_var)
 
     def _generator(self, purpose: int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(stream_seed(self.seed, purpose, self.steps_done))
 
-    def _descend(self, objective: Tensor) -> None:
+    def _descend(self, objective: Tensor, squared_error: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        gradients = (parameter.grad for parameter in self._parameters if parameter.grad is not None)
+        parallel.all_reduce_mean(chain(gradients, [squared_error]))
         clip_grad_norm_(self._parameters, self.config.gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.next_rate
@@ -315,6 +329,14 @@ def functions_of(vae: VAE, device: torch.device) -> tuple[Callable[..., Any], Ca
         return reconstruction, kl_to_standard_normal(mean, log_var), decoded.detach().float()
 
     return encode, score
+
+
+def _losses(
+    index: Tensor, reconstruction: Tensor, kl: Tensor, decoded: Tensor, without: Losses | None = None
+) -> Losses:
+    """Join the losses of all processes; pictures stay where they were decoded, and are kept only if there is one."""
+    joined = (parallel.all_gather(own.detach()) for own in (reconstruction, kl))
+    return Losses(index, *joined, decoded if parallel.world_size() == 1 else None, without)
 
 
 def _average(averaged: Any, current: Any, _: Any, *, decay: float) -> None:
@@ -346,7 +368,7 @@ def stack(trainers: Sequence[Trainer], weights: StackedWeights) -> Stack:
         trainers[0].vae,
         weights,
         [trainer.images for trainer in trainers],
-        batch_size=config.batch_size,
+        batch_size=config.batch_size // parallel.world_size(),
         augment=config.augment,
         gradient_norm=config.gradient_norm,
         kl_weights=[trainer.config.kl_weight for trainer in trainers],
@@ -362,27 +384,3 @@ def _copied(state: Any) -> Any:
     if isinstance(state, dict):
         return {name: _copied(value) for name, value in state.items()}
     return [_copied(value) for value in state] if isinstance(state, list) else state
-
-
-def check_images(images: Tensor, size: int, batch_size: int, name: str = "images") -> None:
-    """Reject pictures that a `Trainer` cannot use.
-
-    Args:
-        images: Should be (image, 3, size, size) uint8.
-        size: Pixels a side.
-        batch_size: B, the smallest number of pictures allowed.
-        name: What the message calls them.
-
-    Raises:
-        ValueError: If the shape or type is wrong, or the pictures are too few.
-    """
-    if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
-        raise ValueError(
-            f"{name} must be uint8 of shape (image, 3, {size}, {size}), got {images.dtype} {tuple(images.shape)}. "
-            "Read them with vae.images.load_images(root, size)."
-        )
-    if len(images) < batch_size:
-        raise ValueError(
-            f"batch_size must be at most the number of training images, {len(images)}, got {batch_size}. "
-            "Lower batch_size or read more images."
-        )

@@ -2,19 +2,22 @@
 
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_type_hints
 
 from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
 from agents.commands.train.args import TrainArgs
+from agents.commands.train.following import follow
 from agents.commands.train.training import TrainingRun
 from agents.runs import run_folder
 from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.lock import held
-from agents.runs.pictures import SYNTHETIC, Choice, gather
+from agents.runs.pictures import SYNTHETIC, Choice, Pictures, gather
 from agents.runs.rules import check_rules, of_type
+from vae import parallel
 from vae.checkpoint import latest_checkpoint
 from vae.device import resolve_device
 from vae.model import VAEConfig
@@ -22,7 +25,7 @@ from vae.training_config import TrainingConfig
 
 
 def train(args: TrainArgs) -> Path:
-    """Train from the start, or from the last checkpoint.
+    """Train from the start, or from the last checkpoint; inside `vae.parallel.process_group`, with all its processes.
 
     Args:
         args: Settings.
@@ -37,15 +40,29 @@ def train(args: TrainArgs) -> Path:
         Interrupted: After Ctrl-C, once the run is saved.
     """
     began = time.monotonic()
+    parallel.from_main(lambda: _check_first(args))
+    with held(args.out if args.resume is None else args.resume) if parallel.is_main() else nullcontext():
+        args, pictures = parallel.from_main(lambda: _prepared(args))
+        try:
+            if parallel.is_main():
+                _train(args, pictures, began)
+            else:
+                follow(args, pictures)
+        except OSError as error:
+            if latest_checkpoint(args.out / run_folder.CHECKPOINTS) is None:
+                raise
+            raise OSError(f"{error} Then continue with: {command('train', '--resume', args.out)}") from error
+    return args.out
+
+
+def _check_first(args: TrainArgs) -> None:
     if args.resume is None:
         _check(args)
     else:
         run_folder.read_config(args.resume)  # raises if there is no run, so that no folder is made for it
-    with held(args.out if args.resume is None else args.resume):
-        return _train(args, began)
 
 
-def _train(args: TrainArgs, began: float) -> Path:
+def _prepared(args: TrainArgs) -> tuple[TrainArgs, Pictures]:
     if args.resume is not None:
         args = resumed(args)
     else:
@@ -59,18 +76,16 @@ def _train(args: TrainArgs, began: float) -> Path:
     if len(pictures.train) < args.batch_size:
         args = replace(args, batch_size=len(pictures.train))
         print(f"Minibatches of {args.batch_size}: there are no more pictures to train on.")
-    training, again = TrainingRun(args, pictures), command("train", "--resume", args.out)
+    return args, pictures
+
+
+def _train(args: TrainArgs, pictures: Pictures, began: float) -> None:
+    training = TrainingRun(args, pictures)
+    training.train()
     try:
-        training.train()
-        try:
-            training.finish(began)
-        except KeyboardInterrupt:
-            raise Interrupted(again) from None
-    except OSError as error:
-        if latest_checkpoint(args.out / run_folder.CHECKPOINTS) is None:
-            raise
-        raise OSError(f"{error} Then continue with: {again}") from error
-    return args.out
+        training.finish(began)
+    except KeyboardInterrupt:
+        raise Interrupted(command("train", "--resume", args.out)) from None
 
 
 def resumed(args: TrainArgs) -> TrainArgs:
@@ -128,8 +143,23 @@ def _check(args: TrainArgs) -> None:
             "Leave it out."
         )
     resolve_device(args.device)
+    _check_processes(args)
     VAEConfig(args.size, args.latent_dim, args.width)
     TrainingConfig(args.epochs, args.batch_size, args.learning_rate, kl_weight=args.kl_weight)
+
+
+def _check_processes(args: TrainArgs) -> None:
+    """Refuse what several processes cannot do."""
+    if parallel.world_size() == 1:
+        return
+    parallel.local_rows(args.batch_size)
+    if args.agent == "sac-flat":
+        raise ValueError(
+            "--agent sac-flat learns in one process only: its updates take longer than the VAE's steps. Start it "
+            "without torchrun, or use --agent sac."
+        )
+    if ":" in args.device:
+        raise ValueError(f"--device must name no single card for several processes, got {args.device!r}. Use cuda.")
 
 
 def _choice(args: TrainArgs) -> Choice:

@@ -31,6 +31,7 @@ from agents.runs.run import read_parts
 from agents.runs.training_log import TrainingLog, metrics_csv
 from hand_env import HandLatentEnv
 from hand_env.anatomy import Judge
+from vae import parallel
 from vae.checkpoint import save_bytes, save_hashed_json, save_tensors, save_text
 from vae.device import resolve_device
 from vae.evaluation import encode_all
@@ -55,6 +56,26 @@ _STATE = {
 }
 
 
+def make_env(args: TrainArgs, pictures: Pictures) -> HandLatentEnv:
+    """Return the environment that trains the VAE, before its first reset."""
+    return HandLatentEnv(
+        pictures.train,
+        latent_dim=args.latent_dim,
+        width=args.width,
+        batch_size=args.batch_size,
+        epochs_per_episode=args.epochs,
+        delta_scale=KAPPA if args.agent == "sac" else args.delta_scale,
+        reward_scale=args.reward_scale,
+        # the rates of large models on a GPU in docs/benchmarks.md are with torch.compile; graphs were not measured
+        training={
+            "learning_rate": args.learning_rate,
+            "kl_weight": args.kl_weight,
+            "compiled": args.width == "large",
+        },
+        device=resolve_device(args.device),
+    )
+
+
 class TrainingRun:
     """Hold one run: environment, agent, training log, checkpoints."""
 
@@ -73,22 +94,8 @@ class TrainingRun:
         self.digest = hashlib.sha256(pictures.train.numpy().tobytes()).hexdigest()
         self.checkpoints = Checkpointer(self.run / run_folder.CHECKPOINTS, args.checkpoint_seconds)
         state = self._checkpoint()
-        self.env = HandLatentEnv(
-            pictures.train,
-            latent_dim=args.latent_dim,
-            width=args.width,
-            batch_size=args.batch_size,
-            epochs_per_episode=args.epochs,
-            delta_scale=KAPPA if args.agent == "sac" else args.delta_scale,
-            reward_scale=args.reward_scale,
-            # the rates of large models on a GPU in docs/benchmarks.md are with torch.compile; graphs were not measured
-            training={
-                "learning_rate": args.learning_rate,
-                "kl_weight": args.kl_weight,
-                "compiled": args.width == "large",
-            },
-            device=self.device,
-        )
+        parallel.from_main(lambda: state and state["env"])  # for those that follow
+        self.env = make_env(args, pictures)
         self.agent: StepAgent | SAC = self._agent()
         self.observation = self._start(state)
         self.trainer = self.env.trainer
@@ -218,8 +225,9 @@ class TrainingRun:
             action, _ = agent.predict(self.observation)
             self.observation, reward, terminated, _, info = self.env.step(action)
             self.after_step(float(reward), terminated, info)
+            stops = parallel.flag_of_main(self.checkpoints.ctrl_c.pressed)
             self.between_steps()
-            if self.checkpoints.ctrl_c.pressed and self.trainer.steps_done < self.trainer.total_steps:
+            if stops and self.trainer.steps_done < self.trainer.total_steps:
                 self.stopped = True
                 break
 

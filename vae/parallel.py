@@ -1,0 +1,240 @@
+"""Train one model in several processes that torchrun starts, one card each; each takes its rows of every minibatch.
+
+All processes run the same program on the same random numbers. So the training is that of one process, except for the
+order in which sums are taken. Outside `process_group`, and with one process, each function returns what it was given.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from vae.device import resolve_device
+
+ENDED = "A process of this job has ended, so all of them end."
+STOPPED = "This job was stopped, or a process of it has ended. Continue from the last checkpoint with --resume."
+GRACE = 2.0  # seconds after SIGTERM, in which a process says itself what is wrong
+_PATIENCE = timedelta(days=7)  # a process that ended is noticed at once; one may draw or measure for long
+
+Made = TypeVar("Made")
+
+
+class AlreadySaid(Exception):
+    """Another process of the group has said why all of them end."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    rank: int
+    size: int
+
+
+_group: _Group | None = None  # of this process, inside `process_group`
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[None]:
+    """Join the processes that torchrun started with this one, and wait for them at the end.
+
+    Args:
+        device: "auto", "cpu" or "cuda"; on CUDA, "cuda" is a card of this process alone from now on.
+
+    Raises:
+        AlreadySaid: In place of an error, if another process raised one before.
+        ConnectionError: If another process ended without a word.
+        ValueError: If there are fewer cards than processes.
+    """
+    global _group
+    if _group is not None or launched() == 1:
+        yield
+        return
+    store, rank, size = next(dist.rendezvous("env://"))
+    try:
+        dist.init_process_group(_backend(device), store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+        _group = _Group(rank, size)
+        with _watched(store):
+            yield
+            with _talking():
+                dist.all_reduce(torch.zeros(1))  # none leaves before all are done
+        dist.destroy_process_group()
+    except AlreadySaid:
+        raise
+    except Exception as error:
+        if not _is_first(store):
+            raise AlreadySaid from error
+        raise
+    finally:
+        _group = None
+
+
+def launched() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if dist.is_available() and dist.is_torchelastic_launched() else 1
+
+
+def world_size() -> int:
+    """Return the number of processes in the group."""
+    return 1 if _group is None else _group.size
+
+
+def is_main() -> bool:
+    """Whether this process is the one that reads, writes and prints."""
+    return _group is None or _group.rank == 0
+
+
+def local_rows(batch_size: int) -> slice:
+    """Return which rows of a minibatch this process takes.
+
+    Raises:
+        ValueError: If the processes do not divide the batch.
+    """
+    if batch_size % world_size():
+        raise ValueError(
+            f"batch_size must be a multiple of the number of processes, {world_size()}, got {batch_size!r}. It counts "
+            "the pictures of all processes together."
+        )
+    own = batch_size // world_size()
+    first = 0 if _group is None else _group.rank * own
+    return slice(first, first + own)
+
+
+def all_gather(rows: Tensor) -> Tensor:
+    """Join the rows of all processes.
+
+    Args:
+        rows: (own, ...), those of this process; as many in each.
+
+    Returns:
+        (batch, ...), the same in each process.
+    """
+    if _group is None:
+        return rows
+    joined = rows.new_empty((_group.size * len(rows), *rows.shape[1:]))
+    with _talking():
+        dist.all_gather(list(joined.split(len(rows))), rows.contiguous())
+    return joined
+
+
+@torch.no_grad()
+def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor, in place, by its mean over the processes; all of them at once, in one message."""
+    if _group is None:
+        return
+    tensors = list(tensors)
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    with _talking():
+        dist.all_reduce(flat)
+    parts = flat.div_(_group.size).split([tensor.numel() for tensor in tensors])
+    torch._foreach_copy_(tensors, [part.view(own.shape) for part, own in zip(parts, tensors, strict=True)])
+
+
+@torch.no_grad()
+def broadcast(tensor: Tensor) -> Tensor:
+    """Return the main process's tensor; those of the others have its shape and type."""
+    if _group is None:
+        return tensor
+    sent = tensor.clone(memory_format=torch.contiguous_format)
+    with _talking():
+        dist.broadcast(sent, src=0)
+    return sent
+
+
+@torch.no_grad()
+def take_weights_of_main(module: nn.Module) -> None:
+    """Copy the main process's parameters and buffers to all: another machine may round random numbers differently."""
+    if _group is not None:
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.copy_(broadcast(tensor))
+
+
+def flag_of_main(flag: bool) -> bool:
+    """Return the main process's flag."""
+    return flag if _group is None else bool(broadcast(torch.tensor(flag)))
+
+
+def from_main(make: Callable[[], Made]) -> Made:
+    """Return what a function returns in the main process, the only one that calls it.
+
+    Raises:
+        AlreadySaid: In the others, if it raises in the main process.
+    """
+    if _group is None:
+        return make()
+    made: list[Any] = [None]
+    try:
+        if is_main():
+            made = [(make(),)]
+    finally:
+        with _talking():
+            dist.broadcast_object_list(made, src=0, device=torch.device("cpu"))
+    if made[0] is None:
+        raise AlreadySaid
+    value: Made = made[0][0]
+    return value
+
+
+def _backend(device: str) -> str:
+    """Choose what carries messages, and this process's card."""
+    if torch.device(resolve_device(device)).type == "cpu":
+        return "gloo"
+    local, cards = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local >= cards:
+        raise ValueError(
+            f"torchrun --nproc-per-node must be at most the number of CUDA devices of the machine, {cards}, got "
+            f"{os.environ['LOCAL_WORLD_SIZE']}. Lower it, or use --device cpu."
+        )
+    torch.cuda.set_device(local)
+    return "cpu:gloo,cuda:nccl"
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    """Say in one sentence that another process has ended, where the libraries say much."""
+    try:
+        yield
+    except RuntimeError as error:
+        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            raise  # whoever captures it takes the step without a graph
+        raise ConnectionError(ENDED) from error
+
+
+@contextmanager
+def _watched(store: Any) -> Iterator[None]:
+    """End on SIGTERM even where the main thread waits for a card for ever, because another process has ended."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(writer.fileno())
+
+    def end() -> None:
+        while (number := reader.recv(1)) != bytes([signal.SIGTERM]):
+            if not number:
+                return  # closed
+        time.sleep(GRACE)
+        if _is_first(store):
+            print(STOPPED, file=sys.stderr, flush=True)
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
+    yield  # after an error it goes on, until the caller has said it
+    signal.signal(signal.SIGTERM, before[0])
+    signal.set_wakeup_fd(before[1])
+    writer.close()
+
+
+def _is_first(store: Any) -> bool:
+    """Whether no process has asked this before; also if nobody is left to ask."""
+    try:
+        return bool(store.add("said", 1) == 1)
+    except RuntimeError:
+        return True
