@@ -4,6 +4,7 @@ All processes run the same program on the same random numbers. So the training i
 order in which sums are taken. Outside `process_group`, and with one process, each function returns what it was given.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -67,6 +68,7 @@ def process_group(device: str) -> Iterator[None]:
             yield
             with _talking():
                 dist.all_reduce(torch.zeros(1))  # none leaves before all are done
+        gc.collect()  # NCCL waits for the CUDA graphs that hold its messages
         dist.destroy_process_group()
     except AlreadySaid:
         raise
@@ -122,7 +124,7 @@ def all_gather(rows: Tensor) -> Tensor:
         return rows
     joined = rows.new_empty((_group.size * len(rows), *rows.shape[1:]))
     with _talking():
-        dist.all_gather(list(joined.split(len(rows))), rows.contiguous())
+        dist.all_gather(list(torch.split(joined, len(rows))), rows.contiguous())
     return joined
 
 
@@ -135,7 +137,7 @@ def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     with _talking():
         dist.all_reduce(flat)
-    parts = flat.div_(_group.size).split([tensor.numel() for tensor in tensors])
+    parts = torch.split(flat.div_(_group.size), [tensor.numel() for tensor in tensors])
     torch._foreach_copy_(tensors, [part.view(own.shape) for part, own in zip(parts, tensors, strict=True)])
 
 
@@ -211,25 +213,29 @@ def _talking() -> Iterator[None]:
 
 @contextmanager
 def _watched(store: Any) -> Iterator[None]:
-    """End on SIGTERM even where the main thread waits for a card for ever, because another process has ended."""
-    reader, writer = socket.socketpair()
+    """End on SIGTERM even where the main thread waits for a card for ever, because another process has ended.
+
+    After an error this goes on, until the process has said what is wrong and ends.
+    """
+    reader, writer = socket.socketpair()  # Python writes the number of each signal to it, whatever the main thread does
     writer.setblocking(False)
-    before = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(writer.fileno())
-
-    def end() -> None:
-        while (number := reader.recv(1)) != bytes([signal.SIGTERM]):
-            if not number:
-                return  # closed
-        time.sleep(GRACE)
-        if _is_first(store):
-            print(STOPPED, file=sys.stderr, flush=True)
-        os._exit(1)
-
-    threading.Thread(target=end, daemon=True).start()
-    yield  # after an error it goes on, until the caller has said it
-    signal.signal(signal.SIGTERM, before[0])
-    signal.set_wakeup_fd(before[1])
+    handler, descriptor = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(writer.fileno())
+    threading.Thread(target=_end_on_sigterm, args=(reader, writer, store), daemon=True).start()
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    signal.set_wakeup_fd(descriptor)
     writer.close()
+
+
+def _end_on_sigterm(reader: socket.socket, writer: socket.socket, store: Any) -> None:
+    """Wait for SIGTERM, or until the other end of the pair, kept open here, is closed."""
+    while (number := reader.recv(1)) != bytes([signal.SIGTERM]):
+        if not number:
+            return
+    time.sleep(GRACE)
+    if _is_first(store):
+        print(STOPPED, file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _is_first(store: Any) -> bool:

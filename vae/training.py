@@ -335,8 +335,8 @@ def _losses(
     index: Tensor, reconstruction: Tensor, kl: Tensor, decoded: Tensor, without: Losses | None = None
 ) -> Losses:
     """Join the losses of all processes; pictures stay where they were decoded, and are kept only if there is one."""
-    joined = (parallel.all_gather(own.detach()) for own in (reconstruction, kl))
-    return Losses(index, *joined, decoded if parallel.world_size() == 1 else None, without)
+    reconstruction, kl = parallel.all_gather(reconstruction.detach()), parallel.all_gather(kl.detach())
+    return Losses(index, reconstruction, kl, decoded.detach() if parallel.world_size() == 1 else None, without)
 
 
 def _average(averaged: Any, current: Any, _: Any, *, decay: float) -> None:

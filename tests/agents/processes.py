@@ -8,9 +8,10 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -21,13 +22,36 @@ FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["agents.cli", "scipy.stats", "sklearn.mixture", "torch._dynamo"])
 
 
-def _run(words: list[str], errors: Path, patches: Mapping[str, object]) -> None:
+def _run(work: Callable[..., int], arguments: tuple[object, ...], errors: Path, patches: Mapping[str, object]) -> None:
     for name, value in patches.items():
         pytest.MonkeyPatch().setattr(name, value)
     for stream, path in ((sys.stdout, os.devnull), (sys.stderr, errors)):
         with open(path, "wb") as file:
             os.dup2(file.fileno(), stream.fileno())
-    sys.exit(main(words))
+    sys.exit(work(*arguments))
+
+
+def launch(n: int, work: Callable[..., int], *arguments: object) -> int:
+    """Do what torchrun does with a command, in processes that are forked from this one."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # here: it takes others time for nothing
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=n,
+        run_id=uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        start_method="fork",
+        max_restarts=0,
+    )
+    elastic_launch(config, _exit_with)(work, *arguments)
+    return 0
+
+
+def _exit_with(work: Callable[..., int], *arguments: object) -> None:
+    if status := work(*arguments):
+        sys.exit(status)
 
 
 class Command:
@@ -39,9 +63,12 @@ class Command:
 
     def __init__(self, errors: Path, *words: object, patches: Mapping[str, object] | None = None) -> None:
         """Start it; `patches` are values for names with dots in the package, as MonkeyPatch.setattr takes them."""
+        self._start(errors, patches or {}, main, [str(word) for word in words])
+
+    def _start(self, errors: Path, patches: Mapping[str, object], work: Callable[..., int], *arguments: object) -> None:
         self.errors = errors
-        patches = {"vae.model._CHANNELS": model._CHANNELS, **(patches or {})}  # a fork begins with the package's own
-        self._process = FORKED.Process(target=_run, args=([str(word) for word in words], errors, patches))
+        patches = {"vae.model._CHANNELS": model._CHANNELS, **patches}  # a fork begins with the package's own
+        self._process = FORKED.Process(target=_run, args=(work, arguments, errors, patches))
         self._process.start()
 
     def wait_for_step(self, checkpoints: Path, step: int) -> None:
@@ -67,6 +94,14 @@ class Command:
         self._process.join()
         assert self._process.exitcode is not None
         return self._process.exitcode
+
+
+class Job(Command):
+    """A function that returns an exit status, in several processes, as torchrun starts them."""
+
+    def __init__(self, errors: Path, n: int, work: Callable[..., int], *arguments: object) -> None:
+        """Start them."""
+        self._start(errors, {}, launch, n, work, *arguments)
 
 
 def latest_step(checkpoints: Path) -> int:

@@ -33,7 +33,7 @@ class TrainArgs:
     epochs: int = 60
     """Passes over the training pictures."""
     batch_size: int = 16
-    """Pictures per minibatch (B), at most the number of training pictures."""
+    """Pictures per minibatch (B), of all processes together, at most the number of training pictures."""
     latent_dim: int = 300
     """Number of latent dimensions (D)."""
     width: Width = "small"

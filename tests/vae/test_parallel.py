@@ -1,0 +1,77 @@
+"""Two processes, started as torchrun starts them, train as one."""
+
+import in_parallel
+import pytest
+import torch
+from processes import Job
+
+from vae import parallel
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What each of two processes found."""
+    folder = tmp_path_factory.mktemp("processes")
+    job = Job(folder / "errors", 2, in_parallel.work, folder)
+    assert job.wait() == 1, job.errors.read_text()
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+def test_each_process_knows_its_place_and_its_rows(found):
+    assert [each["facts"] for each in found] == [(2, True, slice(0, 3)), (2, False, slice(3, 6))]
+    assert [each["after"] for each in found] == [1, 1]
+
+
+def test_messages_arrive_the_same_in_all_processes(found):
+    for each in found:
+        assert each["gathered"].tolist() == [[0], [1], [10], [11]]
+        assert each["sent"].tolist() == [7]
+        assert each["flag"] is True
+        assert each["made"] == {"by": 0}
+        matrix, number = each["means"]
+        assert torch.equal(matrix, torch.full((3, 2), 0.5))
+        assert number == 2
+
+
+def test_an_error_of_one_process_is_not_said_again(found):
+    assert [each["raised"] for each in found] == ["ValueError", "AlreadySaid"]
+    assert [each["ended"] for each in found] == ["AlreadySaid", "KeyError"]
+
+
+def test_a_process_that_waits_for_a_killed_one_for_ever_says_so_and_ends(tmp_path):
+    job = Job(tmp_path / "errors", 2, in_parallel.stuck)
+    assert job.wait() != 0
+    assert job.errors.read_text().count(parallel.STOPPED) == 1
+
+
+def test_a_batch_that_the_processes_do_not_divide_is_refused(found):
+    expected = (
+        "batch_size must be a multiple of the number of processes, 2, got 7. It counts the pictures of all processes "
+        "together."
+    )
+    assert [each["refused"] for each in found] == [expected] * 2
+
+
+@pytest.mark.parametrize("way", in_parallel.WAYS)
+def test_two_processes_train_as_one_with_the_same_batch(found, way):
+    alone = in_parallel.curve(way)
+    for each in (one[way] for one in found):
+        for step, expected in zip(each["seen"], alone["seen"], strict=True):
+            assert torch.equal(step[1], expected[1])  # the pictures, of both processes
+            torch.testing.assert_close(step, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(each["log_variance"], alone["log_variance"], rtol=1e-5, atol=1e-5)
+        for name in ("weights", "averaged"):
+            torch.testing.assert_close(each[name], alone[name], rtol=1e-3, atol=1e-4)
+    for name in ("weights", "averaged", "log_variance"):  # or the processes would drift apart
+        assert torch.equal(found[0][way][name], found[1][way][name])
+
+
+def test_alone_everything_stays_as_it_is():
+    tensor = torch.randn(2, 3)
+    with parallel.process_group("cpu"):
+        assert (parallel.world_size(), parallel.is_main(), parallel.local_rows(5)) == (1, True, slice(0, 5))
+        assert parallel.all_gather(tensor) is tensor
+        assert parallel.broadcast(tensor) is tensor
+        assert parallel.from_main(lambda: 3) == 3
+        assert parallel.flag_of_main(False) is False
+        parallel.all_reduce_mean(None)  # not even looked at
