@@ -34,7 +34,7 @@ from vae.model import count_parameters
 from vae.training import Trainer
 
 FILE = "parallel.json"
-WAYS = {"cuda": {"CUDA graphs": {"compiled": False}, "torch.compile": {"compiled": True}}, "cpu": {"eager": {}}}
+WAYS = {"cuda": {"CUDA graphs": False, "torch.compile": True}, "cpu": {"eager": False}}  # and whether it is compiled
 HEAD = f"{'way':>14} {'form':>12} {'processes':>10} {'images/s':>10} {'quartiles':>18} {'ratio':>6}"
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512, help="pictures for each process and step")
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     parser.add_argument("--width", default="large")
-    parser.add_argument("--ways", nargs="+", help="some of the ways: 'CUDA graphs', 'torch.compile'; default: all")
+    parser.add_argument("--ways", nargs="+", choices=WAYS["cuda"], help="on a GPU; default: both")
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--steps", type=int, default=10, help="steps in a block")
     parser.add_argument("--limit", type=float, default=200.0, help="seconds for all")
@@ -95,12 +95,14 @@ def measured(args: argparse.Namespace, until: float) -> dict[str, Any]:
 def work(args: argparse.Namespace) -> None:
     """Measure all ways; the main process writes after each, so that a time limit loses only what is not done."""
     kind = torch.device(resolve_device(args.device)).type
-    batch, rows = args.batch * parallel.world_size(), []
+    batch = args.batch * parallel.world_size()
+    rows: list[dict[str, Any]] = []
     shape = (max(1024, batch), 3, args.size, args.size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for way in args.ways or WAYS[kind]:
+        training = {"compiled": WAYS[kind][way]}
         env = HandLatentEnv(
-            images, width=args.width, batch_size=batch, epochs_per_episode=10_000, training=WAYS[kind][way], device=kind
+            images, width=args.width, batch_size=batch, epochs_per_episode=10_000, training=training, device=kind
         )
         env.reset(seed=0)
         found = {"way": way, "processes": parallel.world_size(), "pictures_a_process": args.batch}
@@ -116,8 +118,8 @@ def measured_forms(env: HandLatentEnv, blocks: int, steps: int) -> list[dict[str
     action = np.zeros(env.action_space.shape or (), np.float32)
     gradients = [torch.zeros_like(parameter) for parameter in env.trainer.vae.parameters()]
     kind, pictures = env.trainer.device.type, env.training.batch_size * steps
-    forms = {"bare": partial(bare_step, env.trainer), "environment": partial(env.step, action)}
-    times = in_turns(forms, blocks, steps, kind)
+    bare, acted = partial(bare_step, env.trainer), partial(env.step, action)
+    times = in_turns({"bare": bare, "environment": acted}, blocks, steps, kind)
     message = in_turns({"message": partial(parallel.all_reduce_mean, gradients)}, blocks, steps, kind)["message"]
     rows = []
     for form, seconds in times.items():
