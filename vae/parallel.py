@@ -133,12 +133,18 @@ def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor, in place, by its mean over the processes; all of them at once, in one message."""
     if _group is None:
         return
-    tensors = list(tensors)
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    laid = [_in_memory_order(tensor) for tensor in tensors]
+    flat = torch.cat([tensor.reshape(-1) for tensor in laid])
     with _talking():
         dist.all_reduce(flat)
-    parts = torch.split(flat.div_(_group.size), [tensor.numel() for tensor in tensors])
-    torch._foreach_copy_(tensors, [part.view(own.shape) for part, own in zip(parts, tensors, strict=True)])
+    parts = torch.split(flat.div_(_group.size), [tensor.numel() for tensor in laid])
+    torch._foreach_copy_(laid, [part.view(own.shape) for part, own in zip(parts, laid, strict=True)])
+
+
+def _in_memory_order(tensor: Tensor) -> Tensor:
+    """View a tensor in the channels-last format as a contiguous one: a GPU then copies many of them at once."""
+    is_channels_last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return tensor.permute(0, 2, 3, 1) if is_channels_last else tensor
 
 
 @torch.no_grad()

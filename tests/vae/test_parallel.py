@@ -7,6 +7,8 @@ from processes import Job
 
 from vae import parallel
 
+two_processes = pytest.mark.slow(seconds=5)
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
@@ -17,11 +19,13 @@ def found(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 
+@two_processes
 def test_each_process_knows_its_place_and_its_rows(found):
     assert [each["facts"] for each in found] == [(2, True, slice(0, 3)), (2, False, slice(3, 6))]
     assert [each["after"] for each in found] == [1, 1]
 
 
+@two_processes
 def test_messages_arrive_the_same_in_all_processes(found):
     for each in found:
         assert each["gathered"].tolist() == [[0], [1], [10], [11]]
@@ -33,17 +37,20 @@ def test_messages_arrive_the_same_in_all_processes(found):
         assert number == 2
 
 
+@two_processes
 def test_an_error_of_one_process_is_not_said_again(found):
     assert [each["raised"] for each in found] == ["ValueError", "AlreadySaid"]
     assert [each["ended"] for each in found] == ["AlreadySaid", "KeyError"]
 
 
+@two_processes
 def test_a_process_that_waits_for_a_killed_one_for_ever_says_so_and_ends(tmp_path):
     job = Job(tmp_path / "errors", 2, in_parallel.stuck)
     assert job.wait() != 0
     assert job.errors.read_text().count(parallel.STOPPED) == 1
 
 
+@two_processes
 def test_a_batch_that_the_processes_do_not_divide_is_refused(found):
     expected = (
         "batch_size must be a multiple of the number of processes, 2, got 7. It counts the pictures of all processes "
@@ -52,6 +59,7 @@ def test_a_batch_that_the_processes_do_not_divide_is_refused(found):
     assert [each["refused"] for each in found] == [expected] * 2
 
 
+@two_processes
 @pytest.mark.parametrize("way", in_parallel.WAYS)
 def test_two_processes_train_as_one_with_the_same_batch(found, way):
     alone = in_parallel.curve(way)
@@ -75,3 +83,18 @@ def test_alone_everything_stays_as_it_is():
         assert parallel.from_main(lambda: 3) == 3
         assert parallel.flag_of_main(False) is False
         parallel.all_reduce_mean(None)  # not even looked at
+
+
+def test_each_process_takes_a_card_of_its_own(monkeypatch):
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    for rank in range(2):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert parallel._backend("auto") == "cpu:gloo,cuda:nccl"
+        assert parallel._backend("cpu") == "gloo"
+    assert taken == [0, 1]
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match=r"at most the number of CUDA devices of the machine, 2, got 3\. Lower it"):
+        parallel._backend("cuda")

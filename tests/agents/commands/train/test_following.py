@@ -9,6 +9,7 @@ from pathlib import Path
 import in_parallel
 import numpy as np
 import pytest
+import torch
 from processes import Job, latest_step
 from safetensors.torch import load_file
 
@@ -78,10 +79,12 @@ def test_a_job_with_a_killed_process_ends_and_resumes_on_another_number_of_proce
     [
         ({"agent": "sac-flat"}, "--agent sac-flat learns in one process only"),
         ({"batch_size": 7}, "batch_size must be a multiple of the number of processes, 2, got 7"),
+        ({"device": "cuda:1"}, "--device must name no single card for several processes, got 'cuda:1'. Use cuda."),
     ],
 )
 def test_what_several_processes_cannot_do_is_refused(monkeypatch, settings, sentence):
-    args = TrainArgs(device="cpu", **settings)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    args = TrainArgs(**{"device": "cpu", **settings})
     _check(args)
     monkeypatch.setattr(parallel, "_group", parallel._Group(rank=0, size=2))
     with pytest.raises(ValueError, match=sentence):
