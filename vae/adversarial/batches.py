@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -23,11 +24,14 @@ class Batches:
         photographs: Labelled photographs of right hands, uint8, on the device; None for synthetic hands only.
         drawn: Labelled synthetic hands, uint8, on the device.
         posed: Share of the photographs in which two neighbouring fingers are moved a little apart or together.
+        mode: How pictures are resampled. A decoder draws no sharper than the pictures that it and its critics see, and
+            "bilinear" takes a tenth of their sharpness (`benchmarks/resampling.py`).
     """
 
     photographs: Hands | None
     drawn: Hands
     posed: float = 0.4
+    mode: Literal["bicubic", "bilinear"] = "bicubic"
 
     def batch(self, real: int, drawn: int, generator: Generator) -> Hands:
         """Return photographs, followed by synthetic hands.
@@ -48,11 +52,11 @@ class Batches:
         chosen = torch.nonzero(known & random.chance(self.posed))[:, 0]
         if len(chosen):
             some = hands.take(chosen)
-            spread(some, GeneratorSource(len(chosen), generator))
+            spread(some, GeneratorSource(len(chosen), generator), self.mode)
             hands.put(chosen, some)
         foot = torch.tensor([0.5, 1.0], device=random.device).expand(len(hands), 2)
         to = foot + torch.stack([random.uniform(-0.03, 0.03), random.uniform(-0.01, 0.03)], 1)
-        place(hands, random.uniform(0.94, 1.06), TURN * random.uniform(-1, 1), to, foot, random.sign())
+        place(hands, random.uniform(0.94, 1.06), TURN * random.uniform(-1, 1), to, foot, random.sign(), self.mode)
         hands.images = _lit(hands.images, random)
         return hands
 

@@ -4,6 +4,7 @@ import torch
 
 from agents.commands.recipe.annotate import annotate
 from hand_env.anatomy import Judge
+from hand_env.anatomy.measures import sharpness
 from vae.adversarial.batches import Batches
 from vae.images.labelled.drawn import draw_right_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
@@ -47,3 +48,16 @@ def test_a_batch_has_photographs_first_and_repeats_with_its_generator(batches):
 def test_without_photographs_a_batch_is_drawn(drawn):
     hands = Batches(None, drawn).batch(0, 5, torch.Generator().manual_seed(0))
     assert len(hands) == 5
+
+
+def test_a_batch_keeps_the_sharpness_of_its_pictures(drawn):
+    hands = drawn.take(slice(16))
+    before = sharpness(hands.images.float() / 255).median()
+    kept = {
+        mode: sharpness(Batches(hands, hands, mode=mode).batch(16, 0, torch.Generator().manual_seed(0)).images).median()
+        for mode in ("bilinear", "bicubic")
+    }
+    default = Batches(hands, hands).batch(16, 0, torch.Generator().manual_seed(0)).images
+    assert sharpness(default).median() == kept["bicubic"]
+    assert kept["bilinear"] < 0.92 * before
+    assert kept["bicubic"] > kept["bilinear"] + 0.05 * before

@@ -60,10 +60,16 @@ def fuse(hands: Hands, random: GeneratorSource) -> None:
     hands.whole[:] = 0.0
 
 
-def spread(hands: Hands, random: GeneratorSource) -> None:
-    """Move two neighbouring fingers a little apart or together; the hand stays correct."""
+def spread(hands: Hands, random: GeneratorSource, mode: str = "bilinear") -> None:
+    """Move two neighbouring fingers a little apart or together; the hand stays correct.
+
+    Args:
+        hands: Hands to edit.
+        random: Random numbers.
+        mode: How pictures are resampled, "bilinear" or "bicubic".
+    """
     axis, _, breadth = _between(hands, random.choice(INDEX, LITTLE))
-    _move(hands, axis, random.uniform(-0.1, 0.15) * breadth, random)
+    _move(hands, axis, random.uniform(-0.1, 0.15) * breadth, random, mode=mode)
 
 
 PARTING: dict[str, Callable[[Hands, GeneratorSource], None]] = {"double": double, "close": close, "fuse": fuse}
@@ -82,7 +88,14 @@ def _between(hands: Hands, digit: Tensor) -> tuple[Axis, Tensor, Tensor]:
     return line, (middles[0] - middles[1]).norm(dim=1), breadth
 
 
-def _move(hands: Hands, axis: Axis, width: Tensor, random: GeneratorSource, turning: Tensor | None = None) -> Tensor:
+def _move(
+    hands: Hands,
+    axis: Axis,
+    width: Tensor,
+    random: GeneratorSource,
+    turning: Tensor | None = None,
+    mode: str = "bilinear",
+) -> Tensor:
     """Move both sides of an axis apart by a width in pixels, or together if it is negative; edits the hands.
 
     The full width applies from the fingers' webs to their tips; it decreases to 0 at the wrist. With `turning`, the
@@ -99,7 +112,7 @@ def _move(hands: Hands, axis: Axis, width: Tensor, random: GeneratorSource, turn
     source = across - torch.sign(across) * shift
     places = axis.pixel(along, source) / size
     joints = _moved_joints(hands, axis, width)
-    hands.images = sample(hands.images, places)
+    hands.images = sample(hands.images, places, mode)
     regions = F.grid_sample(
         hands.regions.unsqueeze(1).float(), places * 2 - 1, mode="nearest", padding_mode="border", align_corners=False
     )

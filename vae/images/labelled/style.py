@@ -51,7 +51,9 @@ def reframe(hands: Hands, random: GeneratorSource, wild: float = 0.06) -> None:
     place(hands, size, turn, half, centre, mirror)
 
 
-def place(hands: Hands, size: Tensor, turn: Tensor, to: Tensor, origin: Tensor, mirror: Tensor) -> None:
+def place(
+    hands: Hands, size: Tensor, turn: Tensor, to: Tensor, origin: Tensor, mirror: Tensor, mode: str = "bilinear"
+) -> None:
     """Resample pictures from a rotated square of the old ones; edits the hands.
 
     Args:
@@ -61,13 +63,14 @@ def place(hands: Hands, size: Tensor, turn: Tensor, to: Tensor, origin: Tensor, 
         to: (n, 2), shares of the new picture: the place that shows `origin`.
         origin: (n, 2), shares of the old picture.
         mirror: (n,), -1 mirrors, 1 does not.
+        mode: How pictures are resampled, "bilinear" or "bicubic".
     """
     cos, sin = torch.cos(turn), torch.sin(turn)
     matrix = torch.stack([torch.stack([mirror * cos, -mirror * sin], 1), torch.stack([sin, cos], 1)], 1)
     matrix = matrix * size.view(-1, 1, 1)  # from the result to the old picture
     here = pixel_grid(hands.images) / hands.images.shape[-1] - to.view(-1, 1, 1, 2)
     places = torch.einsum("nij,nhwj->nhwi", matrix, here.expand(len(hands), -1, -1, -1)) + origin.view(-1, 1, 1, 2)
-    hands.images = sample(hands.images, places)
+    hands.images = sample(hands.images, places, mode)
     regions = hands.regions.unsqueeze(1).float()
     regions = F.grid_sample(regions, places * 2 - 1, mode="nearest", padding_mode="border", align_corners=False)
     hands.regions = regions[:, 0].to(torch.uint8)
