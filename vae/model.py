@@ -113,10 +113,11 @@ class NoCheckerboard(nn.Module):
     kernel: Tensor
 
     def __init__(self) -> None:
-        """Build the filter; `build_vae` fills it again after it has allocated memory."""
+        """Build the filter; on the meta device `build_vae` fills it after it has allocated memory."""
         super().__init__()
         self.register_buffer("kernel", torch.empty(3, 1, 3, 3), persistent=False)
-        self.fill()
+        if not self.kernel.is_meta:  # arithmetic there would first import torch's compiler, for 2 s
+            self.fill()
 
     def fill(self) -> None:
         """Write the filter's coefficients, which training does not change."""

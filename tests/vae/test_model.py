@@ -78,6 +78,19 @@ def test_a_wave_loses_the_share_that_the_filter_s_docstring_gives():
             torch.testing.assert_close(filtered[inside], wanted[inside], rtol=0, atol=1e-5)
 
 
+def test_the_filter_is_never_filled_where_there_is_no_memory(monkeypatch):
+    """Arithmetic on the meta device imports torch's compiler first: 2 s in each process that loads the weights."""
+    filled, fill = [], NoCheckerboard.fill
+
+    def noted(self):
+        filled.append(self.kernel.device.type)
+        fill(self)
+
+    monkeypatch.setattr(NoCheckerboard, "fill", noted)
+    build_vae(VAEConfig(128, 4, "large"), seed=0)
+    assert filled == ["cpu"]
+
+
 def test_only_the_large_decoder_of_128_pixels_draws_through_the_filter_and_stores_nothing_of_it():
     for size, width in ((64, "large"), (128, "small"), (128, "large")):
         vae = build_vae(VAEConfig(size, 4, width), seed=0)
