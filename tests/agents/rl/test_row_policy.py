@@ -4,6 +4,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.rl.row_policy import RowPolicy
 
@@ -132,16 +133,18 @@ def test_a_short_training_moves_every_network():
     assert all(not torch.equal(tensor, before[name]) for name, tensor in model.policy.state_dict().items())
 
 
-@pytest.mark.slow(seconds=40)
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize("seed", range(3))
 def test_stock_sac_learns_the_best_action_of_each_row(seed):
-    few_but_large = {"train_freq": 2, "batch_size": 256, "learning_rate": 6e-3}  # updates
-    model = sac(rows=6, dimensions=4, seed=seed, gamma=0.0, ent_coef=1e-4, **few_but_large)
-    model.learn(2500)
-    latents = np.random.default_rng(0).uniform(-1, 1, (200, 6, 4)).astype(np.float32)
+    envs = DummyVecEnv([lambda: Pull(rows=4, dimensions=3)] * 16)  # many samples for a call of the policy
+    few_but_large = {"gradient_steps": 8, "batch_size": 256, "learning_rate": lambda left: 7e-3 * left}  # updates
+    settings = {"buffer_size": 4000, "learning_starts": 64, "train_freq": 1, "gamma": 0.0, "ent_coef": 1e-4}
+    model = SAC(RowPolicy, envs, seed=seed, **settings, **few_but_large)
+    model.learn(1200)
+    latents = np.random.default_rng(0).uniform(-1, 1, (200, 4, 3)).astype(np.float32)
     actions, _ = model.predict(latents, deterministic=True)
     none, left = np.square(latents / 2).mean(), np.square(actions + latents / 2).mean()
-    assert left < 0.2 * none  # MlpPolicy leaves 2.0 on seed 0: worse than no action
+    assert left < 0.2 * none  # 0.06 to 0.1 over four seeds; MlpPolicy leaves 1.03: no better than no action
 
 
 def test_save_and_load_give_the_same_prediction(tmp_path):
