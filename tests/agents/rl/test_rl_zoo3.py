@@ -1,4 +1,4 @@
-"""The command of rl_zoo3, as docs/libraries.md has it, in a process of its own."""
+"""The commands of rl_zoo3, as docs/libraries.md has them, in a process of their own."""
 
 import importlib.util
 import itertools
@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,57 +30,20 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"sac": SAC, "td3": TD3, "ppo": PPO
 TINY = "--env-kwargs n_images:8 latent_dim:6 epochs_per_episode:3"
 
 pytestmark = [
-    pytest.mark.slow(seconds=30),  # the zoo takes seconds to import
+    pytest.mark.slow(seconds=25),
     pytest.mark.skipif(importlib.util.find_spec("rl_zoo3") is None, reason="`make test` installs the extra zoo"),
 ]
 
 
-@pytest.fixture
-def zoo(tmp_path):
-    """A function that runs a command of the zoo; it can name the package `narrow`: VAEs as in this process."""
-    (tmp_path / "narrow.py").write_text(f"from vae import model\nmodel._CHANNELS.update({model._CHANNELS!r})\n")
-    (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/libraries.md names a trained VAE
-    return partial(run_zoo, tmp_path)
-
-
-def run_zoo(modules, command, *further):
-    words = [sys.executable, *shlex.split(command)[1:], *further]
-    path = os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout
-
-
-def test_the_zoo_trains_evaluates_and_plays_back(zoo, tmp_path):
-    few = f"-n 120 --eval-freq 60 --eval-episodes 1 --seed 0 --device cpu --log-folder {tmp_path} {TINY}"
-    zoo(COMMAND, "--gym-packages", "narrow", "hand_env", *shlex.split(few))
-    folder = tmp_path / "sac" / "HandLatent-v0_1"
-    model = SAC.load(folder / "HandLatent-v0.zip")
-    assert isinstance(model.policy, RowPolicy)
-    assert model.num_timesteps == 120
-    assert model._n_updates == (120 - 100) // 4
-    assert all(weight.isfinite().all() for weight in model.policy.parameters())
-    evaluations = np.load(folder / "evaluations.npz")
-    assert evaluations["timesteps"].tolist() == [60, 120]
-    assert (evaluations["ep_lengths"] == 6).all()
-    assert np.isfinite(evaluations["results"]).all()
-    assert len((folder / "0.monitor.csv").read_text().splitlines()) == 2 + 120 // 6
-    said = zoo(
-        "python -m rl_zoo3.enjoy --algo sac --env HandLatent-v0 --gym-packages narrow hand_env",
-        *shlex.split(f"-f {tmp_path} --no-render -n 20 --device cpu"),
-    )
-    assert said.count("Episode Length 6") == 3
-
-
-TRAIN_EACH = """
+RUN_EACH = """
 import json
+import runpy
 import sys
-from rl_zoo3.train import train
 
-for words in json.loads(sys.argv[1]):
-    sys.argv = ["train.py", *words]
-    train()
+for module, *words in json.loads(sys.argv[1]):
+    print("Running", module)
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__")
 """
 MY_HANDS = """
 import gymnasium as gym
@@ -110,16 +72,61 @@ def few(environment, algorithm, folder):
     return [*words, *here, *FEW[environment], "-params", "n_envs:2", "batch_size:4", *fewer]
 
 
-def test_the_zoo_trains_each_algorithm_with_the_settings_shipped_for_it(zoo, tmp_path):
-    pairs = list(itertools.product(FEW, ALGORITHMS.items()))
-    each = [few(environment, name, tmp_path) for environment, (name, _) in pairs]
-    zoo(shlex.join(["python", "-c", TRAIN_EACH, json.dumps(each)]))  # in one process: seconds go into importing the zoo
-    for environment, (name, algorithm) in pairs:
-        model: Any = algorithm.load(tmp_path / name / f"{environment}_1" / f"{environment}.zip")
-        shipped = yaml.safe_load((ROOT / "examples" / f"rl_zoo3_{name}.yml").read_text(encoding="utf-8"))[environment]
-        assert model.num_timesteps == 8
-        assert model._n_updates > 0
-        assert (model.gamma, model.lr_schedule(1.0)) == (shipped["gamma"], shipped["learning_rate"])
-        assert model.observation_space.shape == {"HandRefine-v0": (6,), "HandSchedule-v0": (14,)}[environment]
-        assert model.policy.net_arch == shipped["policy_kwargs"]["net_arch"]
-        assert all(weight.isfinite().all() for weight in model.policy.parameters())
+@pytest.fixture
+def zoo(tmp_path):
+    """A function that runs commands of the zoo, one after another, in a process that imports it once, for seconds.
+
+    They can name the package `narrow`: VAEs as in this process.
+    """
+    (tmp_path / "narrow.py").write_text(f"from vae import model\nmodel._CHANNELS.update({model._CHANNELS!r})\n")
+    (tmp_path / "my_hands.py").write_text(MY_HANDS)  # as docs/libraries.md names a trained VAE
+
+    def run(commands):
+        path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        words = [sys.executable, "-W", "ignore", "-c", RUN_EACH, json.dumps(commands)]
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done.stdout.split("Running ")[1:]
+
+    return run
+
+
+def test_the_zoo_trains_evaluates_plays_back_and_takes_the_settings_shipped_for_each_algorithm(zoo, tmp_path):
+    python, minus_m, *command = shlex.split(COMMAND)
+    assert (python, minus_m) == ("python", "-m")
+    shorter = f"-n 120 --eval-freq 60 --eval-episodes 1 --seed 0 --device cpu --log-folder {tmp_path} {TINY}"
+    train = [*command, "--gym-packages", "narrow", "hand_env", *shlex.split(shorter)]
+    enjoy = "rl_zoo3.enjoy --algo sac --env HandLatent-v0 --gym-packages narrow hand_env"
+    played = shlex.split(f"{enjoy} -f {tmp_path} --no-render -n 20 --device cpu")
+    pairs = list(itertools.product(FEW, ALGORITHMS))
+    each = [["rl_zoo3.train", *few(environment, name, tmp_path)] for environment, name in pairs]
+    _, said, *_ = zoo([train, played, *each])
+    assert said.count("Episode Length 6") == 3
+    check_the_training_of_the_page(tmp_path / "sac" / "HandLatent-v0_1")
+    for environment, name in pairs:
+        check_the_settings(name, environment, tmp_path / name / f"{environment}_1" / f"{environment}.zip")
+
+
+def check_the_training_of_the_page(folder):
+    model = SAC.load(folder / "HandLatent-v0.zip")
+    assert isinstance(model.policy, RowPolicy)
+    assert model.num_timesteps == 120
+    assert model._n_updates == (120 - 100) // 4
+    assert all(weight.isfinite().all() for weight in model.policy.parameters())
+    evaluations = np.load(folder / "evaluations.npz")
+    assert evaluations["timesteps"].tolist() == [60, 120]
+    assert (evaluations["ep_lengths"] == 6).all()
+    assert np.isfinite(evaluations["results"]).all()
+    assert len((folder / "0.monitor.csv").read_text().splitlines()) == 2 + 120 // 6
+
+
+def check_the_settings(name, environment, path):
+    model: Any = ALGORITHMS[name].load(path)
+    shipped = yaml.safe_load((ROOT / "examples" / f"rl_zoo3_{name}.yml").read_text(encoding="utf-8"))[environment]
+    assert model.num_timesteps == 8
+    assert model._n_updates > 0
+    assert (model.gamma, model.lr_schedule(1.0)) == (shipped["gamma"], shipped["learning_rate"])
+    assert model.observation_space.shape == {"HandRefine-v0": (6,), "HandSchedule-v0": (14,)}[environment]
+    assert model.policy.net_arch == shipped["policy_kwargs"]["net_arch"]
+    assert all(weight.isfinite().all() for weight in model.policy.parameters())
