@@ -7,6 +7,8 @@ from typing import Literal
 from agents.commands.flags import RUN
 from agents.rl.row_agent import REFINE_BELOW
 
+WRONG_BELOW = 1.0  # verdicts: a wrong hand has 0
+
 
 @dataclass(frozen=True)
 class RefineArgs:
@@ -22,8 +24,10 @@ class RefineArgs:
     """What SAC's networks see: 'pictures' decoded from the latents (needs a GPU), or the bare 'latents'."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
     """Where latents are drawn from; see generate. 'auto' takes the first of the three that the run has."""
+    reward: Literal["log-odds", "verdict"] = "log-odds"
+    """Change of what pays SAC: the rewarding judge's 'log-odds', or its 'verdict', 1 for correct and 0 for wrong."""
     refine_below: float = REFINE_BELOW
-    """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all."""
+    """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all. With --reward verdict, SAC learns from wrong hands alone."""  # noqa: E501 - help is one line
     delta_scale: float = 1.0
     """Kappa: a correction moves a latent by at most this in each dimension."""
     steps_per_episode: int = 1
@@ -40,3 +44,8 @@ class RefineArgs:
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
     out: Path | None = None
     """Folder for a copy of the run with this refiner in it, to keep several refiners of one run. Default: RUN."""
+
+    @property
+    def learned_below(self) -> float:
+        """Score below which SAC learns from a latent, in the unit of the reward."""
+        return WRONG_BELOW if self.reward == "verdict" else self.refine_below

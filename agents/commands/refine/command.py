@@ -36,7 +36,7 @@ _REFINING = "refining"  # subfolder with settings and checkpoints, until the ref
 _NOT_SETTINGS = ("run", "out", "device", "checkpoint_seconds")  # may differ when a training is resumed
 _OWN_FILES = (run_folder.REFINER, run_folder.REFINE_REPORT, run_folder.REFINE_PICTURE, run_folder.REFINE_CURVES)
 CURVES = (
-    Panel("score, mean log-odds", {"score_before": "before a correction", "score_after": "after it"}),
+    Panel("mean score", {"score_before": "before a correction", "score_after": "after it"}),
     Panel("share of corrections", {"raised": "that raised the score", "later": "after the first round"}),
     Panel("SAC's temperature", {"entropy_coefficient": "temperature"}),
 )
@@ -130,7 +130,7 @@ def _refuse_others(out: Path, identity: dict[str, Any]) -> None:
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """Return the settings in which two trainings differ, as text, or an empty string."""
-    old, new = there["settings"], here["settings"]
+    old, new = {"reward": "log-odds", **there["settings"]}, here["settings"]  # earlier versions had this reward alone
     changed = [name for name in new if old.get(name) != new[name]]
     found = [f"{flag(name)} {old.get(name)!r} instead of {new[name]!r}" for name in changed]
     hashes = [name for name in here if name.endswith("_sha256") and there.get(name) != here[name]]
@@ -159,7 +159,8 @@ def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, 
     env = training.env.env
     agent = RowAgent.load(out / run_folder.REFINER, env.vae)
     latents = run.samplers[args.sampler].sample(args.held_out, HELD_OUT_SEED)
-    refined = agent.refine(latents, env.vae, env.judge)
+    below = args.learned_below if args.reward == "verdict" else REFINE_BELOW  # as `generate` does
+    refined = agent.refine(latents, env.vae, env.judge, refine_below=below)
     before, after = (decode_all(env.vae, rows) for rows in (latents, refined.latents))
     _draw(before[:SHOWN], after[:SHOWN], out / run_folder.REFINE_PICTURE)
     save_curves(out / run_folder.REFINE_CURVES, training.log, "samples", CURVES, "corrections learned from")
@@ -176,7 +177,7 @@ def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, 
         "seconds": seconds,
         "samples_per_second": training.samples / seconds,
         "training_log": training.log,
-        "held_out": _measured(refined, summaries),
+        "held_out": _measured(refined, below, summaries),
     }
     save_hashed_json(out / run_folder.REFINE_REPORT, report)
     shutil.rmtree(out / _REFINING)
@@ -184,10 +185,10 @@ def _finish(run: Run, training: RefinerTraining, out: Path, identity: dict[str, 
         print(f"correct {name:6} {summary.correct}, anatomical {summary.anatomical}")
 
 
-def _measured(refined: Refined, summaries: dict[str, Summary]) -> dict[str, Any]:
+def _measured(refined: Refined, below: float, summaries: dict[str, Summary]) -> dict[str, Any]:
     """Collect what refine.json says about the held-out latents."""
     measured: dict[str, Any] = {"latents": len(refined.latents), "seed": HELD_OUT_SEED}
-    measured |= {"rounds": ROUNDS, "refine_below": REFINE_BELOW, "corrected": int(refined.corrected.sum())}
+    measured |= {"rounds": ROUNDS, "refine_below": below, "corrected": int(refined.corrected.sum())}
     scores = {"before": refined.score_before, "after": refined.score}
     for name, summary in summaries.items():
         measured[name] = {

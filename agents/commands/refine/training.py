@@ -20,7 +20,9 @@ from agents.runs.command_line import typed
 from agents.runs.rules import NUMBER, NUMBERS, OBJECT, OBJECTS, whole
 from agents.runs.run import Run
 from hand_env import HandRefineVectorEnv, LogitScore
+from hand_env.anatomy.judge import default_judge
 from hand_env.refinement import score_latents
+from hand_env.scoring import ScoreFn
 from vae.progress import progress_bar
 from vae.sampling.sampler import Pool
 
@@ -33,9 +35,9 @@ FUSING_PAYS = 10_000  # updates: torch.compile takes half a minute, as long as i
 TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
     # key in refine.json's training log: (unit, good direction); means are over all steps since the last point
     "samples": ("corrections learned from", "-"),
-    "reward": ("log-odds of the rewarding judge, mean: score_after - score_before", "up"),
-    "score_before": ("log-odds, mean, before a step's correction", "-"),
-    "score_after": ("log-odds, mean, after the correction, with SAC's exploration and none dropped", "up"),
+    "reward": ("mean: score_after - score_before, log-odds or verdicts of the rewarding judge", "up"),
+    "score_before": ("mean, before a step's correction", "-"),
+    "score_after": ("mean, after the correction, with SAC's exploration and none dropped", "up"),
     "raised": ("share of corrections that raised the score", "up"),
     "later": ("share of corrections after a latent's first round", "-"),
     "entropy_coefficient": ("SAC's temperature", "-"),
@@ -66,8 +68,8 @@ class RefinerTraining:
             ValueError: If a checkpoint is damaged.
         """
         self.args, self.checkpoints = args, Checkpointer(checkpoints, args.checkpoint_seconds)
-        state, judge = _load(self.checkpoints), LogitScore()
-        self.starts = Starts(_pool(run, args, judge), args.rows, args.refine_below)
+        state, judge = _load(self.checkpoints), _judge(args)
+        self.starts = Starts(_pool(run, args, judge), args.rows, args.learned_below)
         env = gym.make_vec(
             ENV_ID,
             num_envs=args.rows,
@@ -208,7 +210,12 @@ class _Follow(BaseCallback):
         return True
 
 
-def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
+def _judge(args: RefineArgs) -> ScoreFn:
+    """Return what pays: the log-odds, or the verdict of all rules of the judge, which has no gradient."""
+    return default_judge("parser", args.device).correct if args.reward == "verdict" else LogitScore()
+
+
+def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
     """Draw latents and keep those that `generate` would correct.
 
     If most hands are correct already, an agent trained on all latents would learn to please the judge with correct
@@ -218,15 +225,16 @@ def _pool(run: Run, args: RefineArgs, judge: LogitScore) -> Pool:
         ValueError: If there are no such latents.
     """
     pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
-    if args.refine_below < np.inf:
+    if args.learned_below < np.inf:
         parts = progress_bar(torch.split(pool.latents, SCORED), f"Scoring {len(pool.latents):,} latents", unit="part")
         scores = np.concatenate([score_latents(run.vae, judge, rows.numpy()) for rows in parts])
-        wrong = scores < args.refine_below
+        wrong = scores < args.learned_below
         if not wrong.any():
-            everything = typed("refine", replace(args, refine_below=np.inf))
+            is_low = "is wrong" if args.reward == "verdict" else f"scores below --refine-below {args.refine_below!r}"
+            everything = typed("refine", replace(args, reward="log-odds", refine_below=np.inf))
             raise ValueError(
-                f"None of {len(wrong):,} latents of the sampler {args.sampler!r} scores below "
-                f"--refine-below {args.refine_below!r}: there is nothing to correct. To learn from all: {everything}"
+                f"None of {len(wrong):,} latents of the sampler {args.sampler!r} {is_low}: there is nothing to learn. "
+                f"To learn from all: {everything}"
             )
         pool.latents = pool.latents[torch.from_numpy(wrong)]
     return pool
