@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vae.checks import seeded
+from vae.progress import progress_bar
 
 POOLED_AT_ONCE = 1024  # latents that a pool requests from its sampler in one call
 
@@ -46,17 +47,19 @@ class Pool:
     a latent in a batch.
     """
 
-    def __init__(self, sampler: Sampler, size: int, seed: int) -> None:
+    def __init__(self, sampler: Sampler, size: int, seed: int, progress: bool = False) -> None:
         """Draw the latents of the pool.
 
         Args:
             sampler: Draws the latents.
             size: Number of latents, at least 1.
             seed: >= 0.
+            progress: Whether to show a progress bar, since samplers that decode take long.
         """
         seeds = np.random.default_rng(seed)
         counts = [min(POOLED_AT_ONCE, size - start) for start in range(0, size, POOLED_AT_ONCE)]
-        self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in counts])
+        bar = progress_bar(counts, f"Drawing {size:,} latents", unit="part", disable=not progress)
+        self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in bar])
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Choose latents of the pool at random, each with the same probability.

@@ -224,7 +224,7 @@ def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
     Raises:
         ValueError: If there are no such latents.
     """
-    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
+    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed, progress=True)
     if args.learned_below < np.inf:
         parts = progress_bar(torch.split(pool.latents, SCORED), f"Scoring {len(pool.latents):,} latents", unit="part")
         scores = np.concatenate([score_latents(run.vae, judge, rows.numpy()) for rows in parts])

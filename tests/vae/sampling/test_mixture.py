@@ -77,3 +77,10 @@ def test_the_fit_for_a_gpu_is_that_of_scikit_learn():
     expected = _fit_with_sklearn(points.double(), components=4, seed=7)
     for mine, theirs in zip(_fit_on_device(points.double(), components=4, seed=7), expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_a_pool_shows_how_far_it_is_when_asked(capfd):
+    quiet = Pool(StandardNormal(3), size=2000, seed=0)
+    assert not capfd.readouterr().err
+    assert torch.equal(Pool(StandardNormal(3), size=2000, seed=0, progress=True).latents, quiet.latents)
+    assert "Drawing 2,000 latents" in capfd.readouterr().err
