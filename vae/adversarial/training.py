@@ -8,6 +8,9 @@ features of an ImageNet network. Two kinds of critics make the pictures sharp:
 - feature critics start later and judge decoded latents of pictures only. To please them with mixtures, a decoder would
   have to draw pictures that the latents do not describe.
 
+At last, `learn_prior` may hand over latents of a learned prior. Then the encoder stays as it is, and both kinds of
+critics judge what the decoder makes of these latents, too: that is what the VAE will be asked to draw.
+
 The KL term's weight is adjusted so that latents carry a set number of nats per picture. Uniform deltas may shift the
 latents while the VAE learns; their reach falls to 0.
 """
@@ -133,6 +136,17 @@ class AdversarialTrainer:
         self.generator = Generator(self.device)  # of a step
         self.launch = GraphedSteps(self.device, self.generator, graphed)
         self._ready: list[Hands] = []
+        self.pool: Tensor | None = None
+
+    def learn_prior(self, latents: Tensor) -> None:
+        """From now on, keep the averaged encoder, and teach the decoder what a learned prior draws, too.
+
+        Args:
+            latents: (n, D) float32, drawn from a prior that was fitted to the averaged encoder's latents.
+        """
+        self.pool = latents.to(self.device)
+        self.vae.encoder.load_state_dict(self.averaged.encoder.state_dict())
+        self.vae.encoder.requires_grad_(False)
 
     @property
     def share(self) -> float:
@@ -144,7 +158,7 @@ class AdversarialTrainer:
         s = self.settings
         warm = min(1.0, (self.steps + 1) / min(WARMUP, s.steps // 10 + 1))
         set_rate(self.painters, s.learning_rate * (warm * cosine_decay(self.share, floor=0.02)))
-        kind = self.share >= s.patches_from, self.share >= s.features_from
+        kind = self.share >= s.patches_from, self.share >= s.features_from, self.pool is not None
         terms = self.launch(kind, partial(self._step, *kind), self._inputs(kind[0]))
         update_ema(self.averaged.parameters(), self.vae.parameters(), ema_decay(AVERAGING, self.steps))
         if self.steps % ADJUST == 0:  # reading the loss waits for the device, so do it only every ADJUST steps
@@ -163,7 +177,10 @@ class AdversarialTrainer:
             "noise": torch.randn(n, size, generator=generator, device=self.device),
             "weight": torch.tensor(math.exp(self.log_weight)).to(self.device, non_blocking=True),
         }
-        if mixes:
+        if self.pool is not None:
+            rows = torch.randint(len(self.pool), (-(-n // 2),), generator=generator, device=self.device)
+            inputs["prior"] = self.pool[rows]
+        elif mixes:
             orders = [torch.randperm(m, generator=generator, device=self.device) for m in (real, n - real)]
             inputs["order"] = torch.cat([orders[0], real + orders[1]])
         if self.settings.deltas:
@@ -171,15 +188,17 @@ class AdversarialTrainer:
             inputs["shift"] = self.settings.deltas * (1 - self.share) * (2 * uniform - 1)
         return inputs
 
-    def _step(self, patches: bool, features: bool, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Train on a batch, with or without the critics of patches and of features; return the terms of the loss."""
+    def _step(self, patches: bool, features: bool, prior: bool, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Train on a batch, with or without critics of patches and of features and a prior; return the loss's terms."""
         s, images, generator = self.settings, inputs["images"], self.generator
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             mean, log_var = self._encode(images)
             latents = mean + torch.exp(0.5 * log_var) * inputs["noise"]
             if "shift" in inputs:
                 latents = latents + inputs["shift"]
-            if patches:
+            if prior:
+                latents = torch.cat([latents, inputs["prior"]])
+            elif patches:
                 mixed = _mixed(latents.detach(), inputs["order"], generator)[::2]
                 latents = torch.cat([latents, mixed])
             maps, n = self._features(latents), len(images)
@@ -194,7 +213,7 @@ class AdversarialTrainer:
             if patches:
                 fakes.append((self.patches, torch.cat([decoded[::2], between])))
             if features:
-                fakes.append((self.features, decoded[::2]))
+                fakes.append((self.features, torch.cat([decoded[::2], between]) if prior else decoded[::2]))
             for critic, fake in fakes:
                 critic.learn(False)
                 terms[critic.name] = s.passing * passing_loss(critic(disguise(fake, generator)))

@@ -31,7 +31,7 @@ from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run import SAMPLERS, load_run
 from hand_env.anatomy import Judge
 from vae.adversarial.batches import Batches
-from vae.adversarial.encode import encode_as_they_are, encode_varied, squared_error
+from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied, squared_error
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
 from vae.checkpoint import load_weights, save_hashed_json, save_json, save_tensors
 from vae.device import resolve_device
@@ -42,7 +42,8 @@ from vae.images.labelled.hands import CANVAS, Hands
 from vae.model import VAE, VAEConfig, build_vae
 from vae.optim import stream_seed
 from vae.progress import progress_bar
-from vae.sampling.flow_fit import fit_flow
+from vae.sampling.flow import FlowPrior
+from vae.sampling.flow_fit import Log, fit_flow
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import MAX_PASSES
 
@@ -50,6 +51,7 @@ LATENT_DIM = 300  # as in the paper
 LATENT_PICTURES = 2048  # most synthetic hands that HandLatent-v0 gets
 LOGGED = 50  # steps between two entries of training_log.json
 HELD_OUT = 40  # one of this many synthetic hands is held out, for validation without photographs
+PRIOR_POOL = 32_768  # latents of the learned prior that the decoder learns to decode
 MIXTURE = 16_384  # augmented pictures that the mixture is fitted to; EM on all of them takes minutes
 TRAINING_LOG = "training_log.json"
 CURVES = (  # terms of the loss, weighted
@@ -60,7 +62,7 @@ CURVES = (  # terms of the loss, weighted
 )
 PRIOR_CURVES = (Panel("loss of the learned prior", {"loss": "training", "held_out": "other people"}),)
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
-_DRAW, _VARY = range(10, 12)  # purposes of random numbers
+_DRAW, _VARY, _POOL = range(10, 13)  # purposes of random numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,8 @@ def _check(args: RecipeArgs) -> None:
         raise ValueError(f"--temperature must lie in (0, 1], got {args.temperature!r}.")
     if not 0 <= args.final_denoise < 1:
         raise ValueError(f"--final-denoise must lie in [0, 1), got {args.final_denoise!r}.")
+    if not 0 < args.prior_from <= 1:
+        raise ValueError(f"--prior-from must lie in (0, 1], got {args.prior_from!r}.")
     check_seed(args.seed)
 
 
@@ -160,7 +164,7 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
         return
     begun = run_folder.read_config(args.out)
     there, known = begun["settings"], begun["pictures_sha256"]  # "": synthetic, or a run of an earlier version
-    there = {"falling_deltas": 0.0, **there}  # an earlier version had none
+    there = {"falling_deltas": 0.0, "prior_from": 1.0, **there}  # earlier versions had none
     both = bool(known and pictures_sha256)
     changed = [name for name in settings if there.get(name) != settings[name] and not (both and name == "data")]
     if changed:
@@ -184,16 +188,10 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
         None if material.photographs is None else material.photographs.to(device), material.drawn.to(device)
     )
     if not (out / run_folder.VAE_WEIGHTS).is_file():
-        _train_autoencoder(args, batches, device)
+        _train_autoencoder(args, material, batches, device)
     vae = _read_vae(args).to(device)
-    generator = Generator(device).manual_seed(stream_seed(args.seed, _VARY))
-    posteriors = encode_varied(vae, batches, args.varied, generator)
-    others = encode_as_they_are(vae, material.others)
-    held_out = others.mean + torch.exp(0.5 * others.log_var) * torch.randn(
-        others.mean.shape, generator=generator, device=device
-    )
-    print("The learned prior", flush=True)
-    flow, log = fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
+    posteriors, others, held_out = _encode(args, vae, material, batches)
+    flow, log = _fit_prior(args, posteriors, held_out)
     save_curves(out / run_folder.PRIOR_CURVES, log, "step", PRIOR_CURVES)
     flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
     flow.save(out / SAMPLERS["prior"][0])
@@ -217,7 +215,22 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
     save_hashed_json(out / run_folder.REPORT, report)
 
 
-def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
+def _encode(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> tuple[Posteriors, Posteriors, Tensor]:
+    """Encode what the samplers are fitted to and other people's pictures; return latents of the latter, too."""
+    device = vae.log_variance.device
+    generator = Generator(device).manual_seed(stream_seed(args.seed, _VARY))
+    posteriors = encode_varied(vae, batches, args.varied, generator)
+    others = encode_as_they_are(vae, material.others)
+    noise = torch.randn(others.mean.shape, generator=generator, device=device)
+    return posteriors, others, others.mean + torch.exp(0.5 * others.log_var) * noise
+
+
+def _fit_prior(args: RecipeArgs, posteriors: Posteriors, held_out: Tensor) -> tuple[FlowPrior, Log]:
+    print("The learned prior", flush=True)
+    return fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
+
+
+def _train_autoencoder(args: RecipeArgs, material: Material, batches: Batches, device: str) -> None:
     settings = AdversarialConfig(
         steps=args.steps, batch=args.batch, nats=args.nats, deltas=args.falling_deltas, seed=args.seed
     )
@@ -230,6 +243,10 @@ def _train_autoencoder(args: RecipeArgs, batches: Batches, device: str) -> None:
         log = state["training_log"]
     with checkpoints.ctrl_c as ctrl_c, progress_bar(total=args.steps, initial=run.steps, unit="steps") as bar:
         while run.steps < args.steps:
+            if run.pool is None and run.share >= args.prior_from and run.steps % AHEAD == 0:
+                posteriors, _, held_out = _encode(args, run.averaged, material, batches)
+                flow, _ = _fit_prior(args, posteriors, held_out)
+                run.learn_prior(flow.sample(PRIOR_POOL, stream_seed(args.seed, _POOL) % 2**31))
             terms = run.step()
             bar.update()
             if run.steps % LOGGED == 0:

@@ -104,3 +104,34 @@ def _kept(run, patch):
 
     patch.setattr(run, "_features", keep)
     return kept
+
+
+@pytest.mark.usefixtures("real_channels")
+def test_with_a_prior_the_encoder_stays_and_critics_judge_what_the_prior_draws(batches, monkeypatch):
+    run = AdversarialTrainer(replace(SETTINGS, patches_from=0.0, features_from=0.0), CONFIG, batches, "cpu")
+    for _ in range(3):
+        run.step()
+    pool = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    run.learn_prior(pool)
+    encoder, decoder = ([p.clone() for p in part.parameters()] for part in (run.averaged.encoder, run.vae.decoder))
+    decoded, judged, features, criticise = [], [], run.decoder.features, run._criticise
+
+    def seen(latents):
+        decoded.append(latents.detach())
+        return features(latents)
+
+    def heard(images, fakes, generator):
+        judged.append(fakes)
+        return criticise(images, fakes, generator)
+
+    monkeypatch.setattr(run, "_features", seen)
+    monkeypatch.setattr(run, "_criticise", heard)
+    terms = run.step()
+    (latents,), (fakes,) = decoded, judged
+    assert latents.shape == (6, 24)  # of 4 pictures, and half as many of the prior
+    assert all((pool == row).all(1).any() for row in latents[4:])
+    assert [len(fake) for _, fake in fakes] == [4, 4]  # half of the pictures, and those of the prior
+    assert all(term.isfinite() for term in terms.values())
+    for mine in (run.vae.encoder, run.averaged.encoder):
+        assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), encoder, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(run.vae.decoder.parameters(), decoder, strict=True))

@@ -183,6 +183,32 @@ def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_
 
 
 @pytest.mark.slow
+def test_a_recipe_that_teaches_its_prior_to_the_decoder_resumes_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.commands.recipe.command.PRIOR_POOL", 64)
+    settings = {**TINY, "steps": 18, "prior_from": 0.4, "latent_samples": 0, "refine_samples": 0, "device": "cpu"}
+    whole = RecipeArgs(out=tmp_path / "whole", **settings)
+    recipe(whole)
+    step, pools = AdversarialTrainer.step, []
+
+    def step_and_press(run):
+        pools.append(run.pool is not None)
+        terms = step(run)
+        if run.steps == 12:
+            signal.raise_signal(signal.SIGINT)
+        return terms
+
+    monkeypatch.setattr(AdversarialTrainer, "step", step_and_press)
+    stopped = replace(whole, out=tmp_path / "stopped")
+    with pytest.raises(Interrupted):
+        recipe(stopped)
+    recipe(stopped)
+    assert pools == [False] * 8 + [True] * 10
+    for name in ("vae", "prior", "sampler"):
+        file = f"{name}.safetensors"
+        assert (stopped.out / file).read_bytes() == (whole.out / file).read_bytes()
+
+
+@pytest.mark.slow
 def test_a_package_draws_as_its_run_does(finished, packed):
     run, shipped = load_run(finished[1]), read_package(packed)
     assert list(shipped.samplers) == ["prior", "normal"]
