@@ -8,8 +8,8 @@ features of an ImageNet network. Two kinds of critics make the pictures sharp:
 - feature critics start later and judge decoded latents of pictures only. To please them with mixtures, a decoder would
   have to draw pictures that the latents do not describe.
 
-At last, `learn_prior` may hand over latents of a learned prior. Then the encoder stays as it is, and both kinds of
-critics judge what the decoder makes of these latents, too: that is what the VAE will be asked to draw.
+At last, `learn_prior` may hand over latents of a learned prior. Then the encoder stays as it is. Both kinds of critics
+also judge what the decoder makes of these latents, since that is what the VAE will be asked to draw.
 
 The KL term's weight is adjusted so that latents carry a set number of nats per picture. Uniform deltas may shift the
 latents while the VAE learns; their reach falls to 0.

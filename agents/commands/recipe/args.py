@@ -30,7 +30,7 @@ class RecipeArgs:
     falling_deltas: float = AdversarialConfig.deltas
     """Reach of uniform deltas that shift the latents while the VAE learns, at the start; it falls to 0 at the end. 0: none."""  # noqa: E501 - help is one line
     prior_from: float = 1.0
-    """Share of the VAE's steps after which the encoder stays as it is and the decoder learns to decode the learned prior, too; 1: never."""  # noqa: E501 - help is one line
+    """Share of the VAE's steps after which the encoder is frozen and the decoder also learns from the prior's latents; 1: never."""  # noqa: E501 - help is one line
     varied: int = 60_000
     """Number of augmented pictures whose latents the samplers are fitted to."""
     flow_steps: int = 12_000

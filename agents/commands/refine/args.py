@@ -24,8 +24,8 @@ class RefineArgs:
     """What SAC's networks see: 'pictures' decoded from the latents (needs a GPU), or the bare 'latents'."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
     """Where latents are drawn from; see generate. 'auto' takes the first of the three that the run has."""
-    reward: Literal["log-odds", "verdict"] = "log-odds"
-    """Change of what pays SAC: the rewarding judge's 'log-odds', or its 'verdict', 1 for correct and 0 for wrong."""
+    reward: Literal["logit", "verdict"] = "logit"
+    """What pays SAC when it changes: the rewarding judge's 'logit', or its 'verdict', 1 for correct and 0 for wrong."""
     refine_below: float = REFINE_BELOW
     """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all. With --reward verdict, SAC learns from wrong hands alone."""  # noqa: E501 - help is one line
     delta_scale: float = 1.0

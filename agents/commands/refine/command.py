@@ -130,7 +130,7 @@ def _refuse_others(out: Path, identity: dict[str, Any]) -> None:
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """Return the settings in which two trainings differ, as text, or an empty string."""
-    old, new = {"reward": "log-odds", **there["settings"]}, here["settings"]  # earlier versions had this reward alone
+    old, new = {"reward": "logit", **there["settings"]}, here["settings"]  # earlier versions had this reward alone
     changed = [name for name in new if old.get(name) != new[name]]
     found = [f"{flag(name)} {old.get(name)!r} instead of {new[name]!r}" for name in changed]
     hashes = [name for name in here if name.endswith("_sha256") and there.get(name) != here[name]]

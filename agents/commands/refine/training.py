@@ -231,7 +231,7 @@ def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
         wrong = scores < args.learned_below
         if not wrong.any():
             is_low = "is wrong" if args.reward == "verdict" else f"scores below --refine-below {args.refine_below!r}"
-            everything = typed("refine", replace(args, reward="log-odds", refine_below=np.inf))
+            everything = typed("refine", replace(args, reward="logit", refine_below=np.inf))
             raise ValueError(
                 f"None of {len(wrong):,} latents of the sampler {args.sampler!r} {is_low}: there is nothing to learn. "
                 f"To learn from all: {everything}"

@@ -83,7 +83,7 @@ def test_a_refined_run_holds_the_refiner_and_what_was_measured(run, policy):
     report = json.loads((run / "refine.json").read_text())
     assert report["settings"] == {
         **{"samples": 96, "rows": 16, "width": 16, "held_out": 8, "sampler": "mixture", "policy": policy},
-        **{"delta_scale": 1.0, "steps_per_episode": 1, "seed": 0, "refine_below": "2.5", "reward": "log-odds"},
+        **{"delta_scale": 1.0, "steps_per_episode": 1, "seed": 0, "refine_below": "2.5", "reward": "logit"},
     }
     assert {"python", "torch", "stable-baselines3"} <= set(report["versions"])
     assert report["vae_sha256"] == run_folder.sha256(run / "vae.safetensors")
@@ -153,8 +153,8 @@ def test_verdicts_pay_without_log_odds_and_only_wrong_hands_are_learned_from(run
     assert measured["refine_below"] == 1
     before, after = (measured[when]["rewarding_judge_score"] for when in ("before", "after"))
     assert after == pytest.approx(before + measured["corrected"] / 100)
-    with pytest.raises(ValueError, match="with --reward 'verdict' instead of 'log-odds'"):
-        refine_run(replace(args, reward="log-odds"))
+    with pytest.raises(ValueError, match="with --reward 'verdict' instead of 'logit'"):
+        refine_run(replace(args, reward="logit"))
     limit = -1.0
     with pytest.raises(ValueError, match=r"None of 2,048 latents .* is wrong: .* --refine-below inf"):
         RefinerTraining(loaded, args, run / "none")
