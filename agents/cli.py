@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import torch
 from simple_parsing import ArgumentParser, DashVariant
 
+from agents.commands.blind import BlindScoreArgs, BlindSheetsArgs, blind_score, blind_sheets
 from agents.commands.compare import CompareArgs, compare
 from agents.commands.curriculum import CurriculumArgs, curriculum
 from agents.commands.demo import DemoArgs, demo
@@ -40,6 +41,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "refine": (RefineArgs, refine_run),
     "generate": (GenerateArgs, generate),
     "demo": (DemoArgs, demo),
+    "blind sheets": (BlindSheetsArgs, blind_sheets),
+    "blind score": (BlindScoreArgs, blind_score),
     "compare": (CompareArgs, compare),
     "curriculum": (CurriculumArgs, curriculum),
     "schedule": (ScheduleArgs, schedule),

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from agents.commands.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_not_nan
-from agents.draw import draw_hands
+from agents.draw import DrawnHands, draw_hands
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from agents.runs.new_pictures import new_pictures
 from agents.runs.packaged import WeightSet, load_packaged, read_run
+from agents.runs.run import Run
 from hand_env import image_grid
 from hand_env.rendering import enlarged
 from vae.checkpoint import save_json
@@ -61,25 +62,45 @@ def generate(args: GenerateArgs) -> Path:
     Raises:
         ValueError: If there is no finished run, a setting is wrong, or the folder cannot be used.
     """
-    check_at_least(1, args, "n", "best_of", "rounds")
-    check_not_nan(args, "refine_below")
-    run = load_packaged(args.weights) if args.run is None else read_run(args.run)
-    run.sampler_name(args.sampler)  # raises before the folder is made
+    run = load_as_asked(args)
     with new_pictures(args.out) as folder:
-        hands = draw_hands(
-            args.n,
-            seed=args.seed,
-            run=run,
-            sampler=args.sampler,
-            best_of_k=args.best_of,
-            agent=args.agent,
-            refine=args.refine,
-            rounds=args.rounds,
-            refine_below=args.refine_below,
-        )
+        hands = draw_as_asked(args, run)
         for number, picture in enumerate(hands.images):
             save_picture(folder / f"hand-{number:03d}.png", picture)
         save_overview(folder / GRID, image_grid(enlarged(hands.images)))
-        source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
-        save_json(folder / HOW_MADE, {**source, **hands.record})
+        save_json(folder / HOW_MADE, how_made(args, hands))
     return args.out
+
+
+def load_as_asked(args: GenerateArgs) -> Run:
+    """Check the settings and read the run or the weights that they name, before any folder is made.
+
+    Raises:
+        ValueError: If there is no finished run, or a setting is wrong.
+    """
+    check_at_least(1, args, "n", "best_of", "rounds")
+    check_not_nan(args, "refine_below")
+    run = load_packaged(args.weights) if args.run is None else read_run(args.run)
+    run.sampler_name(args.sampler)
+    return run
+
+
+def draw_as_asked(args: GenerateArgs, run: Run) -> DrawnHands:
+    """Draw hands from a run with these settings."""
+    return draw_hands(
+        args.n,
+        seed=args.seed,
+        run=run,
+        sampler=args.sampler,
+        best_of_k=args.best_of,
+        agent=args.agent,
+        refine=args.refine,
+        rounds=args.rounds,
+        refine_below=args.refine_below,
+    )
+
+
+def how_made(args: GenerateArgs, hands: DrawnHands) -> dict[str, Any]:
+    """Say what hands were drawn from, and how, as plain values for JSON."""
+    source = {"weights": args.weights} if args.run is None else {"run": str(args.run)}
+    return {**source, **hands.record}
