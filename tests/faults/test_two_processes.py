@@ -60,6 +60,7 @@ def test_the_second_process_is_told_who_holds_the_folder(capsys, another, comman
         (["refine", "{run}"], None),
         (["refine", "{run}"], "--out"),
         (["compare", "{run}", "--data", "{data}"], "--out"),
+        (["blind", "sheets", "{run}", "--data", "{data}"], "--out"),
         (["package", "{run}"], "--out"),
         (["hub", "pull", "owner/name"], "--out"),
         (["judge", "{data}"], "--overlay"),
@@ -81,9 +82,19 @@ def test_a_folder_that_is_in_use_is_left_alone(capsys, another, trained, tmp_pat
 
 
 def test_every_command_that_writes_a_folder_is_tried():
-    """`judge-attack` writes one file, whole or not at all; `demo` and `hub push` write none."""
-    tried = {*WRITERS, "refine", "compare", "package", "hub pull", "judge", "judge-report", "judge-train"}
-    assert tried == COMMANDS.keys() - {"demo", "hub push", "judge-attack"}
+    """`judge-attack` and `blind score` write one file, whole or not at all; `demo` and `hub push` write none."""
+    tried = {
+        *WRITERS,
+        "blind sheets",
+        "refine",
+        "compare",
+        "package",
+        "hub pull",
+        "judge",
+        "judge-report",
+        "judge-train",
+    }
+    assert tried == COMMANDS.keys() - {"demo", "hub push", "judge-attack", "blind score"}
 
 
 def test_a_process_that_is_killed_holds_nothing(another):

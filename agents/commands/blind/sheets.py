@@ -52,8 +52,8 @@ def blind_sheets(args: BlindSheetsArgs) -> Path:
     check_seed(args.seed)
     run = load_as_asked(args)
     split_seed = run.settings.get("split_seed", run.settings["seed"])
-    photographs, names = held_out_photographs(args.data, run.vae.size, split_seed, args.n, args.seed)
     with new_pictures(args.out) as folder:
+        photographs, names = held_out_photographs(args.data, run.vae.size, split_seed, args.n, args.seed)
         hands = draw_as_asked(args, run)
         pictures = torch.cat([hands.images, photographs])
         order = torch.randperm(2 * args.n, generator=torch.Generator().manual_seed(args.seed))
@@ -106,7 +106,7 @@ def held_out_photographs(data: Path, size: int, split_seed: int, n: int, seed: i
         raise ValueError(f"--n must be at most {len(rows)}, the number of photographs held out, got {n!r}. Lower it.")
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     turns: dict[str, int] = {}
-    ranked = []
+    ranked = list[tuple[int, int, int]]()
     for place in order:
         person = images.groups[rows[place]]
         turns[person] = turns.get(person, 0) + 1
