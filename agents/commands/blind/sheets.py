@@ -47,10 +47,10 @@ def blind_sheets(args: BlindSheetsArgs) -> Path:
         ValueError: If there is no finished run, a setting is wrong, too few photographs are held out, or the folder
             cannot be used.
     """
-    if args.data is None:
-        raise ValueError("--data must name the folder of the photographs to mix in, got none.")
     check_seed(args.seed)
     run = load_as_asked(args)
+    if args.data is None:
+        raise ValueError("--data must name the folder of the photographs to mix in, got none.")
     split_seed = run.settings.get("split_seed", run.settings["seed"])
     with new_pictures(args.out) as folder:
         photographs, names = held_out_photographs(args.data, run.vae.size, split_seed, args.n, args.seed)
