@@ -4,14 +4,12 @@ import io
 import os
 import sys
 import warnings
-from argparse import Action, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from simple_parsing import ArgumentParser, DashVariant
 
 from agents.commands.blind import BlindScoreArgs, BlindSheetsArgs, blind_score, blind_sheets
 from agents.commands.compare import CompareArgs, compare
@@ -24,10 +22,12 @@ from agents.commands.judge import JudgeArgs, judge
 from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
 from agents.commands.judge_report import JudgeReportArgs, judge_report
 from agents.commands.judge_train import JudgeTrainArgs, judge_train
+from agents.commands.parser import make_parser
 from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
 from agents.commands.schedule import ScheduleArgs, schedule
+from agents.commands.sweep import SweepArgs, sweep
 from agents.commands.synth import SynthArgs, synth
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "blind sheets": (BlindSheetsArgs, blind_sheets),
     "blind score": (BlindScoreArgs, blind_score),
     "compare": (CompareArgs, compare),
+    "sweep": (SweepArgs, sweep),
     "curriculum": (CurriculumArgs, curriculum),
     "schedule": (ScheduleArgs, schedule),
     "recipe": (RecipeArgs, recipe),
@@ -59,29 +60,6 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
 DATA_PARALLEL = ("train",)  # what works in several processes that torchrun starts
 
 
-class _Value(Action):
-    """Store what stands behind a flag. It must be there, where simple_parsing would take a flag alone for None."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, nargs: str | int | None = None, **given: Any) -> None:
-        if option_strings and nargs == "?":
-            nargs = None  # exactly one
-        super().__init__(option_strings, dest, nargs, **given)
-
-    def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
-        setattr(namespace, self.dest, values)
-
-
-class _Parser(ArgumentParser):
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        for name in (None, "store"):
-            self.register("action", name, _Value)
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one sentence, without the usage, and exit with status 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
@@ -91,12 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, 2 for wrong input (said in one sentence), 130 after Ctrl-C.
     """
-    parser = _Parser(prog="handlatent", description="Reinforcement learning on the latents of a VAE that draws hands.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
-    for name, (settings, _) in COMMANDS.items():
-        summary = (settings.__doc__ or "").strip()
-        command = commands.add_parser(name, help=summary, add_option_string_dash_variants=DashVariant.DASH)
-        command.add_arguments(settings, dest="settings")
+    kinds = {name: settings for name, (settings, _) in COMMANDS.items()}
+    description = "Reinforcement learning on the latents of a VAE that draws hands."
+    parser = make_parser(kinds, whole=["sweep"], prog="handlatent", description=description)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text that the terminal can show
     with warnings.catch_warnings():
@@ -107,9 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_words(given)
         except ValueError as error:
             parser.error(str(error))
-        words = parser.parse_args(_with_one_name(given))
+        words, others = parser.parse_known_args(_with_one_name(given))
+        settings = words.settings
+        if isinstance(settings, SweepArgs):  # the command that it runs many times takes them
+            settings = replace(settings, words=[*settings.words, *others])
+        elif others:
+            parser.error(f"unrecognized arguments: {' '.join(others)}")
         with lasting_streams():
-            return _run(words.command, _with_home(words.settings))
+            return _run(words.command, _with_home(settings))
 
 
 def _with_one_name(words: Sequence[str]) -> Sequence[str]:

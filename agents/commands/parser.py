@@ -1,0 +1,52 @@
+"""The parser of `handlatent`, and of a command inside another one: one subcommand for each dataclass of arguments."""
+
+from argparse import Action, Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from simple_parsing import ArgumentParser, DashVariant
+
+
+class _Value(Action):
+    """Store what stands behind a flag. It must be there, where simple_parsing would take a flag alone for None."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, nargs: str | int | None = None, **given: Any) -> None:
+        if option_strings and nargs == "?":
+            nargs = None  # exactly one
+        super().__init__(option_strings, dest, nargs, **given)
+
+    def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, values)
+
+
+class Parser(ArgumentParser):
+    """An argument parser whose errors are one sentence."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Take argparse's settings."""
+        super().__init__(**settings)
+        for name in (None, "store"):
+            self.register("action", name, _Value)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one sentence, without the usage, and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def make_parser(commands: Mapping[str, type], whole: Sequence[str] = (), **settings: Any) -> Parser:
+    """Make a parser that gives `command`, a name, and `settings`, an instance of that command's dataclass.
+
+    Args:
+        commands: The dataclass of each command; its docstring is the command's summary.
+        whole: Commands whose flags must be written out: they pass on the flags that they do not know.
+        settings: Settings of argparse.
+    """
+    parser = Parser(**settings)
+    choices = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(commands) + "}")
+    for name, kind in commands.items():
+        summary = (kind.__doc__ or "").strip()
+        command = choices.add_parser(
+            name, help=summary, add_option_string_dash_variants=DashVariant.DASH, allow_abbrev=name not in whole
+        )
+        command.add_arguments(kind, dest="settings")
+    return parser

@@ -1,0 +1,96 @@
+"""The arguments of `handlatent sweep`; the command line is generated from them."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from agents.commands.flags import check_at_least, check_seed, flag
+from agents.runs.training_log import METRICS
+from hand_env.checks import check_not_nan
+
+SWEPT = ("train", "refine", "recipe", "compare")
+COMMAND = {"positional": True, "custom_args": {"metavar": "[COMMAND ...]", "nargs": "*"}}
+_OF_THE_MACHINE = ("address", "gpus_per_trial", "cpus_per_trial", "max_concurrent", "max_failures")
+
+
+@dataclass(frozen=True)
+class SweepArgs:
+    """Run a command with several seeds and settings, side by side on Ray Tune. Run it again to resume. Needs the extra 'ray'."""  # noqa: E501 - help is one line
+
+    words: list[str] = field(default_factory=list, metadata=COMMAND)
+    """The command to run, 'train', 'refine', 'recipe' or 'compare', and its own arguments except --seed and --out."""
+    grid: list[str] = field(default_factory=list)
+    """Settings of that command to vary, each as NAME=VALUE,VALUE: 'kl-weight=1,2,4 epochs=20,40' makes six settings."""
+    seeds: list[int] = field(default_factory=lambda: [0])
+    """Seeds; every setting runs once with each."""
+    out: Path = Path("runs/sweep")
+    """Folder for the runs, one below another for setting and seed, and for sweep.json, sweep.csv and sweep.md."""
+    resume: Path | None = None
+    """Resume the sweep in this folder with its own command, settings and seeds. Finished runs are kept."""
+    address: str | None = None
+    """Address of a running Ray cluster, or 'auto'. Default: Ray is started on this machine, and stopped at the end."""
+    gpus_per_trial: float | None = None
+    """GPUs for each run; 0.5 puts two on a card. Default: 1 if there are any, else 0."""
+    cpus_per_trial: int = 1
+    """CPU cores for each run, which are also the threads of its arithmetic."""
+    max_concurrent: int | None = None
+    """Most runs at a time. Default: as many as cores and GPUs allow."""
+    max_failures: int = 2
+    """How often a run that ends with an error is tried again, from its last checkpoint."""
+    scheduler: Literal["fifo", "asha"] = "fifo"
+    """'fifo': every run to its end. 'asha', for 'train': runs that are behind others by --metric are stopped early."""
+    metric: str = "validation_loss_nats"
+    """Scheduler 'asha': a column of metrics.csv to rank runs by."""
+
+
+def check_args(args: SweepArgs) -> None:
+    """Refuse wrong settings before anything is read.
+
+    Raises:
+        ValueError: If a setting is wrong.
+    """
+    _check_machine(args)
+    for seed in args.seeds:
+        check_seed(seed)
+    if not args.seeds or len(set(args.seeds)) < len(args.seeds):
+        raise ValueError(f"--seeds must list at least one seed, none twice, got {args.seeds!r}.")
+    if _goodness(args.metric) not in ("up", "down"):
+        known = ", ".join(repr(name) for name in METRICS if _goodness(name) in ("up", "down"))
+        raise ValueError(f"--metric must be one of {known}, got {args.metric!r}.")
+    if args.resume is not None:
+        own = [item.name for item in fields(SweepArgs) if item.name not in ("resume", *_OF_THE_MACHINE)]
+        given = [name for name in own if getattr(args, name) != getattr(SweepArgs(), name)]
+        if given:
+            what = "the command" if given[0] == "words" else flag(given[0])
+            raise ValueError(f"--resume takes command, settings and seeds from the sweep; leave {what} out.")
+        return
+    if not args.words or args.words[0] not in SWEPT:
+        given_word = args.words[0] if args.words else "none"
+        raise ValueError(f"The command must be one of {', '.join(map(repr, SWEPT))}, got {given_word!r}.")
+    if args.scheduler == "asha" and args.words[0] != "train":
+        raise ValueError(
+            f"--scheduler 'asha' belongs to 'train', whose log can be read while it runs, got {args.words[0]!r}. "
+            "Leave it out."
+        )
+
+
+def mode(metric: str) -> str:
+    """Return which values of a metric are good, in Tune's words: "min" or "max"."""
+    return "max" if _goodness(metric) == "up" else "min"
+
+
+def _goodness(metric: str) -> str:
+    return METRICS.get(metric, ("", ""))[1]
+
+
+def _check_machine(args: SweepArgs) -> None:
+    check_at_least(1, args, "cpus_per_trial")
+    check_at_least(0, args, "max_failures")
+    if args.max_concurrent is not None:
+        check_at_least(1, args, "max_concurrent")
+    gpus = args.gpus_per_trial
+    if gpus is None:
+        return
+    check_not_nan(**{"--gpus-per-trial": gpus})
+    if gpus < 0 or (gpus > 1 and not gpus.is_integer()):
+        raise ValueError(f"--gpus-per-trial must be a fraction in 0..1 or an integer, got {gpus!r}.")

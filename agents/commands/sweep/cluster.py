@@ -1,0 +1,106 @@
+"""Start Ray on this machine and stop it again, or join a running cluster. No request leaves the machine or cluster."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # else Tune prints boxes at `verbose=0` too
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # runs have logs of their own
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a run reports no metric before its first epoch ends
+}
+_ALONE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes Ray's servers listen on 127.0.0.1 alone, on Linux too
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_process_group_cleanup_enabled": "1",  # a command whose worker was killed is killed as well
+}
+OBJECT_STORE = 80 * 2**20  # bytes; trials exchange a few numbers
+
+
+def import_ray(address: str | None) -> ModuleType:
+    """Import Ray.
+
+    Args:
+        address: Where a cluster runs; None if Ray is to be started here.
+
+    Raises:
+        ImportError: If the extra `ray` is not installed.
+    """
+    os.environ.update(_QUIET if address is not None else {**_QUIET, **_ALONE})  # it reads them at its import
+    try:
+        import pandas  # noqa: F401  # of ray[tune]; `import ray` alone does without
+        import ray
+    except ImportError as error:
+        raise ImportError(
+            f"A sweep needs the extra 'ray', and {error.name!r} is not installed. Install it with: "
+            'pip install -e ".[ray]"'
+        ) from error
+    found: ModuleType = ray
+    return found
+
+
+@contextmanager
+def running_ray(address: str | None) -> Iterator[None]:
+    """Have Ray running until the end of `with`; if this process has it already, that one is used.
+
+    Args:
+        address: Of the cluster to join; None: Ray is started on this machine, and stopped at the end.
+
+    Raises:
+        ImportError: If the extra `ray` is not installed.
+        ConnectionError: If there is no cluster at the address.
+    """
+    ray = import_ray(address)
+    if ray.is_initialized():
+        yield
+        return
+    shared: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    temporary = None
+    try:
+        if address is None:
+            temporary = tempfile.mkdtemp(prefix="handlatent-ray-")
+            alone = {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_temp_dir": temporary}
+            ray.init("local", **alone, **shared)
+        else:
+            _join(ray, address, shared)
+        yield
+    finally:
+        ray.shutdown()
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def gpus_for_each(ray: ModuleType, asked: float | None, cpus: int) -> float:
+    """Return how many GPUs a trial gets.
+
+    Args:
+        ray: Ray, which runs.
+        asked: What the user asked for, or None.
+        cpus: Cores that a trial gets.
+
+    Raises:
+        ValueError: If Ray has not as many GPUs or cores.
+    """
+    there = ray.cluster_resources()
+    gpus = min(1.0, there.get("GPU", 0.0)) if asked is None else asked
+    for name, needed, of_what in (("--gpus-per-trial", gpus, "GPU"), ("--cpus-per-trial", cpus, "CPU")):
+        if needed > there.get(of_what, 0.0):
+            raise ValueError(f"{name} must be at most {there.get(of_what, 0.0):g}, what Ray has, got {needed!r}.")
+    return gpus
+
+
+def _join(ray: ModuleType, address: str, settings: dict[str, Any]) -> None:
+    try:
+        ray.init(address, **settings)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConnectionError(
+            f"--address {address!r} leads to no Ray cluster ({reason}). Start one with: ray start --head"
+        ) from error

@@ -1,0 +1,133 @@
+"""The command `handlatent sweep`: run another command many times, with other seeds and settings, on Ray Tune."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from agents.commands.sweep.args import SweepArgs, check_args, mode
+from agents.commands.sweep.cluster import gpus_for_each, import_ray, running_ray
+from agents.commands.sweep.results import SWEPT
+from agents.commands.sweep.store import Store, read_settings
+from agents.commands.sweep.trials import Trial, make_trials
+from agents.runs.command_line import command
+from agents.runs.ctrl_c import Interrupted
+from agents.runs.lock import held
+from agents.runs.run_folder import CONFIG
+
+TUNE = "tune"  # folder of Tune's own files
+BETWEEN_LINES = 60.0  # seconds between two lines of progress
+KEPT = 4  # 'asha' keeps the best of this many at each rung
+FIRST_RUNG = 8  # the first one is at this part of the epochs
+
+
+def sweep(args: SweepArgs) -> str:
+    """Run all trials that are not finished.
+
+    Args:
+        args: Settings.
+
+    Returns:
+        The table, in Markdown.
+
+    Raises:
+        ImportError: If the extra `ray` is not installed.
+        ConnectionError: If there is no cluster at the address.
+        ValueError: If a setting is wrong, the folder holds something else or is in use, or a trial failed for good.
+        Interrupted: After Ctrl-C, once all trials have saved their work.
+    """
+    check_args(args)
+    folder = Path.cwd()
+    if args.resume is not None:
+        settings, folder = read_settings(args.resume)
+        named = {item.name for item in fields(SweepArgs)}
+        args = replace(args, **{name: settings[name] for name in settings.keys() & named}, out=args.resume, resume=None)
+        check_args(args)
+    trials = make_trials(args)
+    import_ray(args.address)
+    args = replace(args, out=args.out.absolute())
+    with held(args.out):
+        return _sweep(args, trials, Store(args, trials, folder))
+
+
+def _sweep(args: SweepArgs, trials: Sequence[Trial], store: Store) -> str:
+    if store.runs("waiting", "failed"):
+        with running_ray(args.address):
+            _run(args, trials, store)
+    if store.runs("waiting"):
+        raise Interrupted(command("sweep", "--resume", args.out))
+    table = store.table()
+    if failed := store.runs("failed"):
+        print(table)
+        raise ValueError(
+            f"{len(failed)} of {len(trials)} runs failed, '{failed[0].run}' with: {failed[0].error} See its log, "
+            f"'{_log(args.out, failed[0].run)}'. To try them again: {command('sweep', '--resume', args.out)}"
+        )
+    return table
+
+
+def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
+    """Give the trials to Tune, and wait for the end of all."""
+    import ray
+    from ray import cloudpickle, tune
+
+    from agents.commands.sweep import trainable
+    from agents.commands.sweep.watch import Watch
+
+    cloudpickle.register_pickle_by_value(trainable)
+    resources = {"cpu": args.cpus_per_trial, "gpu": gpus_for_each(ray, args.gpus_per_trial, args.cpus_per_trial)}
+    jobs = {trial.name: _job(args.out, trial, store.folder) for trial in trials}
+    watch = Watch(store, args.max_failures, BETWEEN_LINES)
+    tune.run(
+        tune.with_parameters(trainable.CommandTrial, jobs=jobs),
+        config={"trial": tune.grid_search(list(jobs))},
+        name=TUNE,
+        storage_path=str(args.out),
+        resume="AUTO+ERRORED" if any((args.out / TUNE).glob("experiment_state-*")) else None,
+        resources_per_trial=resources,
+        max_concurrent_trials=args.max_concurrent,
+        max_failures=args.max_failures,
+        scheduler=_scheduler(args, trials),
+        callbacks=[watch],
+        raise_on_failed_trial=False,
+        verbose=0,
+    )
+
+
+def _job(out: Path, trial: Trial, folder: Path) -> Any:
+    from agents.commands.sweep.trainable import Job
+
+    run, swept = out / trial.name, SWEPT[trial.words[0]]
+    words = (*trial.words, "--out", str(run))
+    trains = trial.words[0] == "train"  # the only command with a flag for resuming, and a log that it writes as it goes
+    return Job(
+        words=words,
+        again=("train", "--resume", str(run)) if trains else words,
+        begun=run / CONFIG,
+        finished=None if swept.finished is None else run / swept.finished,
+        log=_log(out, trial.name),
+        metrics=run / "metrics.csv" if trains else None,
+        epochs=trial.epochs,
+        folder=folder,
+    )
+
+
+def _log(out: Path, name: str) -> Path:
+    """Return where a run's log is: beside its folder, which must be empty when the command starts."""
+    return out / f"{name}.log"
+
+
+def _scheduler(args: SweepArgs, trials: Sequence[Trial]) -> Any:
+    from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
+
+    if args.scheduler == "fifo":
+        return FIFOScheduler()
+    epochs = max(trial.epochs for trial in trials)
+    return AsyncHyperBandScheduler(
+        time_attr="epoch",
+        metric=args.metric,
+        mode=mode(args.metric),
+        max_t=epochs,
+        grace_period=max(1, epochs // FIRST_RUNG),
+        reduction_factor=KEPT,
+    )

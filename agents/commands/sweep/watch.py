@@ -1,0 +1,85 @@
+"""Follow a sweep: note what becomes of each trial, and print a line now and then. Needs the extra `ray`."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ray import tune
+
+from agents.commands.sweep.results import SWEPT
+from agents.commands.sweep.store import Store
+
+
+class Watch(tune.Callback):  # type: ignore[misc]  # Ray is not typed for us
+    """Tell the store what Tune says of its trials."""
+
+    def __init__(self, store: Store, max_failures: int, seconds: float) -> None:
+        """Start.
+
+        Args:
+            store: Keeps what became of the trials.
+            max_failures: How often a trial is tried again, for the lines.
+            seconds: Shortest time between two lines of progress.
+        """
+        self.store, self.max_failures, self.seconds = store, max_failures, seconds
+        self.figures = SWEPT[store.settings["words"][0]].figures
+        self._last, self._begun = time.monotonic(), False
+
+    def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        """Take over what ended before the sweep was stopped, where the store missed it."""
+        if self._begun:
+            return
+        self._begun = True
+        waiting = {record.run for record in self.store.runs("waiting")}
+        for trial in trials:
+            if trial.status == "TERMINATED" and trial.config["trial"] in waiting:
+                self._note_end(trial)
+
+    def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        """Print how far the trials are, if no line was printed for a while."""
+        if time.monotonic() - self._last >= self.seconds:
+            running = [trial for trial in trials if trial.status == "RUNNING"]
+            self._say(", ".join(map(_where, running)) or "no run has started yet")
+
+    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Read the figures of a run that ended; the scheduler may have stopped it."""
+        self._note_end(trial)
+        run = trial.config["trial"]
+        self._say(f"{run} {self.store.records[run].status}")
+
+    def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Say that a trial is tried again."""
+        run = trial.config["trial"]
+        self.store.change(run, failures=trial.num_failures)
+        self._say(f"{run} is tried again, {trial.num_failures} of {self.max_failures}: {_reason(trial)}")
+
+    def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Note that a trial failed for good."""
+        run = trial.config["trial"]
+        self.store.change(run, status="failed", failures=trial.num_failures, error=_reason(trial))
+        self._say(f"{run} failed: {_reason(trial)}")
+
+    def _note_end(self, trial: Any) -> None:
+        run = trial.config["trial"]
+        if not (trial.last_result or {}).get("finished"):
+            self.store.change(run, status="stopped", failures=trial.num_failures)
+            return
+        figures = self.figures(self.store.out / run)
+        self.store.change(run, status="finished", failures=trial.num_failures, figures=figures, error="")
+
+    def _say(self, what: str) -> None:
+        self._last = time.monotonic()
+        ended = len(self.store.records) - len(self.store.runs("waiting"))
+        print(f"{ended} of {len(self.store.records)} runs ended; {what}", file=sys.stderr, flush=True)
+
+
+def _where(trial: Any) -> str:
+    epoch = (trial.last_result or {}).get("epoch")
+    return trial.config["trial"] + ("" if epoch is None else f" after epoch {epoch:.0f}")
+
+
+def _reason(trial: Any) -> str:
+    """Return what a trial's error says, without Ray's account of it."""
+    lines = [line.strip() for line in str(trial.get_error() or "").splitlines() if line.strip()]
+    return lines[-1].removeprefix("RuntimeError: ") if lines else "its worker died."
