@@ -19,7 +19,8 @@ class CompareArgs:
     """Compare samplers and agents on the same latents, over runs that differ in their seed: one table."""
 
     runs: list[Path] = field(positional=True, metavar="RUNS", nargs="+")
-    """Folders of runs, or of weights that 'package' wrote. Several folders stand for several training seeds."""
+    """Folders of runs, or of weights that 'package' wrote. Several folders stand for several training seeds. So does
+    the folder that 'sweep' made for the seeds of a setting."""
     data: Path | None = None
     """The photographs that the runs were trained on: the 11k Hands download, or any folder of pictures."""
     n: int = 1000

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.commands.compare.args import CompareArgs, check_args
 from agents.commands.compare.figures import COLUMNS, Gauge, Instruments
-from agents.commands.compare.loaded_run import LoadedRun, load_compared_run
+from agents.commands.compare.loaded_run import LoadedRun, load_compared_run, runs_in
 from agents.commands.compare.methods import Method, bound_of, decoded, make_methods
 from agents.commands.compare.photographs import Photographs, read_photographs
 from agents.commands.compare.store import Record, Store
@@ -95,6 +95,7 @@ def compare(args: CompareArgs) -> str:
     check_args(args)
     check_extra()
     device = resolve_device(args.device)
+    args = replace(args, runs=[run for folder in args.runs for run in runs_in(folder)])
     loaded = [load_compared_run(run) for run in args.runs]
     with nullcontext() if args.out is None else held(args.out):
         return _compare(args, loaded, device)

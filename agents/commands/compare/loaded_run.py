@@ -12,9 +12,9 @@ from torch import Tensor
 
 from agents.runs.manifest import HALVES
 from agents.runs.packaged import is_package, read_run
-from agents.runs.pictures import SYNTHETIC
+from agents.runs.pictures import SYNTHETIC, tell
 from agents.runs.run import SAMPLERS, Run
-from agents.runs.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, VAE_WEIGHTS, sha256
+from agents.runs.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, REPORT, VAE_WEIGHTS, sha256
 from hand_env.refinement import Agent
 from vae.images import SPLIT_SEED
 from vae.model import VAE
@@ -57,6 +57,25 @@ class LoadedRun:
     split_seed: int
     settings: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return a run's folder, or the finished runs in a folder that `handlatent sweep` made for the seeds of a setting.
+
+    Raises:
+        ValueError: If the runs in it have several settings.
+    """
+    if (folder / CONFIG).is_file() or is_package(folder):
+        return [folder]
+    found = sorted((path.parent for path in folder.glob(f"*/{CONFIG}")), key=lambda run: (len(run.name), run.name))
+    finished = [run for run in found if (run / REPORT).is_file()]
+    if settings := sorted({str(path.parents[1]) for path in folder.glob(f"*/*/{CONFIG}")} if not found else ()):
+        raise ValueError(
+            f"'{folder}' holds runs of {len(settings)} settings. Name the folders of those to compare: "
+            f"{', '.join(map(repr, settings))}."
+        )
+    tell([f"Left out: '{run}' is not finished." for run in found if run not in finished])
+    return finished or [folder]
 
 
 def load_compared_run(folder: Path) -> LoadedRun:

@@ -1,10 +1,10 @@
 """Start Ray on this machine and stop it again, or join a running cluster. No request leaves the machine or cluster."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +12,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # else Tune prints boxes at `verbose=0` too
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks; `Watch` prints a line
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # runs have logs of their own
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a run reports no metric before its first epoch ends
 }
@@ -21,6 +22,7 @@ _ALONE = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_process_group_cleanup_enabled": "1",  # a command whose worker was killed is killed as well
 }
+_SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 OBJECT_STORE = 80 * 2**20  # bytes; trials exchange a few numbers
 
 
@@ -61,20 +63,17 @@ def running_ray(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    shared: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    temporary = None
     try:
         if address is None:
-            temporary = tempfile.mkdtemp(prefix="handlatent-ray-")
-            alone = {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_temp_dir": temporary}
-            ray.init("local", **alone, **shared)
+            with tempfile.TemporaryDirectory(prefix="handlatent-ray-") as folder:
+                _start(ray, Path(folder))
+                yield
+                ray.shutdown()
         else:
-            _join(ray, address, shared)
-        yield
+            _join(ray, address)
+            yield
     finally:
         ray.shutdown()
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def gpus_for_each(ray: ModuleType, asked: float | None, cpus: int) -> float:
@@ -96,9 +95,33 @@ def gpus_for_each(ray: ModuleType, asked: float | None, cpus: int) -> float:
     return gpus
 
 
-def _join(ray: ModuleType, address: str, settings: dict[str, Any]) -> None:
+def _start(ray: ModuleType, folder: Path) -> None:
+    """Start Ray, with its files in a folder.
+
+    Ray asks the addresses at which clouds describe a machine, even with its statistics off, unless a file in the user's
+    home says where it is: so Ray gets another home. `CommandTrial` gives the commands theirs.
+    """
+    (folder / "ray_bootstrap_config.yaml").write_text("{}", encoding="utf-8")
+    home = os.environ.get("HOME")
+    os.environ["HOME"] = str(folder)
     try:
-        ray.init(address, **settings)
+        ray.init(
+            "local",
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            **_SILENT,
+        )
+    finally:
+        del os.environ["HOME"]
+        if home is not None:
+            os.environ["HOME"] = home
+
+
+def _join(ray: ModuleType, address: str) -> None:
+    try:
+        ray.init(address, **_SILENT)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConnectionError(

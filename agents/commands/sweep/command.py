@@ -1,6 +1,9 @@
 """The command `handlatent sweep`: run another command many times, with other seeds and settings, on Ray Tune."""
 
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.lock import held
 from agents.runs.run_folder import CONFIG
 
+PROGRAM = ("-m", "agents.cli")  # what Python runs, on each machine of a cluster
 TUNE = "tune"  # folder of Tune's own files
 BETWEEN_LINES = 60.0  # seconds between two lines of progress
 KEPT = 4  # 'asha' keeps the best of this many at each rung
@@ -52,7 +56,7 @@ def sweep(args: SweepArgs) -> str:
 
 def _sweep(args: SweepArgs, trials: Sequence[Trial], store: Store) -> str:
     if store.runs("waiting", "failed"):
-        with running_ray(args.address):
+        with redirect_stdout(sys.stderr), running_ray(args.address):  # Ray tells on stdout that a worker died
             _run(args, trials, store)
     if store.runs("waiting"):
         raise Interrupted(command("sweep", "--resume", args.out))
@@ -76,7 +80,7 @@ def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
 
     cloudpickle.register_pickle_by_value(trainable)
     resources = {"cpu": args.cpus_per_trial, "gpu": gpus_for_each(ray, args.gpus_per_trial, args.cpus_per_trial)}
-    jobs = {trial.name: _job(args.out, trial, store.folder) for trial in trials}
+    jobs = {trial.name: _job(args, trial, store.folder) for trial in trials}
     watch = Watch(store, args.max_failures, BETWEEN_LINES)
     tune.run(
         tune.with_parameters(trainable.CommandTrial, jobs=jobs),
@@ -94,21 +98,23 @@ def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
     )
 
 
-def _job(out: Path, trial: Trial, folder: Path) -> Any:
+def _job(args: SweepArgs, trial: Trial, folder: Path) -> Any:
     from agents.commands.sweep.trainable import Job
 
-    run, swept = out / trial.name, SWEPT[trial.words[0]]
+    run, swept = args.out / trial.name, SWEPT[trial.words[0]]
     words = (*trial.words, "--out", str(run))
     trains = trial.words[0] == "train"  # the only command with a flag for resuming, and a log that it writes as it goes
     return Job(
+        program=PROGRAM,
         words=words,
         again=("train", "--resume", str(run)) if trains else words,
         begun=run / CONFIG,
         finished=None if swept.finished is None else run / swept.finished,
-        log=_log(out, trial.name),
+        log=_log(args.out, trial.name),
         metrics=run / "metrics.csv" if trains else None,
         epochs=trial.epochs,
         folder=folder,
+        home=os.environ.get("HOME") if args.address is None else None,
     )
 
 

@@ -25,6 +25,7 @@ class Job:
     """How a trial's command is run.
 
     Attributes:
+        program: What Python runs.
         words: The command and its arguments.
         again: The same, once `begun` exists.
         begun: A file of the run.
@@ -33,8 +34,10 @@ class Job:
         metrics: The CSV file that the command writes while it runs, with a column "epoch"; None if there is none.
         epochs: Its last epoch, which is not reported: the command is about to end.
         folder: The folder to run it in.
+        home: The user's home, if Ray was started with another one.
     """
 
+    program: tuple[str, ...]
     words: tuple[str, ...]
     again: tuple[str, ...]
     begun: Path
@@ -43,6 +46,7 @@ class Job:
     metrics: Path | None
     epochs: int
     folder: Path
+    home: str | None
 
 
 class CommandTrial(tune.Trainable):  # type: ignore[misc]  # Ray is not typed for us
@@ -60,10 +64,10 @@ class CommandTrial(tune.Trainable):  # type: ignore[misc]  # Ray is not typed fo
         with self.job.log.open("ab") as log:
             log.write(("$ handlatent " + " ".join(words) + "\n").encode(errors="backslashreplace"))
             log.flush()
-            program = [sys.executable, "-m", "agents.cli", *words]
-            self.process = subprocess.Popen(
-                program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.job.folder
-            )
+            program = [sys.executable, *self.job.program, *words]
+            home = {} if self.job.home is None else {"HOME": self.job.home}
+            settings: dict[str, Any] = {"cwd": self.job.folder, "env": os.environ | home, "stdin": subprocess.DEVNULL}
+            self.process = subprocess.Popen(program, stdout=log, stderr=log, **settings)
 
     def step(self) -> dict[str, Any]:
         """Wait for news of the command.

@@ -1,8 +1,10 @@
 """Follow a sweep: note what becomes of each trial, and print a line now and then. Needs the extra `ray`."""
 
+import re
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -76,10 +78,12 @@ class Watch(tune.Callback):  # type: ignore[misc]  # Ray is not typed for us
 
 def _where(trial: Any) -> str:
     epoch = (trial.last_result or {}).get("epoch")
-    return trial.config["trial"] + ("" if epoch is None else f" after epoch {epoch:.0f}")
+    run: str = trial.config["trial"]
+    return run + ("" if epoch is None else f" after epoch {epoch:.0f}")
 
 
 def _reason(trial: Any) -> str:
-    """Return what a trial's error says, without Ray's account of it."""
-    lines = [line.strip() for line in str(trial.get_error() or "").splitlines() if line.strip()]
-    return lines[-1].removeprefix("RuntimeError: ") if lines else "its worker died."
+    """Return what ended a trial the last time, from Tune's account of all its errors."""
+    told = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+    said = re.findall(r"^RuntimeError: (The command .*)$", told.rpartition("Failure # ")[2], re.MULTILINE)
+    return said[-1] if said else "its worker died."
