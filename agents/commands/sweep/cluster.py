@@ -1,6 +1,7 @@
 """Start Ray on this machine and stop it again, or join a running cluster. No request leaves the machine or cluster."""
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,9 +121,12 @@ def _start(ray: ModuleType, folder: Path) -> None:
 
 
 def _join(ray: ModuleType, address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if port.isdigit():  # Ray itself tries a wrong address for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(address, **_SILENT)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConnectionError(
             f"--address {address!r} leads to no Ray cluster ({reason}). Start one with: ray start --head"

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fork_client import forking
@@ -61,7 +62,8 @@ def addresses_of_ray():
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     """What happened, by name; requests to other machines would go to a proxy that notes them."""
-    out, story, output = tmp_path_factory.mktemp("sweep") / "out", {}, Path(tmp_path_factory.mktemp("said"))
+    out, output = tmp_path_factory.mktemp("sweep") / "out", tmp_path_factory.mktemp("said")
+    story: dict[str, Any] = {}
     proxy = socket.create_server(("127.0.0.1", 0))
     proxy.setblocking(False)
     with pytest.MonkeyPatch.context() as patch, proxy:

@@ -94,9 +94,10 @@ def test_without_the_extra_one_sentence_says_how_to_install_it(capsys, tmp_path,
     assert not (tmp_path / "new").exists()
 
 
-def test_an_address_without_a_cluster_is_one_sentence(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_gcs_server_request_timeout_seconds", "1")
-    assert main(["sweep", "train", "--address", "127.0.0.1:1", "--out", str(tmp_path / "new")]) == 2
-    said = capsys.readouterr().err
-    assert "--address '127.0.0.1:1' leads to no Ray cluster (" in said
-    assert said.endswith("Start one with: ray start --head\n")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:99999999", "auto"])
+def test_an_address_without_a_cluster_is_one_sentence(capsys, tmp_path, monkeypatch, address):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where "auto" looks for one
+    assert main(["sweep", "train", "--address", address, "--out", str(tmp_path / "new")]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"--address '{address}' leads to no Ray cluster (" in said
+    assert said.endswith("Start one with: ray start --head")
