@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words, others = parser.parse_known_args(_with_one_name(given))
         settings = words.settings
         if isinstance(settings, SweepArgs):  # the command that it runs many times takes them
-            settings = replace(settings, words=[*settings.words, *others])
+            settings = replace(settings, command=[*settings.command, *others])
         elif others:
             parser.error(f"unrecognized arguments: {' '.join(others)}")
         with lasting_streams():

@@ -3,16 +3,18 @@
     python benchmarks/lab.py --device cuda        # about three minutes on one GPU
     python benchmarks/lab.py --quick              # tiny sizes, on two cores: about a minute
 
-It measures how many images/s HandLatent-v0 trains its VAE with, as N, B, D and S grow, each for itself; how many
-updates/s the agent makes as D grows (FastSAC, two layers of 1,024, batches of 1,024); and how many images/s several
-runs on one card make together, each in a process of its own, as `handlatent sweep --gpus-per-trial 0.5` starts them.
-S has three values, since there are no other sizes of pictures.
+It measures:
 
-Two courses are worked out, N of 8, 80, 800 and all photographs in both: the paper's own, one epoch for the most part
-(docs/learning/course/), and the one of 100 epochs (docs/learning/). Each run costs its epochs at the rate measured for
-its N, and the drawing and measuring of hands that was recorded with it. "with SAC" adds what the paper asks for: one
-update of an agent that learns after each step of the VAE. Prints GPU hours, and the hours from start to end on 1, 8
-and 64 cards.
+- the images/s of a VAE that trains in HandLatent-v0, as N, B, D and S grow, each for itself. S has three values, since
+  there are no other sizes of pictures
+- the updates/s of the agent, as D grows: FastSAC with two layers of 1,024 and batches of 1,024
+- the images/s of several runs on one card together. Each is a process of its own, as in `handlatent sweep`
+
+Two courses are worked out. The paper's has N of 8, 80, 800 and all photographs, and one epoch for the most part
+(docs/learning/course/). The project's has 100 epochs and more (docs/learning/). Each run costs its epochs at the rate
+measured for its N, and the drawing and measuring of hands that was recorded with it. "with SAC" adds what the paper
+asks for: one update of an agent that learns after each step of the VAE. Prints GPU hours, and the hours from start to
+end on 1, 8 and 64 cards.
 """
 
 import argparse
@@ -37,7 +39,7 @@ from vae.device import resolve_device
 from vae.model import Width
 
 LEARNING = Path(__file__).parents[1] / "docs" / "learning"
-COURSES = {"the paper's": LEARNING / "course" / "curriculum.json", "100 epochs": LEARNING / "curriculum.json"}
+COURSES = {"the paper's": LEARNING / "course" / "curriculum.json", "the project's": LEARNING / "curriculum.json"}
 CARDS = (1, 8, 64)  # one card, one machine, eight machines
 BATCH = 64  # largest B of the course; N = 8 has 4, as `handlatent curriculum` chooses
 UPDATES = 48  # of SAC in a call
@@ -136,7 +138,11 @@ def update_rate(dim: int, layer: int, device: str, seconds: float) -> float:
 
 def per_second(work: Callable[[], object], device: str, seconds: float) -> float:
     """Return how often some work is done a second."""
-    finish = torch.cuda.synchronize if device != "cpu" else lambda: None
+
+    def finish() -> None:
+        if device != "cpu":
+            torch.cuda.synchronize()
+
     finish()
     began, done = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:

@@ -93,7 +93,7 @@ def test_importing_agents_leaves_pyyaml_as_it_is_and_the_command_line_imports_no
         import sys, agents
         print("simple_parsing" in sys.modules)  # it registers with PyYAML
         import agents.cli
-        late = {"huggingface_hub", "httpx2", "scipy.spatial", "scipy.stats", "sklearn", "torch._dynamo"}
+        late = {"huggingface_hub", "httpx2", "ray", "scipy.spatial", "scipy.stats", "sklearn", "torch._dynamo"}
         print(*late & set(sys.modules))
     """
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)

@@ -17,6 +17,8 @@ from agents.commands.hub.args import check_pull, check_push
 from agents.commands.recipe.command import _check as check_recipe
 from agents.commands.refine.command import _check as check_refine
 from agents.commands.schedule.args import check_args as check_schedule
+from agents.commands.sweep.args import check_args as check_sweep
+from agents.commands.sweep.trials import make_trials
 from agents.commands.train.command import _check as check_train
 from agents.runs.command_line import command
 
@@ -72,10 +74,11 @@ CHECKS: dict[str, Any] = {
     "recipe": check_recipe,
     "hub pull": check_pull,  # alone: a name that fits would be looked for on the network
     "hub push": check_push,
+    "sweep": lambda args: (check_sweep(args), args.resume or make_trials(args)),
 }
 FEW = {"generate": 2, "synth": 2, "judge-report": 1}  # hands, where the defaults or "1_000" of them take minutes
 ABSENT = {"data": "absent", "out": "new", "pack": "absent.safetensors"}
-LISTS = {"compare": ["absent"], "judge": ["absent"], "hub push": ["absent", "absent"]}
+LISTS = {"compare": ["absent"], "judge": ["absent"], "hub push": ["absent", "absent"], "sweep": ["train"]}
 
 
 def base(name):

@@ -25,6 +25,7 @@ WRITERS: dict[str, list[object]] = {
     "recipe": [],
     "curriculum": ["--images", 40],
     "schedule": [],
+    "sweep": ["train"],
     "generate": ["--weights", "synthetic"],
     "synth": [],
 }

@@ -17,10 +17,10 @@ _OF_THE_MACHINE = ("address", "gpus_per_trial", "cpus_per_trial", "max_concurren
 class SweepArgs:
     """Run a command with several seeds and settings, side by side on Ray Tune. Run it again to resume. Needs the extra 'ray'."""  # noqa: E501 - help is one line
 
-    words: list[str] = field(default_factory=list, metadata=COMMAND)
+    command: list[str] = field(default_factory=list, metadata=COMMAND)
     """The command to run, 'train', 'refine', 'recipe' or 'compare', and its own arguments except --seed and --out."""
     grid: list[str] = field(default_factory=list)
-    """Settings of that command to vary, each as NAME=VALUE,VALUE: 'kl-weight=1,2,4 epochs=20,40' makes six settings."""
+    """Settings of that command to vary, each as NAME=VALUE,VALUE: 'kl-weight=1,2,4 epochs=20,40' makes six."""
     seeds: list[int] = field(default_factory=lambda: [0])
     """Seeds; every setting runs once with each."""
     out: Path = Path("runs/sweep")
@@ -61,15 +61,15 @@ def check_args(args: SweepArgs) -> None:
         own = [item.name for item in fields(SweepArgs) if item.name not in ("resume", *_OF_THE_MACHINE)]
         given = [name for name in own if getattr(args, name) != getattr(SweepArgs(), name)]
         if given:
-            what = "the command" if given[0] == "words" else flag(given[0])
+            what = "the command" if given[0] == "command" else flag(given[0])
             raise ValueError(f"--resume takes command, settings and seeds from the sweep; leave {what} out.")
         return
-    if not args.words or args.words[0] not in SWEPT:
-        given_word = args.words[0] if args.words else "none"
+    if not args.command or args.command[0] not in SWEPT:
+        given_word = args.command[0] if args.command else "none"
         raise ValueError(f"The command must be one of {', '.join(map(repr, SWEPT))}, got {given_word!r}.")
-    if args.scheduler == "asha" and args.words[0] != "train":
+    if args.scheduler == "asha" and args.command[0] != "train":
         raise ValueError(
-            f"--scheduler 'asha' belongs to 'train', whose log can be read while it runs, got {args.words[0]!r}. "
+            f"--scheduler 'asha' belongs to 'train', whose log can be read while it runs, got {args.command[0]!r}. "
             "Leave it out."
         )
 

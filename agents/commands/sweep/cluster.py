@@ -54,7 +54,7 @@ def running_ray(address: str | None) -> Iterator[None]:
     """Have Ray running until the end of `with`; if this process has it already, that one is used.
 
     Args:
-        address: Of the cluster to join; None: Ray is started on this machine, and stopped at the end.
+        address: Where the cluster to join is; None: Ray is started on this machine, and stopped at the end.
 
     Raises:
         ImportError: If the extra `ray` is not installed.
@@ -99,8 +99,8 @@ def gpus_for_each(ray: ModuleType, asked: float | None, cpus: int) -> float:
 def _start(ray: ModuleType, folder: Path) -> None:
     """Start Ray, with its files in a folder.
 
-    Ray asks the addresses at which clouds describe a machine, even with its statistics off, unless a file in the user's
-    home says where it is: so Ray gets another home. `CommandTrial` gives the commands theirs.
+    Even with its statistics off, Ray asks the addresses at which clouds describe a machine. It does not if a file in
+    the user's home says where it runs, so Ray gets another home. `CommandTrial` gives the commands theirs.
     """
     (folder / "ray_bootstrap_config.yaml").write_text("{}", encoding="utf-8")
     home = os.environ.get("HOME")

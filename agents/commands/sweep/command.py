@@ -78,6 +78,8 @@ def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
     from agents.commands.sweep import trainable
     from agents.commands.sweep.watch import Watch
 
+    for record in store.runs("failed"):
+        store.change(record.run, status="waiting", error="")
     cloudpickle.register_pickle_by_value(trainable)
     resources = {"cpu": args.cpus_per_trial, "gpu": gpus_for_each(ray, args.gpus_per_trial, args.cpus_per_trial)}
     jobs = {trial.name: _job(args, trial, store.folder) for trial in trials}

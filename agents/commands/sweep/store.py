@@ -105,7 +105,7 @@ class Store:
 
 def plain_settings(args: SweepArgs) -> dict[str, Any]:
     """Return what must not change when a sweep is resumed."""
-    return {name: getattr(args, name) for name in ("words", "grid", "seeds", "scheduler", "metric")}
+    return {name: getattr(args, name) for name in ("command", "grid", "seeds", "scheduler", "metric")}
 
 
 def read_settings(folder: Path) -> tuple[dict[str, Any], Path]:
@@ -120,7 +120,7 @@ def read_settings(folder: Path) -> tuple[dict[str, Any], Path]:
     try:
         content = load_hashed_json(path)
         check_rules(path, content, {"settings": OBJECT, "trials": OBJECTS})
-        check_rules(path, content["settings"], {name: LIST for name in ("words", "grid", "seeds")})
+        check_rules(path, content["settings"], {name: LIST for name in ("command", "grid", "seeds")})
     except DamagedError as error:
         raise ValueError(f"{error}. Remove it, and sweep again into this folder: finished runs are kept.") from error
     return content["settings"], Path(content["folder"])

@@ -41,7 +41,7 @@ def make_trials(args: SweepArgs) -> list[Trial]:
     Raises:
         ValueError: If the grid or the command's arguments are wrong.
     """
-    command, *given = args.words
+    command, *given = args.command
     for name, own in _TAKEN.items():
         if any(re.fullmatch(rf"{flag(name)}(=.*)?", word, re.DOTALL) for word in given):
             raise ValueError(f"{flag(name)} belongs to the sweep, not to {command!r}. Use {own}.")

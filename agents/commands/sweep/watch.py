@@ -25,7 +25,7 @@ class Watch(tune.Callback):  # type: ignore[misc]  # Ray is not typed for us
             seconds: Shortest time between two lines of progress.
         """
         self.store, self.max_failures, self.seconds = store, max_failures, seconds
-        self.figures = SWEPT[store.settings["words"][0]].figures
+        self.figures = SWEPT[store.settings["command"][0]].figures
         self._last, self._begun = time.monotonic(), False
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:

@@ -12,6 +12,7 @@ from agents.commands.synth import SynthArgs
 
 NEEDED = {"compare": ["run", "--data", "photographs"]}
 NEEDED |= {command: ["run"] for command in ("refine", "judge", "judge-attack", "package")}
+NEEDED["sweep"] = ["train"]
 NEEDED |= {"hub pull": ["owner/name"], "hub push": ["set", "owner/name"]}
 
 
