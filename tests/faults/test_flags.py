@@ -63,6 +63,14 @@ ODD = [
     ),
     *("absent", "absent/in/absent", "~absent/x", "auto", "all", "cpu", "cuda:99", "uniform-nan", "kl--1", "sac-0"),
 ]
+
+
+def check_sweep_and_its_trials(args):
+    check_sweep(args)
+    if args.resume is None:
+        make_trials(args)
+
+
 # The checks of the commands that would work for long; the others are tried whole, on input that does not exist.
 CHECKS: dict[str, Any] = {
     "train": check_train,
@@ -74,7 +82,7 @@ CHECKS: dict[str, Any] = {
     "recipe": check_recipe,
     "hub pull": check_pull,  # alone: a name that fits would be looked for on the network
     "hub push": check_push,
-    "sweep": lambda args: (check_sweep(args), args.resume or make_trials(args)),
+    "sweep": check_sweep_and_its_trials,
 }
 FEW = {"generate": 2, "synth": 2, "judge-report": 1}  # hands, where the defaults or "1_000" of them take minutes
 ABSENT = {"data": "absent", "out": "new", "pack": "absent.safetensors"}
