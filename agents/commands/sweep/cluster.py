@@ -102,6 +102,9 @@ def _start(ray: ModuleType, folder: Path) -> None:
     Even with its statistics off, Ray asks the addresses at which clouds describe a machine. It does not if a file in
     the user's home says where it runs, so Ray gets another home. `CommandTrial` gives the commands theirs.
     """
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False  # as _ALONE says, also where Ray was imported before that
     (folder / "ray_bootstrap_config.yaml").write_text("{}", encoding="utf-8")
     home = os.environ.get("HOME")
     os.environ["HOME"] = str(folder)

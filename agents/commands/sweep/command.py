@@ -1,5 +1,6 @@
 """The command `handlatent sweep`: run another command many times, with other seeds and settings, on Ray Tune."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -80,6 +81,7 @@ def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
 
     for record in store.runs("failed"):
         store.change(record.run, status="waiting", error="")
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # `Watch` says what becomes of the runs
     cloudpickle.register_pickle_by_value(trainable)
     resources = {"cpu": args.cpus_per_trial, "gpu": gpus_for_each(ray, args.gpus_per_trial, args.cpus_per_trial)}
     jobs = {trial.name: _job(args, trial, store.folder) for trial in trials}
@@ -98,6 +100,16 @@ def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
         raise_on_failed_trial=False,
         verbose=0,
     )
+    finish_late_runs(store)
+
+
+def finish_late_runs(store: Store) -> None:
+    """Take runs as finished that reached their end while the scheduler stopped them."""
+    swept = SWEPT[store.settings["command"][0]]
+    for record in store.runs("stopped"):
+        run = store.out / record.run
+        if swept.finished is not None and (run / swept.finished).is_file():
+            store.change(record.run, status="finished", figures=swept.figures(run))
 
 
 def _job(args: SweepArgs, trial: Trial, folder: Path) -> Any:

@@ -1,9 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from agents.commands.sweep import SweepArgs
+from agents.commands.sweep.command import finish_late_runs
 from agents.commands.sweep.results import SWEPT
 from agents.commands.sweep.store import FILE, Store, read_settings
 from agents.commands.sweep.trials import make_trials
@@ -43,6 +45,17 @@ def test_a_sweep_is_read_again_and_another_one_refused(make_store):
     assert [record.run for record in again.runs("failed")] == ["kl-weight-2/seed-1"]
     with pytest.raises(ValueError, match=r"holds figures with seeds \[0, 1\], not \[0\]. Choose another --out"):
         make_store(seeds=[0])
+
+
+def test_a_run_that_ends_while_it_is_stopped_is_finished(make_store, narrow_run):
+    store = make_store()
+    for run in ("kl-weight-1/seed-0", "kl-weight-1/seed-1"):
+        store.change(run, status="stopped")
+    shutil.copytree(narrow_run, store.out / "kl-weight-1" / "seed-1")
+    finish_late_runs(store)
+    assert [record.run for record in store.runs("stopped")] == ["kl-weight-1/seed-0"]
+    (late,) = store.runs("finished")
+    assert late.figures == SWEPT["train"].figures(narrow_run)
 
 
 def test_only_a_sweep_can_be_resumed(tmp_path, make_store):
