@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from processes import Command
 
 from agents import load_run
 from agents.cli import main
-from agents.commands.compare import load_compared_run
+from agents.commands.compare import CompareArgs, command, compare, load_compared_run
 from agents.commands.compare.command import run_names
 from agents.commands.compare.figures import Gauge
 from agents.commands.compare.loaded_run import BatchAgent, Remembered
@@ -63,6 +64,18 @@ def fails(capsys, *words):
     lines = [line for line in capsys.readouterr().err.splitlines() if "it/s]" not in line]
     assert len(lines) == 1, lines
     return lines[0]
+
+
+def test_a_folder_of_runs_stands_for_its_finished_ones(capsys, monkeypatch, runs, photographs):
+    unfinished = Path(runs[0]).parent / "seed10"
+    unfinished.mkdir()
+    shutil.copy(Path(runs[0]) / "config.json", unfinished)
+    taken: list[CompareArgs] = []
+    monkeypatch.setattr(command, "_compare", lambda args, loaded, device: taken.append(args))
+    compare(CompareArgs([Path(runs[0]).parent], data=photographs, device="cpu"))
+    shutil.rmtree(unfinished)
+    assert [str(run) for run in taken[0].runs] == runs
+    assert capsys.readouterr().err == f"Left out: '{unfinished}' is not finished.\n"
 
 
 def test_a_table_over_two_runs_resumes_where_it_was_killed(capsys, monkeypatch, runs, judges, photographs, tmp_path):
