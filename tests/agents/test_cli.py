@@ -53,13 +53,15 @@ def test_help_names_every_flag_of_every_dataclass_and_says_of_each_what_stands_b
         assert stop.value.code == 0
         text = capsys.readouterr().out
         words = " ".join(text.split())
-        (definition,) = ast.parse(inspect.getsource(settings)).body
-        assert isinstance(definition, ast.ClassDef)
-        lines: list[Any] = definition.body
-        fields = [at for at, line in enumerate(lines) if isinstance(line, ast.AnnAssign)]
-        assert len(fields) == len(dataclasses.fields(settings))
-        for at in fields:
-            field, said = lines[at].target.id, lines[at + 1].value.value
+        flags: dict[str, str] = {}
+        for kind in filter(dataclasses.is_dataclass, reversed(settings.__mro__)):  # a command may have another's flags
+            (definition,) = ast.parse(inspect.getsource(kind)).body
+            assert isinstance(definition, ast.ClassDef)
+            lines: list[Any] = definition.body
+            fields = [at for at, line in enumerate(lines) if isinstance(line, ast.AnnAssign)]
+            flags |= {lines[at].target.id: lines[at + 1].value.value for at in fields}
+        assert list(flags) == [item.name for item in dataclasses.fields(settings)]
+        for field, said in flags.items():
             assert f"--{field.replace('_', '-')}" in text or f"{field.upper()}" in text
             assert " ".join(said.split()) in words
 

@@ -19,7 +19,7 @@ SCORE = "blind.json"
 class BlindScoreArgs:
     """Count how many drawn hands a person took for photographs, and compare hands called wrong with the judge's."""
 
-    folder: Path = field(metadata={"positional": True, "custom_args": {"metavar": "DIR"}})
+    folder: Path = field(metadata={"positional": True, "custom_args": {"metavar": "FOLDER"}})
     """Folder that `handlatent blind sheets` wrote."""
     answers: Path | None = None
     """Text file with the numbers taken for photographs, separated by blanks, commas or lines. Or one word of 0 and 1,
