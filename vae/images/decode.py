@@ -31,11 +31,12 @@ class PictureError(ValueError):
 
 
 @contextmanager
-def open_picture(source: Path | BinaryIO) -> Iterator[Image.Image]:
+def open_picture(source: Path | BinaryIO, any_size: bool = False) -> Iterator[Image.Image]:
     """Open a picture of one of the `FORMATS`; what goes wrong in the block is a reason too.
 
     Args:
         source: The file, or the content of one.
+        any_size: Whether to take a picture of any size and shape: one that the project itself wrote.
 
     Yields:
         The picture, not decoded yet.
@@ -47,7 +48,8 @@ def open_picture(source: Path | BinaryIO) -> Iterator[Image.Image]:
         check_file(source)
     try:
         with Image.open(source, formats=FORMATS) as image:
-            _check_size(image)
+            if not any_size:
+                _check_size(image)
             yield image
     except (PictureError, MemoryError):
         raise

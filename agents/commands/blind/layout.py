@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from vae.images.decode import PictureError, open_picture
+
 COLUMNS, ROWS = 10, 5
 ON_A_SHEET = COLUMNS * ROWS
 SIDE = 256  # pixels at which a picture is shown, unless it is larger
@@ -51,11 +53,18 @@ def read_sheets(folder: Path, n: int, size: int) -> Tensor:
 
     Returns:
         (n, 3, S, S) uint8.
+
+    Raises:
+        ValueError: If a sheet cannot be read.
     """
     found, times = [], _times(size)
     for start in range(0, n, ON_A_SHEET):
-        with Image.open(folder / sheet_name(start // ON_A_SHEET)) as file:
-            sheet = np.asarray(file.convert("RGB"))
+        path = folder / sheet_name(start // ON_A_SHEET)
+        try:
+            with open_picture(path, any_size=True) as file:
+                sheet = np.asarray(file.convert("RGB"))
+        except PictureError as error:
+            raise ValueError(f"'{path}' {error}. Make the sheets again.") from error
         for place in range(min(ON_A_SHEET, n - start)):
             left, top = _corner(*divmod(place, COLUMNS), size)
             cell = sheet[top + LABEL :, left:][: times * size : times, : times * size : times]

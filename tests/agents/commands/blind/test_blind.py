@@ -151,3 +151,9 @@ def test_missing_words_are_refused(sheets, narrow_run):
         blind_score(BlindScoreArgs(sheets))
     with pytest.raises(ValueError, match="--data must name the folder of the photographs to mix in, got none"):
         blind_sheets(BlindSheetsArgs(narrow_run, out=Path("never")))
+
+
+def test_a_damaged_sheet_is_named(tmp_path):
+    (tmp_path / "sheet-01.png").write_bytes(b"none")
+    with pytest.raises(ValueError, match=r"sheet-01\.png' is not .*\. Make the sheets again\."):
+        read_sheets(tmp_path, 8, 32)
