@@ -24,9 +24,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.run import SAMPLERS
 from hand_env import LogitScore
 from vae import StandardNormal
-from vae.checkpoint import load_checkpoint, save_checkpoint, save_hashed_json
-from vae.evaluation import decode_all
-from vae.images import to_float
+from vae.checkpoint import load_checkpoint, save_checkpoint
 
 TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu", "policy": "latents"}  # quick
 OWN = {"refiner.safetensors", "refine.json", "refine.png", "refine-curves.png"}
@@ -125,48 +123,6 @@ def test_a_refiner_learns_what_pays(refined_run):
     assert len(report["training_log"]) == 40
     assert report["training_log"][0]["later"] == 0
     assert 0.1 < report["training_log"][-1]["later"] < 0.8  # two thirds if all are raised, as ROUNDS are three
-
-
-def test_verdicts_pay_without_log_odds_and_only_wrong_hands_are_learned_from(run, monkeypatch):
-    class Half:  # a judge with verdicts alone: brighter than half of the sampler's hands
-        def __init__(self, *_):
-            pass
-
-        def correct(self, images):
-            return (images.mean((1, 2, 3)) > limit).float()
-
-    loaded = load_run(run)
-    pictures = to_float(decode_all(loaded.vae, loaded.samplers["mixture"].sample(200, 1)))
-    limit = float(pictures.mean((1, 2, 3)).median())
-    monkeypatch.setattr("agents.commands.refine.training.default_judge", Half)
-    args = RefineArgs(run, **{**TINY, "samples": 1024, "held_out": 100}, reward="verdict", sampler="mixture")
-    training = RefinerTraining(loaded, args, run / "none")
-    assert not training.env.env.score(pool_of(training).latents.numpy()).any()
-    refine_run(args)
-    report = json.loads((run / "refine.json").read_text())
-    log = report["training_log"]
-    assert report["settings"]["reward"] == "verdict"
-    assert all(point["score_before"] == 0 and 0 <= point["reward"] == point["raised"] <= 1 for point in log)
-    early, late = (np.mean([point["reward"] for point in part]) for part in (log[:10], log[-10:]))
-    assert late > early + 0.1
-    measured = report["held_out"]
-    assert measured["refine_below"] == 1
-    before, after = (measured[when]["rewarding_judge_score"] for when in ("before", "after"))
-    assert after == pytest.approx(before + measured["corrected"] / 100)
-    with pytest.raises(ValueError, match="with --reward 'verdict' instead of 'logit'"):
-        refine_run(replace(args, reward="logit"))
-    limit = -1.0
-    with pytest.raises(ValueError, match=r"None of 2,048 latents .* is wrong: .* --refine-below inf"):
-        RefinerTraining(loaded, args, run / "none")
-
-
-def test_a_refiner_of_an_earlier_version_was_paid_by_log_odds(run):
-    refine_run(RefineArgs(run, **TINY))
-    report = json.loads((run / "refine.json").read_text())
-    del report["settings"]["reward"], report["sha256"]
-    save_hashed_json(run / "refine.json", report)
-    with pytest.raises(ValueError, match="already has a refiner, with these settings"):
-        refine_run(RefineArgs(run, **TINY))
 
 
 @pytest.mark.parametrize(
