@@ -11,6 +11,7 @@ WIDTHS = (64, 128, 256, 256)
 SHRINK = (1, 4)  # at 128 pixels one critic sees patches of 46 pixels; the other sees the whole hand, 4 times smaller
 TAKEN = {2: (24, 3), 4: (40, 2), 10: (112, 1), 15: (320, 0)}  # block: its channels, how often its head halves the size
 HEAD = 128  # channels
+SHIFT = 8  # pixels
 
 
 class PatchCritic(nn.Module):
@@ -72,8 +73,10 @@ def passing_loss(fake: list[Tensor]) -> Tensor:
 def disguise(images: Tensor, generator: Generator) -> Tensor:
     """Augment pictures before critics see them, so that critics cannot memorise a few photographs.
 
-    It changes brightness, contrast and colour, and makes a square black in half of the pictures. This is DiffAugment
-    (Zhao et al. 2020) without its shifts, which would blur. It is differentiable.
+    It changes brightness, contrast and colour, makes a square black in half of the pictures, and shifts all of them by
+    the same whole pixels. This is DiffAugment (Zhao et al. 2020), which shifts each picture by itself. Critics that
+    halve the size see a regular grid from one side only if nothing shifts: then a decoder can draw one to please them.
+    It is differentiable.
 
     Args:
         images: (n, 3, S, S) float in [0, 1].
@@ -94,7 +97,15 @@ def disguise(images: Tensor, generator: Generator) -> Tensor:
     places, centre = torch.linspace(0, 1, x.shape[-1], device=device), uniform(0, 1, 2, 1)
     inside = (places - centre).abs() < 0.18  # (n, 2, S)
     hidden = inside[:, 0, :, None] & inside[:, 1, None, :] & (uniform(0, 1, 1, 1) < 0.5)
-    return x.masked_fill(hidden.unsqueeze(1), 0.0)
+    return _shifted(x.masked_fill(hidden.unsqueeze(1), 0.0), generator)
+
+
+def _shifted(images: Tensor, generator: Generator) -> Tensor:
+    """Shift pictures by up to `SHIFT` pixels in each direction; the pixels of the border fill what is uncovered."""
+    size = images.shape[-1]
+    by = torch.randint(-SHIFT, SHIFT + 1, (2, 1), generator=generator, device=images.device)
+    rows, columns = (torch.arange(size, device=images.device) + by).clamp(0, size - 1)
+    return images.index_select(2, rows).index_select(3, columns)
 
 
 def _patches() -> nn.Sequential:

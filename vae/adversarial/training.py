@@ -63,6 +63,7 @@ class AdversarialConfig:
         look: Weight of the perceptual distance; the mean absolute difference of pixels has weight 1.
         regions: Weight of the regions' cross-entropy.
         passing: Weight of the adversarial loss of the patch critics, and of that of the feature critics.
+        passing_with_prior: The same once the decoder learns from a prior's latents, too.
         patches_from: Share of the steps after which the patch critics start.
         features_from: Share of the steps after which the feature critics start.
         deltas: Reach of uniform deltas that shift the latents before they are decoded, at the start; it falls in a line
@@ -79,6 +80,7 @@ class AdversarialConfig:
     look: float = 0.4
     regions: float = 0.05
     passing: float = 0.05
+    passing_with_prior: float = 0.1
     patches_from: float = 0.2
     features_from: float = 0.6
     deltas: float = 0.0
@@ -191,6 +193,7 @@ class AdversarialTrainer:
     def _step(self, patches: bool, features: bool, prior: bool, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Train on a batch, with or without critics of patches and of features and a prior; return the loss's terms."""
         s, images, generator = self.settings, inputs["images"], self.generator
+        passing = s.passing_with_prior if prior else s.passing
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             mean, log_var = self._encode(images)
             latents = mean + torch.exp(0.5 * log_var) * inputs["noise"]
@@ -216,7 +219,7 @@ class AdversarialTrainer:
                 fakes.append((self.features, torch.cat([decoded[::2], between]) if prior else decoded[::2]))
             for critic, fake in fakes:
                 critic.learn(False)
-                terms[critic.name] = s.passing * passing_loss(critic(disguise(fake, generator)))
+                terms[critic.name] = passing * passing_loss(critic(disguise(fake, generator)))
                 critic.learn(True)
         terms["kl"] = inputs["weight"] * kl_to_standard_normal(mean, log_var).mean()
         self._descend(torch.stack(list(terms.values())).sum())
