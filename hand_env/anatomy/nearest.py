@@ -41,10 +41,10 @@ class KnownByFeatures:
     The rule is that of `hand_env.anatomy.Known`; the measure shares nothing with it. The distance is the Euclidean one
     of features that are whitened and have length 1, so that it counts angles.
 
-    - The pictures are shrunk to 48 pixels first. Without that, a network sees texture most: of photographs that a VAE
-      had encoded and decoded, not one was found out, nor were most that JPEG had compressed.
-    - Whitened by the training pictures: the features of hands differ most in tone and light, and two people can share
-      these. Without that, fewer copies are found out.
+    - The pictures are shrunk to 48 pixels first. As they are, a network sees texture most. Then copies stay hidden that
+      JPEG has compressed, or that a VAE has drawn (`benchmarks/copies.py`).
+    - The features are whitened by the training pictures. Those of hands differ most in tone and light, which different
+      people share; now each of 192 directions counts the same.
 
     Source: Jegou & Chum 2012, "Negative evidences and co-occurences in image retrieval", for whitening.
     """
