@@ -1,6 +1,6 @@
 """Measure the kernel distance, coverage and density of photographs whose difference is known.
 
-Run `python benchmarks/distances.py --data path/to/11k-hands`; it takes about 4 minutes on one core, seconds on a GPU.
+Run `python benchmarks/distances.py --data path/to/11k-hands`; it takes several minutes on one core, seconds on a GPU.
 Each line changes 500 photographs of training people in one way and compares them with two sets of photographs. The
 first set is 500 others of the same people: without a change, its distance should be 0. The second set is all of the
 test people, as `handlatent compare` does with samples.
