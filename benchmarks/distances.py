@@ -1,6 +1,6 @@
 """Measure the kernel distance, coverage and density of photographs whose difference is known.
 
-Run `python benchmarks/distances.py --data path/to/11k-hands`; it takes about 4 minutes on one core, seconds on a GPU.
+Run `python benchmarks/distances.py --data path/to/11k-hands`; it takes several minutes on one core, seconds on a GPU.
 Each line changes 500 photographs of training people in one way and compares them with two sets of photographs. The
 first set is 500 others of the same people: without a change, its distance should be 0. The second set is all of the
 test people, as `handlatent compare` does with samples.
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae.device import resolve_device
-from vae.distribution import PictureFeatures, coverage_and_density, kernel_distance
+from vae.distribution import MEASURES, NETWORKS, PictureFeatures, coverage_and_density, kernel_distance
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 
 N = 500
@@ -50,15 +50,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the 11k Hands download")
     parser.add_argument("--size", type=int, default=224, help="pixels a side of the photographs")
+    parser.add_argument("--features", choices=NETWORKS, default=MEASURES, help="the network that measures")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    features = PictureFeatures(resolve_device(args.device))
+    features = PictureFeatures(args.features, resolve_device(args.device))
     hands = load_hands11k(args.data, args.size)
     split = split_by_group(hands.groups, hands.all_groups, seed=SPLIT_SEED)
     order = torch.randperm(len(split.train), generator=torch.Generator().manual_seed(0))
     chosen, others = (hands.pixels[split.train[some]] for some in (order[:N], order[N : 2 * N]))
     same, strangers = (features(to_float(x)).numpy() for x in (others, hands.pixels[split.test]))
-    print(f"{args.size} pixels; kernel distance x 1,000 with its 95 % interval; coverage and density with k = 5")
+    title = NETWORKS[args.features].title
+    print(f"{title}, {args.size} pixels; kernel distance x 1,000 with its 95 % interval; coverage, density with k = 5")
     print(f"{'':32}{'others of the same people':28}{'the test people':28}coverage  density")
     for name, change in CHANGES.items():
         found = torch.cat([features(change(to_float(chunk))) for chunk in torch.split(chosen, 50)]).numpy()

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from hand_env.anatomy.measures import sharpness
 from vae.adversarial.batches import Batches
 from vae.device import resolve_device
-from vae.distribution import PictureFeatures, coverage_and_density, kernel_distance
+from vae.distribution import MEASURES, NETWORKS, PictureFeatures, coverage_and_density, kernel_distance
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 from vae.images.labelled.hands import CANVAS, IGNORE, correct_hands
 from vae.images.labelled.vocabulary import JOINTS
@@ -36,9 +36,10 @@ def main() -> None:
     """Print a line for the photographs as they are, and one for each way of resampling."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the 11k Hands download")
+    parser.add_argument("--features", choices=NETWORKS, default=MEASURES, help="the network that measures")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    features = PictureFeatures(resolve_device(args.device))
+    features = PictureFeatures(args.features, resolve_device(args.device))
     found = load_hands11k(args.data, CANVAS, irregularities="exclude")
     split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
     order = torch.randperm(len(split.train), generator=Generator().manual_seed(0))

@@ -15,6 +15,7 @@ from agents.commands.curriculum.table import make_tables
 
 OF_CURRICULUM = ("correct", "new", "sharpness")  # the command itself prints more
 Figures = dict[str, dict[str, float]]  # value, low and high of each
+BY_FEATURES = "new by features %"  # a column that records of earlier versions lack
 HEADS = (
     "sampler",
     "agent",
@@ -24,6 +25,7 @@ HEADS = (
     "batches with >= 15, >= 19 of 20 right, %",
     "decoded + judged (+ gradients)",
     "new %",
+    BY_FEATURES,
     "coverage",
     "density",
     "kernel distance",
@@ -38,7 +40,9 @@ def table(content: dict[str, Any]) -> str:
         return make_tables(read_cells(content), OF_CURRICULUM)
     rows = [row for row in content["table"] if row["figures"]]
     alone = {row["sampler"]: row["figures"] for row in rows if row["agent"] == "none"}
-    lines = [HEADS, ["---"] * len(HEADS), *(_cells(row, alone.get(row["sampler"])) for row in rows)]
+    lines = [HEADS, ("---",) * len(HEADS), *(_cells(row, alone.get(row["sampler"])) for row in rows)]
+    if not any("new_by_features" in row["figures"] for row in rows):  # of an earlier version
+        lines = [[cell for head, cell in zip(HEADS, line, strict=True) if head != BY_FEATURES] for line in lines]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -53,7 +57,10 @@ def _cells(row: dict[str, Any], alone: Figures | None) -> list[str]:
         _with_interval(figures, "anatomical"),
         f"{_value(figures, 'batches_15')}, {_value(figures, 'batches_19')}",
         str(Cost(**row["cost"])) if row["cost"] else "",
-        *(_value(figures, name) for name in ("new", "coverage", "density", "kernel_distance", "sharpness")),
+        *(
+            _value(figures, name)
+            for name in ("new", "new_by_features", "coverage", "density", "kernel_distance", "sharpness")
+        ),
         _failures(figures),
     ]
 

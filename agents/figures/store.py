@@ -1,6 +1,6 @@
 """Read the file in which a command keeps its figures, so that it resumes where it was stopped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,13 +20,16 @@ def claim_store(path: Path) -> None:
     claim_folder(path.parent, is_own=path.__eq__)
 
 
-def read_store(path: Path, settings: dict[str, Any], take: Callable[[dict[str, Any]], list[Kept]]) -> list[Kept]:
+def read_store(
+    path: Path, settings: dict[str, Any], take: Callable[[dict[str, Any]], list[Kept]], unsaid: Mapping[str, Any] = {}
+) -> list[Kept]:
     """Read a file of figures.
 
     Args:
         path: The JSON file; its "settings" say what the figures depend on.
         settings: The settings of today, as plain values.
         take: Makes the records from the file's content.
+        unsaid: Values of settings that files of earlier versions do not name.
 
     Returns:
         What `take` returned; nothing if there is no file.
@@ -44,9 +47,9 @@ def read_store(path: Path, settings: dict[str, Any], take: Callable[[dict[str, A
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"'{path}' is damaged: {error!r}. Choose another --out, or remove it.") from error
     for name, value in settings.items() if records else ():
-        if there.get(name) != value:
+        found = there.get(name, unsaid.get(name))
+        if found != value:
             raise ValueError(
-                f"--out '{path.parent}' holds figures with {name} {there.get(name)!r}, not {value!r}. "
-                "Choose another --out."
+                f"--out '{path.parent}' holds figures with {name} {found!r}, not {value!r}. Choose another --out."
             )
     return records

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from hand_env.anatomy.judge import Judge, default_judge
+from hand_env.anatomy.nearest import KnownByFeatures, Nearest
 from hand_env.anatomy.novelty import Known, Novelty, judge_novelty
 from hand_env.anatomy.overlay import draw_overlay
 from hand_env.anatomy.result import ANATOMICAL, CRITERIA, Digit, Judgement
@@ -20,6 +21,8 @@ __all__ = [
     "Judge",
     "Judgement",
     "Known",
+    "KnownByFeatures",
+    "Nearest",
     "Novelty",
     "Rate",
     "Summary",

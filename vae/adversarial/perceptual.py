@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vae.distribution import PictureFeatures
+from vae.distribution import TRAINS, PictureFeatures
 
 NORMALISED = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
 TAKEN = (0, 2, 4, 7)  # blocks whose outputs are compared: at 1/2, 1/4, 1/8 and 1/16 of the resolution
@@ -23,7 +23,7 @@ class Stages(nn.Module):
             ImportError: If the extra `compare` is not installed.
         """
         super().__init__()
-        network = PictureFeatures().network
+        network = PictureFeatures(TRAINS).network
         self.stem = nn.Sequential(fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.ReLU6())
         self.blocks = nn.ModuleList(list(network._blocks)[: taken[-1] + 1])
         self.taken = taken
@@ -48,8 +48,7 @@ class Stages(nn.Module):
 class Perceptual(nn.Module):
     """Compare pictures by EfficientNet-Lite0's features, each of unit length, at four depths.
 
-    This is LPIPS (Zhang et al. 2018) without its learned weights. The kernel distance of `handlatent compare` uses the
-    last features of the same network.
+    This is LPIPS (Zhang et al. 2018) without its learned weights. `handlatent compare` measures with another network.
     """
 
     def __init__(self) -> None:

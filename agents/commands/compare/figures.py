@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.commands.compare.args import BATCH
 from agents.commands.compare.photographs import Photographs
 from agents.figures.estimates import Column, Figures, median, share, student
-from hand_env.anatomy import CRITERIA, Judge, Judgement, Known
+from hand_env.anatomy import CRITERIA, Judge, Judgement, Known, KnownByFeatures, Nearest
 from hand_env.anatomy.measures import sharpness
 from vae.distribution import PictureFeatures, coverage_and_density, kernel_distance
 from vae.images import to_float
@@ -24,6 +24,7 @@ COLUMNS = {
     "batches_19": Column("batches >= 19 %", 100, 0),
     "correct_by_parser": Column("correct by the rewarding judge %", 100, 1),
     "new": Column("new %", 100, 1),
+    "new_by_features": Column("new by features %", 100, 1),
     "coverage": Column("coverage", 1, 2),
     "density": Column("density", 1, 2, 1e9),
     "kernel_distance": Column("kernel distance x 1,000", 1000, 1, float("inf")),
@@ -41,6 +42,19 @@ class Instruments:
     features: PictureFeatures
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is known of a set of pictures.
+
+    Attributes:
+        figures: By column name, with 95 % intervals.
+        nearest: The training photographs nearest to them; None if no model drew them.
+    """
+
+    figures: Figures
+    nearest: Nearest | None
+
+
 class Gauge:
     """Measure pictures against the photographs of one run."""
 
@@ -55,6 +69,12 @@ class Gauge:
         return Known(self.instruments.reporter, training, held_out)
 
     @cached_property
+    def known_by_features(self) -> KnownByFeatures:
+        """Does the same by the features of the network that also gives the distances."""
+        training, held_out = to_float(self.photographs.training), to_float(self.photographs.held_out)
+        return KnownByFeatures(self.instruments.features, training, held_out)
+
+    @cached_property
     def features(self) -> NDArray[np.float32]:
         """Features of the held-out photographs, (m, feature)."""
         return self._describe(to_float(self.photographs.held_out))
@@ -64,28 +84,31 @@ class Gauge:
         """Median sharpness of the held-out photographs; the judges have their own median, of other people."""
         return float(sharpness(to_float(self.photographs.held_out)).median())
 
-    def measure(self, pictures: Tensor, *, drawn: bool = True) -> Figures:
+    def measure(self, pictures: Tensor, *, drawn: bool = True) -> Measured:
         """Measure pictures.
 
         Args:
             pictures: (n, 3, S, S) uint8, n >= 20, of the photographs' size.
-            drawn: Whether a model drew them; only then "new" is measured.
+            drawn: Whether a model drew them; only then it is measured which are new.
 
         Returns:
-            Figures by column name, with 95 % intervals: Wilson's for shares, else over halves of the pictures.
+            Figures, with Wilson's intervals for shares, else over halves of the pictures; the nearest photographs.
         """
         images = to_float(pictures)
         judgements, described = self.instruments.reporter.judge_with_features(images)
         figures = rates(judgements)
         figures["correct_by_parser"] = share([each.correct for each in self.instruments.parser.judge(images)])
-        if drawn:
+        nearest = self.known_by_features.nearest(images) if drawn else None
+        if nearest is not None:
+            figures["new_by_features"] = share(nearest.new.tolist())
             figures["new"] = share(self.known.novelty(images, described).new.tolist())
         features = self._describe(images)
         figures["coverage"], figures["density"] = coverage_and_density(features, self.features)
         figures["kernel_distance"] = kernel_distance(features, self.features)
         steepness = sharpness(images.to(self.instruments.features.device)).cpu().numpy()
         figures["sharpness"] = median(steepness / self.usual_sharpness)
-        return {name: column.clip(figures[name]) for name, column in COLUMNS.items() if name in figures}
+        shown = {name: column.clip(figures[name]) for name, column in COLUMNS.items() if name in figures}
+        return Measured(shown, nearest)
 
     def _describe(self, images: Tensor) -> NDArray[np.float32]:
         features: NDArray[np.float32] = self.instruments.features(images).numpy()

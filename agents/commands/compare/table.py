@@ -20,7 +20,7 @@ PARTS = {
         "batches_19",
         "correct_by_parser",
     ),
-    "Against photographs": ("new", "coverage", "density", "kernel_distance", "sharpness"),
+    "Against photographs": ("new", "new_by_features", "coverage", "density", "kernel_distance", "sharpness"),
     FAILURES: tuple(name for name in COLUMNS if name.startswith("fails_")),
 }
 ABSENT = "-"

@@ -61,7 +61,12 @@ def test_the_distance_has_a_gradient_in_the_picture_and_none_in_the_network(draw
 
 
 def test_the_folded_network_sees_what_the_network_sees(drawn):
-    pictures, network, taken, expected = drawn.images[:2].float() / 255, PictureFeatures().network, (0, 4, 10, 15), []
+    pictures, network, taken, expected = (
+        drawn.images[:2].float() / 255,
+        PictureFeatures("lite0").network,
+        (0, 4, 10, 15),
+        [],
+    )
     with torch.no_grad():
         x = network._swish(network._bn0(network._conv_stem(pictures * 2 - 1)))
         for number, block in enumerate(network._blocks):

