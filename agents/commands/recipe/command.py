@@ -109,7 +109,7 @@ def recipe(args: RecipeArgs) -> Path:
 def _follow(args: RecipeArgs, device: str) -> Path:
     """Train the VAE with the main process, if it has none yet. It alone does all else, and logs and saves."""
     if parallel.flag_of_main(False):
-        material: Material = parallel.from_main(_nothing)
+        material: Any = parallel.from_main(lambda: None)  # a Material
         _train_autoencoder(args, material, _batches(material, device), device)
     return args.out
 
