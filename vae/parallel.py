@@ -25,8 +25,8 @@ from vae.device import resolve_device
 
 ENDED = "A process of this job has ended, so all of them end."
 STOPPED = (
-    "This job was stopped, or a process of it has ended. Continue from the last checkpoint: train with --resume, recipe "
-    "with the same command."
+    "This job was stopped, or a process of it has ended. Continue from the last checkpoint: train with --resume, "
+    "recipe with the same command."
 )
 GRACE = 2.0  # seconds after SIGTERM, in which a process says itself what is wrong
 _PATIENCE = timedelta(days=7)  # a process that ended is noticed at once; one may draw or measure for long
@@ -137,7 +137,7 @@ def local_parts(rows: Tensor, parts: int) -> Tensor:
     """
     if _group is None:
         return rows
-    return rows.unflatten(0, (parts, _group.size, -1))[:, _group.rank].flatten(0, 1)
+    return rows.reshape(parts, _group.size, -1, *rows.shape[1:])[:, _group.rank].flatten(0, 1)
 
 
 def all_gather(rows: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def disguise(images: Tensor, generator: Generator, parts: int = 1) -> Tensor:
     Args:
         images: (n, 3, S, S) float in [0, 1], those of this process.
         generator: Source of random numbers, on the pictures' device; they are drawn for all processes.
-        parts: Of how many parts of the same length the pictures consist: each process has its rows of each.
+        parts: Number of parts of the same length that the pictures consist of; each process has its rows of each.
 
     Returns:
         (n, 3, S, S) float, around [0, 1].

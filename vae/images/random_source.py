@@ -70,7 +70,9 @@ class GeneratorSource(RandomSource):
 
     def columns(self, low: float, high: float, count: int = 1) -> Tensor:
         """Return (n, count) float32 in [low, high)."""
-        return self._taken(low + (high - low) * torch.rand(self._drawn, count, generator=self.generator, device=self.device))
+        return self._taken(
+            low + (high - low) * torch.rand(self._drawn, count, generator=self.generator, device=self.device)
+        )
 
     def choice(self, low: int, high: int) -> Tensor:
         """Return (n,) int64 in low..high - 1."""

@@ -31,5 +31,7 @@ def test_a_batch_whose_every_other_picture_the_processes_do_not_divide_is_refuse
     assert own_rows(5) == (slice(0, 5), slice(0, 3))
     monkeypatch.setattr(parallel, "_group", parallel._Group(rank=1, size=3))
     assert own_rows(12) == (slice(4, 8), slice(2, 4))
-    with pytest.raises(ValueError, match=r"multiple of twice the number of processes, 6, got 9\. It counts the pictures"):
+    with pytest.raises(
+        ValueError, match=r"multiple of twice the number of processes, 6, got 9\. It counts the pictures"
+    ):
         own_rows(9)

@@ -44,7 +44,8 @@ def quicker(monkeypatch):
 
 
 def curves(run: Path) -> list[dict[str, float]]:
-    return json.loads((run / "training_log.json").read_text())
+    steps: list[dict[str, float]] = json.loads((run / "training_log.json").read_text(encoding="utf-8"))
+    return steps
 
 
 @pytest.mark.slow(seconds=20)
@@ -55,9 +56,13 @@ def test_a_recipe_with_a_killed_process_ends_and_resumes_on_another_number_of_pr
 
     job = Job(tmp_path / "errors", 2, in_parallel.run, tmp_path, words, patches=QUICKER)
     job.wait_for_step(out / "checkpoints", 4)
-    os.kill(int((tmp_path / "pid-1").read_text()), signal.SIGKILL)
+    os.kill(int((tmp_path / "pid-1").read_text(encoding="utf-8")), signal.SIGKILL)
     assert job.wait() != 0
-    said = [line for line in job.errors.read_text().replace("\r", "\n").splitlines() if "handlatent recipe" in line]
+    said = [
+        line
+        for line in job.errors.read_text(encoding="utf-8").replace("\r", "\n").splitlines()
+        if "handlatent recipe" in line
+    ]
     typed = command("recipe", "--out", out)
     assert [line.partition("handlatent recipe: ")[2].partition(" --width")[0] for line in said] == [
         f"{parallel.ENDED} Then continue with: {typed}"
@@ -79,15 +84,15 @@ def test_a_recipe_with_a_killed_process_ends_and_resumes_on_another_number_of_pr
     assert latest_step(out / "checkpoints") == stopped + 2
 
     job = Job(tmp_path / "errors", 2, in_parallel.run, tmp_path, words, patches=QUICKER)
-    assert job.wait() == 0, job.errors.read_text()
-    printed = [(tmp_path / f"out-{rank}").read_text() for rank in range(2)]
+    assert job.wait() == 0, job.errors.read_text(encoding="utf-8")
+    printed = [(tmp_path / f"out-{rank}").read_text(encoding="utf-8") for rank in range(2)]
     assert printed == [f"The learned prior\nThe learned prior\nThe agent on HandLatent-v0\n{out}\n", ""]
 
     assert len(curves(out)) == STEPS
     for ours, theirs in zip(curves(out), curves(whole), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
     assert {path.name for path in out.iterdir()} == {path.name for path in whole.iterdir()}
-    settings = [json.loads((run / "config.json").read_text())["settings"] for run in (out, whole)]
+    settings = [json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"] for run in (out, whole)]
     assert settings[0] == settings[1]
 
 
