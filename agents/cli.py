@@ -57,7 +57,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "judge-attack": (JudgeAttackArgs, judge_attack),
     "judge-train": (JudgeTrainArgs, judge_train),
 }
-DATA_PARALLEL = ("train",)  # what works in several processes that torchrun starts
+DATA_PARALLEL = ("train", "recipe")  # what works in several processes that torchrun starts
 
 
 def main(argv: Sequence[str] | None = None) -> int:

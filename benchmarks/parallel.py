@@ -1,11 +1,15 @@
 """Measure how much faster several processes train the VAE than one, with the same batch for each card.
 
     python benchmarks/parallel.py --out DIR [--device cuda] [--processes 2] [--batch 512] [--size 64] [--width large]
+    python benchmarks/parallel.py --out DIR --recipe --batch 160 [--limit 500]
 
 It starts torchrun for one process and for `--processes`, one after the other on the same machine. Each trains in the
 ways that the device has: CUDA graphs, as `handlatent train --width small` does, and torch.compile, as `--width large`
 does; on a CPU, kernel by kernel. Each way is measured in two forms: the bare step of `vae.Trainer`, and the step of
 HandLatent-v0 with no shift, as `handlatent train --agent none` takes it. All take turns in blocks of steps.
+
+With `--recipe`, it measures the steps of `handlatent recipe` in place of these, at 128 pixels: without critics, with
+critics of patches, and with critics of features too.
 
 It prints images/s (the median block, with its quartiles), the ratio to one process, and the time of the message that
 joins the gradients. Two H100s should reach a ratio of at least 1.8. All is written to DIR/parallel.json. On two H100s
@@ -19,23 +23,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from recipe import CONFIG, HANDS, KINDS, begin
 
 from agents.runs.run_folder import versions
 from hand_env import HandLatentEnv
-from vae import parallel
+from vae import VAEConfig, parallel
+from vae.adversarial.batches import Batches
+from vae.adversarial.training import AHEAD, AdversarialTrainer
 from vae.device import resolve_device
+from vae.images.labelled.drawn import draw_right_hands
 from vae.model import count_parameters
 from vae.training import Trainer
 
 FILE = "parallel.json"
 WAYS = {"cuda": {"CUDA graphs": False, "torch.compile": True}, "cpu": {"eager": False}}  # and whether it is compiled
-HEAD = f"{'way':>14} {'form':>12} {'processes':>10} {'images/s':>10} {'quartiles':>18} {'ratio':>6}"
+HEAD = f"{'way':>14} {'form':>18} {'processes':>10} {'images/s':>10} {'quartiles':>18} {'ratio':>6}"
 
 
 def main() -> None:
@@ -47,6 +56,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     parser.add_argument("--width", default="large")
     parser.add_argument("--ways", nargs="+", choices=WAYS["cuda"], help="on a GPU; default: both")
+    parser.add_argument("--recipe", action="store_true", help="measure the recipe's VAE, of 128 pixels")
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--steps", type=int, default=10, help="steps in a block")
     parser.add_argument("--limit", type=float, default=200.0, help="seconds for all")
@@ -95,6 +105,9 @@ def measured(args: argparse.Namespace, until: float) -> dict[str, Any]:
 def work(args: argparse.Namespace) -> None:
     """Measure all ways; the main process writes after each, so that a time limit loses only what is not done."""
     kind = torch.device(resolve_device(args.device)).type
+    if args.recipe:
+        work_on_recipe(args, kind)
+        return
     batch = args.batch * parallel.world_size()
     rows: list[dict[str, Any]] = []
     shape = (max(1024, batch), 3, args.size, args.size)
@@ -107,10 +120,29 @@ def work(args: argparse.Namespace) -> None:
         env.reset(seed=0)
         found = {"way": way, "processes": parallel.world_size(), "pictures_a_process": args.batch}
         rows += [{**found, **row} for row in measured_forms(env, args.blocks, args.steps)]
-        if parallel.is_main():
-            device = torch.cuda.get_device_name() if kind == "cuda" else f"{torch.get_num_threads()} CPU thread(s)"
-            record = {"device": device, "parameters": count_parameters(env.trainer.vae), "rows": rows}
-            args.worker.write_text(json.dumps(record), encoding="utf-8")
+        keep(args.worker, kind, count_parameters(env.trainer.vae), rows)
+
+
+def keep(file: Path, kind: str, parameters: int, rows: list[dict[str, Any]]) -> None:
+    """Write what the main process has measured so far."""
+    if parallel.is_main():
+        device = torch.cuda.get_device_name() if kind == "cuda" else f"{torch.get_num_threads()} CPU thread(s)"
+        file.write_text(json.dumps({"device": device, "parameters": parameters, "rows": rows}), encoding="utf-8")
+
+
+def work_on_recipe(args: argparse.Namespace, kind: str) -> None:
+    """Measure the steps of the recipe's VAE, with its batches, in blocks of a multiple of the batches made at once."""
+    hands, half = draw_right_hands(HANDS, seed=1, workers=0), HANDS // 2
+    batches = Batches(hands.take(slice(half)).to(kind), hands.take(slice(half, HANDS)).to(kind))
+    settings = replace(CONFIG, batch=args.batch * parallel.world_size())
+    run = AdversarialTrainer(settings, VAEConfig(128, 300, args.width), batches, kind)
+    steps, rows = -(-args.steps // AHEAD) * AHEAD, []
+    for form, (share, _) in KINDS.items():
+        begin(run, share)
+        seconds = in_turns({form: run.step}, args.blocks, steps, kind)[form]
+        row = {"way": "recipe", "form": form, "processes": parallel.world_size(), "pictures_a_process": args.batch}
+        rows.append({**row, **rates(settings.batch * steps, seconds)})
+        keep(args.worker, kind, count_parameters(run.vae), rows)
 
 
 def measured_forms(env: HandLatentEnv, blocks: int, steps: int) -> list[dict[str, Any]]:
@@ -123,10 +155,14 @@ def measured_forms(env: HandLatentEnv, blocks: int, steps: int) -> list[dict[str
     message = in_turns({"message": partial(parallel.all_reduce_mean, gradients)}, blocks, steps, kind)["message"]
     rows = []
     for form, seconds in times.items():
-        low, middle, high = (float(pictures / np.quantile(seconds, share)) for share in (0.75, 0.5, 0.25))
-        row = {"form": form, "images_per_second": middle, "quartiles": [low, high]}
-        rows.append({**row, "message_ms": 1000 * float(np.median(message)) / steps})
+        rows.append({"form": form, **rates(pictures, seconds), "message_ms": 1000 * float(np.median(message)) / steps})
     return rows
+
+
+def rates(pictures: int, seconds: list[float]) -> dict[str, Any]:
+    """Return the images/s of the median block, and their quartiles."""
+    low, middle, high = (float(pictures / np.quantile(seconds, share)) for share in (0.75, 0.5, 0.25))
+    return {"images_per_second": middle, "quartiles": [low, high]}
 
 
 def bare_step(trainer: Trainer) -> None:
@@ -153,14 +189,14 @@ def show(record: dict[str, Any]) -> None:
     """Print the table."""
     settings = record["settings"]
     model = f"{record.get('parameters', 0) / 1e6:.2f} M parameters"
-    pictures = f"{settings['batch']} pictures of {settings['size']} pixels"
+    pictures = f"{settings['batch']} pictures of {128 if settings['recipe'] else settings['size']} pixels"
     print(f"{record.get('device', 'nothing')} for each process, {pictures}, {model}")
     print(HEAD)
     for row in record["rows"]:
         low, high = row["quartiles"]
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
         print(
-            f"{row['way']:>14} {row['form']:>12} {row['processes']:10} {row['images_per_second']:10,.0f} "
+            f"{row['way']:>14} {row['form']:>18} {row['processes']:10} {row['images_per_second']:10,.0f} "
             f"{f'{low:,.0f} to {high:,.0f}':>18} {ratio:>6}"
         )
     for row in record["rows"]:

@@ -8,6 +8,8 @@ from functools import cache
 import torch
 from torch import Generator, Tensor
 
+from vae.parallel import capture_mode
+
 EAGER_STEPS = 3  # before a capture: in them, libraries choose their kernels
 
 Tensors = dict[str, Tensor]
@@ -101,7 +103,7 @@ class GraphedSteps:
         graph.register_generator_state(self.generator)
         fixed = {name: tensor.clone(memory_format=torch.preserve_format) for name, tensor in inputs.items()}
         try:
-            with torch.cuda.graph(graph, stream=self._stream):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode=capture_mode()):
                 outputs = step(fixed)
         except Exception as error:  # whatever a graph cannot hold
             torch.cuda.synchronize()

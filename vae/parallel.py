@@ -24,7 +24,10 @@ from torch import Tensor, nn
 from vae.device import resolve_device
 
 ENDED = "A process of this job has ended, so all of them end."
-STOPPED = "This job was stopped, or a process of it has ended. Continue from the last checkpoint with --resume."
+STOPPED = (
+    "This job was stopped, or a process of it has ended. Continue from the last checkpoint: train with --resume, "
+    "recipe with the same command."
+)
 GRACE = 2.0  # seconds after SIGTERM, in which a process says itself what is wrong
 _PATIENCE = timedelta(days=7)  # a process that ended is noticed at once; one may draw or measure for long
 
@@ -80,6 +83,17 @@ def process_group(device: str) -> Iterator[None]:
         _group = None
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Work as one process outside the group, while the others wait for this one or for the end."""
+    global _group
+    group, _group = _group, None
+    try:
+        yield
+    finally:
+        _group = group
+
+
 def launched() -> int:
     """Return how many processes torchrun started; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if dist.is_available() and dist.is_torchelastic_launched() else 1
@@ -109,6 +123,21 @@ def local_rows(batch_size: int) -> slice:
     own = batch_size // world_size()
     first = 0 if _group is None else _group.rank * own
     return slice(first, first + own)
+
+
+def local_parts(rows: Tensor, parts: int) -> Tensor:
+    """Take this process's rows of each part of a minibatch that consists of parts of the same length.
+
+    Args:
+        rows: (batch, ...), the same in each process; all of it, if there is one.
+        parts: Number of parts; the processes divide their length.
+
+    Returns:
+        (own, ...), a share of each part, one after another.
+    """
+    if _group is None:
+        return rows
+    return rows.reshape(parts, _group.size, -1, *rows.shape[1:])[:, _group.rank].flatten(0, 1)
 
 
 def all_gather(rows: Tensor) -> Tensor:
@@ -190,6 +219,12 @@ def from_main(make: Callable[[], Made]) -> Made:
         raise AlreadySaid
     value: Made = made[0][0]
     return value
+
+
+def capture_mode() -> str:
+    """Return how strict the capture of a CUDA graph may be about what else the process asks the card to do."""
+    # NCCL has a thread that asks the card how far it is, which a capture of the other mode would not survive
+    return "thread_local" if dist.is_available() and dist.is_initialized() else "global"
 
 
 def _backend(device: str) -> str:

@@ -190,8 +190,7 @@ def _captured(
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """Record the kernels of two functions, the second of which reads what the first made; return what replays them."""
     encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-    # NCCL has a thread that asks the card how far it is, which a capture of the other mode would not survive
-    mode = "global" if parallel.world_size() == 1 else "thread_local"
+    mode = parallel.capture_mode()
     torch.cuda.synchronize()
     try:
         with torch.cuda.graph(encoding, stream=stream, capture_error_mode=mode):

@@ -70,6 +70,9 @@ def everything(rank: int) -> dict[str, Any]:
         "flag": parallel.flag_of_main(rank == 0),
         "made": parallel.from_main(lambda: {"by": rank}),
     }
+    with parallel.alone():
+        found["alone"] = (parallel.world_size(), parallel.is_main(), parallel.capture_mode())
+    found["parts"] = parallel.local_parts(torch.arange(12), 3)
     found["means"] = torch.full((2, 3), float(rank)).t(), torch.tensor(4.0 * rank)
     parallel.all_reduce_mean(found["means"])
     try:

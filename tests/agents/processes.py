@@ -99,9 +99,16 @@ class Command:
 class Job(Command):
     """A function that returns an exit status, in several processes, as torchrun starts them."""
 
-    def __init__(self, errors: Path, n: int, work: Callable[..., int], *arguments: object) -> None:
-        """Start them."""
-        self._start(errors, {}, launch, n, work, *arguments)
+    def __init__(
+        self,
+        errors: Path,
+        n: int,
+        work: Callable[..., int],
+        *arguments: object,
+        patches: Mapping[str, object] | None = None,
+    ) -> None:
+        """Start them; `patches` as for `Command`."""
+        self._start(errors, patches or {}, launch, n, work, *arguments)
 
 
 def latest_step(checkpoints: Path) -> int:

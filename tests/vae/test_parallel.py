@@ -23,6 +23,7 @@ def found(tmp_path_factory):
 def test_each_process_knows_its_place_and_its_rows(found):
     assert [each["facts"] for each in found] == [(2, True, slice(0, 3)), (2, False, slice(3, 6))]
     assert [each["after"] for each in found] == [1, 1]
+    assert [each["parts"].tolist() for each in found] == [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]]
 
 
 @two_processes
@@ -32,6 +33,7 @@ def test_messages_arrive_the_same_in_all_processes(found):
         assert each["sent"].tolist() == [7]
         assert each["flag"] is True
         assert each["made"] == {"by": 0}
+        assert each["alone"] == (1, True, "thread_local")  # where NCCL may still ask the card
         matrix, number = each["means"]
         assert torch.equal(matrix, torch.full((3, 2), 0.5))
         assert number == 2
@@ -80,6 +82,8 @@ def test_alone_everything_stays_as_it_is():
         assert (parallel.world_size(), parallel.is_main(), parallel.local_rows(5)) == (1, True, slice(0, 5))
         assert parallel.all_gather(tensor) is tensor
         assert parallel.broadcast(tensor) is tensor
+        assert parallel.local_parts(tensor, 3) is tensor
+        assert parallel.capture_mode() == "global"
         assert parallel.from_main(lambda: 3) == 3
         assert parallel.flag_of_main(False) is False
         parallel.all_reduce_mean(None)  # not even looked at

@@ -33,32 +33,45 @@ class Batches:
     posed: float = 0.4
     mode: Literal["bicubic", "bilinear"] = "bicubic"
 
-    def batch(self, real: int, drawn: int, generator: Generator) -> Hands:
+    def batch(self, real: int, drawn: int, generator: Generator, rows: Tensor | None = None) -> Hands:
         """Return photographs, followed by synthetic hands.
 
         Args:
             real: Number of photographs.
             drawn: Number of synthetic hands.
             generator: Source of random numbers, on the device.
+            rows: (m,) int64 on the device, the hands of this batch to return, in this order; the others are chosen
+                and not edited. None: all.
 
         Returns:
-            real + drawn hands, images (n, 3, 128, 128) float32 in [0, 1].
+            real + drawn hands, or m of them; images (n, 3, 128, 128) float32 in [0, 1].
         """
         sides = [(self.photographs, real), (self.drawn, drawn)]
         hands = join([_some(hands, n, generator) for hands, n in sides if hands is not None and n])
+        n = len(hands)
+        known = ~torch.isnan(hands.joints).flatten(1).any(1) & (torch.arange(n, device=generator.device) < real)
+        posed = known & GeneratorSource(n, generator).chance(self.posed)
+        hands = hands if rows is None else hands.take(rows)
         hands.images = hands.images.float() / 255
-        random = GeneratorSource(len(hands), generator)
-        known = ~torch.isnan(hands.joints).flatten(1).any(1) & (torch.arange(len(hands), device=random.device) < real)
-        chosen = torch.nonzero(known & random.chance(self.posed))[:, 0]
-        if len(chosen):
-            some = hands.take(chosen)
-            spread(some, GeneratorSource(len(chosen), generator), self.mode)
-            hands.put(chosen, some)
+        self._pose(hands, posed, rows, generator)
+        random = GeneratorSource(n, generator, rows)
         foot = torch.tensor([0.5, 1.0], device=random.device).expand(len(hands), 2)
         to = foot + torch.stack([random.uniform(-0.03, 0.03), random.uniform(-0.01, 0.03)], 1)
         place(hands, random.uniform(0.94, 1.06), TURN * random.uniform(-1, 1), to, foot, random.sign(), self.mode)
         hands.images = _lit(hands.images, random)
         return hands
+
+    def _pose(self, hands: Hands, posed: Tensor, rows: Tensor | None, generator: Generator) -> None:
+        """Move fingers in some hands of a batch: `posed` says in which, `rows` which of the batch are here."""
+        chosen, places = torch.nonzero(posed)[:, 0], None
+        if not (n := len(chosen)):
+            return
+        if rows is not None:
+            places = (posed.cumsum(0) - 1)[rows][posed[rows]]  # among all that are posed
+            chosen = torch.nonzero(posed[rows])[:, 0]
+        some = hands.take(chosen)
+        spread(some, GeneratorSource(n, generator, places), self.mode)
+        hands.put(chosen, some)
 
 
 def _some(hands: Hands, n: int, generator: Generator) -> Hands:
@@ -66,6 +79,6 @@ def _some(hands: Hands, n: int, generator: Generator) -> Hands:
 
 
 def _lit(images: Tensor, random: GeneratorSource) -> Tensor:
-    colours = 2 * torch.rand(len(images), 3, 1, 1, generator=random.generator, device=random.device) - 1
+    colours = random.columns(-1, 1, 3).view(-1, 3, 1, 1)
     gamma = torch.exp(0.2 * random.uniform(-1, 1)).view(-1, 1, 1, 1)
     return (images.clamp(1e-4, 1) ** gamma * (1 + 0.015 * colours)).clamp(0, 1)

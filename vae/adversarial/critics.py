@@ -6,6 +6,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from vae.adversarial.perceptual import Stages
+from vae.parallel import local_parts, world_size
 
 WIDTHS = (64, 128, 256, 256)
 SHRINK = (1, 4)  # at 128 pixels one critic sees patches of 46 pixels; the other sees the whole hand, 4 times smaller
@@ -70,7 +71,7 @@ def passing_loss(fake: list[Tensor]) -> Tensor:
     return -torch.stack([f.mean() for f in fake]).mean()
 
 
-def disguise(images: Tensor, generator: Generator) -> Tensor:
+def disguise(images: Tensor, generator: Generator, parts: int = 1) -> Tensor:
     """Augment pictures before critics see them, so that critics cannot memorise a few photographs.
 
     It changes brightness, contrast and colour, makes a square black in half of the pictures, and shifts all of them by
@@ -79,16 +80,18 @@ def disguise(images: Tensor, generator: Generator) -> Tensor:
     It is differentiable.
 
     Args:
-        images: (n, 3, S, S) float in [0, 1].
-        generator: Source of random numbers, on the pictures' device.
+        images: (n, 3, S, S) float in [0, 1], those of this process.
+        generator: Source of random numbers, on the pictures' device; they are drawn for all processes.
+        parts: Number of parts of the same length that the pictures consist of; each process has its rows of each.
 
     Returns:
         (n, 3, S, S) float, around [0, 1].
     """
-    n, device = len(images), images.device
+    n, device = len(images) * world_size(), images.device
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(n, *shape, generator=generator, device=device)
+        numbers = torch.rand(n, *shape, generator=generator, device=device)
+        return low + (high - low) * local_parts(numbers, parts)
 
     x = images + uniform(-0.15, 0.15, 1, 1, 1)
     for axes, low, high in (((1, 2, 3), 0.7, 1.3), ((1,), 0.4, 1.6)):  # contrast, then how much colour

@@ -13,6 +13,9 @@ also judge what the decoder makes of these latents, since that is what the VAE w
 
 The KL term's weight is adjusted so that latents carry a set number of nats per picture. Uniform deltas may shift the
 latents while the VAE learns; their reach falls to 0.
+
+In several processes (`vae.parallel`), each computes its rows of the batch. All draw the same random numbers for the
+whole batch, so a step is that of one process, except for the order in which sums are taken.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from vae import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from vae.adversarial.perceptual import Perceptual
@@ -108,8 +112,12 @@ class AdversarialTrainer:
             device: "cpu", "cuda" or "cuda:N".
             graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding.
             fused: Whether torch.compile joins small kernels on a GPU, where it can (`vae.device.compiled`); likewise.
+
+        Raises:
+            ValueError: If the processes cannot share the batch.
         """
         self.settings, self.batches, self.device = settings, batches, torch.device(device)
+        self._rows, self._halves = own_rows(settings.batch)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -122,6 +130,7 @@ class AdversarialTrainer:
         self.look = Perceptual()
         for module in (self.vae, self.regions, self.patches, self.features, self.look):
             module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
+            parallel.take_weights_of_main(module)
         fuse = partial(
             compiled, device=self.device, wanted=fused
         )  # not the critics: it would take longer than it saves
@@ -172,22 +181,22 @@ class AdversarialTrainer:
     def _inputs(self, mixes: bool) -> dict[str, Tensor]:
         """Return the next batch, and what else changes with each step; the step draws its other numbers itself."""
         hands, real = self._next()
-        n, size, generator = len(hands), self.vae.latent_dim, self._seed(self.generator, _LATENT)
+        n, size, generator = self.settings.batch, self.vae.latent_dim, self._seed(self.generator, _LATENT)
         inputs = {
             "images": hands.images.contiguous(memory_format=torch.channels_last),
             "regions": hands.regions,
-            "noise": torch.randn(n, size, generator=generator, device=self.device),
+            "noise": torch.randn(n, size, generator=generator, device=self.device)[self._rows],
             "weight": torch.tensor(math.exp(self.log_weight)).to(self.device, non_blocking=True),
         }
         if self.pool is not None:
             rows = torch.randint(len(self.pool), (-(-n // 2),), generator=generator, device=self.device)
-            inputs["prior"] = self.pool[rows]
+            inputs["prior"] = self.pool[rows[self._halves]]
         elif mixes:
             orders = [torch.randperm(m, generator=generator, device=self.device) for m in (real, n - real)]
             inputs["order"] = torch.cat([orders[0], real + orders[1]])
         if self.settings.deltas:
             uniform = torch.rand(n, size, generator=self._generator(_DELTAS), device=self.device)
-            inputs["shift"] = self.settings.deltas * (1 - self.share) * (2 * uniform - 1)
+            inputs["shift"] = self.settings.deltas * (1 - self.share) * (2 * uniform[self._rows] - 1)
         return inputs
 
     def _step(self, patches: bool, features: bool, prior: bool, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -202,8 +211,8 @@ class AdversarialTrainer:
             if prior:
                 latents = torch.cat([latents, inputs["prior"]])
             elif patches:
-                mixed = _mixed(latents.detach(), inputs["order"], generator)[::2]
-                latents = torch.cat([latents, mixed])
+                mixed = _mixed(parallel.all_gather(latents.detach()), inputs["order"], generator)[::2]
+                latents = torch.cat([latents, mixed[self._halves]])
             maps, n = self._features(latents), len(images)
             painted = self._paint(maps).float()
             decoded, between = painted[:n], painted[n:]
@@ -219,10 +228,10 @@ class AdversarialTrainer:
                 fakes.append((self.features, torch.cat([decoded[::2], between]) if prior else decoded[::2]))
             for critic, fake in fakes:
                 critic.learn(False)
-                terms[critic.name] = passing * passing_loss(critic(disguise(fake, generator)))
+                terms[critic.name] = passing * passing_loss(critic(self._disguise(fake, generator)))
                 critic.learn(True)
         terms["kl"] = inputs["weight"] * kl_to_standard_normal(mean, log_var).mean()
-        self._descend(torch.stack(list(terms.values())).sum())
+        self._descend(list(terms.values()))
         if fakes:
             terms["critics"] = self._criticise(images[::2], fakes, generator)
         return {name: term.detach() for name, term in terms.items()}
@@ -268,26 +277,31 @@ class AdversarialTrainer:
         drawn = s.batch if self.batches.photographs is None else round(float(drawn_share) * s.batch)
         real = s.batch - drawn
         if not self._ready:
-            made = self.batches.batch(AHEAD * real, AHEAD * drawn, self._generator(_BATCH, first))
-            rows = torch.arange(len(made), device=self.device)
+            rows = torch.arange(AHEAD * s.batch, device=self.device)
             photographs, others = rows[: AHEAD * real].view(AHEAD, real), rows[AHEAD * real :].view(AHEAD, drawn)
-            self._ready = [made.take(torch.cat(parts)) for parts in zip(photographs, others, strict=True)]
+            own = torch.cat([photographs, others], 1)[:, self._rows]  # (AHEAD, own)
+            generator, alone = self._generator(_BATCH, first), parallel.world_size() == 1
+            made = self.batches.batch(AHEAD * real, AHEAD * drawn, generator, None if alone else own.flatten())
+            self._ready = [made.take(each) for each in (own if alone else rows[: own.numel()].view_as(own))]
             self._ready = self._ready[: AHEAD - self.steps % AHEAD]
         return self._ready.pop(), real
 
     def _region_loss(self, features: Tensor, regions: Tensor) -> Tensor:
         truth = F.interpolate(regions.unsqueeze(1), size=features.shape[-1], mode="nearest-exact")[:, 0].long()
         each = F.cross_entropy(self.regions(features).float(), truth, ignore_index=IGNORE, reduction="sum")
-        return each / (truth != IGNORE).sum().clamp(min=1)
+        known = (truth != IGNORE).sum().float()
+        parallel.all_reduce_mean([known])  # of all processes, so that each pixel counts the same
+        return each / known.clamp(min=1 / parallel.world_size())
 
     def _optimizer(self, parameters: list[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.AdamW:
         on_gpu = self.device.type == "cuda"  # there a graph reads the rate from the device
         first = torch.tensor(rate, device=self.device) if on_gpu else rate
         return torch.optim.AdamW(parameters, first, betas, weight_decay=0.01, fused=True, capturable=on_gpu)
 
-    def _descend(self, loss: Tensor) -> None:
+    def _descend(self, terms: list[Tensor]) -> None:
         self.painters.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        torch.stack(terms).sum().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        _join(self.painters, terms)
         nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
         self.painters.step()
 
@@ -295,19 +309,46 @@ class AdversarialTrainer:
         n, losses = len(images), []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             for critic, fake in fakes:
-                maps = critic(disguise(torch.cat([images, fake.detach()]), generator))
+                maps = critic(self._disguise(torch.cat([images, fake.detach()]), generator))
                 losses.append(critic_loss([m[:n] for m in maps], [m[n:] for m in maps]))
         self.critics.zero_grad(set_to_none=True)
         loss = torch.stack(losses).sum()
         loss.backward()  # type: ignore[no-untyped-call]  # likewise
+        _join(self.critics, [loss])
         self.critics.step()
         return loss
+
+    def _disguise(self, images: Tensor, generator: Generator) -> Tensor:
+        """Disguise pictures that come in parts of half a batch."""
+        return disguise(images, generator, len(images) // (self._halves.stop - self._halves.start))
 
     def _generator(self, purpose: int, step: int | None = None) -> Generator:
         return self._seed(Generator(self.device), purpose, step)
 
     def _seed(self, generator: Generator, purpose: int, step: int | None = None) -> Generator:
         return generator.manual_seed(stream_seed(self.settings.seed, purpose, self.steps if step is None else step))
+
+
+def own_rows(batch: int) -> tuple[slice, slice]:
+    """Return which rows of a batch this process takes, and which of every other row.
+
+    Raises:
+        ValueError: If the processes cannot share both.
+    """
+    processes = parallel.world_size()
+    if processes > 1 and batch % (2 * processes):
+        raise ValueError(
+            f"The batch must be a multiple of twice the number of processes, {2 * processes}, got {batch!r}. It counts "
+            "the pictures of all processes together, and critics see half of them."
+        )
+    return parallel.local_rows(batch), parallel.local_rows(-(-batch // 2))
+
+
+def _join(optimizer: torch.optim.Optimizer, terms: list[Tensor]) -> None:
+    """Average the gradients and the terms of the loss over the processes."""
+    parameters = optimizer.param_groups[0]["params"]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    parallel.all_reduce_mean([*gradients, *(term.detach() for term in terms)])
 
 
 def _mixed(latents: Tensor, order: Tensor, generator: Generator) -> Tensor:

@@ -56,17 +56,30 @@ class RandomSource(ABC):
 class GeneratorSource(RandomSource):
     """Draw float32 numbers from one generator, for pictures that are edited as a batch."""
 
-    def __init__(self, n: int, generator: Generator) -> None:
-        """Store the generator, which is on the pictures' device."""
-        self.n, self.generator, self.device = n, generator, generator.device
+    def __init__(self, n: int, generator: Generator, rows: Tensor | None = None) -> None:
+        """Store the generator, which is on the pictures' device.
+
+        Args:
+            n: Number of pictures in the batch.
+            generator: Source of the numbers.
+            rows: (m,) int64, the pictures to return numbers for. Numbers are drawn for the whole batch all the same, so
+                that each picture gets its own wherever it is edited. None: all pictures.
+        """
+        self._drawn, self._rows = n, rows
+        self.n, self.generator, self.device = n if rows is None else len(rows), generator, generator.device
 
     def columns(self, low: float, high: float, count: int = 1) -> Tensor:
         """Return (n, count) float32 in [low, high)."""
-        return low + (high - low) * torch.rand(self.n, count, generator=self.generator, device=self.device)
+        return self._taken(
+            low + (high - low) * torch.rand(self._drawn, count, generator=self.generator, device=self.device)
+        )
 
     def choice(self, low: int, high: int) -> Tensor:
         """Return (n,) int64 in low..high - 1."""
-        return torch.randint(low, high, (self.n,), generator=self.generator, device=self.device)
+        return self._taken(torch.randint(low, high, (self._drawn,), generator=self.generator, device=self.device))
+
+    def _taken(self, numbers: Tensor) -> Tensor:
+        return numbers if self._rows is None else numbers[self._rows]
 
 
 class PictureSource(RandomSource):

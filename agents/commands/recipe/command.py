@@ -30,9 +30,10 @@ from agents.runs.pictures import SYNTHETIC, tell
 from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run import SAMPLERS, load_run
 from hand_env.anatomy import Judge
+from vae import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied, squared_error
-from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
+from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer, own_rows
 from vae.checkpoint import load_weights, save_hashed_json, save_json, save_tensors
 from vae.device import resolve_device
 from vae.distribution import check_extra
@@ -81,7 +82,7 @@ class Material:
 
 
 def recipe(args: RecipeArgs) -> Path:
-    """Run the recipe from the start, or resume it.
+    """Run the recipe from the start, or resume it; inside `vae.parallel.process_group`, with all its processes.
 
     Args:
         args: Settings.
@@ -94,17 +95,37 @@ def recipe(args: RecipeArgs) -> Path:
         ValueError: If a setting is wrong, or the folder holds another run or is in use.
         Interrupted: After Ctrl-C, once the run is saved.
     """
-    _check(args)
-    photographs = None if args.data == SYNTHETIC else _photographs(args)  # before the folder is claimed
-    with held(args.out):
-        return _run_stages(args, photographs, resolve_device(args.device))
+    parallel.from_main(lambda: _check(args))
+    try:
+        if not parallel.is_main():
+            return _follow(args, resolve_device(args.device))
+        photographs = None if args.data == SYNTHETIC else _photographs(args)  # before the folder is claimed
+        with held(args.out):
+            return _run_stages(args, photographs, resolve_device(args.device))
+    except ConnectionError as error:
+        raise ConnectionError(f"{error} Then continue with: {typed('recipe', args)}") from error
+
+
+def _follow(args: RecipeArgs, device: str) -> Path:
+    """Train the VAE with the main process, if it has none yet. It alone does all else, and logs and saves."""
+    if parallel.flag_of_main(False):
+        material: Any = parallel.from_main(lambda: None)  # a Material
+        _train_autoencoder(args, material, _batches(material, device), device)
+    return args.out
 
 
 def _run_stages(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Path:
     out = args.out
     _claim(args, "" if photographs is None else hashlib.sha256(photographs[0].numpy().tobytes()).hexdigest())
+    parallel.flag_of_main(not any((out / name).is_file() for name in (run_folder.REPORT, run_folder.VAE_WEIGHTS)))
     if not (out / run_folder.REPORT).is_file():
         _draw_and_sample(args, photographs, device)
+    with parallel.alone():
+        return _train_agents(args, photographs, device)
+
+
+def _train_agents(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Path:
+    out = args.out
     shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
     if args.latent_samples and not (out / run_folder.LATENT_AGENT).is_file():
         print("The agent on HandLatent-v0", flush=True)
@@ -149,6 +170,9 @@ def _check(args: RecipeArgs) -> None:
     if not 0 < args.prior_from <= 1:
         raise ValueError(f"--prior-from must lie in (0, 1], got {args.prior_from!r}.")
     check_seed(args.seed)
+    own_rows(args.batch)
+    if parallel.world_size() > 1 and ":" in args.device:
+        raise ValueError(f"--device must name no single card for several processes, got {args.device!r}. Use cuda.")
 
 
 def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
@@ -184,10 +208,9 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
     out = args.out
     began = time.monotonic()
     material = _material(args, photographs, device)
-    batches = Batches(
-        None if material.photographs is None else material.photographs.to(device), material.drawn.to(device)
-    )
+    batches = _batches(material, device)
     if not (out / run_folder.VAE_WEIGHTS).is_file():
+        parallel.from_main(lambda: material)  # for those that follow
         _train_autoencoder(args, material, batches, device)
     vae = _read_vae(args).to(device)
     posteriors, others, held_out = _encode(args, vae, material, batches)
@@ -236,25 +259,29 @@ def _train_autoencoder(args: RecipeArgs, material: Material, batches: Batches, d
     )
     run = AdversarialTrainer(settings, VAEConfig(CANVAS, LATENT_DIM, args.width), batches, device)
     checkpoints, log = Checkpointer(args.out / run_folder.CHECKPOINTS, args.checkpoint_seconds), []
-    state = checkpoints.load({"run": OBJECT, "training_log": OBJECTS})
+    state = parallel.from_main(lambda: checkpoints.load({"run": OBJECT, "training_log": OBJECTS}))
     if state is not None:
         with checkpoints.restoring("run"):
             run.load_state_dict(state["run"])
         log = state["training_log"]
-    with checkpoints.ctrl_c as ctrl_c, progress_bar(total=args.steps, initial=run.steps, unit="steps") as bar:
-        while run.steps < args.steps:
+    main, stops = parallel.is_main(), False
+    bar = progress_bar(total=args.steps, initial=run.steps, unit="steps", disable=not main)
+    with checkpoints.ctrl_c as ctrl_c, bar:
+        while run.steps < args.steps and not stops:
             if run.pool is None and run.share >= args.prior_from and run.steps % AHEAD == 0:
-                posteriors, _, held_out = _encode(args, run.averaged, material, batches)
-                flow, _ = _fit_prior(args, posteriors, held_out)
-                run.learn_prior(flow.sample(PRIOR_POOL, stream_seed(args.seed, _POOL) % 2**31))
+                run.learn_prior(parallel.from_main(lambda: _pool(args, run.averaged, material, batches)))
             terms = run.step()
             bar.update()
-            if run.steps % LOGGED == 0:
+            if main and run.steps % LOGGED == 0:
                 log.append({"step": run.steps, **{name: float(term) for name, term in terms.items()}})
-            if (ctrl_c.pressed or checkpoints.waited) and run.steps % AHEAD == 0 and run.steps < args.steps:
-                checkpoints.save(run.steps, {"run": run.state_dict(), "training_log": log})
-                if ctrl_c.pressed:
-                    raise Interrupted(typed("recipe", args))
+            if run.steps % AHEAD == 0 and run.steps < args.steps:
+                stops = parallel.flag_of_main(ctrl_c.pressed)
+                if main and (stops or checkpoints.waited):
+                    checkpoints.save(run.steps, {"run": run.state_dict(), "training_log": log})
+    if not main:
+        return
+    if stops:
+        raise Interrupted(typed("recipe", args))
     vae = run.averaged
     pictures = batches.drawn if batches.photographs is None else batches.photographs
     vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # the log variance of a sigma-VAE
@@ -264,6 +291,13 @@ def _train_autoencoder(args: RecipeArgs, material: Material, batches: Batches, d
     save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
     if ctrl_c.pressed:  # too late for a checkpoint
         raise Interrupted(typed("recipe", args))
+
+
+def _pool(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> Tensor:
+    """Fit a prior to what the VAE has learned so far, and draw latents from it."""
+    posteriors, _, held_out = _encode(args, vae, material, batches)
+    flow, _ = _fit_prior(args, posteriors, held_out)
+    return flow.sample(PRIOR_POOL, stream_seed(args.seed, _POOL) % 2**31)
 
 
 def _read_vae(args: RecipeArgs) -> VAE:
@@ -280,6 +314,11 @@ def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, devic
         return Material(None, drawn, rest)
     images, others = photographs
     return Material(annotate(images, Judge.load(device=device)), drawn, others)
+
+
+def _batches(material: Material, device: str) -> Batches:
+    photographs = None if material.photographs is None else material.photographs.to(device)
+    return Batches(photographs, material.drawn.to(device))
 
 
 def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:

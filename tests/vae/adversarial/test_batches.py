@@ -1,5 +1,6 @@
 """What the recipe learns from."""
 
+import pytest
 import torch
 
 from agents.commands.recipe.annotate import annotate
@@ -32,6 +33,16 @@ def test_a_judge_labels_pictures_about_as_they_were_drawn(drawn):
     digits = (drawn.regions >= FIRST_DIGIT) & (drawn.regions < FIRST_DIGIT + 5)
     alike = (found.regions == drawn.regions)[digits & known.view(-1, 1, 1)]
     assert alike.float().mean() > 0.8
+
+
+@pytest.mark.parametrize("rows", [[3, 1, 15, 9], [7, 8, 9], [0]])
+def test_some_rows_of_a_batch_are_edited_as_in_the_whole_batch(batches, rows):
+    rows = torch.tensor(rows)
+    for seed in range(3):
+        whole = batches.batch(6, 10, torch.Generator().manual_seed(seed))
+        some = batches.batch(6, 10, torch.Generator().manual_seed(seed), rows)
+        for name in ("images", "regions", "joints"):
+            assert torch.equal(getattr(some, name), getattr(whole, name)[rows]), name
 
 
 def test_a_batch_has_photographs_first_and_repeats_with_its_generator(batches):

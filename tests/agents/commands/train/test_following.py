@@ -94,5 +94,7 @@ def test_what_several_processes_cannot_do_is_refused(monkeypatch, settings, sent
 def test_another_command_is_refused(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(parallel, "_group", parallel._Group(rank=0, size=2))
     assert main(["synth", "--n", "1", "--out", str(tmp_path / "hands")]) == 2
-    assert capsys.readouterr().err == "handlatent synth: torchrun starts train only. Start synth without it.\n"
+    assert (
+        capsys.readouterr().err == "handlatent synth: torchrun starts train and recipe only. Start synth without it.\n"
+    )
     assert not (tmp_path / "hands").exists()
