@@ -22,6 +22,7 @@ TRAIN = ["--images", "24", "--size", "32", "--batch-size", "4", "--latent-dim", 
 REFINE = ["--samples", "40", "--rows", "4", "--width", "16", "--held-out", "4", "--policy", "latents"]
 REFINE += ["--refine-below", "inf"]
 RECIPE = ["--width", "small", "--drawn", "31", "--workers", "0", "--steps", "16", "--batch", "2", "--varied", "2"]
+RECIPE += ["--prior-from", "1", "--candidates", "4"]
 RECIPE += ["--flow-steps", "4", "--latent-samples", "32", "--refine-samples", "0"]
 COMPARE = ["--samplers", "mixture", "normal", "--agents", "none", "random", "--rounds", "1", "--n", "20"]
 PATCHES = {

@@ -18,6 +18,7 @@ from agents.commands.flags import check_above_zero, check_at_least, check_seed, 
 from agents.commands.recipe.annotate import annotate
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.latent_agent import train_latent_agent
+from agents.commands.recipe.selection import FEWEST, fit_to_selected, right_and_new, select
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
 from agents.figures.plots import Panel, save_curves
@@ -29,7 +30,7 @@ from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, tell
 from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run import SAMPLERS, load_run
-from hand_env.anatomy import Judge
+from hand_env.anatomy import Judge, Known
 from vae import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied, squared_error
@@ -37,7 +38,7 @@ from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTraine
 from vae.checkpoint import load_weights, save_hashed_json, save_json, save_tensors
 from vae.device import resolve_device
 from vae.distribution import check_extra
-from vae.images import SPLIT_SEED, load_hands11k, split_by_group
+from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 from vae.images.labelled.drawn import draw_right_hands
 from vae.images.labelled.hands import CANVAS, Hands
 from vae.model import VAE, VAEConfig, build_vae
@@ -52,7 +53,7 @@ LATENT_DIM = 300  # as in the paper
 LATENT_PICTURES = 2048  # most synthetic hands that HandLatent-v0 gets
 LOGGED = 50  # steps between two entries of training_log.json
 HELD_OUT = 40  # one of this many synthetic hands is held out, for validation without photographs
-PRIOR_POOL = 32_768  # latents of the learned prior that the decoder learns to decode
+PRIOR_POOL = 32_768  # most latents of the learned prior that the decoder learns to decode
 MIXTURE = 16_384  # augmented pictures that the mixture is fitted to; EM on all of them takes minutes
 TRAINING_LOG = "training_log.json"
 CURVES = (  # terms of the loss, weighted
@@ -62,8 +63,10 @@ CURVES = (  # terms of the loss, weighted
     Panel("the critics' own loss", {"critics": "critics"}),
 )
 PRIOR_CURVES = (Panel("loss of the learned prior", {"loss": "training", "held_out": "other people"}),)
+BEFORE = {"falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0}
+"""What runs of versions that did not have these settings did."""
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
-_DRAW, _VARY, _POOL = range(10, 13)  # purposes of random numbers
+_DRAW, _VARY, _POOL, _SELECT = range(10, 14)  # purposes of random numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,16 +155,16 @@ def _train_agents(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, d
 def _check(args: RecipeArgs) -> None:
     """Refuse wrong settings before the first stage starts."""
     check_extra()  # it installs the network of the perceptual distance
-    check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps", "refine_rows", "refine_width")
-    check_at_least(
-        0, args, "reencode_passes", "latent_samples", "refine_samples", "checkpoint_seconds", "falling_deltas"
-    )
+    check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps")
+    check_at_least(1, args, "refine_rows", "refine_width")
+    check_at_least(0, args, "candidates", "reencode_passes", "latent_samples", "refine_samples")
+    check_at_least(0, args, "checkpoint_seconds", "falling_deltas")
     if args.workers is not None:
         check_at_least(0, args, "workers")
     check_above_zero(args, "nats", "delta_scale")
     if args.reencode_passes > MAX_PASSES:
         raise ValueError(
-            f"--reencode-passes must be at most {MAX_PASSES}, got {args.reencode_passes!r}. The default is 3."
+            f"--reencode-passes must be at most {MAX_PASSES}, got {args.reencode_passes!r}. The default is 1."
         )
     if not 0 < args.temperature <= 1:
         raise ValueError(f"--temperature must lie in (0, 1], got {args.temperature!r}.")
@@ -188,7 +191,7 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
         return
     begun = run_folder.read_config(args.out)
     there, known = begun["settings"], begun["pictures_sha256"]  # "": synthetic, or a run of an earlier version
-    there = {"falling_deltas": 0.0, "prior_from": 1.0, **there}  # earlier versions had none
+    there = {**BEFORE, **there}
     both = bool(known and pictures_sha256)
     changed = [name for name in settings if there.get(name) != settings[name] and not (both and name == "data")]
     if changed:
@@ -216,6 +219,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
     posteriors, others, held_out = _encode(args, vae, material, batches)
     flow, log = _fit_prior(args, posteriors, held_out)
     save_curves(out / run_folder.PRIOR_CURVES, log, "step", PRIOR_CURVES)
+    flow, selection = _selected(args, flow, vae, material)
     flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
     flow.save(out / SAMPLERS["prior"][0])
     some = slice(MIXTURE)
@@ -232,6 +236,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
         "validation_squared_error": squared_error(vae, material.others),
         "validation_kl_nats": float(mean_kl),
         "prior": log,
+        "selection": selection,
         "seconds_since_last_start": time.monotonic() - began,
         "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
     }
@@ -251,6 +256,25 @@ def _encode(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) ->
 def _fit_prior(args: RecipeArgs, posteriors: Posteriors, held_out: Tensor) -> tuple[FlowPrior, Log]:
     print("The learned prior", flush=True)
     return fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
+
+
+def _selected(args: RecipeArgs, prior: FlowPrior, vae: VAE, material: Material) -> tuple[FlowPrior, dict[str, Any]]:
+    """Fit a larger prior to what the judge accepts of the first one's candidates, if there is enough."""
+    if not args.candidates:
+        return prior, {}
+    print("The learned prior, selected by the rewarding judge", flush=True)
+    judge, known = Judge.load(device=str(vae.log_variance.device)), None
+    if material.photographs is not None:
+        known = Known(judge, to_float(material.photographs.images), to_float(material.others))
+    chosen = select(prior, vae, right_and_new(judge, known), args.candidates, stream_seed(args.seed, _SELECT) % 2**31)
+    facts: dict[str, Any] = {"candidates": args.candidates, "accepted": len(chosen.latents)}
+    facts |= dict(zip(("correct", "new"), chosen.shares, strict=False))
+    if len(chosen.latents) < FEWEST:
+        accepted = f"The judge accepts {len(chosen.latents)} of {args.candidates} candidates"
+        print(f"{accepted}. A prior needs at least {FEWEST}, so the first one stays.")
+        return prior, facts
+    prior, log = fit_to_selected(chosen.latents, steps=args.flow_steps, seed=args.seed)
+    return prior, {**facts, "log": log}
 
 
 def _train_autoencoder(args: RecipeArgs, material: Material, batches: Batches, device: str) -> None:
@@ -297,7 +321,7 @@ def _pool(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> T
     """Fit a prior to what the VAE has learned so far, and draw latents from it."""
     posteriors, _, held_out = _encode(args, vae, material, batches)
     flow, _ = _fit_prior(args, posteriors, held_out)
-    return flow.sample(PRIOR_POOL, stream_seed(args.seed, _POOL) % 2**31)
+    return flow.sample(min(PRIOR_POOL, args.varied), stream_seed(args.seed, _POOL) % 2**31)
 
 
 def _read_vae(args: RecipeArgs) -> VAE:

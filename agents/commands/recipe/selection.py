@@ -1,52 +1,96 @@
-"""Teach a learned prior what a judge accepts: it draws, the judge chooses, and a new prior is fitted to the chosen.
+"""Teach the learned prior what the judge accepts: it draws, the judge selects, a larger prior learns what is left.
 
-This is reinforcement learning of the prior, in its simplest form: rejection-sampling fine-tuning, as RAFT does it for
-language and diffusion models (Dong et al. 2023, "RAFT: Reward rAnked FineTuning"). Each round is one step of policy
-improvement. Only the judge's verdict is used, so any judge will do.
+This is reinforcement learning of a generative model in its simplest form: rejection-sampling fine-tuning, as in RAFT
+(Dong et al. 2023, "RAFT: Reward rAnked FineTuning for Generative Foundation Model Alignment"). Its reward is a verdict,
+so any judge will do. The selected latents are as many as one likes, while the pictures that the first prior learned
+from are few: a larger network can learn from them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
+from hand_env.anatomy import Judge, Known
 from vae.model import VAE
+from vae.progress import progress_bar
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import Log, fit_flow
+from vae.sampling.reencoded import Reencoded
 
-Accept = Callable[[Tensor], Tensor]
-"""Takes (n, 3, S, S) float32 pictures in [0, 1], returns (n,) values; above 0.5 means accepted."""
+Verdicts = Callable[[Tensor], Tensor]
+"""Takes (n, 3, S, S) float32 pictures in [0, 1] and returns (n, k) bool; a picture is accepted if all k hold."""
 
-CHUNK = 512  # latents at a time
-HELD_OUT = 16  # one of this many chosen latents is held out, to choose among the fit's weights
+TEMPERATURE, FINAL_DENOISE, REENCODE_PASSES = 1.0, 0.2, 2  # of the candidates: more varied than what is drawn at last
+WIDTH, BLOCKS = 1024, 6  # of the larger prior's network
+FEWEST = 256  # accepted latents that a prior is fitted to
+HELD_OUT = 20  # one of this many accepted latents is held out, to choose among the fit's weights
+TOGETHER = {"cpu": 64, "cuda": 512}  # latents at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """Hold what is left of the candidates.
+
+    Attributes:
+        latents: (m, D) float32, accepted candidates, on the VAE's device.
+        shares: Share of all candidates for which each of the k verdicts holds.
+    """
+
+    latents: Tensor
+    shares: list[float]
+
+
+def right_and_new(judge: Judge, known: Known | None) -> Verdicts:
+    """Return the verdicts of the rewarding judge: whether a hand is correct and, if photographs are known, new."""
+
+    def verdicts(images: Tensor) -> Tensor:
+        found = judge.find(images)
+        columns = [found.holds.all(1) & ~found.doubts.any(1)]
+        if known is not None:
+            columns.append(known.novelty(images, found.parse.feature.float()).new.to(images.device))
+        return torch.stack(columns, 1)
+
+    return verdicts
 
 
 @torch.no_grad()
-def choose(prior: FlowPrior, vae: VAE, accept: Accept, n: int, seed: int) -> Tensor:
-    """Draw n latents and return those whose pictures are accepted.
+def select(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed: int) -> Selected:
+    """Draw n candidates from a prior and keep the accepted ones.
 
     Args:
-        prior: Draws the latents.
-        vae: Decodes them, on its current device.
-        accept: The judge's verdict.
-        n: Number of latents drawn, >= 1.
+        prior: Draws the candidates with `TEMPERATURE` and `FINAL_DENOISE`; its own settings stay as they are.
+        vae: Decodes them, and encodes them again as often as `REENCODE_PASSES` says, on its current device.
+        verdicts: What must hold for a picture.
+        n: Number of candidates, >= 1.
         seed: >= 0.
-
-    Returns:
-        (m, D) float32 on the VAE's device, m <= n.
     """
     device = vae.log_variance.device
-    kept = []
-    for latents in torch.split(prior.sample(n, seed).to(device), CHUNK):
-        kept.append(latents[accept(vae.decode(latents).float().clamp(0, 1)).to(device) > 0.5])
-    return torch.cat(kept)
+    hotter = FlowPrior(prior.velocity, prior.mean, prior.scale, TEMPERATURE, FINAL_DENOISE)
+    chain = Reencoded(hotter, vae, REENCODE_PASSES)
+    kept, held = [], []
+    with progress_bar(total=n, unit="candidates", title="Selecting") as bar:
+        for chunk in torch.split(hotter.sample(n, seed), TOGETHER[device.type]):
+            latents = chain.reencode(chunk.to(device))
+            holds = verdicts(vae.decode(latents).float().clamp(0, 1))
+            kept.append(latents[holds.all(1)])
+            held.append(holds)
+            bar.update(len(chunk))
+    return Selected(torch.cat(kept), torch.cat(held).double().mean(0).tolist())
 
 
-def refit(chosen: Tensor, steps: int, seed: int) -> tuple[FlowPrior, Log]:
-    """Fit a new prior to (m, D) chosen latents, m >= 16; see `vae.sampling.flow_fit.fit_flow`."""
-    held_out, rest = chosen[: len(chosen) // HELD_OUT], chosen[len(chosen) // HELD_OUT :]
+def fit_to_selected(latents: Tensor, *, steps: int, seed: int) -> tuple[FlowPrior, Log]:
+    """Fit a prior to (m, D) selected latents in the given number of steps; see `vae.sampling.flow_fit.fit_flow`.
+
+    Raises:
+        ValueError: If there are fewer than `FEWEST` latents.
+    """
+    if len(latents) < FEWEST:
+        raise ValueError(f"A prior needs at least {FEWEST} selected latents, got {len(latents)}.")
+    held_out, rest = latents[: len(latents) // HELD_OUT], latents[len(latents) // HELD_OUT :]
 
     def draw(n: int, generator: Generator) -> Tensor:
         return rest[torch.randint(0, len(rest), (n,), generator=generator, device=rest.device)]
 
-    return fit_flow(draw, held_out, steps=steps, seed=seed)
+    return fit_flow(draw, held_out, steps=steps, seed=seed, width=WIDTH, blocks=BLOCKS)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vae.adversarial import critics
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from vae.adversarial.perceptual import Perceptual, Stages
 from vae.distribution import PictureFeatures
@@ -27,7 +28,8 @@ def test_while_critics_do_not_learn_their_verdict_still_has_a_gradient_in_the_pi
     assert learned == {name for name, _ in critic.named_parameters() if not name.startswith("stages.")}
 
 
-def test_a_disguise_leaves_the_outline_of_what_it_does_not_black_out(drawn):
+def test_a_disguise_leaves_the_outline_of_what_it_does_not_black_out(drawn, monkeypatch):
+    monkeypatch.setattr(critics, "SHIFT", 0)
     pictures = drawn.images[:16].float() / 255
     changed = disguise(pictures, torch.Generator().manual_seed(0))
     assert torch.equal(changed, disguise(pictures, torch.Generator().manual_seed(0)))
@@ -35,6 +37,25 @@ def test_a_disguise_leaves_the_outline_of_what_it_does_not_black_out(drawn):
     assert 0 < black.flatten(1).any(1).sum() < 16  # some of the pictures
     for before, after, out in zip(pictures.mean(1), changed.mean(1), black, strict=True):
         assert torch.corrcoef(torch.stack([before[~out], after[~out]]))[0, 1] > 0.99
+
+
+def test_a_disguise_shifts_all_pictures_by_the_same_whole_pixels(drawn, monkeypatch):
+    pictures, seen = drawn.images[:3].float() / 255, set()
+    for seed in range(12):
+        shifted = disguise(pictures, torch.Generator().manual_seed(seed))
+        with monkeypatch.context() as patch:
+            patch.setattr(critics, "SHIFT", 0)
+            still = disguise(pictures, torch.Generator().manual_seed(seed))
+        by = [
+            (down, right)
+            for down in range(-8, 9)
+            for right in range(-8, 9)
+            if torch.equal(still.roll((-down, -right), (2, 3))[..., 8:-8, 8:-8], shifted[..., 8:-8, 8:-8])
+        ]
+        assert len(by) == 1
+        seen.update(by)
+    assert len(seen) > 6
+    assert shifted.isfinite().all()
 
 
 def test_the_hinge_loss_is_zero_where_both_sides_are_told_apart_by_far():

@@ -42,7 +42,8 @@ def _copied(part):
 
 def test_it_learns(finished):
     _, _, terms = finished
-    assert terms[-1]["pixels"] < 0.8 * terms[0]["pixels"]
+    pixels = torch.stack([step["pixels"] for step in terms])
+    assert pixels[-4:].mean() < 0.8 * pixels[0], pixels
     assert all(term.isfinite() for step in terms for term in step.values())
 
 

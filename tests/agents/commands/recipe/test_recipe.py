@@ -32,6 +32,7 @@ from vae.sampling.flow_fit import fit_flow
 from vae.sampling.reencoded import Reencoded
 
 TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 10, "batch": 4, "varied": 4, "flow_steps": 4}
+TINY |= {"prior_from": 1.0, "candidates": 4}
 
 QUICKER = {
     "agents.commands.recipe.command.MIXTURE": 1024,
@@ -92,6 +93,7 @@ def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
     assert run.vae.size == 128
     report = json.loads((finished[1] / "report.json").read_text())
     assert report["pictures"] == {"photographs": 0, "drawn": 40, "validation": 1}
+    assert report["selection"] == {"candidates": 4, "accepted": 0, "correct": 0.0}  # too few: the first prior stays
     assert run.vae.log_variance.exp() == pytest.approx(report["validation_squared_error"], rel=0.5)
 
 
@@ -111,6 +113,7 @@ def test_a_run_of_a_version_without_falling_deltas_is_continued(finished, tmp_pa
     config = json.loads((there / "config.json").read_text())
     assert config.pop("sha256")
     assert config["settings"].pop("falling_deltas") == 0
+    assert config["settings"].pop("prior_from") == 1
     save_hashed_json(there / "config.json", config)
     assert recipe(replace(args, out=there)) == there
     with pytest.raises(ValueError, match=r"was started with --falling-deltas 0\.0\."):
@@ -184,10 +187,20 @@ def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_
 
 @pytest.mark.slow
 def test_a_recipe_that_teaches_its_prior_to_the_decoder_resumes_bit_for_bit(tmp_path, monkeypatch):
+    def every_other_one(images):
+        return (torch.arange(len(images)) % 2 == 0).unsqueeze(1)
+
     monkeypatch.setattr("agents.commands.recipe.command.PRIOR_POOL", 64)
+    monkeypatch.setattr("agents.commands.recipe.command.right_and_new", lambda *_: every_other_one)
+    for name, value in (("FEWEST", 16), ("HELD_OUT", 4), ("WIDTH", 64), ("BLOCKS", 2)):
+        monkeypatch.setattr(f"agents.commands.recipe.selection.{name}", value)
+    monkeypatch.setattr("agents.commands.recipe.command.FEWEST", 16)
     settings = {**TINY, "steps": 18, "prior_from": 0.4, "latent_samples": 0, "refine_samples": 0, "device": "cpu"}
-    whole = RecipeArgs(out=tmp_path / "whole", **settings)
+    whole = RecipeArgs(out=tmp_path / "whole", **{**settings, "candidates": 40})
     recipe(whole)
+    selection = json.loads((whole.out / "report.json").read_text(encoding="utf-8"))["selection"]
+    assert (selection["accepted"], selection["correct"], selection["log"][-1]["step"]) == (20, 0.5, 4)
+    assert len(load_run(whole.out).samplers["prior"].sampler.velocity.blocks) == 2  # the one of what was selected
     step, pools = AdversarialTrainer.step, []
 
     def step_and_press(run):

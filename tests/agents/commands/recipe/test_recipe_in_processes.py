@@ -23,7 +23,7 @@ from vae.sampling.flow_fit import fit_flow
 STEPS = 14
 RECIPE = ["recipe", "--width", "small", "--drawn", "24", "--workers", "0", "--steps", str(STEPS), "--batch", "4"]
 RECIPE += ["--prior-from", "0.75", "--varied", "4", "--flow-steps", "4", "--latent-samples", "16"]
-RECIPE += ["--refine-samples", "0", "--checkpoint-seconds", "0", "--device", "cpu"]
+RECIPE += ["--candidates", "0", "--refine-samples", "0", "--checkpoint-seconds", "0", "--device", "cpu"]
 QUICKER = {
     **NARROW,
     **SLOW,

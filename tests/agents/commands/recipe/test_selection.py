@@ -1,0 +1,96 @@
+"""What the judge accepts of a prior's candidates, and the prior that is fitted to it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from agents.commands.recipe import selection
+from agents.commands.recipe.selection import fit_to_selected, right_and_new, select
+from vae.model import VAEConfig, build_vae
+from vae.sampling.flow import FlowPrior
+from vae.sampling.flow_fit import fit_flow
+from vae.sampling.reencoded import Reencoded
+
+DIM = 4
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return build_vae(VAEConfig(32, DIM, "small"), seed=0).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def prior():
+    def normal(n, generator):
+        return torch.randn(n, DIM, generator=generator)
+
+    held_out = normal(256, torch.Generator().manual_seed(9))
+    return fit_flow(normal, held_out, steps=600, batch=256, width=48, blocks=2, seed=0)[0]
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    monkeypatch.setattr(selection, "WIDTH", 48)
+    monkeypatch.setattr(selection, "BLOCKS", 2)
+
+
+def brightness(images):
+    return images.mean((1, 2, 3))
+
+
+def brighter_than(limit):
+    return lambda images: (brightness(images) > limit).unsqueeze(1)
+
+
+def drawn(prior, vae, n=1024, seed=5):
+    """Brightness of what is drawn as the candidates are."""
+    hotter = FlowPrior(prior.velocity, prior.mean, prior.scale, selection.TEMPERATURE, selection.FINAL_DENOISE)
+    return brightness(vae.decode(Reencoded(hotter, vae, selection.REENCODE_PASSES).sample(n, seed)).clamp(0, 1))
+
+
+def test_the_accepted_candidates_are_left_and_counted(prior, vae):
+    light = drawn(prior, vae, n=300)
+    limit = float(light.quantile(0.7))
+    left = select(prior, vae, brighter_than(limit), 300, seed=5)
+    assert left.shares == [pytest.approx(0.3, abs=0.004)]
+    assert len(left.latents) == 90
+    assert (brightness(vae.decode(left.latents).clamp(0, 1)) > limit).all()
+    assert (prior.temperature, prior.final_denoise) == (1.0, 0.0)  # as they were
+
+
+def test_a_candidate_needs_every_verdict(prior, vae):
+    def verdicts(images):
+        return torch.stack([torch.ones(len(images), dtype=torch.bool), torch.arange(len(images)) % 4 == 0], 1)
+
+    left = select(prior, vae, verdicts, 64, seed=0)
+    assert left.shares == [1.0, 0.25]
+    assert len(left.latents) == 16
+
+
+def test_the_fitted_prior_draws_more_of_what_was_accepted(prior, vae):
+    limit = float(drawn(prior, vae).quantile(0.6))
+    left = select(prior, vae, brighter_than(limit), 2048, seed=6)
+    learned, log = fit_to_selected(left.latents, steps=400, seed=0)
+    light = brightness(vae.decode(learned.sample(1024, seed=7)).clamp(0, 1))
+    assert (light > limit).float().mean() > 0.7  # of the first prior's candidates, 0.4
+    assert log[-1]["step"] == 400
+
+
+def test_too_few_are_refused():
+    with pytest.raises(ValueError, match="needs at least 256 selected latents, got 255"):
+        fit_to_selected(torch.zeros(255, DIM), steps=1, seed=0)
+
+
+def test_the_rewarding_judge_says_what_is_right_and_what_is_new(monkeypatch):
+    holds = torch.tensor([[True, True], [True, True], [True, False], [True, True]])
+    doubts = torch.tensor([[False], [True], [False], [False]])
+    judge = SimpleNamespace(
+        find=lambda images: SimpleNamespace(holds=holds, doubts=doubts, parse=SimpleNamespace(feature=images[:, 0, 0]))
+    )
+    known = SimpleNamespace(
+        novelty=lambda images, features: SimpleNamespace(new=torch.tensor([True, True, True, len(features) == 5]))
+    )
+    images = torch.zeros(4, 3, 32, 32)
+    assert right_and_new(judge, None)(images).tolist() == [[True], [False], [False], [True]]
+    assert right_and_new(judge, known)(images).tolist() == [[True, True], [False, True], [False, True], [True, False]]
