@@ -27,6 +27,19 @@ def test_the_tables_of_the_study_are_those_of_its_records(load):
         assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/loss/{path.name}"
 
 
+def test_the_table_of_selection_is_that_of_its_record(load):
+    path, text = DOCS / "recipe" / "trials" / "selection.json", (DOCS / "recipe.md").read_text(encoding="utf-8")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert load(DOCS.parent / "benchmarks" / "selection.py").table(content) in text
+    assert f"{content['candidates']:,} candidates of which {content['accepted']:,} were accepted" in text
+    rates = {
+        row["prior"]: row["correct"]
+        for row in content["rows"]
+        if (row["temperature"], row["final_denoise"]) == (0.9, 0.4)
+    }
+    assert f"from {100 * rates['first']:.1f} to {100 * rates['selected, larger']:.1f} %" in text
+
+
 def test_the_tables_of_the_curriculum_are_those_of_its_records(load):
     tables, text = load(DOCS / "make_tables.py"), (DOCS / "learning.md").read_text()
     for path in sorted((DOCS / "learning").glob("curriculum*.json")):

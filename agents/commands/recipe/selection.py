@@ -80,8 +80,10 @@ def select(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed: int) ->
     return Selected(torch.cat(kept), torch.cat(held).double().mean(0).tolist())
 
 
-def fit_to_selected(latents: Tensor, *, steps: int, seed: int) -> tuple[FlowPrior, Log]:
-    """Fit a prior to (m, D) selected latents in the given number of steps; see `vae.sampling.flow_fit.fit_flow`.
+def fit_to_selected(
+    latents: Tensor, *, steps: int, seed: int, width: int | None = None, blocks: int | None = None
+) -> tuple[FlowPrior, Log]:
+    """Fit a prior to (m, D) selected latents; see `vae.sampling.flow_fit.fit_flow`. Its network is a large one.
 
     Raises:
         ValueError: If there are fewer than `FEWEST` latents.
@@ -93,4 +95,4 @@ def fit_to_selected(latents: Tensor, *, steps: int, seed: int) -> tuple[FlowPrio
     def draw(n: int, generator: Generator) -> Tensor:
         return rest[torch.randint(0, len(rest), (n,), generator=generator, device=rest.device)]
 
-    return fit_flow(draw, held_out, steps=steps, seed=seed, width=WIDTH, blocks=BLOCKS)
+    return fit_flow(draw, held_out, steps=steps, seed=seed, width=width or WIDTH, blocks=blocks or BLOCKS)
