@@ -86,10 +86,10 @@ def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
         often = clear * (1 if kind == "none" else TIMES)
         changed = [edited(picture, outline, kind, rng, size) for picture, outline in often]
         if kind == "none":
-            name, right = "photographs, framed anew", True
+            name, right = "photographs, in a new frame", True
         else:
             name, right = f"photographs, {kind}", False
-        base = "photographs, framed anew" if kind != "none" else ""
+        base = "photographs, in a new frame" if kind != "none" else ""
         yield Case(name, "anatomical", (right,) * len(changed), wanted if right else 0.9, base, _stacked(changed))
     for name, spoilt in _spoilt(small, rng).items():
         yield Case(name, "correct", (False,) * len(spoilt), 0.98, "photographs", _stacked(spoilt))

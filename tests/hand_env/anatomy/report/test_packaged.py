@@ -37,7 +37,7 @@ def test_the_rewarding_judge_reaches_all_that_is_asked_but_in_two_rows(size, n, 
     rows = [row for _, row in measure(Judge.load(), report_cases(size, photographs.parent, n, some))]
     assert len(rows) == (25 if size == 64 else 24)
     assert {"upside down", *(f"photographs, {kind}" for kind in EDITS)} <= {row.name for row in rows}
-    assert set(missed(rows)) <= {"judged hands (balanced accuracy)", "photographs, framed anew"}  # see docs/judge.md
+    assert set(missed(rows)) <= {"judged hands (balanced accuracy)", "photographs, in a new frame"}  # see docs/judge.md
 
 
 @pytest.mark.slow(seconds=60)
