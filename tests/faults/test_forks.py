@@ -17,7 +17,8 @@ import multiprocessing, os, gymnasium as gym, numpy as np, torch
 import torch._dynamo  # which each process would import at its first step
 
 torch.set_num_threads(2)
-settings = {"n_images": 8, "latent_dim": 4, "batch_size": 4}
+noise = np.random.default_rng(0).integers(0, 256, (8, 3, 64, 64), np.uint8)
+settings = {"images": noise, "latent_dim": 4, "batch_size": 4}  # drawing hands takes a busy core 9 s
 
 def step(mode):
     envs = gym.make_vec("hand_env:HandLatent-v0", num_envs=2, vectorization_mode=mode, **settings)
