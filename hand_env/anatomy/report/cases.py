@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
-from vae.images import SPLIT_SEED, PictureError, load_hands11k, split_by_group
+from vae.images import PictureError, load_hands11k
 from vae.images.crop import ground_colour, hand_mask
 from vae.images.decode import open_picture
 from vae.images.labels import read_labels
@@ -74,9 +74,8 @@ def report_cases(size: int, data: Path | None, n: int = 300, some: slice = slice
 
 
 def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
-    photographs = load_hands11k(root, DETAIL, irregularities="exclude")
-    chosen = split_by_group(photographs.groups, photographs.all_groups, seed=SPLIT_SEED).test
-    pictures = [photographs.pixels[index].permute(1, 2, 0).numpy() for index in chosen[some].tolist()]
+    photographs = load_hands11k(root, DETAIL, irregularities="exclude", part="test").pixels[some]
+    pictures = [photograph.permute(1, 2, 0).numpy() for photograph in photographs]
     small = [resize(picture, size, size) for picture in pictures]
     wanted = 0.95 if size >= 128 else 0.93
     yield Case("photographs", "correct", (True,) * len(small), wanted, "", _stacked(small), counts=True)
