@@ -3,7 +3,9 @@
 PYTHON ?= python3
 comma := ,
 BIN := .venv/bin
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# With these, glibc keeps freed memory for the next tensor, instead of a system call for each larger one.
+KEEP := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824
+PYTEST := $(KEEP) OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 TORCH ?= $(shell grep ^torch== constraints.txt)
 DATA ?= synthetic
 OUT ?= runs/demo

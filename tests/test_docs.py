@@ -34,6 +34,21 @@ def test_a_page_that_is_made_from_the_code_says_what_the_code_says(name, load):
     assert pages.path(name).read_text() == pages.page(name), "Run python docs/make_pages.py"
 
 
+def test_a_flag_in_a_line_of_text_has_no_line_break_in_it(load):
+    hook = load(DOCS / "whole_words.py").on_page_content
+    whole = '<code>train <span class="whole">--kl-weight</span> 4</code>'
+    assert hook("<p>pre-set <code>train --kl-weight 4</code></p>") == f"<p>pre-set {whole}</p>"
+    long, block = f"<code>runs/{'x' * 30}-1</code>", "<pre><code>a --b\nc --d</code></pre>"
+    assert hook(long + block) == long + block
+
+
+def test_an_interval_and_the_name_of_an_agent_in_a_table_have_no_line_break_in_them(load):
+    hook = load(DOCS / "whole_words.py").on_page_content
+    assert hook("<td>1.3 (-0.3 to 2.8)</td>") == '<td>1.3 <span class="whole">(-0.3 to 2.8)</span></td>'
+    assert hook("<td>sac-latent-1</td>") == '<td><span class="whole">sac-latent-1</span></td>'
+    assert hook("<p>1.3 (-0.3 to 2.8)</p>") == "<p>1.3 (-0.3 to 2.8)</p>"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_command_line_s_page_has_every_flag_that_help_prints(command, capsys):
     with pytest.raises(SystemExit):

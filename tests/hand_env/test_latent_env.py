@@ -1,10 +1,6 @@
-import contextlib
 import copy
-import io
 import itertools
 import pickle
-import subprocess
-import sys
 import warnings
 
 import gymnasium as gym
@@ -168,38 +164,6 @@ def test_an_episode_is_truncated_after_its_epochs_and_never_terminated_by_them(m
     assert not any(terminated for _, _, terminated, *_ in steps)
     assert [info["epoch"] for *_, info in steps] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert type(steps[0][1]) is float
-
-
-SCRIPT = """
-import hashlib, torch, numpy as np, gymnasium as gym, hand_env
-torch.set_num_threads(1)
-settings = {"n_images": 9, "latent_dim": 5, "epochs_per_episode": 2}
-single = gym.make("HandLatent-v0", batch_size=4, **settings)
-rows = gym.make_vec("HandLatent-v0", num_envs=4, **settings)
-for env in (single, rows):
-    digest = hashlib.sha256()
-    observation, _ = env.reset(seed=3)
-    rng = np.random.default_rng(0)
-    for _ in range(6):
-        digest.update(observation.tobytes())
-        observation, reward, *_ = env.step(rng.uniform(-1, 1, (4, 5)).astype(np.float32))
-        digest.update(str(np.mean(reward)).encode())
-    print(digest.hexdigest())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("real_channels")
-def test_two_processes_run_the_same_episode_bit_for_bit_in_both_forms():
-    other = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    threads = torch.get_num_threads()
-    with contextlib.redirect_stdout(io.StringIO()) as here:  # this process, whose random states other tests have moved
-        exec(SCRIPT, {})
-    torch.set_num_threads(threads)
-    assert other.stderr == ""
-    digests = [*other.stdout.split(), *here.getvalue().split()]
-    assert len(digests) == 4
-    assert len(set(digests)) == 1
 
 
 def test_a_spec_makes_the_same_environment_again_also_through_json():

@@ -1,9 +1,5 @@
-import contextlib
 import copy
-import io
 import pickle
-import subprocess
-import sys
 import warnings
 
 import gymnasium as gym
@@ -153,35 +149,6 @@ def test_same_seed_gives_same_episode_bit_for_bit(make_refine):
         assert np.array_equal(a[0], b[0])
         assert a[1:] == b[1:]
     assert not np.array_equal(first[0][0], other[0][0])
-
-
-SCRIPT = """
-import hashlib, torch, numpy as np, gymnasium as gym, hand_env
-torch.set_num_threads(1)
-settings = {"judge": lambda pictures: pictures.mean((1, 2, 3)), "steps_per_episode": 2}
-for env in (gym.make("HandRefine-v0", **settings), gym.make_vec("HandRefine-v0", num_envs=3, **settings)):
-    digest = hashlib.sha256()
-    observation, _ = env.reset(seed=3)
-    for seed in range(2):
-        digest.update(observation.tobytes())
-        rng = np.random.default_rng(seed)
-        observation, reward, *_ = env.step(rng.uniform(-1, 1, env.action_space.shape).astype(np.float32))
-        digest.update(np.float64(reward).tobytes())
-    print(digest.hexdigest())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("real_channels")
-def test_two_processes_run_the_same_episode_bit_for_bit_in_both_forms():
-    other = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    threads = torch.get_num_threads()
-    with contextlib.redirect_stdout(io.StringIO()) as here:  # this process, whose random states other tests have moved
-        exec(SCRIPT, {})
-    torch.set_num_threads(threads)
-    assert other.stderr == ""
-    assert len(other.stdout.split()) == 2
-    assert here.getvalue() == other.stdout
 
 
 @pytest.mark.usefixtures("fake_judge")

@@ -9,10 +9,12 @@ from vae.images.handinfo import HandRow, read_handinfo
 from vae.images.image_set import ImageSet
 from vae.images.listing import list_pictures
 from vae.images.reading import check_size, choose, read_pictures
+from vae.images.split import SPLIT_SEED, split_by_group
 
 Side = Literal["all", "dorsal", "palmar"]
 Hand = Literal["all", "left", "right"]
 Keep = Literal["include", "exclude", "only"]
+Part = Literal["train", "validation", "test"]
 TABLE, HANDS = "HandInfo.csv", "Hands"  # what the download consists of
 
 
@@ -24,6 +26,7 @@ def load_hands11k(
     hand: Hand = "all",
     accessories: Keep = "include",
     irregularities: Keep = "include",
+    part: Part | None = None,
     n_images: int | None = None,
     seed: int = 0,
     cache_dir: Path | str | None = None,
@@ -38,6 +41,7 @@ def load_hands11k(
         hand: Which hand.
         accessories: Include or exclude pictures with rings, watches or similar things, or take only these.
         irregularities: Include or exclude pictures marked as irregular, or take only these.
+        part: Take only the photographs of these people, by the project's own split; None takes all people.
         n_images: How many of the matching pictures to take, at random; None takes all.
         seed: Seed of that choice.
         cache_dir: Where decoded pictures are kept; see `cache_folder`.
@@ -55,12 +59,21 @@ def load_hands11k(
         UserWarning: Once, if pictures cannot be used; see `read_pictures`.
     """
     size = check_size(size)
-    choices = {"side": side, "hand": hand, "accessories": accessories, "irregularities": irregularities}
+    choices: dict[str, str] = {
+        "side": side,
+        "hand": hand,
+        "accessories": accessories,
+        "irregularities": irregularities,
+    }
     _check_choices(choices)
+    if part is not None:
+        _check_choice("part", part, get_args(Part))
+        choices["part"] = part
     root = download_root(Path(root))
     rows = read_handinfo(root / TABLE)
     present, notes = _match(root, rows)
-    matching = [row for row in present if _wanted(row, choices)]
+    people = tuple(sorted({row.person for row in rows}))
+    matching = _of_part([row for row in present if _wanted(row, choices)], people, part)
     if not matching:
         chosen = ", ".join(f"{name}={value!r}" for name, value in choices.items())
         raise ValueError(f"None of the {len(present)} pictures in {str(root)!r} matches {chosen}. Use fewer filters.")
@@ -78,7 +91,7 @@ def load_hands11k(
         pixels=pixels,
         names=tuple(chosen_rows[i].image for i in usable),
         groups=tuple(chosen_rows[i].person for i in usable),
-        all_groups=tuple(sorted({row.person for row in rows})),
+        all_groups=people,
         problems=problems,
         notes=notes,
     )
@@ -105,9 +118,12 @@ def download_root(root: Path) -> Path:
 
 def _check_choices(choices: Mapping[str, str]) -> None:
     for (name, value), allowed in zip(choices.items(), (Side, Hand, Keep, Keep), strict=True):
-        if value not in get_args(allowed):
-            listed = ", ".join(map(repr, get_args(allowed)))
-            raise ValueError(f"{name} must be one of {listed}, got {value!r}.")
+        _check_choice(name, value, get_args(allowed))
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
 
 
 def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[str, ...]]:
@@ -132,6 +148,14 @@ def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[
             f"such as {unknown[0]!r}."
         )
     return present, tuple(notes)
+
+
+def _of_part(matching: list[HandRow], people: tuple[str, ...], part: Part | None) -> list[HandRow]:
+    if part is None or not matching:
+        return matching
+    split = split_by_group([row.person for row in matching], people, seed=SPLIT_SEED)
+    rows: list[int] = getattr(split, part).tolist()
+    return [matching[row] for row in rows]
 
 
 def _wanted(row: HandRow, choices: Mapping[str, str]) -> bool:

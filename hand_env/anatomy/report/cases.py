@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
-from vae.images import SPLIT_SEED, PictureError, load_hands11k, split_by_group
+from vae.images import PictureError, load_hands11k
 from vae.images.crop import ground_colour, hand_mask
 from vae.images.decode import open_picture
 from vae.images.labels import read_labels
@@ -74,9 +74,8 @@ def report_cases(size: int, data: Path | None, n: int = 300, some: slice = slice
 
 
 def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
-    photographs = load_hands11k(root, DETAIL, irregularities="exclude")
-    chosen = split_by_group(photographs.groups, photographs.all_groups, seed=SPLIT_SEED).test
-    pictures = [photographs.pixels[index].permute(1, 2, 0).numpy() for index in chosen[some].tolist()]
+    photographs = load_hands11k(root, DETAIL, irregularities="exclude", part="test").pixels[some]
+    pictures = [photograph.permute(1, 2, 0).numpy() for photograph in photographs]
     small = [resize(picture, size, size) for picture in pictures]
     wanted = 0.95 if size >= 128 else 0.93
     yield Case("photographs", "correct", (True,) * len(small), wanted, "", _stacked(small), counts=True)
@@ -86,10 +85,10 @@ def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
         often = clear * (1 if kind == "none" else TIMES)
         changed = [edited(picture, outline, kind, rng, size) for picture, outline in often]
         if kind == "none":
-            name, right = "photographs, framed anew", True
+            name, right = "photographs, in a new frame", True
         else:
             name, right = f"photographs, {kind}", False
-        base = "photographs, framed anew" if kind != "none" else ""
+        base = "photographs, in a new frame" if kind != "none" else ""
         yield Case(name, "anatomical", (right,) * len(changed), wanted if right else 0.9, base, _stacked(changed))
     for name, spoilt in _spoilt(small, rng).items():
         yield Case(name, "correct", (False,) * len(spoilt), 0.98, "photographs", _stacked(spoilt))

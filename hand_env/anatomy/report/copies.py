@@ -19,7 +19,7 @@ COPIES = 200
 TURN, SHIFT, LIGHT, BLUR = 2.0, 0.02, 0.08, 0.6  # degrees; share of the side; share of the brightness; pixels
 
 
-def measure_novelty(judge: Judge, root: Path, size: int, some: slice = slice(None)) -> tuple[Rate, Rate]:
+def measure_novelty(judge: Judge, root: Path, size: int) -> tuple[Rate, Rate]:
     """Count copies that are recognised, and new pictures that are called new.
 
     The copies are photographs of training people, slightly rotated, shifted, brightened or darkened, and blurred. The
@@ -29,7 +29,6 @@ def measure_novelty(judge: Judge, root: Path, size: int, some: slice = slice(Non
         judge: The judge whose features are compared.
         root: The 11k Hands download.
         size: Pixels a side.
-        some: Which of the training, the validation and the test people's photographs to use; default: all.
 
     Returns:
         The rate of copies that are recognised; the rate of new pictures that are called new.
@@ -37,7 +36,7 @@ def measure_novelty(judge: Judge, root: Path, size: int, some: slice = slice(Non
     photographs = load_hands11k(root, size, irregularities="exclude")
     split = split_by_group(photographs.groups, photographs.all_groups, seed=SPLIT_SEED)
     training, near, strangers = (
-        to_float(photographs.pixels[rows[some]]) for rows in (split.train, split.validation, split.test)
+        to_float(photographs.pixels[rows]) for rows in (split.train, split.validation, split.test)
     )
     rng = np.random.default_rng(SEED)
     chosen = rng.permutation(len(training))[:COPIES]

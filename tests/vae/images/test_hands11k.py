@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vae.images import load_hands11k, load_images, split_by_group
+from vae.images import SPLIT_SEED, load_hands11k, load_images, split_by_group
 from vae.images.handinfo import read_handinfo
 
 
@@ -105,6 +105,20 @@ def test_person_stays_on_one_side_of_the_split_whatever_is_chosen(download, cach
             for index in getattr(split, side).tolist():
                 assert sides.setdefault(images.groups[index], side) == side
     assert set(sides.values()) == {"train", "validation", "test"}
+
+
+def test_a_part_is_read_alone_and_holds_what_the_split_gives_it(download, cache):
+    everyone = load(download, cache, irregularities="exclude")
+    split = split_by_group(everyone.groups, everyone.all_groups, seed=SPLIT_SEED)
+    for part in ("train", "validation", "test"):
+        images, rows = load(download, cache, irregularities="exclude", part=part), getattr(split, part)
+        assert torch.equal(images.pixels, everyone.pixels[rows])
+        assert images.names == tuple(everyone.names[row] for row in rows.tolist())
+        assert images.all_groups == everyone.all_groups
+    with pytest.raises(ValueError, match="part must be one of 'train', 'validation', 'test', got 'tests'"):
+        load(download, cache, part="tests")
+    with pytest.raises(ValueError, match=r"None of the 40 pictures in .* matches .*'only', part='test'\. Use fewer"):
+        load(download, cache, irregularities="only", part="test")
 
 
 def test_bad_photograph_is_named_in_one_warning_and_kept_as_a_problem(download, cache):

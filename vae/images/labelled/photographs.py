@@ -51,26 +51,23 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
         `out`.
 
     Raises:
-        ValueError: If a photograph is missing from `landmarks`.
+        ValueError: If one of these photographs is missing from `landmarks`.
     """
-    everything = load_hands11k(data, CANVAS)
-    regular = set(load_hands11k(data, CANVAS, irregularities="exclude").names)
-    split = split_by_group(everything.groups, everything.all_groups, seed=SPLIT_SEED)
+    regular = load_hands11k(data, CANVAS, irregularities="exclude")
+    split = split_by_group(regular.groups, regular.all_groups, seed=SPLIT_SEED)
     found = np.load(landmarks)
     joints_of = dict(zip(found["names"].tolist(), found["joints"], strict=True))
     jpegs, joints, regions, sides = [], [], [], []
     for side, indices in enumerate((split.train, split.validation)):
         for index in indices.tolist():
-            if everything.names[index] not in regular:
-                continue
-            picture = everything.pixels[index].permute(1, 2, 0).numpy()
+            picture = regular.pixels[index].permute(1, 2, 0).numpy()
             jpegs.append(_encoded(picture))
-            if everything.names[index] not in joints_of:
+            if regular.names[index] not in joints_of:
                 raise ValueError(
                     f"{str(landmarks)!r} must hold the joints of every photograph in {str(data)!r}, and "
-                    f"{everything.names[index]!r} is missing. Delete the file and run the command again to rebuild it."
+                    f"{regular.names[index]!r} is missing. Delete the file and run the command again to rebuild it."
                 )
-            joints.append(joints_of[everything.names[index]])
+            joints.append(joints_of[regular.names[index]])
             regions.append(region_map(skin(picture), joints[-1]))
             sides.append(side)
     return write_arrays(

@@ -38,12 +38,13 @@ QUICKER = {
     "agents.commands.recipe.command.MIXTURE": 1024,
     "agents.commands.recipe.command.fit_flow": partial(fit_flow, width=72),
     "vae.adversarial.critics.WIDTHS": (8, 16, 32, 32),
+    "vae.adversarial.encode.CHUNK": 32,  # what `varied` is rounded up to
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_latents_for_the_mixture_and_narrow_networks():
-    """EM on the recipe's 16,384 latents, and the layers of critics and prior, take most of the time of so few steps."""
+    """EM on the recipe's 16,384 latents, 256 pictures, and critics' and prior's layers take most of so short a time."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in QUICKER.items():
             patch.setattr(name, value)

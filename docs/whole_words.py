@@ -1,0 +1,20 @@
+"""A hook of MkDocs: no line breaks inside a flag or a file name in a line of text, or inside an interval in a table."""
+
+import re
+from typing import Any
+
+LONGEST = 30  # characters; a longer word must be able to break on a phone
+_CODE = re.compile(r"(?<=<code>)[^<\n]*(?=</code>)")
+_CELL = re.compile(r"(?<=<td>)[^<\n]*(?=</td>)")
+_WORD = re.compile(r"[^\s<>]*-[^\s<>]*")
+_INTERVAL = re.compile(r"\([^\s()]+ to [^\s()]+\)|[a-z]+-[\w-]+")  # or the name of an agent
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark what `assets/extra.css` then keeps whole."""
+    html = _CODE.sub(lambda code: _WORD.sub(_marked, code[0]), html)
+    return _CELL.sub(lambda cell: _INTERVAL.sub(_marked, cell[0]), html)
+
+
+def _marked(word: re.Match[str]) -> str:
+    return word[0] if len(word[0]) > LONGEST else f'<span class="whole">{word[0]}</span>'
