@@ -1,18 +1,22 @@
 """Measure what it gives that the rewarding judge selects what the learned prior is fitted to.
 
-Run `python benchmarks/selection.py RUN --data path/to/11k-hands --device cuda`; it takes about four minutes on an H100.
-RUN comes from `handlatent recipe --candidates 0`, so that its prior is the first one. That prior draws candidates, the
-judge selects, and a prior of the same size and a larger one are fitted to what it accepts. Each line of the table draws
-hands from one of the three, with other settings of the sampler, and measures them as `handlatent compare` does.
+Run `python benchmarks/selection.py RUN --data path/to/11k-hands --device cuda`; it takes about five minutes on an H100.
+RUN comes from `handlatent recipe --candidates 0`, so that its prior is the first one. That prior draws candidates, and
+the judge says which are right and how near each is to a training photograph. For each share of --near, a larger prior
+is fitted to the right candidates that are further away than this share of other people's photographs. Each line of the
+table draws hands from one of the priors, with other settings of the sampler, and measures them as `handlatent compare`
+does.
 
 --out keeps the figures; `python benchmarks/selection.py --table FILE` lays them out again.
 """
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from agents.commands.compare.figures import Gauge, Instruments
@@ -26,16 +30,24 @@ from vae.device import resolve_device
 from vae.distribution import NETWORKS, PictureFeatures
 from vae.evaluation import decode_all
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
-from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior
+from vae.sampling.flow import FlowPrior
 from vae.sampling.reencoded import Reencoded
 
-SETTINGS = ((1.0, 0.0, 0), (0.9, 0.4, 0), (0.9, 0.4, 1), (0.9, 0.4, 3))  # temperature, final denoise, passes
-COLUMNS = {"correct": (100, 1), "new": (100, 1), "coverage": (1, 2), "density": (1, 2), "kernel_distance": (1000, 1)}
-COLUMNS |= {"sharpness": (1, 2)}  # factor, and digits behind the point
-HEADS = (
-    *("prior", "temperature", "final denoise", "passes", "correct %", "new %", "coverage", "density"),
-    *("kernel distance", "sharpness"),
-)
+SETTINGS = ((1.0, 0.0, 0), (0.9, 0.4, 1))  # temperature, final denoise, passes
+NEAR = (0.01, 0.05, 0.15, 0.35)
+COLUMNS: dict[str, tuple[str, float, int]] = {  # title, factor, and digits behind the point
+    "accepted": ("accepted", 1, 0),
+    "temperature": ("temperature", 1, 1),
+    "final_denoise": ("final denoise", 1, 1),
+    "reencoded": ("passes", 1, 0),
+    "correct": ("correct %", 100, 1),
+    "new": ("new %", 100, 1),
+    "new_by_features": ("new by features %", 100, 1),
+    "coverage": ("coverage", 1, 2),
+    "density": ("density", 1, 2),
+    "kernel_distance": ("kernel distance", 1000, 1),
+    "sharpness": ("sharpness", 1, 2),
+}
 
 
 class Bench:
@@ -52,35 +64,49 @@ class Bench:
         self.gauge = Gauge(instruments, read_photographs(args.data, self.vae.size, SPLIT_SEED))
         found = load_hands11k(args.data, self.vae.size, irregularities="exclude")
         split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
-        self.known = Known(self.judge, to_float(found.pixels[split.train]), to_float(found.pixels[split.validation]))
+        training, others = to_float(found.pixels[split.train]), to_float(found.pixels[split.validation])
+        self.known = [Known(self.judge, training, others, share) for share in args.near]
         self.rows: list[dict[str, Any]] = []
 
-    def selected(self, prior: FlowPrior) -> Tensor:
-        """Return the accepted candidates of a prior."""
-        verdicts = selection.right_and_new(self.judge, self.known)
-        return selection.select(prior, self.vae, verdicts, self.args.candidates, self.args.seed).latents
+    def verdicts(self, images: Tensor) -> Tensor:
+        """Say which pictures are right, and which are new by each of the limits."""
+        right = selection.right_and_new(self.judge, None)(images)
+        feature = self.judge.features(images)
+        new = [known.novelty(images, feature).new.to(right.device) for known in self.known]
+        return torch.stack([right[:, 0], *new], 1)
 
-    def measure(self, name: str, prior: FlowPrior) -> None:
+    def measure(self, name: str, prior: FlowPrior, accepted: int | None = None) -> None:
         """Draw hands from a prior with each of the settings, and measure them."""
         prior.to(self.vae.log_variance.device)
         for temperature, final_denoise, passes in SETTINGS:
             own = FlowPrior(prior.velocity, prior.mean, prior.scale, temperature, final_denoise)
             latents = Reencoded(own, self.vae, passes).sample(self.args.n, self.args.seed + 1)
             figures = self.gauge.measure(decode_all(self.vae, latents)).figures
-            row = {"prior": name, "temperature": temperature, "final_denoise": final_denoise, "reencoded": passes}
-            self.rows.append({**row, **{column: figures[column].value for column in COLUMNS}})
-            print(_line(self.rows[-1]), flush=True)
+            row = {
+                "prior": name,
+                "accepted": accepted,
+                "temperature": temperature,
+                "final_denoise": final_denoise,
+                "reencoded": passes,
+            }
+            self.rows.append({**row, **{name: figures[name].value for name in COLUMNS if name not in row}})
+            print(_line(self.rows[-1], COLUMNS), flush=True)
 
 
 def table(content: dict[str, Any]) -> str:
-    """Return a file of --out as a Markdown table."""
-    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
-    return "\n".join([*lines, *(_line(row) for row in content["rows"])])
+    """Return a file of --out as a Markdown table, with the columns that it has."""
+    rows = content["rows"]
+    columns = [name for name in COLUMNS if any(name in row for row in rows)]
+    heads = ["prior", *(COLUMNS[name][0] for name in columns)]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    return "\n".join([*lines, *(_line(row, columns) for row in rows)])
 
 
-def _line(row: dict[str, Any]) -> str:
-    cells = [row["prior"], *(f"{row[name]:g}" for name in ("temperature", "final_denoise", "reencoded"))]
-    cells += [f"{factor * row[name]:.{digits}f}" for name, (factor, digits) in COLUMNS.items()]
+def _line(row: dict[str, Any], columns: Iterable[str]) -> str:
+    cells = [row["prior"]]
+    for name in columns:
+        _, factor, digits = COLUMNS[name]
+        cells.append("" if row.get(name) is None else f"{factor * row[name]:,.{digits}f}")
     return "| " + " | ".join(cells) + " |"
 
 
@@ -90,6 +116,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--candidates", type=int, default=100_000)
+    parser.add_argument("--near", type=float, nargs="+", default=NEAR, help="shares, each 0..1")
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--flow-steps", type=int, default=12_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -108,11 +135,12 @@ def main() -> None:
     bench = Bench(args)
     first = FlowPrior.load(args.run / SAMPLERS["prior"][0])
     bench.measure("first", first)
-    latents = bench.selected(first)
-    for name, width, blocks in (("selected", WIDTH, BLOCKS), ("selected, larger", selection.WIDTH, selection.BLOCKS)):
-        prior, _ = selection.fit_to_selected(latents, steps=args.flow_steps, seed=args.seed, width=width, blocks=blocks)
-        bench.measure(name, prior)
-    facts = {"n": args.n, "candidates": args.candidates, "accepted": len(latents), "features": args.features}
+    drawn = selection.draw_candidates(first, bench.vae, bench.verdicts, args.candidates, args.seed)
+    for column, share in enumerate(args.near, 1):
+        accepted = drawn.latents[drawn.holds[:, 0] & drawn.holds[:, column]]
+        prior, _ = selection.fit_to_selected(accepted, steps=args.flow_steps, seed=args.seed)
+        bench.measure(f"selected, {100 * share:g} %", prior, len(accepted))
+    facts = {"n": args.n, "candidates": args.candidates, "features": args.features}
     if args.out is not None:
         save_json(args.out, {"versions": versions(), **facts, "rows": bench.rows})
 

@@ -12,6 +12,7 @@ from scipy import stats
 
 from agents.commands.curriculum.store import read_cells
 from agents.commands.curriculum.table import make_tables
+from agents.commands.recipe.selection import NEAR
 from agents.figures.estimates import student
 from agents.rl.schedule_agent import DECISIONS
 
@@ -27,17 +28,27 @@ def test_the_tables_of_the_study_are_those_of_its_records(load):
         assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/loss/{path.name}"
 
 
-def test_the_table_of_selection_is_that_of_its_record(load):
-    path, text = DOCS / "recipe" / "trials" / "selection.json", (DOCS / "recipe.md").read_text(encoding="utf-8")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    assert load(DOCS.parent / "benchmarks" / "selection.py").table(content) in text
-    assert f"{content['candidates']:,} candidates of which {content['accepted']:,} were accepted" in text
-    rates = {
-        row["prior"]: row["correct"]
-        for row in content["rows"]
-        if (row["temperature"], row["final_denoise"]) == (0.9, 0.4)
-    }
-    assert f"from {100 * rates['first']:.1f} to {100 * rates['selected, larger']:.1f} %" in text
+def test_the_tables_of_selection_are_those_of_their_records(load):
+    text, trials = (DOCS / "recipe.md").read_text(encoding="utf-8"), DOCS / "recipe" / "trials"
+    script = load(DOCS.parent / "benchmarks" / "selection.py")
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in trials.glob("*.json")}
+    for content in records.values():
+        assert script.table(content) in text
+
+    def share(record, prior, column="correct"):
+        settings = (0.9, 0.4, 3 if prior == "first" else 1)
+        (row,) = (
+            row
+            for row in records[record]["rows"]
+            if (row["prior"], row["temperature"], row["final_denoise"], row["reencoded"]) == (prior, *settings)
+        )
+        return f"{100 * row[column]:.1f}"
+
+    limit = f"selected, {100 * NEAR:g} %"
+    assert f"the recipe uses {100 * NEAR:g} %" in text
+    assert f"from {share('limits', 'first')} to {share('limits', limit)} %" in text
+    assert f"from {share('limits', 'first', 'new')} to {share('limits', limit, 'new')} %" in text
+    assert f"{share('size', 'selected')} % right instead of {share('size', 'selected, larger')}" in text
 
 
 def test_the_tables_of_the_curriculum_are_those_of_its_records(load):

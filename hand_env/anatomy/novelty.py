@@ -21,7 +21,8 @@ class Novelty:
         feature: (n,) float32, the distance to it, 0..2.
         nearest_by_pixels: (n,) int64, the nearest training picture by pixels.
         pixels: (n,) float32, root mean square difference to it, mirrored or not, 0..1.
-        feature_limit: Distance by feature; 1 % of held-out people's photographs are nearer to a training picture.
+        feature_limit: Distance by feature; 1 % of held-out people's photographs are nearer to a training picture,
+            unless `Known` got another share.
         pixels_limit: The same for the distance by pixels.
         new: (n,) bool, whether both distances reach their limits.
     """
@@ -57,14 +58,27 @@ def judge_novelty(judge: Judge, images: Tensor, training: Tensor, held_out: Tens
 class Known:
     """Hold the training pictures and the limits, to check many batches of pictures."""
 
-    def __init__(self, judge: Judge, training: Tensor, held_out: Tensor) -> None:
-        """Compute features and limits once; see `judge_novelty` for the arguments and errors."""
+    def __init__(self, judge: Judge, training: Tensor, held_out: Tensor, share: float = SHARE) -> None:
+        """Compute features and limits once.
+
+        Args:
+            judge: As for `judge_novelty`, and so are the two that follow.
+            training: (m, 3, S, S) float in [0, 1].
+            held_out: (k, 3, S, S) float in [0, 1].
+            share: Share of the held-out photographs that are nearer to a training picture than each limit, 0..1. The
+                larger it is, the further away a picture must be to be new.
+
+        Raises:
+            ValueError: If an argument is not a batch of pictures, or the share lies outside 0..1.
+        """
         for pictures in (training, held_out):
             check_images(pictures)
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must lie in [0, 1], got {share!r}.")
         self.judge = judge
         self.base = judge.features(training).to(judge.device), _thumbnails(training, judge.device)
         feature, _, pixels, _ = self._nearest(held_out)
-        self.feature_limit, self.pixels_limit = (float(torch.quantile(apart, SHARE)) for apart in (feature, pixels))
+        self.feature_limit, self.pixels_limit = (float(torch.quantile(apart, share)) for apart in (feature, pixels))
 
     def novelty(self, images: Tensor, features: Tensor | None = None) -> Novelty:
         """Compare pictures with the training pictures; see `judge_novelty`.

@@ -18,7 +18,7 @@ from agents.commands.flags import check_above_zero, check_at_least, check_seed, 
 from agents.commands.recipe.annotate import annotate
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.latent_agent import train_latent_agent
-from agents.commands.recipe.selection import FEWEST, fit_to_selected, right_and_new, select
+from agents.commands.recipe.selection import FEWEST, NEAR, draw_candidates, fit_to_selected, right_and_new
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
 from agents.figures.plots import Panel, save_curves
@@ -265,15 +265,17 @@ def _selected(args: RecipeArgs, prior: FlowPrior, vae: VAE, material: Material) 
     print("The learned prior, selected by the rewarding judge", flush=True)
     judge, known = Judge.load(device=str(vae.log_variance.device)), None
     if material.photographs is not None:
-        known = Known(judge, to_float(material.photographs.images), to_float(material.others))
-    chosen = select(prior, vae, right_and_new(judge, known), args.candidates, stream_seed(args.seed, _SELECT) % 2**31)
-    facts: dict[str, Any] = {"candidates": args.candidates, "accepted": len(chosen.latents)}
-    facts |= dict(zip(("correct", "new"), chosen.shares, strict=False))
-    if len(chosen.latents) < FEWEST:
-        accepted = f"The judge accepts {len(chosen.latents)} of {args.candidates} candidates"
-        print(f"{accepted}. A prior needs at least {FEWEST}, so the first one stays.")
+        known = Known(judge, to_float(material.photographs.images), to_float(material.others), NEAR)
+    seed = stream_seed(args.seed, _SELECT) % 2**31
+    candidates = draw_candidates(prior, vae, right_and_new(judge, known), args.candidates, seed)
+    accepted = candidates.accepted
+    facts: dict[str, Any] = {"candidates": args.candidates, "accepted": len(accepted)}
+    facts |= dict(zip(("correct", "new"), candidates.shares, strict=False))
+    if len(accepted) < FEWEST:
+        found = f"The judge accepts {len(accepted)} of {args.candidates} candidates"
+        print(f"{found}. A prior needs at least {FEWEST}, so the first one stays.")
         return prior, facts
-    prior, log = fit_to_selected(chosen.latents, steps=args.flow_steps, seed=args.seed)
+    prior, log = fit_to_selected(accepted, steps=args.flow_steps, seed=args.seed)
     return prior, {**facts, "log": log}
 
 

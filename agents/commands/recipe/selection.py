@@ -23,23 +23,35 @@ Verdicts = Callable[[Tensor], Tensor]
 """Takes (n, 3, S, S) float32 pictures in [0, 1] and returns (n, k) bool; a picture is accepted if all k hold."""
 
 TEMPERATURE, FINAL_DENOISE, REENCODE_PASSES = 1.0, 0.2, 2  # of the candidates: more varied than what is drawn at last
-WIDTH, BLOCKS = 1024, 6  # of the larger prior's network
+WIDTH, BLOCKS = 768, 6  # of the larger prior's network
+NEAR = 0.15  # share of held-out people's photographs that are nearer to a training photograph than a candidate may be
 FEWEST = 256  # accepted latents that a prior is fitted to
 HELD_OUT = 20  # one of this many accepted latents is held out, to choose among the fit's weights
 TOGETHER = {"cpu": 64, "cuda": 512}  # latents at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Selected:
-    """Hold what is left of the candidates.
+class Candidates:
+    """Hold judged candidates, on the VAE's device.
 
     Attributes:
-        latents: (m, D) float32, accepted candidates, on the VAE's device.
-        shares: Share of all candidates for which each of the k verdicts holds.
+        latents: (n, D) float32.
+        holds: (n, k) bool, whether each of the k verdicts holds.
     """
 
     latents: Tensor
-    shares: list[float]
+    holds: Tensor
+
+    @property
+    def accepted(self) -> Tensor:
+        """(m, D) float32, the candidates for which all verdicts hold."""
+        return self.latents[self.holds.all(1)]
+
+    @property
+    def shares(self) -> list[float]:
+        """Share of the candidates for which each of the k verdicts holds, 0..1."""
+        found: list[float] = self.holds.double().mean(0).tolist()
+        return found
 
 
 def right_and_new(judge: Judge, known: Known | None) -> Verdicts:
@@ -56,8 +68,8 @@ def right_and_new(judge: Judge, known: Known | None) -> Verdicts:
 
 
 @torch.no_grad()
-def select(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed: int) -> Selected:
-    """Draw n candidates from a prior and keep the accepted ones.
+def draw_candidates(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed: int) -> Candidates:
+    """Draw n candidates from a prior and have them judged.
 
     Args:
         prior: Draws the candidates with `TEMPERATURE` and `FINAL_DENOISE`; its own settings stay as they are.
@@ -69,15 +81,14 @@ def select(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed: int) ->
     device = vae.log_variance.device
     hotter = FlowPrior(prior.velocity, prior.mean, prior.scale, TEMPERATURE, FINAL_DENOISE)
     chain = Reencoded(hotter, vae, REENCODE_PASSES)
-    kept, held = [], []
+    drawn, held = [], []
     with progress_bar(total=n, unit="candidates", title="Selecting") as bar:
         for chunk in torch.split(hotter.sample(n, seed), TOGETHER[device.type]):
             latents = chain.reencode(chunk.to(device))
-            holds = verdicts(vae.decode(latents).float().clamp(0, 1))
-            kept.append(latents[holds.all(1)])
-            held.append(holds)
+            drawn.append(latents)
+            held.append(verdicts(vae.decode(latents).float().clamp(0, 1)))
             bar.update(len(chunk))
-    return Selected(torch.cat(kept), torch.cat(held).double().mean(0).tolist())
+    return Candidates(torch.cat(drawn), torch.cat(held))
 
 
 def fit_to_selected(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents.commands.recipe import selection
-from agents.commands.recipe.selection import fit_to_selected, right_and_new, select
+from agents.commands.recipe.selection import draw_candidates, fit_to_selected, right_and_new
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flow
@@ -52,10 +52,11 @@ def drawn(prior, vae, n=1024, seed=5):
 def test_the_accepted_candidates_are_left_and_counted(prior, vae):
     light = drawn(prior, vae, n=300)
     limit = float(light.quantile(0.7))
-    left = select(prior, vae, brighter_than(limit), 300, seed=5)
+    left = draw_candidates(prior, vae, brighter_than(limit), 300, seed=5)
     assert left.shares == [pytest.approx(0.3, abs=0.004)]
-    assert len(left.latents) == 90
-    assert (brightness(vae.decode(left.latents).clamp(0, 1)) > limit).all()
+    assert len(left.latents) == 300
+    assert len(left.accepted) == 90
+    assert (brightness(vae.decode(left.accepted).clamp(0, 1)) > limit).all()
     assert (prior.temperature, prior.final_denoise) == (1.0, 0.0)  # as they were
 
 
@@ -63,15 +64,15 @@ def test_a_candidate_needs_every_verdict(prior, vae):
     def verdicts(images):
         return torch.stack([torch.ones(len(images), dtype=torch.bool), torch.arange(len(images)) % 4 == 0], 1)
 
-    left = select(prior, vae, verdicts, 64, seed=0)
+    left = draw_candidates(prior, vae, verdicts, 64, seed=0)
     assert left.shares == [1.0, 0.25]
-    assert len(left.latents) == 16
+    assert len(left.accepted) == 16
 
 
 def test_the_fitted_prior_draws_more_of_what_was_accepted(prior, vae):
     limit = float(drawn(prior, vae).quantile(0.6))
-    left = select(prior, vae, brighter_than(limit), 2048, seed=6)
-    learned, log = fit_to_selected(left.latents, steps=400, seed=0)
+    left = draw_candidates(prior, vae, brighter_than(limit), 2048, seed=6)
+    learned, log = fit_to_selected(left.accepted, steps=400, seed=0)
     light = brightness(vae.decode(learned.sample(1024, seed=7)).clamp(0, 1))
     assert (light > limit).float().mean() > 0.7  # of the first prior's candidates, 0.4
     assert log[-1]["step"] == 400
