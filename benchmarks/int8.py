@@ -1,8 +1,8 @@
 """Measure what storing packaged weights as int8 changes in the hands that are drawn with them.
 
 Run `python benchmarks/int8.py`; it takes about 20 minutes on one CPU core. Each line of the table draws the same hands
-as the first, from the same noise, with more parts of the set rounded as `handlatent package` rounds the first two of
-them. The difference of correct hands is paired; its interval is Wald's with half a hand added to each of the four cells
+as the first, from the same noise, with other parts of the set rounded; `handlatent package` rounds encoder and prior.
+The difference of correct hands is paired; its interval is Wald's with half a hand added to each of the four cells
 (Agresti & Min 2005), so it has a width where no verdict changes. Pixels are in levels of 0 to 255.
 
 --refine lets the agent correct the hands. --picture writes the 20 hands that change most: first as they were, below
@@ -30,7 +30,12 @@ from vae.quantisation.int8 import quantised, restored
 from vae.sampling.flow import FlowPrior
 from vae.sampling.reencoded import Reencoded
 
-PARTS = ("encoder", "prior", "decoder", "agent")
+PARTS = (
+    ("encoder",),
+    ("encoder", "prior"),  # what `handlatent package` rounds
+    ("encoder", "decoder"),
+    ("encoder", "prior", "decoder"),
+)
 HEADS = (
     *("int8", "correct %", "difference, points", "verdicts that change"),
     *("largest pixel difference, mean of hands", "largest of all", "mean pixel difference"),
@@ -103,15 +108,14 @@ def main() -> None:
     print(line(list(HEADS)) + "\n" + line(["---"] * len(HEADS)))
     images, correct = draw(run, args)
     print(line(["none", rate(correct), "", "", "", "", ""]), flush=True)
-    for count in range(1, len(PARTS) + 1 if args.refine else len(PARTS)):
-        parts = PARTS[:count]
+    for parts in (*PARTS, *([(*PARTS[1], "agent")] if args.refine else [])):
         changed, now = draw(rounded(run, parts), args)
         apart = (changed.short() - images.short()).abs().flatten(1)
         largest = apart.amax(1)
         pixels = [f"{largest.float().mean():.1f}", str(int(largest.max())), f"{apart.float().mean():.3f}"]
         switched = str(int((now != correct).sum()))
         print(line([", ".join(parts), rate(now), difference(correct, now), switched, *pixels]), flush=True)
-        if args.picture is not None and parts == ("encoder", "prior"):
+        if args.picture is not None and parts == PARTS[1]:
             save_pairs(args.picture, images, changed, apart.float().mean(1).argsort(descending=True)[:20])
 
 
