@@ -1,12 +1,12 @@
 """Measure what storing packaged weights as int8 changes in the hands that are drawn with them.
 
-Run `python benchmarks/int8.py`; it takes about 20 minutes on one CPU core. Each line of the table draws the same hands
-as the first, from the same noise, with other parts of the set rounded; `handlatent package` rounds encoder and prior.
-The difference of correct hands is paired; its interval is Wald's with half a hand added to each of the four cells
-(Agresti & Min 2005), so it has a width where no verdict changes. Pixels are in levels of 0 to 255.
+Run `python benchmarks/int8.py`; it takes about five minutes on one CPU core. Each line of the table draws the same
+hands as the first, from the same noise, with other parts of the set rounded; `handlatent package` rounds encoder and
+prior. The difference of correct hands is paired. Its interval is Wald's with half a hand added to each of the four
+cells (Agresti & Min 2005), so it has a width where no verdict changes. Pixels are in levels of 0 to 255.
 
---refine lets the agent correct the hands. --picture writes the 20 hands that change most: first as they were, below
-each row with encoder and prior as int8.
+--refine lets the agent correct the hands; the last line then rounds the agent too. --picture writes the 20 hands that
+change most: first as they were, below each row with encoder and prior as int8.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents import draw_hands
+from agents.commands.recipe.packing import AS_INT8
 from agents.runs.packaged import load_packaged
 from agents.runs.run import Run
 from hand_env import image_grid
@@ -32,7 +33,7 @@ from vae.sampling.reencoded import Reencoded
 
 PARTS = (
     ("encoder",),
-    ("encoder", "prior"),  # what `handlatent package` rounds
+    ("encoder", "prior"),
     ("encoder", "decoder"),
     ("encoder", "prior", "decoder"),
 )
@@ -108,14 +109,14 @@ def main() -> None:
     print(line(list(HEADS)) + "\n" + line(["---"] * len(HEADS)))
     images, correct = draw(run, args)
     print(line(["none", rate(correct), "", "", "", "", ""]), flush=True)
-    for parts in (*PARTS, *([(*PARTS[1], "agent")] if args.refine else [])):
+    for parts in (*PARTS, *([(*AS_INT8, "agent")] if args.refine else [])):
         changed, now = draw(rounded(run, parts), args)
         apart = (changed.short() - images.short()).abs().flatten(1)
         largest = apart.amax(1)
         pixels = [f"{largest.float().mean():.1f}", str(int(largest.max())), f"{apart.float().mean():.3f}"]
         switched = str(int((now != correct).sum()))
         print(line([", ".join(parts), rate(now), difference(correct, now), switched, *pixels]), flush=True)
-        if args.picture is not None and parts == PARTS[1]:
+        if args.picture is not None and parts == AS_INT8:
             save_pairs(args.picture, images, changed, apart.float().mean(1).argsort(descending=True)[:20])
 
 

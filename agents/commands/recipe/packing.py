@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import Tensor
-
 from agents.commands.flags import RUN
 from agents.commands.recipe.model_card import model_card
 from agents.runs.lock import held
@@ -13,9 +11,9 @@ from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
 from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_report, sha256
 from vae.checkpoint import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
-from vae.model import VAE
 from vae.quantisation.int8 import quantised
 
+AS_INT8 = ("encoder", "prior")  # parts whose large weights are; benchmarks/int8.py measures what that changes
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
 
 
@@ -54,9 +52,12 @@ def _package(args: PackageArgs) -> Path:
         raise ValueError(f"--out '{out}' already holds a set of weights. Choose another --out, or remove it.")
     first = out / f"{HALVES[0]}.safetensors"
     claim_folder(out, is_own=first.__eq__)  # a set that was not finished begins with it, and is written again
+    state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
     for half in HALVES:
-        save_tensors(out / f"{half}.safetensors", vae_half(run.vae, half))
-    save_tensors(out / PRIOR, quantised(load_weights(args.run / PRIOR)))
+        mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}
+        save_tensors(out / f"{half}.safetensors", quantised(mine) if half in AS_INT8 else mine)
+    prior = load_weights(args.run / PRIOR)
+    save_tensors(out / PRIOR, quantised(prior) if "prior" in AS_INT8 else prior)
     files = [*(f"{half}.safetensors" for half in HALVES), PRIOR]
     if run.refiner is not None:
         copy_file(args.run / REFINER, out / REFINER)
@@ -68,19 +69,3 @@ def _package(args: PackageArgs) -> Path:
     built_from = {name: settings[name] for name in _BUILT_FROM}
     save_json(out / MANIFEST, {"settings": built_from, "sha256": {name: sha256(out / name) for name in files}})
     return out
-
-
-def vae_half(vae: VAE, half: str) -> dict[str, Tensor]:
-    """Return the weights of a VAE's encoder, or all others, as they ship.
-
-    Args:
-        vae: The VAE.
-        half: One of `HALVES`.
-
-    Returns:
-        The encoder's large weights are int8, see `quantised`; it only moves latents that are decoded again. All others
-        are float16. The decoder draws the pictures, and the agent learned with it as it is.
-    """
-    mine = {name: t for name, t in vae.state_dict().items() if name.startswith("encoder.") == (half == "encoder")}
-    stored = quantised(mine) if half == "encoder" else mine
-    return {name: t.half() if name in mine and t.is_floating_point() else t for name, t in stored.items()}
