@@ -92,7 +92,7 @@ def rate(correct: NDArray[np.bool_]) -> str:
 
 def save_pairs(path: Path, before: Tensor, after: Tensor, most: Tensor) -> None:
     """Write the hands that change most, ten a row, with the changed ones below each row."""
-    rows = torch.cat([part for ten in most.split(10) for part in (before[ten], after[ten])])
+    rows = torch.cat([part for ten in torch.split(most, 10) for part in (before[ten], after[ten])])
     save_overview(path, image_grid(enlarged(rows), columns=10))
 
 
