@@ -5,6 +5,8 @@ hands as the first, from the same noise, with other parts of the set rounded; `h
 prior. The difference of correct hands is paired. Its interval is Wald's with half a hand added to each of the four
 cells (Agresti & Min 2005), so it has a width where no verdict changes. Pixels are in levels of 0 to 255.
 
+Parts that are int8 already do not change, so for a set that was packed as int8, name the run that it was packed from.
+
 --refine lets the agent correct the hands; the last line then rounds the agent too. --picture writes the 20 hands that
 change most: first as they were, below each row with encoder and prior as int8.
 """
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 
 from agents import draw_hands
 from agents.commands.recipe.packing import AS_INT8
-from agents.runs.packaged import load_packaged
+from agents.runs.packaged import load_packaged, read_run
 from agents.runs.run import Run
 from hand_env import image_grid
 from hand_env.anatomy import wilson
@@ -99,13 +101,13 @@ def save_pairs(path: Path, before: Tensor, after: Tensor, most: Tensor) -> None:
 def main() -> None:
     """Print the table, a row as soon as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="photographs", help="a packaged set, or the folder of one")
+    parser.add_argument("run", type=Path, nargs="?", help="folder of a run or a set; default: the packaged weights")
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--refine", action="store_true")
     parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
-    run = load_packaged(args.weights)
+    run = read_run(args.run) if args.run else load_packaged()
     print(line(list(HEADS)) + "\n" + line(["---"] * len(HEADS)))
     images, correct = draw(run, args)
     print(line(["none", rate(correct), "", "", "", "", ""]), flush=True)
