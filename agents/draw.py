@@ -64,7 +64,7 @@ def draw_hands(
     Args:
         n: Number of hands, >= 1.
         seed: Seed of the latents, >= 0.
-        weights: Packaged weights: "photographs", or "synthetic", trained on synthetic hands only.
+        weights: Packaged weights: "photographs", or in a checkout "synthetic", trained on synthetic hands only.
         run: A finished run to draw from instead of the packaged weights; see `load_run`.
         sampler: "prior", "mixture", "normal" or "auto": the sampler that the refiner was trained on, or the run's best.
         best_of_k: Draw k latents for each hand and keep the one that the rewarding judge scores highest. This is

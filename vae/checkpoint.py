@@ -25,6 +25,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from vae.quantisation.int8 import restored
+
 SHA256 = "sha256"  # the key of the hash, in a JSON object and in the header of a safetensors file
 KEPT = 2  # checkpoints: the last one, and the one before in case the last is damaged
 STATE = "state.json"  # of a checkpoint: all but its tensors
@@ -113,13 +115,18 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read weights as `load_tensors` does.
+    """Read weights as `load_tensors` does; those that are stored as int8 come back as float32.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedError: If it is not as it was written, or holds NaN or infinity.
+        DamagedError: If it is not as it was written, or holds NaN or infinity, or int8 without matching scales.
     """
-    tensors = load_tensors(path)
+    try:
+        tensors = restored(load_tensors(path))
+    except DamagedError:
+        raise
+    except ValueError as error:
+        raise DamagedError(f"'{path}' is damaged: {error}") from error
     wrong = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if wrong:
         raise DamagedError(f"'{path}' is damaged: it holds numbers that are not finite, in {wrong[0]!r}")

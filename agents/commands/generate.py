@@ -25,7 +25,8 @@ class GenerateArgs:
     run: Path | None = field(default=None, metadata=OPTIONAL_RUN)
     """Folder of a run or of a set of weights. Default: the weights that come with the package."""
     weights: WeightSet = "photographs"
-    """Which packaged weights: 'photographs' (trained on photographs too) or 'synthetic' (synthetic hands only)."""
+    """Which packaged weights: 'photographs' (trained on photographs too) or 'synthetic' (synthetic hands only; only
+    a checkout has these)."""
     n: int = 20
     """Number of hands."""
     seed: int = 0

@@ -1,7 +1,8 @@
 """The packaged weights: a run's VAE, learned prior and refiner, small enough to ship.
 
-`handlatent package` writes one folder per set. It holds the weights in half precision, with the VAE's encoder and
-decoder in two files. Its package.json says how to build the networks and has each file's SHA-256.
+`handlatent package` writes one folder per set, with the VAE's encoder and decoder in two files. The large weights of
+encoder and prior are int8 with a scale per row (`vae.quantisation`), all others are in half precision. package.json
+says how to build the networks and has each file's SHA-256.
 """
 
 from importlib import resources
@@ -30,10 +31,10 @@ def load_packaged(name: str | Path = "photographs") -> Run:
     """Read a set of weights; nothing is unpickled.
 
     Args:
-        name: "photographs", or "synthetic", whose VAE and prior saw synthetic hands only: these come with the
-            package. Or the folder of a set that `handlatent package` wrote. Or, with the extra `hub`, a set on the
-            Hugging Face hub: "owner/name", or "owner/name@revision". If the hub cannot be reached, its cache is used,
-            and a warning says so.
+        name: "photographs", which comes with the package, or "synthetic", whose VAE and prior saw synthetic hands
+            only and which only a checkout has. Or the folder of a set that `handlatent package` wrote. Or, with
+            the extra `hub`, a set on the Hugging Face hub: "owner/name", or "owner/name@revision". If the hub cannot be
+            reached, its cache is used, and a warning says so.
 
     Returns:
         The same parts as a finished run has.
@@ -44,10 +45,12 @@ def load_packaged(name: str | Path = "photographs") -> Run:
         ConnectionError: If the hub cannot be reached, and its cache does not hold the set.
     """
     if name in get_args(WeightSet):
-        folder = Path(str(resources.files("agents") / "weights" / name))
-        if not (folder / MANIFEST).is_file():
-            raise ValueError(f"This version has no packaged weights {name!r}. Name a RUN of your own to draw from.")
-        return read_package(folder)
+        if name not in packaged_sets():
+            raise ValueError(
+                f"This installation has no weights {str(name)!r}; a clone of the repository has them. Install it there "
+                "with: pip install -e . Or name the folder of a run or a set, or 'owner/name' on the hub."
+            )
+        return read_package(_folder(str(name)))
     if is_package(Path(name)):
         return read_package(Path(name))
     if isinstance(name, str) and is_hub_name(name) and not Path(name).exists():
@@ -56,6 +59,11 @@ def load_packaged(name: str | Path = "photographs") -> Run:
         f"The sets of weights are {', '.join(map(repr, get_args(WeightSet)))}, a folder that `handlatent package` "
         f"wrote, or 'owner/name' on the hub; got {str(name)!r}."
     )
+
+
+def packaged_sets() -> tuple[str, ...]:
+    """Return the names of the sets that this installation holds: in a wheel, "photographs" alone."""
+    return tuple(name for name in get_args(WeightSet) if is_package(_folder(name)))
 
 
 def read_run(folder: Path) -> Run:
@@ -87,6 +95,10 @@ def read_package(folder: Path) -> Run:
         raise ValueError(
             f"The weights in '{folder}' are damaged: {error}. Install handlatent, pack the run, or fetch the set again."
         ) from error
+
+
+def _folder(name: str) -> Path:
+    return Path(str(resources.files("agents") / "weights" / name))
 
 
 def _read(folder: Path, manifest: dict[str, Any]) -> Run:

@@ -16,7 +16,7 @@ class DemoArgs:
     run: Path | None = field(default=None, metadata=OPTIONAL_RUN)
     """Folder of a run or of a set of weights, offered first. Default: only the weights that come with the package."""
     weights: WeightSet = "photographs"
-    """Which packaged weights are offered first: 'photographs' or 'synthetic'."""
+    """Which packaged weights are offered first: 'photographs', or 'synthetic', which only a checkout has."""
     host: str = "127.0.0.1"
     """Address that the page is served at. The default is this computer alone. With '0.0.0.0', everybody on the network
     can use the page: it asks for no password."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from agents.runs.packaged import WeightSet, load_packaged, read_run
+from agents.runs.packaged import WeightSet, load_packaged, packaged_sets, read_run
 from agents.runs.run import Run
 
 
@@ -11,18 +11,21 @@ class Weights:
     """Read each set of weights once, when it is first needed."""
 
     def __init__(self, run: Path | None = None, first: WeightSet = "photographs") -> None:
-        """Read the user's own run, so that a wrong one is refused before the page opens.
+        """Read the user's own run, and look for the packaged sets; refuse what is wrong before the page opens.
 
         Args:
             run: Folder of a run or of a set of weights; None offers the packaged sets only.
-            first: The packaged set that is offered before the other.
+            first: The packaged set that is offered before the other, if there is another.
 
         Raises:
-            ValueError: If the run cannot be read.
+            ValueError: If the run cannot be read, or this installation lacks the first set.
         """
         own = f"./{run}" if str(run) in get_args(WeightSet) else str(run)  # a folder may have a packaged set's name
         self._read: dict[str, Run] = {} if run is None else {own: read_run(run)}
-        others = [name for name in get_args(WeightSet) if name != first]
+        self._packaged = packaged_sets()
+        if first not in self._packaged:
+            load_packaged(first)  # raises: it says the way out
+        others = [name for name in self._packaged if name != first]
         self.names: tuple[str, ...] = (*self._read, first, *others)
 
     def __getitem__(self, name: str) -> Run:
@@ -40,5 +43,5 @@ class Weights:
     def choices(self) -> dict[str, list[str]]:
         """Return the names of the sets, each with its samplers, the best first."""
         own = {name: list(run.samplers) for name, run in self._read.items() if name not in get_args(WeightSet)}
-        packaged = {name: ["prior", "normal"] for name in get_args(WeightSet)}
+        packaged = {name: ["prior", "normal"] for name in self._packaged}
         return {name: {**packaged, **own}[name] for name in self.names}

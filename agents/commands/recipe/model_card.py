@@ -86,8 +86,8 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "## Use",
         "",
         "On the command line: `handlatent generate path/to/this/folder --n 20 --out hands`. In Python: "
-        '`agents.load_packaged("path/to/this/folder")`. The sets that come with handlatent also have names: '
-        "`handlatent generate --weights photographs`, `--weights synthetic`.",
+        '`agents.load_packaged("path/to/this/folder")`. The sets of handlatent also have names: '
+        "`handlatent generate --weights photographs` and, in a checkout, `--weights synthetic`.",
         "",
         "## Data and licence",
         "",

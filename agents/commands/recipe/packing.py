@@ -10,8 +10,10 @@ from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
 from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_report, sha256
-from vae.checkpoint import copy_file, load_hashed_json, save_json, save_tensors, save_text
+from vae.checkpoint import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
+from vae.quantisation.int8 import quantised
 
+AS_INT8 = ("encoder", "prior")  # parts whose large weights are; benchmarks/int8.py measures what that changes
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
 
 
@@ -53,11 +55,13 @@ def _package(args: PackageArgs) -> Path:
     state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
     for half in HALVES:
         mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}
-        save_tensors(out / f"{half}.safetensors", mine)
-    copied = [PRIOR, *([REFINER] if run.refiner is not None else [])]
-    for name in copied:
-        copy_file(args.run / name, out / name)
-    files = [*(f"{half}.safetensors" for half in HALVES), *copied]
+        save_tensors(out / f"{half}.safetensors", quantised(mine) if half in AS_INT8 else mine)
+    prior = load_weights(args.run / PRIOR)
+    save_tensors(out / PRIOR, quantised(prior) if "prior" in AS_INT8 else prior)
+    files = [*(f"{half}.safetensors" for half in HALVES), PRIOR]
+    if run.refiner is not None:
+        copy_file(args.run / REFINER, out / REFINER)
+        files.append(REFINER)
     # the path of the photographs is private
     settings = {**run.settings, "data": SYNTHETIC if run.settings["data"] == SYNTHETIC else "11k-hands"}
     report = load_hashed_json(args.run / REPORT)

@@ -2,6 +2,7 @@ import signal
 import sys
 import threading
 import urllib.request
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,15 @@ def test_the_weights_named_first_are_offered_first():
     assert Weights(first="synthetic").names == ("synthetic", "photographs")
     with pytest.raises(ValueError, match="weights must be one of 'photographs', 'synthetic', got 'mine'"):
         Weights()["mine"]
+
+
+def test_a_set_that_this_installation_lacks_is_not_offered(monkeypatch, narrow_run, tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "photographs").symlink_to(resources.files("agents") / "weights" / "photographs")
+    monkeypatch.setattr("agents.runs.packaged.resources.files", lambda package: tmp_path)
+    assert Weights().names == ("photographs",)
+    assert list(Weights(narrow_run).choices()) == [str(narrow_run), "photographs"]
+    with pytest.raises(ValueError, match="weights must be one of 'photographs', got 'synthetic'"):
+        Weights()["synthetic"]
+    with pytest.raises(ValueError, match="This installation has no weights 'synthetic'; a clone of the repository has"):
+        Weights(first="synthetic")

@@ -8,26 +8,21 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
 from processes import Command
 from safetensors.torch import load_file, save_file
 
-from agents import RefinePolicy
 from agents.cli import main
 from agents.commands.generate import GenerateArgs, generate
 from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
-from agents.commands.recipe.command import LATENT_DIM
 from agents.runs.command_line import given
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
 from agents.runs.run import load_run
 from vae.adversarial.training import AdversarialTrainer
 from vae.checkpoint import save_hashed_json
-from vae.model import VAEConfig, build_vae
-from vae.sampling.flow import FlowPrior, Velocity
+from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flow
 from vae.sampling.reencoded import Reencoded
 
@@ -228,7 +223,8 @@ def test_a_package_draws_as_its_run_does(finished, packed):
     run, shipped = load_run(finished[1]), read_package(packed)
     assert list(shipped.samplers) == ["prior", "normal"]
     latents = run.samplers["prior"].sample(3, seed=1)
-    assert torch.equal(shipped.samplers["prior"].sample(3, seed=1), latents)
+    # some of their weights are int8
+    torch.testing.assert_close(shipped.samplers["prior"].sample(3, seed=1), latents, rtol=0.0, atol=0.02)
     with torch.no_grad():
         assert torch.equal(shipped.vae.decode(latents), run.vae.decode(latents))
 
@@ -267,7 +263,7 @@ def test_generate_draws_from_the_package_where_no_run_is_named(packed, tmp_path,
 def test_a_version_without_weights_says_so(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("agents.runs.packaged.resources.files", lambda package: tmp_path)
     assert main(["generate", "--out", str(tmp_path / "hands")]) == 2
-    assert "Name a RUN of your own to draw from." in capsys.readouterr().err
+    assert "This installation has no weights 'photographs'; a clone of the repository" in capsys.readouterr().err
     assert not (tmp_path / "hands").exists()
 
 
@@ -276,21 +272,3 @@ def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
     monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: run)
     with pytest.raises(ValueError, match="has no learned prior"):
         package(PackageArgs(tmp_path, tmp_path / "out"))
-
-
-def test_a_set_of_weights_ships_in_40_megabytes_and_no_file_of_16_mebibytes():
-    args = RecipeArgs()
-    vae = build_vae(VAEConfig(128, LATENT_DIM, args.width), seed=0)
-    space = spaces.Box(-np.inf, np.inf, (LATENT_DIM,), np.float32)
-    actor = RefinePolicy(
-        space,
-        spaces.Box(-1.0, 1.0, (LATENT_DIM,), np.float32),
-        lambda _: 0.0,
-        [args.refine_width] * 2,
-        vae=vae.requires_grad_(False),
-        delta_scale=args.delta_scale,
-    ).actor
-    parts = {"encoder": vae.encoder, "decoder": vae.decoder, "prior": Velocity(LATENT_DIM), "refiner": actor}
-    sizes = {name: 2 * sum(tensor.numel() for tensor in part.state_dict().values()) for name, part in parts.items()}
-    assert sum(sizes.values()) < 39_900_000, sizes  # half precision; the rest is for headers
-    assert max(sizes.values()) < 16 * 2**20 - 100_000, sizes
