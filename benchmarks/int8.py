@@ -2,13 +2,13 @@
 
 Run `python benchmarks/int8.py`; it takes about five minutes on one CPU core. Each line of the table draws the same
 hands as the first, from the same noise, with other parts of the set rounded; `handlatent package` rounds encoder and
-prior. The difference of correct hands is paired. Its interval is Wald's with half a hand added to each of the four
+decoder. The difference of correct hands is paired. Its interval is Wald's with half a hand added to each of the four
 cells (Agresti & Min 2005), so it has a width where no verdict changes. Pixels are in levels of 0 to 255.
 
 Parts that are int8 already do not change, so for a set that was packed as int8, name the run that it was packed from.
 
---refine lets the agent correct the hands; the last line then rounds the agent too. --picture writes the 20 hands that
-change most: first as they were, below each row with encoder and prior as int8.
+--refine lets the agent correct the hands. --picture writes the 20 hands that change most: first as they were, below
+each row with encoder and decoder as int8.
 """
 
 import argparse
@@ -47,9 +47,6 @@ HEADS = (
 
 def module(run: Run, part: str) -> nn.Module:
     """Return the network that is a part of a set."""
-    if part == "agent":
-        assert run.refiner is not None, "the packaged sets have one"
-        return run.refiner.actor
     if part != "prior":
         return getattr(run.vae, part)  # type: ignore[no-any-return]
     prior = run.samplers["prior"]
@@ -111,7 +108,7 @@ def main() -> None:
     print(line(list(HEADS)) + "\n" + line(["---"] * len(HEADS)))
     images, correct = draw(run, args)
     print(line(["none", rate(correct), "", "", "", "", ""]), flush=True)
-    for parts in (*PARTS, *([(*AS_INT8, "agent")] if args.refine else [])):
+    for parts in PARTS:
         changed, now = draw(rounded(run, parts), args)
         apart = (changed.short() - images.short()).abs().flatten(1)
         largest = apart.amax(1)

@@ -13,7 +13,7 @@ from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_re
 from vae.checkpoint import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
 from vae.quantisation.int8 import quantised
 
-AS_INT8 = ("encoder", "prior")  # parts whose large weights are; benchmarks/int8.py measures what that changes
+AS_INT8 = ("encoder", "decoder")  # parts whose large weights are; a prior as int8 turns a few hands into other hands
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
 
 

@@ -223,10 +223,9 @@ def test_a_package_draws_as_its_run_does(finished, packed):
     run, shipped = load_run(finished[1]), read_package(packed)
     assert list(shipped.samplers) == ["prior", "normal"]
     latents = run.samplers["prior"].sample(3, seed=1)
-    # some of their weights are int8
     torch.testing.assert_close(shipped.samplers["prior"].sample(3, seed=1), latents, rtol=0.0, atol=0.02)
-    with torch.no_grad():
-        assert torch.equal(shipped.vae.decode(latents), run.vae.decode(latents))
+    with torch.no_grad():  # some weights are int8
+        torch.testing.assert_close(shipped.vae.decode(latents), run.vae.decode(latents), rtol=0.0, atol=0.01)
 
 
 @pytest.mark.slow
