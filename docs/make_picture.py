@@ -12,8 +12,8 @@ from hand_env.anatomy import draw_overlay, judge_images
 from hand_env.rendering import captioned
 from vae.images import to_float
 
-COLUMNS, FIRST, LATENTS, SEED = 10, 20, 300, 0
-OVERLAID = (0, 4, 7)  # two right hands and the wrong one
+COLUMNS, FIRST, LATENTS, SEED = 10, 20, 700, 0
+OVERLAID, OF, OVERLAID_SEED = (0, 8, 56), 100, 14  # two right hands, and one with six digits
 
 
 def picture() -> Image.Image:
@@ -37,8 +37,8 @@ def picture() -> Image.Image:
 
 
 def overlays() -> Image.Image:
-    """Lay out what the rewarding judge saw on three of the first hands."""
-    images = to_float(draw_hands(FIRST, seed=SEED).images[list(OVERLAID)])
+    """Lay out what the rewarding judge saw on three hands."""
+    images = to_float(draw_hands(OF, seed=OVERLAID_SEED).images[list(OVERLAID)])
     parts = [draw_overlay(image, verdict) for image, verdict in zip(images, judge_images(images), strict=True)]
     return Image.fromarray(np.concatenate(parts, axis=1))
 

@@ -113,8 +113,9 @@ def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
     """Go a share of the way between two latents along an arc around the origin.
 
     Latents of many dimensions lie on a shell. The straight line between two of them leaves it, and what is decoded
-    there is a blurred mixture. Measured with both packaged sets of weights, 20 pairs each, 3/8 and 5/8 of the way: 45
-    of 80 hands are correct along the arc, 27 along the line.
+    there may be a blurred mixture. Measured with both packaged sets of weights, 20 pairs each, 3/8 and 5/8 of the way:
+    53 of 80 hands are correct along the arc, 36 along the line (`python benchmarks/between.py`). All of the difference
+    is in the set that learned from synthetic hands only.
 
     Args:
         first: (D,).
