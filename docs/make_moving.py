@@ -34,7 +34,7 @@ DEMO: dict[str, Any] = {"images": 2000, "epochs": 15, "learning_rate": 1e-3, "kl
 AGENTS: dict[str, Literal["none", "sac"]] = {"without the agent": "none", "with the agent": "sac"}
 EVERY, HANDS, COLUMNS = 50, 20, 5  # training steps between two frames; hands in a frame
 FRAME, LAST = 120, 2500  # milliseconds that a frame is shown, and the last one
-CORRECTED, LATENTS, SEED, BETWEEN = 8, 700, 0, 6  # latents that are shown, and drawn; frames between two rounds
+CORRECTED, LATENTS, SEED, BETWEEN = 8, 700, 0, 12  # latents that are shown, and drawn; frames between two rounds
 MOST_BYTES = 1_500_000
 
 Frame = NDArray[np.uint8]
