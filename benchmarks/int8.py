@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents import draw_hands
-from agents.commands.recipe.packing import AS_INT8
+from agents.runs.manifest import HALVES
 from agents.runs.packaged import load_packaged, read_run
 from agents.runs.run import Run
 from hand_env import image_grid
@@ -115,7 +115,7 @@ def main() -> None:
         pixels = [f"{largest.float().mean():.1f}", str(int(largest.max())), f"{apart.float().mean():.3f}"]
         switched = str(int((now != correct).sum()))
         print(line([", ".join(parts), rate(now), difference(correct, now), switched, *pixels]), flush=True)
-        if args.picture is not None and parts == AS_INT8:
+        if args.picture is not None and parts == HALVES:
             save_pairs(args.picture, images, changed, apart.float().mean(1).argsort(descending=True)[:20])
 
 

@@ -121,10 +121,9 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         FileNotFoundError: If there is no such file.
         DamagedError: If it is not as it was written, or holds NaN or infinity, or int8 without matching scales.
     """
+    stored = load_tensors(path)
     try:
-        tensors = restored(load_tensors(path))
-    except DamagedError:
-        raise
+        tensors = restored(stored)
     except ValueError as error:
         raise DamagedError(f"'{path}' is damaged: {error}") from error
     wrong = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]

@@ -1,8 +1,8 @@
 """The packaged weights: a run's VAE, learned prior and refiner, small enough to ship.
 
 `handlatent package` writes one folder per set, with the VAE's encoder and decoder in two files. The large weights of
-these two are int8 with a scale per row (`vae.quantisation`), all others are in half precision. package.json says how to
-build the networks and has each file's SHA-256.
+these two are int8 with a scale per row (`vae.quantisation`), nearly all others are in half precision. package.json says
+how to build the networks and has each file's SHA-256.
 """
 
 from importlib import resources

@@ -27,7 +27,7 @@ def test_it_has_a_width_where_nothing_changes(script):
 
 @pytest.mark.slow(seconds=3)
 def test_only_the_large_weights_of_the_named_parts_are_rounded_and_in_a_copy(script):
-    run = load_packaged()
+    run = load_packaged("synthetic")  # in half precision
     whole = {part: script.module(run, part).state_dict() for part in ("encoder", "prior", "decoder")}
     before = {part: {name: tensor.clone() for name, tensor in state.items()} for part, state in whole.items()}
     changed = script.rounded(run, ("encoder", "prior"))

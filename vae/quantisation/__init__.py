@@ -1,1 +1,1 @@
-"""How large weights are stored in one byte each; `vae.checkpoint` writes and reads the files."""
+"""How large weights are stored in one byte each; `vae.checkpoint.load_weights` restores them."""

@@ -22,17 +22,19 @@ def quantised(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Store the large ones of some weights as int8.
 
     Args:
-        tensors: Weights by name, of any float dtype. No name may end in `SCALES`.
+        tensors: Weights by name, of any float dtype.
 
     Returns:
         The same names. A tensor of two or more dimensions and at least `LARGE` numbers is int8 in -127..127, and beside
         it stands its (rows,) float32 scale, >= 0. All others are as they were.
 
     Raises:
-        ValueError: If a large tensor holds NaN or infinity.
+        ValueError: If a large tensor holds NaN or infinity, or a name ends in `SCALES`.
     """
     stored = dict(tensors)
     for name, tensor in tensors.items():
+        if name.endswith(SCALES):
+            raise ValueError(f"no name may end in {SCALES!r}, got {name!r}")
         if tensor.ndim < 2 or tensor.numel() < LARGE or not tensor.is_floating_point():
             continue
         rows = tensor.detach().float()

@@ -37,7 +37,7 @@ class Reencoded:
         """
         if not isinstance(reencode_passes, SupportsIndex) or not 0 <= operator.index(reencode_passes) <= MAX_PASSES:
             raise ValueError(
-                f"reencode_passes must be an integer in 0..{MAX_PASSES}, got {reencode_passes!r}. The recipe uses 3."
+                f"reencode_passes must be an integer in 0..{MAX_PASSES}, got {reencode_passes!r}. The recipe uses 1."
             )
         self.sampler, self.vae, self.reencode_passes = sampler, vae, operator.index(reencode_passes)
 

@@ -36,7 +36,7 @@ _KINDS = {
         "Hands, from photographs",
         f"The photographs are those of [11k Hands]({_DATA_SET}) (Afifi, 2019). They are for research, and so are these "
         "weights.",
-        "The photographs show few people. Over three runs of the recipe, about 6 % of hands were near-copies of a "
+        "The photographs show few people. In three runs of the recipe, 4 to 9 % of hands were near-copies of a "
         "photograph.",
     ),
     "synthetic": _Kind(

@@ -13,7 +13,6 @@ from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_re
 from vae.checkpoint import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
 from vae.quantisation.int8 import quantised
 
-AS_INT8 = ("encoder", "decoder")  # parts whose large weights are; a prior as int8 turns a few hands into other hands
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
 
 
@@ -55,9 +54,8 @@ def _package(args: PackageArgs) -> Path:
     state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
     for half in HALVES:
         mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}
-        save_tensors(out / f"{half}.safetensors", quantised(mine) if half in AS_INT8 else mine)
-    prior = load_weights(args.run / PRIOR)
-    save_tensors(out / PRIOR, quantised(prior) if "prior" in AS_INT8 else prior)
+        save_tensors(out / f"{half}.safetensors", quantised(mine))
+    save_tensors(out / PRIOR, load_weights(args.run / PRIOR))  # as int8 it would draw a few other hands
     files = [*(f"{half}.safetensors" for half in HALVES), PRIOR]
     if run.refiner is not None:
         copy_file(args.run / REFINER, out / REFINER)

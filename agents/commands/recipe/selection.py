@@ -77,6 +77,9 @@ def draw_candidates(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed
         verdicts: What must hold for a picture.
         n: Number of candidates, >= 1.
         seed: >= 0.
+
+    Returns:
+        All of them, with their verdicts.
     """
     device = vae.log_variance.device
     hotter = FlowPrior(prior.velocity, prior.mean, prior.scale, TEMPERATURE, FINAL_DENOISE)

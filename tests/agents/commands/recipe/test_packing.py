@@ -13,10 +13,9 @@ from safetensors.torch import load_file
 from agents import RefinePolicy, RowAgent
 from agents.commands.recipe import PackageArgs, RecipeArgs, package
 from agents.commands.recipe.command import LATENT_DIM
-from agents.commands.recipe.packing import AS_INT8
 from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgentNotes
-from agents.runs.manifest import MANIFEST, PRIOR
+from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.packaged import read_package
 from agents.runs.run import Run
 from agents.runs.run_folder import REFINER, REPORT, sha256
@@ -73,14 +72,14 @@ def test_a_set_with_a_wider_prior_ships_in_50_megabytes_with_all_that_comes_with
     assert max(sizes.values()) < 16 * 2**20, sizes
 
 
-def test_large_weights_of_encoder_and_prior_are_int8_and_all_others_float16(packed):
+def test_large_weights_of_encoder_and_decoder_are_int8_and_all_others_float16(packed):
     for part in ("encoder", "decoder", "prior", "refiner"):
         tensors = load_file(packed / f"{part}.safetensors")
         plain = {n: t for n, t in tensors.items() if t.dtype != torch.int8 and not n.endswith(SCALES)}
         own = ("mean", "scale", "temperature", "final_denoise")  # of the prior, each a few numbers
         assert {tensor.dtype for name, tensor in plain.items() if name not in own} == {torch.float16}
-        assert any(tensor.dtype == torch.int8 for tensor in tensors.values()) == (part in AS_INT8)
-        if part in AS_INT8:
+        assert any(tensor.dtype == torch.int8 for tensor in tensors.values()) == (part in HALVES)
+        if part in HALVES:
             assert max(tensor.numel() for tensor in plain.values()) < LARGE
 
 
@@ -90,7 +89,7 @@ def test_it_is_read_as_the_run_is_within_half_a_step_of_each_row(run, packed):
     assert read.vae.state_dict().keys() == whole.keys()
     for name, tensor in read.vae.state_dict().items():
         half = "encoder" if name.startswith("encoder.") else "decoder"
-        if half not in AS_INT8 or tensor.ndim < 2 or tensor.numel() < LARGE:
+        if half not in HALVES or tensor.ndim < 2 or tensor.numel() < LARGE:
             assert torch.equal(tensor, whole[name])
             continue
         rows = whole[name].flatten(1)
