@@ -1,4 +1,4 @@
-"""The tab "Watch": an agent in HandRefine-v0 corrects the worst of some hands, step by step."""
+"""The tab "Watch": an agent in HandRefine-v0 corrects a hand that the rewarding judge calls wrong, step by step."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ from vae.sampling.reencoded import Reencoded
 Array = NDArray[np.float32]
 
 STEPS = 6  # episodes, each from the latent that was kept last
-CANDIDATES = 24  # hands are drawn; the agent corrects the one that scores lowest, because most need no correction
+CANDIDATES, TOGETHER = 192, 24  # hands are drawn to find a wrong one, some at a time, because most are right
+WRONG = 0.0  # log-odds of the rewarding judge; a hand below is wrong
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def watch(run: Run, settings: WatchSettings) -> Generator[dict[str, Any], None, 
             f"The weights {settings.weights!r:.80} have no agent for HandRefine-v0. Train one with: "
             "handlatent refine RUN"
         )
-    notes, sampler = run.refiner.notes, Held(_worst(run, settings))
+    notes, sampler = run.refiner.notes, Held(_first_wrong(run, settings))
     env = HandRefineEnv(
         run.vae, sampler=sampler, delta_scale=notes.delta_scale, steps_per_episode=notes.steps_per_episode
     )
@@ -97,7 +98,10 @@ def watch(run: Run, settings: WatchSettings) -> Generator[dict[str, Any], None, 
         if kept:
             sampler.latent = latent
         elif settings.agent == "sac":
-            yield {"end": "The agent is deterministic: from this hand it would try the same correction again."}
+            yield {
+                "end": "The agent is deterministic: from this hand it would try the same correction again. "
+                "Another seed gives another hand."
+            }
             return
 
 
@@ -114,11 +118,16 @@ def _episode(env: HandRefineEnv, agent: Agent) -> tuple[Tensor, Array, list[floa
 
 
 @usual_modes()
-def _worst(run: Run, settings: WatchSettings) -> Tensor:
-    """Draw `CANDIDATES` latents, without re-encoding, which mends some, and return the one that scores lowest, (D,)."""
+def _first_wrong(run: Run, settings: WatchSettings) -> Tensor:
+    """Draw latents, without re-encoding, which mends some; return the first wrong one, else the lowest one, (D,)."""
     sampler = run.samplers[run.sampler_name(settings.sampler)]
     latents = (sampler.sampler if isinstance(sampler, Reencoded) else sampler).sample(CANDIDATES, settings.seed)
-    return latents[int(score_latents(run.vae, LogitScore(), latents.numpy()).argmin())]
+    scores = np.empty(0)
+    for part in torch.split(latents, TOGETHER):
+        scores = np.append(scores, score_latents(run.vae, LogitScore(), part.numpy()))
+        if (scores < WRONG).any():
+            return latents[int((scores < WRONG).argmax())]
+    return latents[int(scores.argmin())]
 
 
 def _shown(run: Run, latent: Tensor) -> dict[str, Any]:

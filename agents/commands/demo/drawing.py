@@ -66,14 +66,17 @@ def draw(run: Run, settings: DrawSettings) -> Generator[dict[str, Any], None, No
     correct: dict[str, list[bool]] = (
         {"without the agent": [], "with the agent": []} if acts else {"without an agent": []}
     )
-    done = 0
+    done = changed = 0
     for latents in in_parts(sampler, settings.n, settings.seed):
-        hands, verdicts = _both(run, latents, acts)
+        after = acted(run, latents) if acts else latents
+        changed += int((after != latents).any(1).sum())
+        hands, verdicts = _both(run, latents, after if acts else None)
         for own, found in zip(correct.values(), verdicts, strict=True):
             own += [one.correct for one in found]
         done += len(latents)
         yield {"hands": hands, "done": done, "of": settings.n}
-    yield {"summary": [f"Correct {side}: {wilson(sum(own), len(own))}" for side, own in correct.items()]}
+    lines = [f"Correct {side}: {wilson(sum(own), len(own))}" for side, own in correct.items()]
+    yield {"summary": [*lines, f"The agent changed {changed} of {settings.n} hands."] if acts else lines}
 
 
 def agent_of(run: Run) -> str | None:
@@ -96,17 +99,16 @@ def in_parts(sampler: Sampler, n: int, seed: int) -> Iterator[Tensor]:
 
 
 @usual_modes()
-def _both(run: Run, latents: Tensor, acts: bool) -> tuple[list[dict[str, Any]], list[list[Judgement]]]:
-    """Decode and judge latents, and the same after the agent."""
-    sides = [decode_all(run.vae, latents)]
-    if acts:
-        sides.append(decode_all(run.vae, acted(run, latents)))
+def _both(run: Run, latents: Tensor, corrected: Tensor | None) -> tuple[list[dict[str, Any]], list[list[Judgement]]]:
+    """Decode and judge latents, and the same after the agent, if there is one."""
+    sides = [decode_all(run.vae, each) for each in (latents, corrected) if each is not None]
     verdicts = [default_judge("reporter").judge(to_float(pictures)) for pictures in sides]
     shown = [[hand(*each) for each in zip(*side, strict=True)] for side in zip(sides, verdicts, strict=True)]
-    after = shown[1] if acts else [None] * len(latents)
+    after = [None] * len(latents) if corrected is None else shown[1]
     return [{"without": one, "with": other} for one, other in zip(shown[0], after, strict=True)], verdicts
 
 
+@usual_modes()
 def acted(run: Run, latents: Tensor) -> Tensor:
     """Let the agent act on (n, D) latents, and the refiner correct them, as `draw_hands` does."""
     if run.acts_on_drawn != "none":

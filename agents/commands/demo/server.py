@@ -138,7 +138,7 @@ class Tabs:
         yield from latents.between(self._walk(settings.weights), settings)
 
     def _watch(self, settings: acting.WatchSettings) -> Job:
-        yield {"status": f"Looking for the worst of {acting.CANDIDATES} hands."}
+        yield {"status": f"Looking for a wrong hand among {acting.CANDIDATES}."}
         yield from acting.watch(self.weights[settings.weights], settings)
 
     async def _move(self, request: Request) -> Response:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from agents.commands.demo import acting
-from agents.commands.demo.acting import CANDIDATES, STEPS, WatchSettings, watch
+from agents.commands.demo.acting import CANDIDATES, STEPS, TOGETHER, WRONG, WatchSettings, watch
 from hand_env import LogitScore
 from hand_env.refinement import score_latents
 
@@ -34,11 +34,38 @@ def scripted(run, monkeypatch):
     return script
 
 
-def test_the_worst_of_the_hands_is_corrected(run):
+@pytest.fixture
+def scored(monkeypatch):
+    """A function that lets the hands have these scores, in the order in which they are drawn, and counts them."""
+
+    def score(scores):
+        left = list(scores)
+        monkeypatch.setattr(
+            acting, "score_latents", lambda vae, judge, latents: np.array([left.pop(0) for _ in latents])
+        )
+        return left
+
+    return score
+
+
+def test_the_first_wrong_hand_is_corrected_and_no_more_are_drawn_than_it_takes(run, scored):
+    scores = np.arange(CANDIDATES) % 30 + 1.0
+    scores[[TOGETHER + 2, TOGETHER + 5]] = -1, -4
+    left = scored(scores)
     first = next(watch(run, WatchSettings("", seed=4)))
     latents = run.samplers[run.sampler_name()].sample(CANDIDATES, 4)
-    assert first["score"] == pytest.approx(score_latents(run.vae, LogitScore(), latents.numpy()).min())
-    assert first["step"] == 0
+    own = score_latents(run.vae, LogitScore(), latents[TOGETHER + 2 :][:1].numpy())[0]
+    assert (first["step"], first["score"]) == (0, pytest.approx(own))
+    assert len(left) == CANDIDATES - 2 * TOGETHER
+
+
+def test_if_none_is_wrong_the_lowest_is_corrected(run, scored):
+    scores = np.full(CANDIDATES, 9.0)
+    scores[100] = 1
+    scored(scores)
+    first = next(watch(run, WatchSettings("", seed=4)))
+    latents = run.samplers[run.sampler_name()].sample(CANDIDATES, 4)
+    assert first["score"] == pytest.approx(score_latents(run.vae, LogitScore(), latents[100:101].numpy())[0])
 
 
 def test_a_kept_correction_is_where_the_next_begins_and_a_dropped_one_ends_it(run, scripted):
@@ -69,7 +96,8 @@ def test_a_dropped_correction_leaves_the_hand_as_it_was(run, monkeypatch):
 def test_the_trained_agent_acts_as_in_the_environment(run):
     events = list(watch(run, WatchSettings("", seed=4)))
     latents = run.samplers[run.sampler_name()].sample(CANDIDATES, 4)
-    worst = latents[int(score_latents(run.vae, LogitScore(), latents.numpy()).argmin())]
+    scores = score_latents(run.vae, LogitScore(), latents.numpy())
+    worst = latents[int((scores < WRONG).argmax() if (scores < WRONG).any() else scores.argmin())]
     refined = run.refiner.refine(worst[None], run.vae, LogitScore(), rounds=1, refine_below=torch.inf)
     reached = refined.score[0] if refined.corrected[0] else events[1]["score"]
     assert events[1]["score"] == pytest.approx(reached)

@@ -31,6 +31,8 @@ def test_the_hands_are_those_that_draw_hands_draws_without_the_agent_and_with_it
         assert np.abs(drawn.astype(int) - hands.images.numpy()).max() <= 1  # fewer decoded at a time round otherwise
         assert [hand["correct"] for hand in shown(events, side)] == [one.correct for one in hands.judgements]
     assert shown(events, "without") != shown(events, "with")
+    changed = sum(hand["with"] != hand["without"] for event in events if "hands" in event for hand in event["hands"])
+    assert events[-1]["summary"][-1] == f"The agent changed {changed} of 6 hands."
 
 
 def test_hands_come_some_at_a_time_with_how_many_are_done(run):
