@@ -22,8 +22,9 @@ from agents.commands.judge import JudgeArgs, judge
 from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
 from agents.commands.judge_report import JudgeReportArgs, judge_report
 from agents.commands.judge_train import JudgeTrainArgs, judge_train
+from agents.commands.package import PackageArgs, package
 from agents.commands.parser import make_parser
-from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
+from agents.commands.recipe import RecipeArgs, recipe
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
 from agents.commands.schedule import ScheduleArgs, schedule

@@ -12,6 +12,7 @@ from hand_env.rendering import image_grid
 from hand_env.rewards import REWARDS, Reward, Visit
 from hand_env.schedule.schedule_env import HandScheduleEnv
 from hand_env.schedule.schedule_vector_env import HandScheduleVectorEnv
+from hand_env.scoring import ScoreFn
 
 gym.register(
     id="HandLatent-v0",
@@ -40,6 +41,7 @@ __all__ = [
     "LogitScore",
     "Refined",
     "Reward",
+    "ScoreFn",
     "Visit",
     "best_of",
     "image_grid",

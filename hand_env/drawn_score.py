@@ -10,7 +10,7 @@ from torch import Tensor
 from hand_env.anatomy.judge import default_judge
 from hand_env.scoring import ScoreFn, judge_pictures
 from vae.evaluation import decode_chunks, encode_all
-from vae.optim import stream_seed
+from vae.optim import Purpose, stream_seed
 from vae.sampling.gaussian import Gaussian
 from vae.sampling.local_gaussians import LocalGaussians, group_count
 from vae.training import Trainer
@@ -19,7 +19,6 @@ DrawnFrom = Literal["gaussian", "mixture"]
 
 MOST_ENCODED = 1024  # training pictures that the sampler is fitted to
 TOGETHER = {"cpu": 64, "cuda": 512}  # hands decoded and judged at a time
-_DRAWN = 4  # the purpose of these random numbers; the trainer has 0 to 3
 
 
 def check_drawn_from(name: str) -> None:
@@ -53,7 +52,7 @@ class DrawnScore:
                 packaged rewarding judge.
             drawn_from: "gaussian", one fitted to the latents, or "mixture", `LocalGaussians` of them.
         """
-        generator = torch.Generator().manual_seed(stream_seed(trainer.seed, _DRAWN, 0))
+        generator = torch.Generator().manual_seed(stream_seed(trainer.seed, Purpose.DRAWN_SCORE, 0))
         noise = torch.randn(n, trainer.vae.latent_dim, generator=generator)
         images, device = min(MOST_ENCODED, len(trainer.images)), trainer.device
         picks, starts = (torch.randint(images, (n,), generator=generator), torch.randperm(images, generator=generator))

@@ -13,6 +13,7 @@ from vae.evaluation import Losses
 from vae.training import Trainer
 
 ScoreFn = Callable[[Tensor], Any]
+"""A judge: a function from (n, 3, S, S) float32 pictures in [0, 1] to (n,) finite scores, a tensor or an array."""
 LOSSES = ("loss_nats", "reconstruction_nats", "kl_nats")  # info's other terms are changes
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,37 @@ def follow_variance(log_variance: Tensor, squared_error: Tensor) -> None:
     log_variance.copy_(variance.clamp_min(1e-6).log())
 
 
+class Purpose(IntEnum):
+    """What random numbers are for: one stream each, so that one use of a seed does not repeat another.
+
+    A new purpose takes a new value. A changed value would change results.
+    """
+
+    ORDER = 0
+    AUGMENT = 1
+    LATENT = 2
+    EVALUATE = 3
+    DRAWN_SCORE = 4
+    SCHEDULE = 5
+    RECIPE_HANDS = 10
+    RECIPE_DECODER = 11
+    RECIPE_POOL = 12
+    RECIPE_SELECTION = 13
+    FIGURES_DECODER = 16
+    FIGURES_HELD_OUT = 17
+    COURSE_HANDS = 18
+    # `AdversarialTrainer` shares the values of `Trainer`: these are other names of the same streams. No command gives
+    # both trainers the same seed. Other values would change the VAEs that it trains.
+    ADVERSARIAL_BATCH = 0
+    ADVERSARIAL_LATENT = 1
+    ADVERSARIAL_DELTAS = 2
+
+
 def stream_seed(*entropy: int) -> int:
     """Combine a seed, the purpose of random numbers and a step into the seed of an independent stream.
 
     Args:
-        entropy: The seed, the purpose, the step; each >= 0.
+        entropy: The seed, the `Purpose`, the step; each >= 0.
 
     Returns:
         A seed for `torch.Generator`, in 0..2**63 - 1.

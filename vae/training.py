@@ -29,12 +29,10 @@ from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
-from vae.optim import adamw, cosine_decay, ema_decay, follow_variance, stream_seed, update_ema, with_rates
+from vae.optim import Purpose, adamw, cosine_decay, ema_decay, follow_variance, stream_seed, update_ema, with_rates
 from vae.stacked import Stack
 from vae.stacked_weights import StackedWeights
 from vae.training_config import TrainingConfig
-
-_ORDER, _AUGMENT, _LATENT, _EVALUATE = range(4)  # purposes of random numbers: one stream each
 
 
 @dataclass(frozen=True)
@@ -230,14 +228,14 @@ class Trainer:
             Losses of all pictures, in order.
         """
         images = self.images if images is None else images.to(self.device)
-        generator = torch.Generator(self.device).manual_seed(stream_seed(self.seed, _EVALUATE, 0))
+        generator = torch.Generator(self.device).manual_seed(stream_seed(self.seed, Purpose.EVALUATE, 0))
         return measure(self.averaged_vae if averaged else self.vae, images, generator)
 
     def next_index(self) -> Tensor:
         """Return the positions of the next minibatch's pictures, (batch,) int64 on the device."""
         epoch, place = divmod(self.steps_done, self.steps_per_epoch)
         if self._epoch_order is None or self._epoch_order[0] != epoch:
-            order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.images))
+            order = np.random.default_rng((self.seed, Purpose.ORDER, epoch)).permutation(len(self.images))
             places = np.arange(self.steps_per_epoch * self.config.batch_size) % len(order)
             filled = torch.from_numpy(order[places]).to(self.device, non_blocking=True)
             self._epoch_order = (epoch, filled.view(-1, self.config.batch_size))
@@ -247,12 +245,12 @@ class Trainer:
         """Draw the random numbers of the next minibatch's augmentation, (batch, 5) float32; None without it."""
         if not self.config.augment:
             return None
-        return torch.rand(self.config.batch_size, 5, generator=self._generator(_AUGMENT), device=self.device)
+        return torch.rand(self.config.batch_size, 5, generator=self._generator(Purpose.AUGMENT), device=self.device)
 
     def next_noise(self) -> Tensor:
         """Draw the latent noise of the next step, (batch, latent) float32."""
         shape = (self.config.batch_size, self.vae.latent_dim)
-        return torch.randn(shape, generator=self._generator(_LATENT), device=self.device)
+        return torch.randn(shape, generator=self._generator(Purpose.LATENT), device=self.device)
 
     @property
     def next_rate(self) -> float:
@@ -300,7 +298,7 @@ class Trainer:
         mean, log_var = self._encode_images(images)
         return _Minibatch(index, parallel.all_gather(mean.detach()), images, mean, log_var)
 
-    def _generator(self, purpose: int) -> torch.Generator:
+    def _generator(self, purpose: Purpose) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(stream_seed(self.seed, purpose, self.steps_done))
 
     def _descend(self, objective: Tensor, squared_error: Tensor) -> None:

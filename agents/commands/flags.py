@@ -77,6 +77,20 @@ def check_not_nan(args: Any, *names: str) -> None:
     not_nan(**{flag(name): getattr(args, name) for name in names})
 
 
+def check_list(name: str, given: Sequence[object]) -> None:
+    """Reject a list that is empty or names a value twice.
+
+    Args:
+        name: The flag, without its dashes.
+        given: The values.
+
+    Raises:
+        ValueError: If there is no value, or one stands twice.
+    """
+    if not given or len(set(given)) < len(given):
+        raise ValueError(f"{flag(name)} must list at least one value, none twice, got {list(given)!r}.")
+
+
 def check_seed(seed: int) -> None:
     """Reject a seed that some library would not accept.
 

@@ -16,7 +16,7 @@ from vae.adversarial.encode import Posteriors, encode_as_they_are
 from vae.evaluation import encode_all
 from vae.images import augment, to_float
 from vae.model import VAE
-from vae.optim import stream_seed
+from vae.optim import Purpose, stream_seed
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flows
 from vae.sampling.mixture import Mixture
@@ -28,7 +28,6 @@ PRIOR_STEPS = 3000
 TEMPERATURE, FINAL_DENOISE = 0.9, 0.4  # of "settled", as in `handlatent recipe`
 VARIED = 16_384  # augmented training pictures that the learned prior is fitted to
 _CHUNK = 256  # pictures encoded at a time
-_VARY, _HELD_OUT = 16, 17  # purposes of random numbers; the trainer and the environments have 0 to 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,8 @@ def fit_priors(subjects: Sequence[Subject], steps: int = PRIOR_STEPS) -> list[di
 @torch.no_grad()
 def _draw_held_out(subject: Subject) -> Tensor:
     others = encode_as_they_are(subject.vae, subject.held_out)
-    noise = torch.randn(others.mean.shape, generator=_generator(subject, _HELD_OUT), device=others.mean.device)
+    generator = _generator(subject, Purpose.FIGURES_HELD_OUT)
+    noise = torch.randn(others.mean.shape, generator=generator, device=others.mean.device)
     drawn: Tensor = others.mean + torch.exp(0.5 * others.log_var) * noise
     return drawn
 
@@ -86,12 +86,12 @@ def _draw_held_out(subject: Subject) -> Tensor:
 @torch.no_grad()
 def _encode_augmented(subject: Subject) -> Posteriors:
     """Encode every training picture about equally often, `VARIED` in all, each time moved in another way."""
-    training, generator = subject.training, _generator(subject, _VARY)
+    training, generator = subject.training, _generator(subject, Purpose.FIGURES_DECODER)
     order = torch.arange(max(VARIED, len(training)), device=training.device) % len(training)
     parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, _CHUNK)]
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _generator(subject: Subject, purpose: int) -> Generator:
+def _generator(subject: Subject, purpose: Purpose) -> Generator:
     device = subject.vae.log_variance.device
     return Generator(device).manual_seed(stream_seed(subject.seed, purpose))

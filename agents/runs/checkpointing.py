@@ -81,6 +81,14 @@ class Checkpointer:
         """Whether to save now: nothing is saved yet, Ctrl-C was pressed, or more than `seconds` have passed."""
         return self.ctrl_c.pressed or self.step < 0 or self.waited
 
+    def discards(self, steps: int) -> bool:
+        """Say whether the current step is discarded: Ctrl-C was pressed, and the step before it is saved.
+
+        Args:
+            steps: Number of steps that were done before the current one.
+        """
+        return self.ctrl_c.pressed and self.step == steps
+
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state of a step.
 

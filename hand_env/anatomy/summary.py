@@ -50,6 +50,24 @@ def wilson(count: int, of: int) -> Rate:
     return Rate(count, of, count / of, float(low), float(high))
 
 
+def cohens_kappa(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Return how far two verdicts on the same pictures agree beyond chance.
+
+    Args:
+        first: The first verdicts, n >= 1.
+        second: The second verdicts, in the same order.
+
+    Returns:
+        1 if they always agree, 0 if they agree as often as by chance, NaN if all verdicts of both are the same.
+
+    Source: Cohen 1960, as scikit-learn computes it.
+    """
+    from sklearn.metrics import cohen_kappa_score  # here: importing scikit-learn takes a second
+
+    one_word = len({*first, *second}) == 1
+    return float("nan") if one_word else float(cohen_kappa_score(first, second))
+
+
 @dataclass(frozen=True)
 class Summary:
     """Summary of many judgements.

@@ -1,6 +1,7 @@
 """Store a network and its limits in one safetensors file, in half precision."""
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -67,7 +68,9 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
     try:
         with safe_open(path, framework="pt") as stored:
             stored_calibration = json.loads((stored.metadata() or {})["calibration"])
-        if "make" in stored_calibration:  # what earlier versions called it
+        if "make" in stored_calibration:
+            message = f"'{path}' is from an earlier version: 'make' is now called 'architecture'."
+            warnings.warn(message, FutureWarning, stacklevel=2)
             stored_calibration["architecture"] = stored_calibration.pop("make")
         calibration = Calibration(**stored_calibration)
         network = build_network(calibration.architecture)

@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from vae.optim import stream_seed
+from vae.optim import Purpose, stream_seed
 from vae.training import Trainer
 
 MAX_REACH = 8.0
 MOST_MIXED = 0.35  # the largest share of the way to another row: at half of it all rows meet, and VAEs learn nothing
 MOST_PULLED = 0.25  # the largest share of the way to the origin: at 0.4 the rewarding judge alone is pleased
-_SCHEDULE = 5  # the purpose of these random numbers; the trainer has 0 to 3, drawn hands have 4
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def step_generator(trainer: Trainer) -> Generator:
 
     They depend only on the trainer's seed and its step, so a resumed training repeats them.
     """
-    return Generator(trainer.device).manual_seed(stream_seed(trainer.seed, _SCHEDULE, trainer.steps_done))
+    return Generator(trainer.device).manual_seed(stream_seed(trainer.seed, Purpose.SCHEDULE, trainer.steps_done))
 
 
 def draw_noise(latents: Tensor, generator: Generator) -> Tensor:

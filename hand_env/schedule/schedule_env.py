@@ -35,8 +35,9 @@ class HandScheduleEnv(gym.Env[Array, Array]):
 
     This is HandLatent-v0 with an action of three numbers in place of a delta for each latent. A step is a stretch of
     `epochs_per_step` epochs of the VAE's training. The action says how the deltas of that stretch are made. Each
-    minibatch gets new ones, made from its own latents. The reward is what the VAE draws better after the stretch. The
-    agent knows the share of the training that is done, so it can act much at first and little at the end.
+    minibatch gets new ones, made from its own latents. The reward is the rise, over the stretch, in the score of
+    the hands that the VAE draws. The agent knows the share of the training that is done, so it can act much at first
+    and little at the end.
     `gym.make_vec("hand_env:HandSchedule-v0", num_envs=K)` trains K VAEs side by side; see `HandScheduleVectorEnv`.
 
     ## Action space

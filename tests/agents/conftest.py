@@ -8,7 +8,7 @@ from hub_server import Hub, serving
 from huggingface_hub import close_session, constants
 
 from agents import RefineArgs, RefinePolicy, RowAgent, make_sac, refine_run
-from agents.commands.recipe.model_card import model_card
+from agents.commands.package.model_card import model_card
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
 from agents.runs.hub import CARD

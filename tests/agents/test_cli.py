@@ -233,7 +233,7 @@ def test_a_package_and_a_refined_copy_do_not_go_among_files_of_somebody_else(cap
     (tmp_path / "mine.txt").touch()
     assert "it holds 'mine.txt', which is in the way" in fails(capsys, "refine", finished, "--out", tmp_path)
     run = types.SimpleNamespace(samplers={"prior": None})
-    monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: run)
+    monkeypatch.setattr("agents.commands.package.command.load_run", lambda folder: run)
     assert "it holds 'mine.txt', which is in the way" in fails(capsys, "package", finished, "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -57,18 +57,14 @@ def test_environments_in_forked_processes_compute_with_two_threads_and_none_stay
         [sys.executable, "-W", "ignore", "-c", SCRIPT],
         capture_output=True,
         text=True,
-        timeout=300,
         env=environment,
         check=False,
     )
     assert done.returncode == -9, done.stderr
     closed, again, killed = ([int(word) for word in line.split()] for line in done.stdout.splitlines())
     assert (len(closed), again, len(killed)) == (2, closed, 2)
-    workers = closed + killed
-    until = time.monotonic() + 20
-    while any(map(runs, workers)) and time.monotonic() < until:
+    while any(map(runs, closed + killed)):  # pytest's own limit ends a test that waits in vain
         time.sleep(0.1)
-    assert not any(map(runs, workers))
 
 
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("HandLatent-v0", "HandSchedule-v0")]

@@ -55,9 +55,10 @@ def test_a_process_that_draws_ends_with_the_one_that_started_it(tmp_path, number
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        said = process.communicate(timeout=60)[1]  # ends when nobody can write there any more
+        said = process.communicate()[1]  # ends when nobody can write there any more
     assert len(workers) == 1
-    assert not any(map(runs, workers))
+    while any(map(runs, workers)):  # for a moment; a worker that stays would have kept the pipe open
+        time.sleep(0.1)
     lines = [line for line in said.splitlines() if line and "hands/s]" not in line]
     assert lines[-1:] == (["KeyboardInterrupt"] if number == signal.SIGINT else [])
     assert said.count("Traceback") == (number == signal.SIGINT)

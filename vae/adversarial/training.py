@@ -41,7 +41,7 @@ from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
 from vae.model import VAE, Decoder, VAEConfig, build_vae
-from vae.optim import cosine_decay, ema_decay, set_rate, stream_seed, update_ema
+from vae.optim import Purpose, cosine_decay, ema_decay, set_rate, stream_seed, update_ema
 
 AHEAD = 8  # batches that are made at once: each of the many small edits costs less per hand on more hands
 AVERAGING = 0.999  # decay per step of the averaged weights
@@ -50,7 +50,6 @@ WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all
 CRITICS_RATE = 2e-4  # the critics' learning rate, which is constant
 FIRST_WEIGHT = 1e-5  # of the KL term, per nat
 Fakes = list[tuple[PatchCritic | FeatureCritic, Tensor]]  # each critic with the decoded pictures it judges
-_BATCH, _LATENT, _DELTAS = range(3)  # purposes of random numbers: one stream each
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,8 @@ class AdversarialTrainer:
     def _inputs(self, mixes: bool) -> dict[str, Tensor]:
         """Return the next batch, and what else changes with each step; the step draws its other numbers itself."""
         hands, real = self._next()
-        n, size, generator = self.settings.batch, self.vae.latent_dim, self._seed(self.generator, _LATENT)
+        n, size = self.settings.batch, self.vae.latent_dim
+        generator = self._seed(self.generator, Purpose.ADVERSARIAL_LATENT)
         inputs = {
             "images": hands.images.contiguous(memory_format=torch.channels_last),
             "regions": hands.regions,
@@ -195,7 +195,7 @@ class AdversarialTrainer:
             orders = [torch.randperm(m, generator=generator, device=self.device) for m in (real, n - real)]
             inputs["order"] = torch.cat([orders[0], real + orders[1]])
         if self.settings.deltas:
-            uniform = torch.rand(n, size, generator=self._generator(_DELTAS), device=self.device)
+            uniform = torch.rand(n, size, generator=self._generator(Purpose.ADVERSARIAL_DELTAS), device=self.device)
             inputs["shift"] = self.settings.deltas * (1 - self.share) * (2 * uniform[self._rows] - 1)
         return inputs
 
@@ -280,7 +280,7 @@ class AdversarialTrainer:
             rows = torch.arange(AHEAD * s.batch, device=self.device)
             photographs, others = rows[: AHEAD * real].view(AHEAD, real), rows[AHEAD * real :].view(AHEAD, drawn)
             own = torch.cat([photographs, others], 1)[:, self._rows]  # (AHEAD, own)
-            generator, alone = self._generator(_BATCH, first), parallel.world_size() == 1
+            generator, alone = self._generator(Purpose.ADVERSARIAL_BATCH, first), parallel.world_size() == 1
             made = self.batches.batch(AHEAD * real, AHEAD * drawn, generator, None if alone else own.flatten())
             self._ready = [made.take(each) for each in (own if alone else rows[: own.numel()].view_as(own))]
             self._ready = self._ready[: AHEAD - self.steps % AHEAD]
@@ -322,10 +322,10 @@ class AdversarialTrainer:
         """Disguise pictures that come in parts of half a batch."""
         return disguise(images, generator, len(images) // (self._halves.stop - self._halves.start))
 
-    def _generator(self, purpose: int, step: int | None = None) -> Generator:
+    def _generator(self, purpose: Purpose, step: int | None = None) -> Generator:
         return self._seed(Generator(self.device), purpose, step)
 
-    def _seed(self, generator: Generator, purpose: int, step: int | None = None) -> Generator:
+    def _seed(self, generator: Generator, purpose: Purpose, step: int | None = None) -> Generator:
         return generator.manual_seed(stream_seed(self.settings.seed, purpose, self.steps if step is None else step))
 
 

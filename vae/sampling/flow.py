@@ -110,7 +110,7 @@ class FlowPrior:
         """Read what `save` wrote."""
         tensors = {name: tensor.float() for name, tensor in load_weights(path).items()}
         mean, scale = tensors.pop("mean"), tensors.pop("scale")
-        if "settle" in tensors:  # its name in earlier versions
+        if "settle" in tensors:  # its name in earlier versions; no warning, since the set `synthetic` has it and ships
             tensors["final_denoise"] = tensors.pop("settle")
         temperature, final_denoise = (float(tensors.pop(name)) for name in ("temperature", "final_denoise"))
         weights = {name.removeprefix("velocity."): tensor for name, tensor in tensors.items()}

@@ -1,6 +1,7 @@
 """The command `handlatent blind score`: compare a person's answers with the key of the sheets."""
 
 import json
+import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from agents.commands.blind.layout import read_sheets
 from agents.commands.blind.sheets import KEY
 from hand_env.anatomy import Judge, wilson
+from hand_env.anatomy.summary import cohens_kappa
 from vae.checkpoint import load_hashed_json, save_json
 from vae.images import to_float
 
@@ -96,16 +98,14 @@ def compare_with_judge(wrong: Collection[int], correct: dict[int, bool]) -> dict
         Rates with Wilson's intervals, Cohen's kappa (None if all verdicts of both are the same), and the numbers on
         which they differ.
     """
-    from sklearn.metrics import cohen_kappa_score  # here: importing scikit-learn takes a second
-
     eye = {number: number not in wrong for number in correct}
     alike = [number for number in correct if eye[number] == correct[number]]
-    one_word = len({*eye.values(), *correct.values()}) == 1
+    kappa = cohens_kappa(list(eye.values()), list(correct.values()))
     return {
         "right_by_eye": asdict(wilson(sum(eye.values()), len(eye))),
         "right_by_judge": asdict(wilson(sum(correct.values()), len(correct))),
         "alike": asdict(wilson(len(alike), len(correct))),
-        "kappa": None if one_word else float(cohen_kappa_score(list(eye.values()), list(correct.values()))),
+        "kappa": None if math.isnan(kappa) else kappa,
         "wrong_by_both": [number for number in alike if not eye[number]],
         "wrong_by_eye_alone": [number for number in correct if correct[number] and not eye[number]],
         "wrong_by_judge_alone": [number for number in correct if eye[number] and not correct[number]],

@@ -1,11 +1,11 @@
 """The arguments of `handlatent compare`; the command line is generated from them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from simple_parsing import field
 
+from agents.commands.flags import check_list
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from hand_env.checks import check_not_nan
 from vae.distribution import MEASURES, NETWORKS
@@ -80,19 +80,14 @@ def check_args(args: CompareArgs) -> None:
         ("features", [args.features], tuple(NETWORKS)),
     )
     for name, chosen, known in words:
-        _check_list(name, chosen)
+        check_list(name, chosen)
         if wrong := [word for word in chosen if word not in known]:
             raise ValueError(f"--{name} must be one of {', '.join(map(repr, known))}, got {wrong[0]!r}.")
     for name, numbers in (("rounds", args.rounds), ("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
-        _check_list(name, numbers)
+        check_list(name, numbers)
         if min(numbers) < 1:
             raise ValueError(f"--{name} must be at least 1, got {min(numbers)!r}.")
     check_not_nan(**{"--refine-below": args.refine_below})
     for name, value in (("gradient-rate", args.gradient_rate), ("delta-scale", args.delta_scale)):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name} must be a number above 0, got {value!r}.")
-
-
-def _check_list(name: str, given: Sequence[object]) -> None:
-    if not given or len(set(given)) < len(given):
-        raise ValueError(f"--{name} must list at least one value, none twice, got {list(given)!r}.")

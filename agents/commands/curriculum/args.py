@@ -1,11 +1,10 @@
 """The arguments of `handlatent curriculum`; the command line is generated from them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
-from agents.commands.flags import SWITCH, check_above_zero, check_at_least
+from agents.commands.flags import SWITCH, check_above_zero, check_at_least, check_list
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
@@ -73,7 +72,7 @@ def check_args(args: CurriculumArgs) -> None:
         ValueError: If a setting is wrong.
     """
     for name in ("n", "epochs", "seeds", "methods", "samplers"):
-        _check_list(name, getattr(args, name))
+        check_list(name, getattr(args, name))
     for word in args.n:
         if word != ALL and not (word.isdigit() and int(word) >= 2):
             raise ValueError(f"--n must be a number of at least 2, or 'all', got {word!r}.")
@@ -101,8 +100,3 @@ def check_args(args: CurriculumArgs) -> None:
 def batch_size(images: int, args: CurriculumArgs) -> int:
     """Return B for a number of training pictures: half of them, at most 64, unless the user chose it."""
     return min(64, max(1, images // 2)) if args.batch_size is None else args.batch_size
-
-
-def _check_list(name: str, given: Sequence[object]) -> None:
-    if not given or len(set(given)) < len(given):
-        raise ValueError(f"--{name} must list at least one value, none twice, got {list(given)!r}.")

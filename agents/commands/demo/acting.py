@@ -10,15 +10,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.commands.demo.verdict import hand
+from agents.commands.demo.verdict import decoded_hand
 from agents.rl.baselines import RandomAction
 from agents.runs.run import Agent, Run
 from hand_env import HandRefineEnv, LogitScore
-from hand_env.anatomy.judge import default_judge
 from hand_env.refinement import score_latents
 from vae.checks import LARGEST_SEED, integer
-from vae.evaluation import decode_all
-from vae.images import to_float
 from vae.modes import usual_modes
 from vae.sampling.reencoded import Reencoded
 
@@ -70,9 +67,9 @@ def watch(run: Run, settings: WatchSettings) -> Generator[dict[str, Any], None, 
         settings: Who acts on what.
 
     Yields:
-        {"hand": what `verdict.hand` returns, "step", "score", "reward", "kept", "size"}. The score is the log-odds of
-        the rewarding judge, the size the mean of the action's absolute values. Step 0 is the hand as drawn, with a
-        score only. A last {"end": text} if the agent has no more to give.
+        {"hand": what `verdict.decoded_hand` returns, "step", "score", "reward", "kept", "size"}. The score is the
+        log-odds of the rewarding judge, the size the mean of the action's absolute values. Step 0 is the hand as drawn,
+        with a score only. A last {"end": text} if the agent has no more to give.
 
     Raises:
         ValueError: If the weights have no refiner, or lack the sampler.
@@ -89,11 +86,11 @@ def watch(run: Run, settings: WatchSettings) -> Generator[dict[str, Any], None, 
     assert isinstance(env.action_space, spaces.Box), "HandRefine-v0 has a Box"
     agent: Agent = run.refiner if settings.agent == "sac" else RandomAction(env.action_space, settings.seed)
     _, info = env.reset(seed=settings.seed)
-    yield {"hand": _shown(run, sampler.latent), "step": 0, "score": info["score_before"]}
+    yield {"hand": decoded_hand(run, sampler.latent), "step": 0, "score": info["score_before"]}
     for step in range(1, STEPS + 1):
         latent, action, rewards = _episode(env, agent)
         kept, size = sum(rewards) > 0, float(np.abs(action).mean())
-        shown = {"hand": _shown(run, latent), "step": step, "reward": sum(rewards), "kept": kept, "size": size}
+        shown = {"hand": decoded_hand(run, latent), "step": step, "reward": sum(rewards), "kept": kept, "size": size}
         yield {**shown, "score": env.state_dict()["score"]}
         if kept:
             sampler.latent = latent
@@ -128,8 +125,3 @@ def _first_wrong(run: Run, settings: WatchSettings) -> Tensor:
         if (scores < WRONG).any():
             return latents[int((scores < WRONG).argmax())]
     return latents[int(scores.argmin())]
-
-
-def _shown(run: Run, latent: Tensor) -> dict[str, Any]:
-    pictures = decode_all(run.vae, latent.unsqueeze(0))
-    return hand(pictures[0], default_judge("reporter").judge(to_float(pictures))[0])

@@ -9,13 +9,9 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from agents.commands.demo.verdict import hand
+from agents.commands.demo.verdict import decoded_hand
 from agents.runs.run import Run
-from hand_env.anatomy.judge import default_judge
 from vae.checks import LARGEST_SEED, integer
-from vae.evaluation import decode_all
-from vae.images import to_float
-from vae.modes import usual_modes
 from vae.sampling.reencoded import Reencoded
 
 DIRECTIONS = 8  # principal directions, at most
@@ -90,7 +86,7 @@ def move(walk: Walk, settings: MoveSettings) -> dict[str, Any]:
     """Return {"hand": the hand of a seed, moved; "shares": of the variance, for each direction; "farthest"}."""
     known = walk.steps[: len(settings.shifts)]
     moved = walk.latent(settings.seed) + torch.tensor(settings.shifts[: len(known)], dtype=torch.float32) @ known
-    return {"hand": _shown(walk.run, moved), "shares": walk.shares, "farthest": FARTHEST}
+    return {"hand": decoded_hand(walk.run, moved), "shares": walk.shares, "farthest": FARTHEST}
 
 
 def between(walk: Walk, settings: BetweenSettings) -> Generator[dict[str, Any], None, None]:
@@ -101,12 +97,12 @@ def between(walk: Walk, settings: BetweenSettings) -> Generator[dict[str, Any], 
         settings: Which two.
 
     Yields:
-        {"hand": what `verdict.hand` returns, "share": 0..1 of the way} for each of `FRAMES` hands.
+        {"hand": what `verdict.decoded_hand` returns, "share": 0..1 of the way} for each of `FRAMES` hands.
     """
     first, second = (walk.latent(seed) for seed in (settings.first, settings.second))
     for number in range(FRAMES):
         share = number / (FRAMES - 1)
-        yield {"hand": _shown(walk.run, spherical(first, second, share)), "share": share}
+        yield {"hand": decoded_hand(walk.run, spherical(first, second, share)), "share": share}
 
 
 def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
@@ -138,9 +134,3 @@ def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
     arc = (weights[0] * directions[0] + weights[1] * directions[1]) / math.sin(angle)
     found: Tensor = arc * torch.lerp(*lengths, share)
     return found
-
-
-@usual_modes()
-def _shown(run: Run, latent: Tensor) -> dict[str, Any]:
-    pictures = decode_all(run.vae, latent.unsqueeze(0))
-    return hand(pictures[0], default_judge("reporter").judge(to_float(pictures))[0])

@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from agents.runs.run import Run
 from hand_env.anatomy import CRITERIA, Judgement, draw_overlay
+from hand_env.anatomy.judge import default_judge
+from vae.evaluation import decode_all
 from vae.images import to_float
+from vae.modes import usual_modes
 
 
 def as_url(pixels: NDArray[np.uint8]) -> str:
@@ -36,6 +40,13 @@ def hand(picture: Tensor, judgement: Judgement) -> dict[str, Any]:
     """
     pixels = picture.permute(1, 2, 0).numpy()
     return {"picture": as_url(pixels), "verdict": in_words(judgement), "correct": judgement.correct}
+
+
+@usual_modes()
+def decoded_hand(run: Run, latent: Tensor) -> dict[str, Any]:
+    """Decode a latent, (D,), and describe its hand as `hand` does, with the verdict of the reporting judge."""
+    pictures = decode_all(run.vae, latent.unsqueeze(0))
+    return hand(pictures[0], default_judge("reporter").judge(to_float(pictures))[0])
 
 
 def in_words(judgement: Judgement) -> str:

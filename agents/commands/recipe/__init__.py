@@ -1,7 +1,6 @@
-"""The recipe for the packaged hands: pictures, VAE, samplers, agents, and their packing."""
+"""The recipe for the packaged hands: pictures, VAE, samplers and agents."""
 
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.command import recipe
-from agents.commands.recipe.packing import PackageArgs, package
 
-__all__ = ["PackageArgs", "RecipeArgs", "package", "recipe"]
+__all__ = ["RecipeArgs", "recipe"]

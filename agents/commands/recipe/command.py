@@ -42,7 +42,7 @@ from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 from vae.images.labelled.drawn import draw_right_hands
 from vae.images.labelled.hands import CANVAS, Hands
 from vae.model import VAE, VAEConfig, build_vae
-from vae.optim import stream_seed
+from vae.optim import Purpose, stream_seed
 from vae.progress import progress_bar
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import Log, fit_flow
@@ -66,7 +66,6 @@ PRIOR_CURVES = (Panel("loss of the learned prior", {"loss": "training", "held_ou
 BEFORE = {"falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0}
 """What runs of versions that did not have these settings did."""
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
-_DRAW, _VARY, _POOL, _SELECT = range(10, 14)  # purposes of random numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +245,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
 def _encode(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> tuple[Posteriors, Posteriors, Tensor]:
     """Encode what the samplers are fitted to and other people's pictures; return latents of the latter, too."""
     device = vae.log_variance.device
-    generator = Generator(device).manual_seed(stream_seed(args.seed, _VARY))
+    generator = Generator(device).manual_seed(stream_seed(args.seed, Purpose.RECIPE_DECODER))
     posteriors = encode_varied(vae, batches, args.varied, generator)
     others = encode_as_they_are(vae, material.others)
     noise = torch.randn(others.mean.shape, generator=generator, device=device)
@@ -266,7 +265,7 @@ def _selected(args: RecipeArgs, prior: FlowPrior, vae: VAE, material: Material) 
     judge, known = Judge.load(device=str(vae.log_variance.device)), None
     if material.photographs is not None:
         known = Known(judge, to_float(material.photographs.images), to_float(material.others), NEAR)
-    seed = stream_seed(args.seed, _SELECT) % 2**31
+    seed = stream_seed(args.seed, Purpose.RECIPE_SELECTION) % 2**31
     candidates = draw_candidates(prior, vae, right_and_new(judge, known), args.candidates, seed)
     accepted = candidates.accepted
     facts: dict[str, Any] = {"candidates": args.candidates, "accepted": len(accepted)}
@@ -323,7 +322,7 @@ def _pool(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> T
     """Fit a prior to what the VAE has learned so far, and draw latents from it."""
     posteriors, _, held_out = _encode(args, vae, material, batches)
     flow, _ = _fit_prior(args, posteriors, held_out)
-    return flow.sample(min(PRIOR_POOL, args.varied), stream_seed(args.seed, _POOL) % 2**31)
+    return flow.sample(min(PRIOR_POOL, args.varied), stream_seed(args.seed, Purpose.RECIPE_POOL) % 2**31)
 
 
 def _read_vae(args: RecipeArgs) -> VAE:
@@ -334,7 +333,7 @@ def _read_vae(args: RecipeArgs) -> VAE:
 
 def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Material:
     held_out = max(1, args.drawn // HELD_OUT)
-    hands = draw_right_hands(args.drawn + held_out, stream_seed(args.seed, _DRAW) % 2**31, args.workers)
+    hands = draw_right_hands(args.drawn + held_out, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers)
     drawn, rest = hands.take(slice(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
     if photographs is None:
         return Material(None, drawn, rest)
@@ -358,4 +357,4 @@ def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
 def _synthetic_images(args: RecipeArgs) -> Tensor:
     """Return some of the synthetic hands, for HandLatent-v0."""
     n = min(args.drawn, LATENT_PICTURES)
-    return draw_right_hands(n, stream_seed(args.seed, _DRAW) % 2**31, args.workers).images
+    return draw_right_hands(n, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers).images

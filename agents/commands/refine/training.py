@@ -203,8 +203,8 @@ class _Follow(BaseCallback):
 
     def _on_step(self) -> bool:
         training = self.training
-        if training.checkpoints.ctrl_c.pressed and training.checkpoints.step == training.samples - training.args.rows:
-            training.stopped = True  # saved before this step, which is discarded
+        if training.checkpoints.discards(training.samples - training.args.rows):
+            training.stopped = True
             return False
         training.after_step(self.locals["rewards"], self.locals["infos"])
         return True

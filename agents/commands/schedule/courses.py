@@ -15,9 +15,8 @@ from agents.rl.vec_env import GymnasiumVecEnv
 from hand_env import HandScheduleVectorEnv
 from hand_env.scoring import ScoreFn
 from vae.images.synthetic import generate_hands
-from vae.optim import stream_seed
+from vae.optim import Purpose, stream_seed
 
-_DRAWN = 18  # the purpose of the drawn hands' seed; the trainer, the environments and the figures have 0 to 17
 DRAWN_PER_CHOSEN = 2  # so that each row chooses other drawn hands
 
 
@@ -98,7 +97,7 @@ def _pictures(args: ScheduleArgs) -> Tensor:
 
 def _drawn(args: ScheduleArgs, device: str) -> Tensor:
     count = DRAWN_PER_CHOSEN * max(args.drawn_n)
-    seed = stream_seed(args.seed, _DRAWN)
+    seed = stream_seed(args.seed, Purpose.COURSE_HANDS)
     return generate_hands(count, args.size, seed=seed, device=device, progress=True).images
 
 

@@ -285,8 +285,8 @@ class _Follow(BaseCallback):
 
     def _on_step(self) -> bool:
         training = self.training
-        if training.checkpoints.ctrl_c.pressed and training.checkpoints.step == training.trainer.steps_done - 1:
-            training.stopped = True  # saved before this step; it is discarded, even if it is the last
+        if training.checkpoints.discards(training.trainer.steps_done - 1):  # even if it is the last
+            training.stopped = True
             return False
         info = self.locals["infos"][0]
         terminated = bool(self.locals["dones"][0]) and not info.get("TimeLimit.truncated", False)

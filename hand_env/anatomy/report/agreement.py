@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hand_env.anatomy.result import Judgement
-from hand_env.anatomy.summary import Rate, wilson
+from hand_env.anatomy.summary import Rate, cohens_kappa, wilson
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,11 @@ def measure_agreement(first: Sequence[Judgement], second: Sequence[Judgement]) -
     Args:
         first: The first judge's judgements of n >= 1 pictures.
         second: The second judge's judgements of the same pictures, in the same order.
-
-    Source: Cohen 1960, for kappa, as scikit-learn computes it.
     """
-    from sklearn.metrics import cohen_kappa_score  # here: importing scikit-learn takes a second
-
     pairs = [(a.anatomical, b.anatomical) for a, b in zip(first, second, strict=True)]
     n = len(pairs)
     rates = [wilson(sum(pair[side] for pair in pairs), n) for side in (0, 1)]
     alike = wilson(sum(a == b for a, b in pairs), n)
-    one_word = len({word for pair in pairs for word in pair}) == 1
-    kappa = float("nan") if one_word else float(cohen_kappa_score(*zip(*pairs, strict=True)))
+    kappa = cohens_kappa(*zip(*pairs, strict=True))
     scores = tuple(sum(judgement.score for judgement in judgements) / n for judgements in (first, second))
     return Agreement(rates[0], rates[1], alike, kappa, (scores[0], scores[1]))

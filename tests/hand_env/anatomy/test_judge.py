@@ -195,6 +195,17 @@ def test_weights_survive_being_stored(weights):
     assert calibration.limits["whole"] == -5.0
 
 
+def test_the_architecture_is_read_under_its_old_name_too_and_said_to_have_another_now(weights, tmp_path):
+    with safe_open(weights, framework="pt") as stored:
+        known = json.loads(stored.metadata()["calibration"])
+    known["make"] = known.pop("architecture")
+    save_file(load_file(weights), tmp_path / "old.safetensors", {"calibration": json.dumps(known)})
+    with pytest.warns(FutureWarning, match=r"old.safetensors' is from an earlier version: 'make' is now called 'arch"):
+        network, read = load_network(tmp_path / "old.safetensors")
+    assert read == load_network(weights)[1]
+    assert network.state_dict().keys() == load_network(weights)[0].state_dict().keys()
+
+
 def test_a_file_of_the_first_version_loads_and_doubts_nothing(hands, weights, tmp_path):
     with safe_open(weights, framework="pt") as stored:
         known = json.loads(stored.metadata()["calibration"])

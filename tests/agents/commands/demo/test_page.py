@@ -39,7 +39,7 @@ def open_page(chromium, page):
 
     def open_in(viewport, tab=None):
         context = chromium.new_context(viewport=viewport)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(600_000)  # milliseconds, for a busy machine
         window = context.new_page()
         window.on("request", lambda sent: wrong.append(sent.url) if not sent.url.startswith((page, "data:")) else None)
         window.on("pageerror", lambda error: wrong.append(str(error)))

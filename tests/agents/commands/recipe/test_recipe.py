@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from agents.cli import main
 from agents.commands.generate import GenerateArgs, generate
-from agents.commands.recipe import PackageArgs, RecipeArgs, package, recipe
+from agents.commands.package import PackageArgs, package
+from agents.commands.recipe import RecipeArgs, recipe
 from agents.runs.command_line import given
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
@@ -66,7 +67,7 @@ def names(folder):
 def test_packing_that_was_killed_is_repeated(finished, packed, tmp_path, monkeypatch):
     args = PackageArgs(finished[1], tmp_path / "again")
     with monkeypatch.context() as patch:
-        patch.setattr("agents.commands.recipe.packing.save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("agents.commands.package.command.save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             package(args)
     assert package(args) == tmp_path / "again"
@@ -268,6 +269,6 @@ def test_a_version_without_weights_says_so(tmp_path, capsys, monkeypatch):
 
 def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
     run = SimpleNamespace(samplers={"mixture": None, "normal": None})
-    monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: run)
+    monkeypatch.setattr("agents.commands.package.command.load_run", lambda folder: run)
     with pytest.raises(ValueError, match="has no learned prior"):
         package(PackageArgs(tmp_path, tmp_path / "out"))

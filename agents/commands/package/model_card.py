@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from agents.commands.package.model_index import model_index
 from agents.commands.recipe.args import RecipeArgs
-from agents.commands.recipe.model_index import model_index
 from agents.commands.refine.args import RefineArgs
 from agents.runs.command_line import given
 

@@ -1,10 +1,9 @@
 """The command `handlatent package`: write a run of the recipe as packaged weights, with a model card."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.commands.flags import RUN
-from agents.commands.recipe.model_card import model_card
+from agents.commands.package.args import PackageArgs
+from agents.commands.package.model_card import model_card
 from agents.runs.lock import held
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.pictures import SYNTHETIC
@@ -14,16 +13,6 @@ from vae.checkpoint import copy_file, load_hashed_json, load_weights, save_json,
 from vae.quantisation.int8 import quantised
 
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
-
-
-@dataclass(frozen=True)
-class PackageArgs:
-    """Pack a run's VAE, learned prior and refiner into a folder of weights, like those that come with the package."""
-
-    run: Path = field(metadata=RUN)
-    """Folder of a run of `handlatent recipe`."""
-    out: Path = Path("package")
-    """Folder for the files."""
 
 
 def package(args: PackageArgs) -> Path:

@@ -11,7 +11,8 @@ from gymnasium import spaces
 from safetensors.torch import load_file
 
 from agents import RefinePolicy, RowAgent
-from agents.commands.recipe import PackageArgs, RecipeArgs, package
+from agents.commands.package import PackageArgs, package
+from agents.commands.recipe import RecipeArgs
 from agents.commands.recipe.command import LATENT_DIM
 from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgentNotes
@@ -54,7 +55,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def packed(run, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agents.commands.recipe.packing.load_run", lambda folder: run[0])
+        patch.setattr("agents.commands.package.command.load_run", lambda folder: run[0])
         return package(PackageArgs(run[1], tmp_path_factory.mktemp("package") / "set"))
 
 
@@ -124,7 +125,7 @@ def test_a_scale_that_does_not_fit_is_one_sentence_and_so_is_another_file(packed
 
 
 def test_a_prior_that_holds_nan_is_not_packed(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.commands.recipe.packing.load_run", lambda folder: run[0])
+    monkeypatch.setattr("agents.commands.package.command.load_run", lambda folder: run[0])
     for path in run[1].iterdir():
         (tmp_path / path.name).symlink_to(path)
     tensors = {**load_weights(run[1] / PRIOR), "velocity.first.bias": torch.full((WIDTH,), float("nan"))}

@@ -1,0 +1,16 @@
+"""The arguments of `handlatent package`; the command line is generated from them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.commands.flags import RUN
+
+
+@dataclass(frozen=True)
+class PackageArgs:
+    """Pack a run's VAE, learned prior and refiner into a folder of weights, like those that come with the package."""
+
+    run: Path = field(metadata=RUN)
+    """Folder of a run of `handlatent recipe`."""
+    out: Path = Path("package")
+    """Folder for the files."""
