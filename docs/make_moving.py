@@ -2,11 +2,13 @@
 
 `learning.webp` shows the VAE of `make demo` while it learns, with the agent and without. Both start from the same
 weights and draw from the same noise. It takes as long as two demos. `correcting.webp` shows latents of the packaged
-prior while the packaged refiner corrects them, round by round. Captions count right hands by the reporting judge.
+prior while the packaged refiner corrects them, round by round: of the hands that it changes, those that most rounds
+change come first. Captions count right hands by the reporting judge.
 """
 
 import argparse
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +35,7 @@ from vae.images.image_set import to_uint8
 DEMO: dict[str, Any] = {"images": 2000, "epochs": 15, "learning_rate": 1e-3, "kl_weight": 4.0}  # as in the Makefile
 AGENTS: dict[str, Literal["none", "sac"]] = {"without the agent": "none", "with the agent": "sac"}
 EVERY, HANDS, COLUMNS = 50, 20, 5  # training steps between two frames; hands in a frame
-FRAME, LAST = 120, 2500  # milliseconds that a frame is shown, and the last one
+FRAME, STILL, LAST = 120, 1500, 2500  # milliseconds that a frame is shown, one between two rounds, and the last one
 CORRECTED, LATENTS, SEED, BETWEEN = 8, 700, 0, 12  # latents that are shown, and drawn; frames between two rounds
 MOST_BYTES = 1_500_000
 
@@ -78,7 +80,7 @@ def learning(folder: Path) -> None:
         ]
         step = captioned(np.concatenate(panels, axis=1), f"training step {number * EVERY}")
         frames.append(step)
-    _write(frames, folder / "learning.webp")
+    _write(frames, [FRAME] * len(frames), folder / "learning.webp")
 
 
 def correcting(folder: Path) -> None:
@@ -88,18 +90,23 @@ def correcting(folder: Path) -> None:
     after = [draw_hands(LATENTS, seed=SEED, refine=False).latents]
     for _ in range(ROUNDS):
         after.append(run.refiner.refine(after[-1], run.vae, judge, rounds=1).latents)
-    changed = torch.nonzero((after[-1] != after[0]).any(1)).flatten()[:CORRECTED]
-    frames = []
-    for number, (here, there) in enumerate(zip(after, [*after[1:], after[-1]], strict=True)):
-        count = _right(decode_all(run.vae, here[changed]))
-        caption = f"{'as drawn' if number == 0 else f'after round {number}'}: {count}"
-        for share in np.linspace(0, 1, BETWEEN, endpoint=False) if number < ROUNDS else [0.0]:
-            pictures = decode_all(run.vae, torch.lerp(here[changed], there[changed], float(share)))
-            frames.append(captioned(image_grid(pictures, columns=CORRECTED // 2), caption))
+    rounds = torch.stack([(there != here).any(1) for here, there in pairwise(after)]).sum(0)
+    changed = torch.argsort(rounds, descending=True, stable=True)[:CORRECTED]
+    frames, durations = [], []
+    for number, here in enumerate(after):
+        pictures = decode_all(run.vae, here[changed])
+        stage = f"after round {number}" if number else "as drawn"
+        frames.append(captioned(image_grid(pictures, columns=CORRECTED // 2), f"{stage}: {_right(pictures)}"))
+        durations.append(STILL)
+        for share in np.linspace(0, 1, BETWEEN + 2)[1:-1] if number < ROUNDS else []:
+            pictures = decode_all(run.vae, torch.lerp(here[changed], after[number + 1][changed], float(share)))
+            frames.append(captioned(image_grid(pictures, columns=CORRECTED // 2), f"round {number + 1}"))
+            durations.append(FRAME)
+    shown = dict(zip(changed.tolist(), rounds[changed].tolist(), strict=True))
     print(
-        f"Of {LATENTS} hands the agent changed {int((after[-1] != after[0]).any(1).sum())}; shown: {changed.tolist()}"
+        f"Of {LATENTS} hands the agent changed {int((rounds > 0).sum())}; shown, with rounds that change them: {shown}"
     )
-    _write(frames, folder / "correcting.webp")
+    _write(frames, durations, folder / "correcting.webp")
 
 
 def _right(pictures: Tensor) -> str:
@@ -107,10 +114,10 @@ def _right(pictures: Tensor) -> str:
     return f"{sum(verdict.correct for verdict in verdicts)} of {len(pictures)} right"
 
 
-def _write(frames: list[Frame], path: Path) -> None:
+def _write(frames: list[Frame], durations: list[int], path: Path) -> None:
     first, *rest = [Image.fromarray(frame) for frame in frames]
-    shown = [FRAME] * len(rest) + [LAST]
-    first.save(path, save_all=True, append_images=rest, duration=shown, loop=0, quality=70, method=6)
+    durations = [*durations[:-1], LAST]
+    first.save(path, save_all=True, append_images=rest, duration=durations, loop=0, quality=70, method=6)
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise ValueError(f"{path.name} has {size:,} bytes, more than {MOST_BYTES:,}. Lower its quality or its frames.")
