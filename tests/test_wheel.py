@@ -1,9 +1,10 @@
-"""The wheel that the sources build: what it holds, how large it is, and what it says of what it lacks."""
+"""The wheel and the source distribution: what they hold, how large they are, and what they say of what they lack."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -11,13 +12,26 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow(seconds=5)
-LARGEST = 50_000_000  # bytes
+LARGEST, LARGEST_SOURCES = 50_000_000, 100_000_000  # bytes; a package index takes the second number
+FOLDERS = ("vae", "hand_env", "agents", "docs", "examples", "benchmarks", "tests")
+FILES = (
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "Makefile",
+    "NOTICE",
+    "README.md",
+    "constraints.txt",
+)
+SETTINGS = ("MANIFEST.in", "mkdocs.yml", "pyproject.toml")
 BUILD = """
 import sys
 from setuptools import build_meta, setup
 sys.argv = ["setup.py", "-q", "egg_info"]
 setup()
 print(build_meta.build_wheel("dist"))
+print(build_meta.build_sdist("dist"))
 """
 USE = """
 import agents
@@ -45,22 +59,26 @@ LACKING = (
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    """A copy of what the build reads, since it writes beside it."""
+def built(tmp_path_factory):
+    """The folder of both distributions, built from a copy, since the build writes beside what it reads."""
     copy = tmp_path_factory.mktemp("build")
-    for name in ("vae", "hand_env", "agents"):
+    for name in FOLDERS:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "docs").mkdir()
-    for name in ("pyproject.toml", "MANIFEST.in", "LICENSE", "NOTICE", "docs/package.md"):
+    for name in (*FILES, *SETTINGS):
         shutil.copy(ROOT / name, copy / name)
-    return copy
+    done = subprocess.run([sys.executable, "-c", BUILD], cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return copy / "dist"
 
 
 @pytest.fixture(scope="module")
-def wheel(sources):
-    done = subprocess.run([sys.executable, "-c", BUILD], cwd=sources, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return sources / "dist" / done.stdout.splitlines()[-1]
+def wheel(built):
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def sdist(built):
+    return next(built.glob("*.tar.gz"))
 
 
 def test_the_wheel_is_small_enough_and_holds_the_judges_and_one_set(wheel):
@@ -84,14 +102,19 @@ def test_the_wheel_holds_every_module_and_what_they_read(wheel):
     cards = {f"agents/weights/{name}/README.md" for name in ("photographs", "schedule")}
     assert page | cards <= names
     assert not any("synthetic" in name for name in names if name.startswith("agents/"))
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"vae", "hand_env", "agents", "handlatent"}
 
 
-def test_the_source_distribution_holds_the_other_set_too(wheel, sources):
-    listed = (sources / "handlatent.egg-info" / "SOURCES.txt").read_text(encoding="utf-8").splitlines()
-    for name in ("photographs", "synthetic"):
-        mine = {path.relative_to(ROOT).as_posix() for path in (ROOT / "agents" / "weights" / name).iterdir()}
-        assert len(mine) == 6
-        assert mine <= set(listed)
+def test_the_source_distribution_is_small_enough_and_holds_all_that_a_checkout_does(sdist):
+    assert sdist.stat().st_size <= LARGEST_SOURCES
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    mine = {
+        path.relative_to(ROOT).as_posix() for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file()
+    }
+    mine = {name for name in mine if "__pycache__" not in name}
+    assert {"agents/weights/photographs/README.md", "agents/weights/synthetic/README.md", "docs/demo.md"} <= mine
+    assert mine | {*FILES, *SETTINGS} <= held
 
 
 def test_an_installed_wheel_offers_one_set_and_says_where_the_other_is(wheel, tmp_path):
