@@ -128,6 +128,23 @@ def test_wrong_numbers_get_one_sentence_and_the_page_goes_on(open_page):
     status(window, "draw", "Correct without the agent")
 
 
+def test_weights_and_sampler_are_chosen(open_page):
+    window = open_page(DESK)
+    panel = window.locator("#draw")
+    panel.get_by_label("Hands").fill("1")
+    chosen, sampler = panel.get_by_label("Weights"), panel.get_by_label("Sampler")
+    pictures = set()
+    for weights, name in ((0, "auto"), (0, "normal"), (1, "normal")):
+        chosen.select_option(index=weights)
+        sampler.select_option(name)
+        panel.get_by_role("button", name="Draw").click()
+        status(window, "draw", "Correct with the agent: ")
+        pictures.add(panel.locator("[data-side=without] img").get_attribute("src"))
+    assert chosen.input_value() == "photographs"
+    assert sampler.locator("option").all_inner_texts() == ["auto", "prior", "normal"]
+    assert len(pictures) == 3
+
+
 def test_a_slider_moves_the_hand_and_an_arc_leads_to_another(open_page):
     window = open_page(PHONE, "move")
     window.get_by_role("button", name="Take this hand").click()
@@ -222,14 +239,24 @@ def test_a_file_that_is_too_large_is_not_even_sent(open_page, tmp_path):
     assert sent == []
 
 
-def test_a_picture_can_be_dropped(open_page):
+def test_a_picture_can_be_dropped(open_page, tmp_path):
     window = open_page(DESK, "judge")
-    window.locator("#drop").evaluate("""drop => {
-        const held = new DataTransfer();
-        held.items.add(new File(["no picture"], "dropped.png"));
-        drop.dispatchEvent(new DragEvent("drop", { dataTransfer: held, bubbles: true, cancelable: true }));
-    }""")
-    status(window, "judge", "'dropped.png' is not a picture in a format that is read")
+    hand = generate_hands(1, 128, seed=1).images[0].permute(1, 2, 0).numpy()
+    Image.fromarray(hand).save(tmp_path / "hand.png")
+    for held, said, rows in (
+        (b"no picture", "'dropped.png' is not a picture in a format that is read", 0),
+        ((tmp_path / "hand.png").read_bytes(), "Judged 'dropped.png'.", 11),
+    ):
+        window.locator("#drop").evaluate(
+            """(drop, held) => {
+                const dragged = new DataTransfer();
+                dragged.items.add(new File([new Uint8Array(held)], "dropped.png"));
+                drop.dispatchEvent(new DragEvent("drop", { dataTransfer: dragged, bubbles: true, cancelable: true }));
+            }""",
+            list(held),
+        )
+        status(window, "judge", said)
+        assert window.locator("#judged tr").count() == rows
 
 
 def test_a_server_that_is_gone_is_said_in_one_sentence(open_page):
