@@ -96,7 +96,8 @@ def test_without_the_extra_one_sentence_says_how_to_install_it(capsys, tmp_path,
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:99999999", "auto"])
 def test_an_address_without_a_cluster_is_one_sentence(capsys, tmp_path, monkeypatch, address):
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where "auto" looks for one
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where "auto" looks for one, and then among the processes
+    monkeypatch.setattr("ray._private.services._find_address_from_flag", lambda flag: set())  # not that of another test
     assert main(["sweep", "train", "--address", address, "--out", str(tmp_path / "new")]) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert f"--address '{address}' leads to no Ray cluster (" in said
