@@ -91,10 +91,10 @@ class Purpose(IntEnum):
     DRAWN_SCORE = 4
     SCHEDULE = 5
     RECIPE_HANDS = 10
-    RECIPE_DECODER = 11
+    RECIPE_VARIED = 11
     RECIPE_POOL = 12
     RECIPE_SELECTION = 13
-    FIGURES_DECODER = 16
+    FIGURES_VARIED = 16
     FIGURES_HELD_OUT = 17
     COURSE_HANDS = 18
     # `AdversarialTrainer` shares the values of `Trainer`: these are other names of the same streams. No command gives

@@ -86,7 +86,7 @@ def _draw_held_out(subject: Subject) -> Tensor:
 @torch.no_grad()
 def _encode_augmented(subject: Subject) -> Posteriors:
     """Encode every training picture about equally often, `VARIED` in all, each time moved in another way."""
-    training, generator = subject.training, _generator(subject, Purpose.FIGURES_DECODER)
+    training, generator = subject.training, _generator(subject, Purpose.FIGURES_VARIED)
     order = torch.arange(max(VARIED, len(training)), device=training.device) % len(training)
     parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, _CHUNK)]
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -245,7 +245,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
 def _encode(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> tuple[Posteriors, Posteriors, Tensor]:
     """Encode what the samplers are fitted to and other people's pictures; return latents of the latter, too."""
     device = vae.log_variance.device
-    generator = Generator(device).manual_seed(stream_seed(args.seed, Purpose.RECIPE_DECODER))
+    generator = Generator(device).manual_seed(stream_seed(args.seed, Purpose.RECIPE_VARIED))
     posteriors = encode_varied(vae, batches, args.varied, generator)
     others = encode_as_they_are(vae, material.others)
     noise = torch.randn(others.mean.shape, generator=generator, device=device)
