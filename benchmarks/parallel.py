@@ -11,9 +11,9 @@ HandLatent-v0 with no shift, as `handlatent train --agent none` takes it. All ta
 With `--recipe`, it measures the steps of `handlatent recipe` in place of these, at 128 pixels: without critics, with
 critics of patches, and with critics of features too.
 
-It prints images/s (the median block, with its quartiles), the ratio to one process, and the time of the message that
-joins the gradients. Two H100s should reach a ratio of at least 1.8. All is written to DIR/parallel.json. On two H100s
-it should take three minutes; after `--limit` seconds it stops, and keeps what it has measured.
+It prints images/s (the median block, with its quartiles), the ratio to one process, and the time that one message of
+all gradients takes by itself. Two H100s should reach a ratio of at least 1.8. All is written to DIR/parallel.json. On
+two H100s it should take three minutes; after `--limit` seconds it stops, and keeps what it has measured.
 """
 
 import argparse
@@ -146,7 +146,7 @@ def work_on_recipe(args: argparse.Namespace, kind: str) -> None:
 
 
 def measured_forms(env: HandLatentEnv, blocks: int, steps: int) -> list[dict[str, Any]]:
-    """Measure the step in both forms, and the message that joins the gradients."""
+    """Measure the step in both forms, and one message of all gradients by itself."""
     action = np.zeros(env.action_space.shape or (), np.float32)
     gradients = [torch.zeros_like(parameter) for parameter in env.trainer.vae.parameters()]
     kind, pictures = env.trainer.device.type, env.training.batch_size * steps
@@ -201,7 +201,7 @@ def show(record: dict[str, Any]) -> None:
         )
     for row in record["rows"]:
         if row["processes"] > 1 and row["form"] == "bare":
-            print(f"{row['way']}: the message that joins the gradients takes {row['message_ms']:.2f} ms a step.")
+            print(f"{row['way']}: one message of all gradients, by itself, takes {row['message_ms']:.2f} ms.")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -157,17 +158,76 @@ def all_gather(rows: Tensor) -> Tensor:
     return joined
 
 
-@torch.no_grad()
 def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor, in place, by its mean over the processes; all of them at once, in one message."""
     if _group is None:
         return
-    laid = [_in_memory_order(tensor) for tensor in tensors]
-    flat = torch.cat([tensor.reshape(-1) for tensor in laid])
     with _talking():
-        dist.all_reduce(flat)
-    parts = torch.split(flat.div_(_group.size), [tensor.numel() for tensor in laid])
-    torch._foreach_copy_(laid, [part.view(own.shape) for part, own in zip(parts, laid, strict=True)])
+        _Message(tensors).wait()
+
+
+@contextmanager
+def averaged_gradients(groups: Iterable[Iterable[nn.Parameter]], also: Iterable[Tensor] = ()) -> Iterator[None]:
+    """Average the gradients of a backward pass over the processes, while the pass goes on.
+
+    Args:
+        groups: Parameters whose gradients are empty before. As soon as a group has all of its gradients, they leave in
+            one message. Groups should come in the order in which the pass reaches them, the same in each process.
+        also: Other tensors to average, in place; they are known before the pass.
+    """
+    if _group is None:
+        yield
+        return
+    messages: list[_Message] = []
+    first = list(also)
+    missing = [{id(own): own for own in group if own.requires_grad} for group in groups]
+    known = [list(group.values()) for group in missing]
+
+    def send(place: int) -> None:
+        tensors = [*(own.grad for own in known[place] if own.grad is not None), *first]
+        if tensors:
+            messages.append(_Message(tensors))
+        known[place].clear()
+        first.clear()
+
+    def arrived(place: int, parameter: Tensor) -> None:
+        del missing[place][id(parameter)]
+        if not missing[place]:
+            send(place)
+
+    hooks = [
+        own.register_post_accumulate_grad_hook(partial(arrived, place))  # type: ignore[no-untyped-call]  # likewise
+        for place, group in enumerate(known)
+        for own in group
+    ]
+    try:
+        with _talking():
+            yield
+            for place in range(len(known)):  # those with a parameter that the pass did not reach
+                send(place)
+            for message in messages:
+                message.wait()
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Message:
+    """Tensors on their way to their means over the processes."""
+
+    @torch.no_grad()
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._laid = [_in_memory_order(tensor) for tensor in tensors]
+        self._flat = torch.cat([tensor.reshape(-1) for tensor in self._laid])
+        self._work = dist.all_reduce(self._flat, async_op=True)
+
+    @torch.no_grad()
+    def wait(self) -> None:
+        """Put the means in the tensors' places."""
+        self._work.wait()
+        assert _group is not None, "there is no message without a group"
+        parts = torch.split(self._flat.div_(_group.size), [tensor.numel() for tensor in self._laid])
+        torch._foreach_copy_(self._laid, [part.view(own.shape) for part, own in zip(parts, self._laid, strict=True)])
 
 
 def _in_memory_order(tensor: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -75,6 +74,9 @@ class Trainer:
         parallel.take_weights_of_main(self.vae)
         self.averaged = AveragedModel(self.vae).eval()  # `step` sets the decay of its moving average
         self._parameters = list(self.vae.parameters())  # listed once, which takes a millisecond
+        encoder = {id(parameter) for parameter in self.vae.encoder.parameters()}
+        others = [parameter for parameter in self._parameters if id(parameter) not in encoder]
+        self._groups = [others, list(self.vae.encoder.parameters())]  # as a backward pass reaches them
         self.optimizer = adamw(self._parameters, config.learning_rate)
         self.steps_done = 0
         self.forget()
@@ -303,9 +305,8 @@ class Trainer:
 
     def _descend(self, objective: Tensor, squared_error: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        gradients = (parameter.grad for parameter in self._parameters if parameter.grad is not None)
-        parallel.all_reduce_mean(chain(gradients, [squared_error]))
+        with parallel.averaged_gradients(self._groups, [squared_error]):
+            objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         clip_grad_norm_(self._parameters, self.config.gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.next_rate
@@ -333,7 +334,9 @@ def _losses(
     index: Tensor, reconstruction: Tensor, kl: Tensor, decoded: Tensor, without: Losses | None = None
 ) -> Losses:
     """Join the losses of all processes; pictures stay where they were decoded, and are kept only if there is one."""
-    reconstruction, kl = parallel.all_gather(reconstruction.detach()), parallel.all_gather(kl.detach())
+    reconstruction, kl = reconstruction.detach(), kl.detach()
+    if parallel.world_size() > 1:
+        reconstruction, kl = parallel.all_gather(torch.stack([reconstruction, kl], 1)).T.contiguous()
     return Losses(index, reconstruction, kl, decoded.detach() if parallel.world_size() == 1 else None, without)
 
 

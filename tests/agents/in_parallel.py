@@ -75,6 +75,7 @@ def everything(rank: int) -> dict[str, Any]:
     found["parts"] = parallel.local_parts(torch.arange(12), 3)
     found["means"] = torch.full((2, 3), float(rank)).t(), torch.tensor(4.0 * rank)
     parallel.all_reduce_mean(found["means"])
+    found["gradients"] = gradients(rank)
     try:
         parallel.local_rows(BATCH + 1)
     except ValueError as error:
@@ -84,6 +85,22 @@ def everything(rank: int) -> dict[str, Any]:
     except (ValueError, parallel.AlreadySaid) as error:
         found["raised"] = type(error).__name__
     return found | {way: curve(way) for way in WAYS}
+
+
+def gradients(rank: int) -> list[Any]:
+    """Average the gradients of five parameters in four groups: one stays without, one is frozen."""
+    first, second, third, unused, frozen = (torch.nn.Parameter(torch.ones(2)) for _ in range(5))
+    frozen.requires_grad_(False)
+    also, sent, send = torch.tensor(4.0 * rank), [], parallel.dist.all_reduce
+    inner = first * (rank + 1)
+    inner.register_hook(lambda _: sent.append("the pass reached the first parameter"))
+    parallel.dist.all_reduce = lambda flat, **settings: (sent.append(len(flat)), send(flat, **settings))[1]
+    try:
+        with parallel.averaged_gradients([[third, second], [first], [unused], [frozen]], [also]):
+            (inner * second * third * frozen).sum().backward()
+    finally:
+        parallel.dist.all_reduce = send
+    return [first.grad, second.grad, third.grad, unused.grad, also, sent]
 
 
 def stuck() -> int:

@@ -40,6 +40,15 @@ def test_messages_arrive_the_same_in_all_processes(found):
 
 
 @two_processes
+def test_gradients_leave_while_the_backward_pass_goes_on(found):
+    for each in found:
+        *gradients, unused, also, sent = each["gradients"]
+        assert [gradient.tolist() for gradient in gradients] == [[1.5, 1.5]] * 3
+        assert (unused, also.item()) == (None, 2)
+        assert sent == [5, "the pass reached the first parameter", 2]  # and none for nothing
+
+
+@two_processes
 def test_an_error_of_one_process_is_not_said_again(found):
     assert [each["raised"] for each in found] == ["ValueError", "AlreadySaid"]
     assert [each["ended"] for each in found] == ["AlreadySaid", "KeyError"]
@@ -87,6 +96,8 @@ def test_alone_everything_stays_as_it_is():
         assert parallel.from_main(lambda: 3) == 3
         assert parallel.flag_of_main(False) is False
         parallel.all_reduce_mean(None)  # not even looked at
+        with parallel.averaged_gradients(None):
+            pass
 
 
 def test_each_process_takes_a_card_of_its_own(monkeypatch):

@@ -138,6 +138,11 @@ class AdversarialTrainer:
         )
         self.averaged: VAE = copy.deepcopy(self.vae).eval().requires_grad_(False)
         painters = [*self.vae.parameters(), *self.regions.parameters()]
+        encoder = list(self.vae.encoder.parameters())
+        self._groups = [
+            [*self.vae.decoder.parameters(), *self.regions.parameters()],
+            encoder,
+        ]  # as a backward pass goes
         rate = settings.learning_rate
         self.painters = self._optimizer(painters, rate, (0.9, 0.99))
         learned = [*self.patches.parameters(), *self.features.heads.parameters()]
@@ -300,8 +305,9 @@ class AdversarialTrainer:
 
     def _descend(self, terms: list[Tensor]) -> None:
         self.painters.zero_grad(set_to_none=True)
-        torch.stack(terms).sum().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        _join(self.painters, terms)
+        loss = torch.stack(terms).sum()
+        with parallel.averaged_gradients(self._groups, [term.detach() for term in terms]):
+            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
         self.painters.step()
 
@@ -313,8 +319,8 @@ class AdversarialTrainer:
                 losses.append(critic_loss([m[:n] for m in maps], [m[n:] for m in maps]))
         self.critics.zero_grad(set_to_none=True)
         loss = torch.stack(losses).sum()
-        loss.backward()  # type: ignore[no-untyped-call]  # likewise
-        _join(self.critics, [loss])
+        with parallel.averaged_gradients([self.critics.param_groups[0]["params"]], [loss.detach()]):
+            loss.backward()  # type: ignore[no-untyped-call]  # likewise
         self.critics.step()
         return loss
 
@@ -342,13 +348,6 @@ def own_rows(batch: int) -> tuple[slice, slice]:
             "the pictures of all processes together, and critics see half of them."
         )
     return parallel.local_rows(batch), parallel.local_rows(-(-batch // 2))
-
-
-def _join(optimizer: torch.optim.Optimizer, terms: list[Tensor]) -> None:
-    """Average the gradients and the terms of the loss over the processes."""
-    parameters = optimizer.param_groups[0]["params"]
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    parallel.all_reduce_mean([*gradients, *(term.detach() for term in terms)])
 
 
 def _mixed(latents: Tensor, order: Tensor, generator: Generator) -> Tensor:
