@@ -120,7 +120,7 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
         own = [
             cell["samplers"]["mixture"]["correct"][0] for cell in cells if (cell["n"], cell["method"]) == (n, "rows")
         ]
-        assert len(own) == (1 if n == "all" else 3)
+        assert len(own) == 3
         return 100 * sum(own) / len(own)
 
     def fresh(method, n):
