@@ -66,12 +66,7 @@ def make_env(args: TrainArgs, pictures: Pictures) -> HandLatentEnv:
         epochs_per_episode=args.epochs,
         delta_scale=KAPPA if args.agent == "sac" else args.delta_scale,
         reward_scale=args.reward_scale,
-        # the rates of large models on a GPU in docs/benchmarks.md are with torch.compile; graphs were not measured
-        training={
-            "learning_rate": args.learning_rate,
-            "kl_weight": args.kl_weight,
-            "compiled": args.width == "large",
-        },
+        training={"learning_rate": args.learning_rate, "kl_weight": args.kl_weight},
         device=resolve_device(args.device),
     )
 
