@@ -21,7 +21,7 @@ from vae.checks import LARGEST_SEED, integer
 from vae.evaluation import decode_all
 from vae.images import to_float
 from vae.images.overview import save_overview
-from vae.modes import usual_modes
+from vae.torch_modes import usual_modes
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from agents.figures.estimates import Column, interquartile
+from agents.figures.intervals import Column, interquartile
 from agents.figures.markdown import markdown_table
-from vae.distribution.estimate import Estimate
+from vae.distribution.half_samples import Estimate
 
 Record = dict[str, Any]
 NAMES = {"none": "no agent", "sac": "SAC", "td3": "TD3", "ppo": "PPO", "tqc": "TQC", "crossq": "CrossQ"}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from agents.commands.demo.latents import spherical
+from agents.commands.demo.move_tab import spherical
 from agents.runs.packaged import load_packaged
 from hand_env.anatomy import judge_images
 from vae.evaluation import decode_all

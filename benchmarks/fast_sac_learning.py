@@ -20,7 +20,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.monitor import Monitor
 
 from agents import FastSAC, load_packaged, make_sac
-from agents.figures.estimates import student
+from agents.figures.intervals import student
 from hand_env import LogitScore
 from vae.sampling.sampler import Pool
 

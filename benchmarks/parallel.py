@@ -38,7 +38,7 @@ from vae import VAEConfig, parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AHEAD, AdversarialTrainer
 from vae.device import resolve_device
-from vae.images.labelled.drawn import draw_right_hands
+from vae.images.labelled.synthetic_pool import draw_right_hands
 from vae.model import count_parameters
 from vae.training import Trainer
 

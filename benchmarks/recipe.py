@@ -21,8 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
-from vae.images.labelled.drawn import draw_right_hands
 from vae.images.labelled.hands import Hands
+from vae.images.labelled.synthetic_pool import draw_right_hands
 from vae.model import VAEConfig
 
 HANDS = 2000

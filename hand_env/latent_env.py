@@ -39,8 +39,8 @@ from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
 from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
-from vae.modes import usual_modes
 from vae.sampling.sampler import StandardNormal
+from vae.torch_modes import usual_modes
 from vae.training import Trainer
 from vae.training_config import TrainingConfig
 

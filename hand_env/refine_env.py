@@ -31,8 +31,8 @@ from vae.checks import integer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.model import VAE, VAEConfig, build_vae, check_contract
-from vae.modes import usual_modes
 from vae.sampling.sampler import Sampler, StandardNormal
+from vae.torch_modes import usual_modes
 
 PLACEHOLDER = VAEConfig(size=32, latent_dim=16)
 

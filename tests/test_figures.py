@@ -13,7 +13,7 @@ from scipy import stats
 from agents.commands.curriculum.store import read_cells
 from agents.commands.curriculum.table import make_tables
 from agents.commands.recipe.selection import NEAR
-from agents.figures.estimates import student
+from agents.figures.intervals import student
 from agents.rl.schedule_agent import DECISIONS
 
 DOCS = Path(__file__).parent.parent / "docs"

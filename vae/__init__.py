@@ -1,6 +1,6 @@
 """Variational autoencoder (VAE) for pictures of hands: data, model, training, samplers; no reinforcement learning."""
 
-import vae.modes  # noqa: F401 - lets forked processes compute
+import vae.torch_modes  # noqa: F401 - lets forked processes compute
 from vae.evaluation import Losses, decode_all, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae, check_contract

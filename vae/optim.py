@@ -96,7 +96,7 @@ class Purpose(IntEnum):
     RECIPE_SELECTION = 13
     FIGURES_VARIED = 16
     FIGURES_HELD_OUT = 17
-    COURSE_HANDS = 18
+    TASK_HANDS = 18
     # `AdversarialTrainer` shares the values of `Trainer`: these are other names of the same streams. No command gives
     # both trainers the same seed. Other values would change the VAEs that it trains.
     ADVERSARIAL_BATCH = 0

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from agents.commands.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_not_nan
 from agents.draw import DrawnHands, draw_hands
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
-from agents.runs.new_pictures import new_pictures
+from agents.runs.output_folder import new_pictures
 from agents.runs.packaged import WeightSet, load_packaged, read_run
 from agents.runs.run import Run
 from hand_env import image_grid

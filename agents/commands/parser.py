@@ -19,7 +19,7 @@ class _Value(Action):
         setattr(namespace, self.dest, values)
 
 
-class Parser(ArgumentParser):
+class CommandParser(ArgumentParser):
     """An argument parser whose errors are one sentence."""
 
     def __init__(self, **settings: Any) -> None:
@@ -33,7 +33,7 @@ class Parser(ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def make_parser(commands: Mapping[str, type], whole: Sequence[str] = (), **settings: Any) -> Parser:
+def make_parser(commands: Mapping[str, type], whole: Sequence[str] = (), **settings: Any) -> CommandParser:
     """Make a parser that gives `command`, a name, and `settings`, an instance of that command's dataclass.
 
     Args:
@@ -41,7 +41,7 @@ def make_parser(commands: Mapping[str, type], whole: Sequence[str] = (), **setti
         whole: Commands whose flags must be written out: they pass on the flags that they do not know.
         settings: Settings of argparse.
     """
-    parser = Parser(**settings)
+    parser = CommandParser(**settings)
     choices = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(commands) + "}")
     for name, kind in commands.items():
         summary = (kind.__doc__ or "").strip()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vae.distribution.estimate import Estimate
+from vae.distribution.half_samples import Estimate
 from vae.images.overview import save_overview
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ _CHUNK = 256  # pictures encoded at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class TrainedVAE:
     """A trained VAE and what its samplers are fitted to, on one device.
 
     Attributes:
@@ -47,12 +47,12 @@ class Subject:
     seed: int
 
 
-def fit_mixture(subject: Subject) -> Mixture:
+def fit_mixture(subject: TrainedVAE) -> Mixture:
     """Fit `Mixture`, up to 32 Gaussians, to the latents of the training pictures as they are."""
     return Mixture.fit(*encode_all(subject.vae, subject.training, _CHUNK), seed=subject.seed)
 
 
-def fit_priors(subjects: Sequence[Subject], steps: int = PRIOR_STEPS) -> list[dict[str, Sampler]]:
+def fit_priors(subjects: Sequence[TrainedVAE], steps: int = PRIOR_STEPS) -> list[dict[str, Sampler]]:
     """Fit learned priors side by side, each to the latents of training pictures under the training's augmentation.
 
     Args:
@@ -75,7 +75,7 @@ def fit_priors(subjects: Sequence[Subject], steps: int = PRIOR_STEPS) -> list[di
 
 
 @torch.no_grad()
-def _draw_held_out(subject: Subject) -> Tensor:
+def _draw_held_out(subject: TrainedVAE) -> Tensor:
     others = encode_as_they_are(subject.vae, subject.held_out)
     generator = _generator(subject, Purpose.FIGURES_HELD_OUT)
     noise = torch.randn(others.mean.shape, generator=generator, device=others.mean.device)
@@ -84,7 +84,7 @@ def _draw_held_out(subject: Subject) -> Tensor:
 
 
 @torch.no_grad()
-def _encode_augmented(subject: Subject) -> Posteriors:
+def _encode_augmented(subject: TrainedVAE) -> Posteriors:
     """Encode every training picture about equally often, `VARIED` in all, each time moved in another way."""
     training, generator = subject.training, _generator(subject, Purpose.FIGURES_VARIED)
     order = torch.arange(max(VARIED, len(training)), device=training.device) % len(training)
@@ -92,6 +92,6 @@ def _encode_augmented(subject: Subject) -> Posteriors:
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _generator(subject: Subject, purpose: Purpose) -> Generator:
+def _generator(subject: TrainedVAE, purpose: Purpose) -> Generator:
     device = subject.vae.log_variance.device
     return Generator(device).manual_seed(stream_seed(subject.seed, purpose))

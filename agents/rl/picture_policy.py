@@ -31,7 +31,7 @@ CHANNELS = (32, 64, 96, 128)  # after each halving of the size
 WIDTH = 256  # features of a picture
 
 
-class Look(nn.Module):
+class PictureNetwork(nn.Module):
     """Map the picture that a latent is decoded to, to `WIDTH` features."""
 
     def __init__(self, size: int) -> None:
@@ -136,7 +136,7 @@ class PictureExtractor(BaseFeaturesExtractor):
             sight: Decodes with the environment's VAE, which is not part of the state dict.
         """
         super().__init__(observation_space, observation_space.shape[0] + WIDTH)
-        self.sight, self.look = sight, Look(sight.vae.size)
+        self.sight, self.look = sight, PictureNetwork(sight.vae.size)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Map (n, D) observations to (n, D + WIDTH), and (n, D + 1) to (n, D + 1 + WIDTH)."""
@@ -167,7 +167,7 @@ class PictureCritic(ContinuousCritic):
         vae = sight.vae
         rest = self.observation_space.shape[0] - vae.latent_dim
         for number in range(self.n_critics):  # replaces Stable-Baselines3's, which see latents
-            looks = nn.ModuleDict({"look": Look(vae.size), "value": nn.Linear(WIDTH + rest, 2)})
+            looks = nn.ModuleDict({"look": PictureNetwork(vae.size), "value": nn.Linear(WIDTH + rest, 2)})
             setattr(self, f"qf{number}", looks)
         self.q_networks = [getattr(self, f"qf{number}") for number in range(self.n_critics)]
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from agents.runs.ctrl_c import CtrlC
+from agents.runs.json_rules import Rule, check_rules
 from agents.runs.renamed import with_new_keys
-from agents.runs.rules import Rule, check_rules
 from vae.checkpoint import STATE, DamagedError, load_latest_checkpoint, save_checkpoint
 
 

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+from agents.runs.json_rules import TEXT, Rule, one_of, whole
 from agents.runs.renamed import with_new_keys
-from agents.runs.rules import TEXT, Rule, one_of, whole
 from agents.runs.run import SAMPLERS
 from agents.runs.run_folder import REFINER
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width

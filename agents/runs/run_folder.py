@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from agents.runs.command_line import command
+from agents.runs.json_rules import NUMBER, OBJECT, TEXT, Rule, check_rules, one_of, whole
 from agents.runs.renamed import with_new_agent, with_new_keys
-from agents.runs.rules import NUMBER, OBJECT, TEXT, Rule, check_rules, one_of, whole
 from vae.checkpoint import DamagedError, load_hashed_json
 from vae.checks import LARGEST_SEED
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width

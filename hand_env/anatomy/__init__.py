@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from hand_env.anatomy.judge import Judge, default_judge
+from hand_env.anatomy.multiple_hands import judge_hands
 from hand_env.anatomy.nearest import KnownByFeatures, Nearest
 from hand_env.anatomy.novelty import Known, Novelty, judge_novelty
 from hand_env.anatomy.overlay import draw_overlay
 from hand_env.anatomy.result import ANATOMICAL, CRITERIA, Digit, Judgement
-from hand_env.anatomy.several import judge_hands
 from hand_env.anatomy.summary import Rate, Summary, summarise, wilson
 from vae.images.labelled.vocabulary import DIGITS, REASONS, STATES
 

@@ -37,7 +37,7 @@ from vae.images.labelled.vocabulary import (
     TOO_LONG,
     TOO_SHORT,
 )
-from vae.modes import usual_modes
+from vae.torch_modes import usual_modes
 
 SMALLEST = 32  # side, pixels
 CHUNK = {"cpu": 16, "cuda": 1024}  # pictures at a time, to fit into a core's cache or a GPU's memory

@@ -15,10 +15,10 @@ from hand_env.latent_env import HandLatentEnv
 from hand_env.rendering import image_grid
 from hand_env.schedule.deltas import MAX_REACH, Deltas
 from hand_env.schedule.features import FEATURES, Array, Latents, loss_without_shift, observe, per_value
-from hand_env.schedule.stretch import Paid, terms_of, train
+from hand_env.schedule.train_epochs import Paid, terms_of, train
 from vae.checks import integer
-from vae.modes import usual_modes
 from vae.side_by_side import SideBySide
+from vae.torch_modes import usual_modes
 
 N_RENDERED = 16
 NO_DELTAS = np.full(3, -1.0, np.float32)

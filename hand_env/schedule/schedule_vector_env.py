@@ -15,10 +15,10 @@ from hand_env.checks import check_action, reading_state, resolve_autoreset_mode,
 from hand_env.drawn_score import wrong_together
 from hand_env.schedule.features import FEATURES, Array
 from hand_env.schedule.schedule_env import NO_DELTAS, HandScheduleEnv, Step
-from hand_env.schedule.stretch import pays_only_at_the_end, train
+from hand_env.schedule.train_epochs import pays_only_at_the_end, train
 from vae.checks import integer
-from vae.modes import usual_modes
 from vae.side_by_side import SideBySide
+from vae.torch_modes import usual_modes
 
 Flags = NDArray[np.bool_]
 

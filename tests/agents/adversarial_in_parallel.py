@@ -10,8 +10,8 @@ from torch import Tensor
 from vae import VAEConfig, parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AdversarialConfig, AdversarialTrainer
-from vae.images.labelled.drawn import draw_right_hands
 from vae.images.labelled.hands import IGNORE
+from vae.images.labelled.synthetic_pool import draw_right_hands
 
 NARROW = {"vae.adversarial.critics.WIDTHS": (8, 16, 32, 32), "vae.adversarial.training.AHEAD": 2}
 # Adam makes steps of full length out of gradients that are 0 but for rounding; with small steps, that stays rounding

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.figures.estimates import interquartile
+from agents.figures.intervals import interquartile
 
 ENDS = [0.1, 0.5, 0.2, 0.4, 0.3]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae.modes import usual_modes
+from vae.torch_modes import usual_modes
 
 
 @contextlib.contextmanager

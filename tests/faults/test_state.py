@@ -22,7 +22,7 @@ from agents.commands.refine import training as refining
 from agents.commands.schedule import command as scheduling
 from agents.commands.train.training import _STATE
 from agents.runs.checkpointing import Checkpointer
-from agents.runs.rules import OBJECT, OBJECTS
+from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.run import load_run
 from agents.runs.run_folder import read_config
 from vae.checkpoint import DamagedError, load_hashed_json, save_checkpoint, save_hashed_json, save_tensors

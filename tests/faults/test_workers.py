@@ -1,6 +1,6 @@
 """Processes that draw hands end with the process that started them, and say nothing when it is stopped.
 
-`tests/vae/images/labelled/test_drawn.py` has the short form.
+`tests/vae/images/labelled/test_synthetic_pool.py` has the short form.
 """
 
 import os
@@ -15,18 +15,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DRAWS = """
 import multiprocessing
-from vae.images.labelled import drawn
+from vae.images.labelled import synthetic_pool
 
 if __name__ == "__main__":
-    started, start = [], drawn._processes
+    started, start = [], synthetic_pool._processes
 
     def told(n):
         pool = start(n)
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)
         return pool
 
-    drawn._processes = told
-    drawn.draw_right_hands(3200, 0, 1)
+    synthetic_pool._processes = told
+    synthetic_pool.draw_right_hands(3200, 0, 1)
 """
 
 

@@ -7,8 +7,8 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from vae.distribution.estimate import Estimate, estimate_over_halves, halves
 from vae.distribution.features import check_extra
+from vae.distribution.half_samples import Estimate, estimate_over_halves, halves
 
 Array = NDArray[np.floating]
 NEIGHBOURS = 5

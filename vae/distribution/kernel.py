@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vae.distribution.estimate import Estimate, estimate_over_halves, halves
+from vae.distribution.half_samples import Estimate, estimate_over_halves, halves
 
 Array = NDArray[np.floating]
 DEGREE = 3

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.commands.blind.layout import read_sheets
+from agents.commands.blind.sheet_layout import read_sheets
 from agents.commands.blind.sheets import KEY
 from hand_env.anatomy import Judge, wilson
 from hand_env.anatomy.summary import cohens_kappa

@@ -16,7 +16,7 @@ from agents.commands.compare.figures import COLUMNS, Gauge, Instruments
 from agents.commands.compare.loaded_run import LoadedRun, load_compared_run, runs_in
 from agents.commands.compare.methods import Method, bound_of, decoded, make_methods
 from agents.commands.compare.pairs import draw_pairs
-from agents.commands.compare.photographs import Photographs, read_photographs
+from agents.commands.compare.photographs import ReferencePhotographs, read_photographs
 from agents.commands.compare.store import Record, Store
 from agents.commands.compare.table import Row, make_rows, write_table
 from agents.figures.plots import save_intervals
@@ -27,7 +27,7 @@ from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
 from vae.device import resolve_device
 from vae.distribution import NETWORKS, PictureFeatures, check_extra, feature_weights
-from vae.distribution.estimate import Estimate
+from vae.distribution.half_samples import Estimate
 from vae.images.overview import save_overview
 
 SHOWN, IN_A_ROW = 40, 10  # pictures in a grid, and in a row of it
@@ -37,7 +37,7 @@ PHOTOGRAPHS, NOBODY = "photographs", "-"
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ComparedRun:
     """One run and the photographs that it is compared with.
 
     Attributes:
@@ -53,7 +53,7 @@ class Subject:
     sha256: str
     kappa: float
     loaded: LoadedRun
-    photographs: Photographs
+    photographs: ReferencePhotographs
     common: str
 
     def cell_sha256(self, sampler: str, agent: str) -> str:
@@ -120,7 +120,7 @@ def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str
     return write_table(rows, store.records, describe(store, args))
 
 
-def compare_run(subject: Subject, gauge: Gauge, store: Store, args: CompareArgs) -> None:
+def compare_run(subject: ComparedRun, gauge: Gauge, store: Store, args: CompareArgs) -> None:
     """Measure the methods of one run that the store does not have, and the photographs of its training people.
 
     Args:
@@ -178,7 +178,7 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     return ["-".join(path.relative_to(common).parts) for path in paths]
 
 
-def _measure(cell: Method, subject: Subject, gauge: Gauge, args: CompareArgs) -> Record:
+def _measure(cell: Method, subject: ComparedRun, gauge: Gauge, args: CompareArgs) -> Record:
     name, began = f"{subject.name}: {cell.sampler}, {cell.agent}", time.monotonic()
     sha256 = subject.cell_sha256(cell.sampler, cell.agent)
     record = Record(subject.name, subject.sha256, sha256, cell.sampler, cell.agent, cell.cost, {}, cell.missing)
@@ -210,14 +210,14 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     save_intervals(path, shown, {name: COLUMNS[name].heading for name in PLOTTED})
 
 
-def _subject(name: str, loaded: LoadedRun, args: CompareArgs) -> Subject:
+def _subject(name: str, loaded: LoadedRun, args: CompareArgs) -> ComparedRun:
     assert args.data is not None, "checked by check_args"
     photographs = read_photographs(args.data, loaded.vae.size, loaded.split_seed)
     kappa = bound_of(loaded, args)
     depends = f"{photographs.sha256} {kappa} {loaded.settings} {loaded.sha256['vae']}"
     common = hashlib.sha256(depends.encode()).hexdigest()
     whole = hashlib.sha256(" ".join([common, *loaded.sha256.values()]).encode()).hexdigest()
-    return Subject(name, whole, kappa, loaded, photographs, common)
+    return ComparedRun(name, whole, kappa, loaded, photographs, common)
 
 
 def _settings(args: CompareArgs) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.commands.compare.args import BATCH
-from agents.commands.compare.photographs import Photographs
-from agents.figures.estimates import Column, Figures, median, share, student
+from agents.commands.compare.photographs import ReferencePhotographs
+from agents.figures.intervals import Column, Figures, median, share, student
 from hand_env.anatomy import CRITERIA, Judge, Judgement, Known, KnownByFeatures, Nearest
 from hand_env.anatomy.measures import sharpness
 from vae.distribution import PictureFeatures, coverage_and_density, kernel_distance
@@ -58,7 +58,7 @@ class Measured:
 class Gauge:
     """Measure pictures against the photographs of one run."""
 
-    def __init__(self, instruments: Instruments, photographs: Photographs) -> None:
+    def __init__(self, instruments: Instruments, photographs: ReferencePhotographs) -> None:
         """Store both; the photographs are measured when they are first needed."""
         self.instruments, self.photographs = instruments, photographs
 

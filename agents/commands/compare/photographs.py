@@ -14,7 +14,7 @@ FEWEST = 20  # held-out photographs
 
 
 @dataclass(frozen=True, eq=False)
-class Photographs:
+class ReferencePhotographs:
     """Hold the photographs of one run, at its size.
 
     Attributes:
@@ -31,7 +31,7 @@ class Photographs:
     sha256: str
 
 
-def read_photographs(data: Path, size: int, split_seed: int) -> Photographs:
+def read_photographs(data: Path, size: int, split_seed: int) -> ReferencePhotographs:
     """Read photographs and hold out those of test people, as `handlatent train` does with this seed.
 
     Args:
@@ -56,7 +56,7 @@ def read_photographs(data: Path, size: int, split_seed: int) -> Photographs:
     for pixels in (training, held_out):
         digest.update(pixels.numpy().tobytes())
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))
-    return Photographs(
+    return ReferencePhotographs(
         training[order],
         held_out,
         len({images.groups[row] for row in split.test.tolist()}),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.commands.compare.methods import Cost
-from agents.figures.estimates import Figures
+from agents.figures.intervals import Figures
 from agents.figures.store import claim_store, read_store
 from agents.runs.run_folder import versions
 from vae.checkpoint import save_hashed_json

@@ -7,7 +7,7 @@ from typing import Any
 from agents.commands.compare.figures import COLUMNS, over_runs
 from agents.commands.compare.methods import Cost
 from agents.commands.compare.store import Record
-from agents.figures.estimates import Figures, student
+from agents.figures.intervals import Figures, student
 from agents.figures.markdown import markdown_table
 
 HANDS, FAILURES = "Right hands, by the reporting judge", "Failures by criterion, by the reporting judge"

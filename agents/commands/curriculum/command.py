@@ -11,7 +11,7 @@ from agents.commands.curriculum.methods import parse_method
 from agents.commands.curriculum.store import Cell, Store
 from agents.commands.curriculum.table import make_tables
 from agents.commands.curriculum.training import groups, train_group
-from agents.figures.drawn import Judges
+from agents.figures.yardstick import Judges
 from agents.runs.lock import held
 from agents.runs.run_folder import sha256
 from hand_env.anatomy import Judge

@@ -12,8 +12,8 @@ from agents.commands.curriculum.material import Material
 from agents.commands.curriculum.methods import AGENT, Method
 from agents.commands.curriculum.store import Cell, Store
 from agents.commands.curriculum.training import Trained
-from agents.figures.drawn import Judges, Yardstick
-from agents.figures.samplers import LEARNED, Subject, fit_mixture, fit_priors
+from agents.figures.samplers import LEARNED, TrainedVAE, fit_mixture, fit_priors
+from agents.figures.yardstick import Judges, Yardstick
 from agents.runs.run_folder import sha256
 from hand_env import image_grid
 from vae.images.overview import save_overview
@@ -100,8 +100,8 @@ class Measuring:
             return StandardNormal(one.trainer.vae.latent_dim)
         return fit_mixture(self._subject(one.trainer, one.job.seed)) if name == "mixture" else priors[name]
 
-    def _subject(self, trainer: Trainer, seed: int) -> Subject:
-        return Subject(trainer.averaged_vae, trainer.images, self.material.validation, seed)
+    def _subject(self, trainer: Trainer, seed: int) -> TrainedVAE:
+        return TrainedVAE(trainer.averaged_vae, trainer.images, self.material.validation, seed)
 
     def _yardstick(self, job: Job) -> Yardstick:
         """Return the yardstick for a job's training pictures; only the last one is kept."""

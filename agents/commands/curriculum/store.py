@@ -1,15 +1,15 @@
-"""Keep the figures of finished VAEs in curriculum.json, so that a stopped course resumes."""
+"""Keep the figures of finished VAEs in curriculum.json, so that a stopped comparison resumes."""
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.figures.estimates import Figures
+from agents.figures.intervals import Figures
 from agents.figures.store import claim_store, read_store
 from agents.runs.run_folder import versions
 from vae.checkpoint import SHA256, hashed, save_text
-from vae.distribution.estimate import Estimate
+from vae.distribution.half_samples import Estimate
 
 FILE = "curriculum.json"
 DIGITS = 6  # significant, of every number that is kept

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from agents.commands.curriculum.args import ALL
 from agents.commands.curriculum.methods import order_of
 from agents.commands.curriculum.store import Cell
-from agents.figures.drawn import COLUMNS
-from agents.figures.estimates import Column, student
+from agents.figures.intervals import Column, student
 from agents.figures.markdown import markdown_table
 from agents.figures.samplers import SAMPLERS
-from vae.distribution.estimate import Estimate
+from agents.figures.yardstick import COLUMNS
+from vae.distribution.half_samples import Estimate
 
 ABSENT = "-"
 SHOWN = ("correct", "anatomical", "skin", "plain", "new", "sharpness")
@@ -25,7 +25,7 @@ def make_tables(cells: Sequence[Cell], figures: Sequence[str] = SHOWN) -> str:
 
     Args:
         cells: The cells of one course.
-        figures: Names from `drawn.COLUMNS`; each gets a table for each number of epochs.
+        figures: Names from `yardstick.COLUMNS`; each gets a table for each number of epochs.
 
     Returns:
         The tables with their headings, and notes on intervals and on what is left out.

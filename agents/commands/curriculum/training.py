@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor
 
-from agents.commands.curriculum.alone import train_rows, train_with_agent
+from agents.commands.curriculum.agent_training import train_rows, train_with_agent
 from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.jobs import Job
 from agents.commands.curriculum.methods import AGENT, ALONE, PAPER, ROWS

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Event = dict[str, Any]
-Job = Generator[Event, None, None]
+EventStream = Generator[Event, None, None]
 Result = TypeVar("Result")
 
 MOST_WAITING = 8  # jobs
@@ -33,7 +33,7 @@ class Worker:
         """Compute something small in the thread."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, work, *args)
 
-    async def events(self, job: Callable[[], Job]) -> AsyncGenerator[Event, None]:
+    async def events(self, job: Callable[[], EventStream]) -> AsyncGenerator[Event, None]:
         """Run a job when it is its turn.
 
         Args:
@@ -52,7 +52,7 @@ class Worker:
             await self._turn.acquire()
         finally:
             self._waiting -= 1
-        generator: Job | None = None
+        generator: EventStream | None = None
         try:
             generator = await self.call(job)
             while (event := await self.call(next, generator, None)) is not None:

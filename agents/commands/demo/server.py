@@ -18,11 +18,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from agents.commands.demo import acting, drawing, latents, training
-from agents.commands.demo.forms import read_form
-from agents.commands.demo.jobs import Event, Job, Worker
-from agents.commands.demo.judging import judge_drawn, judge_file
-from agents.commands.demo.latents import Walk
+from agents.commands.demo import draw_tab, move_tab, train_tab, watch_tab
+from agents.commands.demo.jobs import Event, EventStream, Worker
+from agents.commands.demo.judge_tab import judge_drawn, judge_file
+from agents.commands.demo.move_tab import Walk
+from agents.commands.demo.request_settings import read_form
 from agents.commands.demo.weights import Weights
 
 PAGE = Path(__file__).parent / "page"
@@ -106,10 +106,10 @@ class Tabs:
         """Name the answers by their paths."""
         self.weights, self.worker, self._walks = weights, Worker(), dict[str, Walk]()
         self.answers: dict[str, Answer] = {
-            "draw": partial(self._stream, drawing.DrawSettings, self._draw),
-            "between": partial(self._stream, latents.BetweenSettings, self._between),
-            "watch": partial(self._stream, acting.WatchSettings, self._watch),
-            "train": partial(self._stream, training.TrainSettings, training.train),
+            "draw": partial(self._stream, draw_tab.DrawSettings, self._draw),
+            "between": partial(self._stream, move_tab.BetweenSettings, self._between),
+            "watch": partial(self._stream, watch_tab.WatchSettings, self._watch),
+            "train": partial(self._stream, train_tab.TrainSettings, train_tab.train),
             "move": self._move,
             "judge": self._judge,
         }
@@ -126,26 +126,26 @@ class Tabs:
         """Say what the forms offer."""
         return JSONResponse({"weights": self.weights.choices(), "largest": LARGEST_FILE})
 
-    async def _stream(self, kind: type, job: Callable[[Any], Job], request: Request) -> Response:
+    async def _stream(self, kind: type, job: Callable[[Any], EventStream], request: Request) -> Response:
         settings: Any = read_form(kind, await body(request, LARGEST_FORM))
         return StreamingResponse(_lines(self.worker, partial(job, settings)), media_type="application/x-ndjson")
 
-    def _draw(self, settings: drawing.DrawSettings) -> Job:
+    def _draw(self, settings: draw_tab.DrawSettings) -> EventStream:
         yield {"status": "Reading the weights and drawing."}
-        yield from drawing.draw(self.weights[settings.weights], settings)
+        yield from draw_tab.draw(self.weights[settings.weights], settings)
 
-    def _between(self, settings: latents.BetweenSettings) -> Job:
-        yield from latents.between(self._walk(settings.weights), settings)
+    def _between(self, settings: move_tab.BetweenSettings) -> EventStream:
+        yield from move_tab.between(self._walk(settings.weights), settings)
 
-    def _watch(self, settings: acting.WatchSettings) -> Job:
-        yield {"status": f"Looking for a wrong hand among {acting.CANDIDATES}."}
-        yield from acting.watch(self.weights[settings.weights], settings)
+    def _watch(self, settings: watch_tab.WatchSettings) -> EventStream:
+        yield {"status": f"Looking for a wrong hand among {watch_tab.CANDIDATES}."}
+        yield from watch_tab.watch(self.weights[settings.weights], settings)
 
     async def _move(self, request: Request) -> Response:
-        settings = read_form(latents.MoveSettings, await body(request, LARGEST_FORM))
+        settings = read_form(move_tab.MoveSettings, await body(request, LARGEST_FORM))
 
         def move() -> Event:
-            return latents.move(self._walk(settings.weights), settings)
+            return move_tab.move(self._walk(settings.weights), settings)
 
         return JSONResponse(await self.worker.call(move))
 
@@ -163,7 +163,7 @@ class Tabs:
         return self._walks[name]
 
 
-async def _lines(worker: Worker, job: Callable[[], Job]) -> AsyncIterator[str]:
+async def _lines(worker: Worker, job: Callable[[], EventStream]) -> AsyncIterator[str]:
     """Write a job's events as JSON, one a line."""
     async with aclosing(worker.events(job)) as events:
         async for event in events:

@@ -14,7 +14,7 @@ from hand_env.anatomy import CRITERIA, Judgement, draw_overlay
 from hand_env.anatomy.judge import default_judge
 from vae.evaluation import decode_all
 from vae.images import to_float
-from vae.modes import usual_modes
+from vae.torch_modes import usual_modes
 
 
 def as_url(pixels: NDArray[np.uint8]) -> str:

@@ -26,9 +26,9 @@ from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import typed
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, tell
-from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run import SAMPLERS, load_run
 from hand_env.anatomy import Judge, Known
 from vae import parallel
@@ -39,8 +39,8 @@ from vae.checkpoint import load_weights, save_hashed_json, save_json, save_tenso
 from vae.device import resolve_device
 from vae.distribution import check_extra
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
-from vae.images.labelled.drawn import draw_right_hands
 from vae.images.labelled.hands import CANVAS, Hands
+from vae.images.labelled.synthetic_pool import draw_right_hands
 from vae.model import VAE, VAEConfig, build_vae
 from vae.optim import Purpose, stream_seed
 from vae.progress import progress_bar
@@ -69,7 +69,7 @@ _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class RecipePictures:
     """The pictures of the recipe.
 
     Attributes:
@@ -111,7 +111,7 @@ def recipe(args: RecipeArgs) -> Path:
 def _follow(args: RecipeArgs, device: str) -> Path:
     """Train the VAE with the main process, if it has none yet. It alone does all else, and logs and saves."""
     if parallel.flag_of_main(False):
-        material: Any = parallel.from_main(lambda: None)  # a Material
+        material: Any = parallel.from_main(lambda: None)  # a RecipePictures
         _train_autoencoder(args, material, _batches(material, device), device)
     return args.out
 
@@ -242,7 +242,9 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
     save_hashed_json(out / run_folder.REPORT, report)
 
 
-def _encode(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> tuple[Posteriors, Posteriors, Tensor]:
+def _encode(
+    args: RecipeArgs, vae: VAE, material: RecipePictures, batches: Batches
+) -> tuple[Posteriors, Posteriors, Tensor]:
     """Encode what the samplers are fitted to and other people's pictures; return latents of the latter, too."""
     device = vae.log_variance.device
     generator = Generator(device).manual_seed(stream_seed(args.seed, Purpose.RECIPE_VARIED))
@@ -257,7 +259,9 @@ def _fit_prior(args: RecipeArgs, posteriors: Posteriors, held_out: Tensor) -> tu
     return fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
 
 
-def _selected(args: RecipeArgs, prior: FlowPrior, vae: VAE, material: Material) -> tuple[FlowPrior, dict[str, Any]]:
+def _selected(
+    args: RecipeArgs, prior: FlowPrior, vae: VAE, material: RecipePictures
+) -> tuple[FlowPrior, dict[str, Any]]:
     """Fit a larger prior to what the judge accepts of the first one's candidates, if there is enough."""
     if not args.candidates:
         return prior, {}
@@ -278,7 +282,7 @@ def _selected(args: RecipeArgs, prior: FlowPrior, vae: VAE, material: Material) 
     return prior, {**facts, "log": log}
 
 
-def _train_autoencoder(args: RecipeArgs, material: Material, batches: Batches, device: str) -> None:
+def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batches, device: str) -> None:
     settings = AdversarialConfig(
         steps=args.steps, batch=args.batch, nats=args.nats, deltas=args.falling_deltas, seed=args.seed
     )
@@ -318,7 +322,7 @@ def _train_autoencoder(args: RecipeArgs, material: Material, batches: Batches, d
         raise Interrupted(typed("recipe", args))
 
 
-def _pool(args: RecipeArgs, vae: VAE, material: Material, batches: Batches) -> Tensor:
+def _pool(args: RecipeArgs, vae: VAE, material: RecipePictures, batches: Batches) -> Tensor:
     """Fit a prior to what the VAE has learned so far, and draw latents from it."""
     posteriors, _, held_out = _encode(args, vae, material, batches)
     flow, _ = _fit_prior(args, posteriors, held_out)
@@ -331,17 +335,17 @@ def _read_vae(args: RecipeArgs) -> VAE:
     return vae.eval().requires_grad_(False)
 
 
-def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Material:
+def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> RecipePictures:
     held_out = max(1, args.drawn // HELD_OUT)
     hands = draw_right_hands(args.drawn + held_out, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers)
     drawn, rest = hands.take(slice(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
     if photographs is None:
-        return Material(None, drawn, rest)
+        return RecipePictures(None, drawn, rest)
     images, others = photographs
-    return Material(annotate(images, Judge.load(device=device)), drawn, others)
+    return RecipePictures(annotate(images, Judge.load(device=device)), drawn, others)
 
 
-def _batches(material: Material, device: str) -> Batches:
+def _batches(material: RecipePictures, device: str) -> Batches:
     photographs = None if material.photographs is None else material.photographs.to(device)
     return Batches(photographs, material.drawn.to(device))
 

@@ -17,9 +17,9 @@ from agents.rl.row_agent import REFINE_BELOW, ROUNDS, RowAgent
 from agents.runs import run_folder
 from agents.runs.command_line import command, typed
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.json_rules import OBJECT, check_rules
 from agents.runs.lock import held
 from agents.runs.renamed import with_new_keys
-from agents.runs.rules import OBJECT, check_rules
 from agents.runs.run import SAMPLERS, Run, load_run
 from hand_env import Refined, image_grid
 from hand_env.anatomy import Judge, Summary, summarise

@@ -71,12 +71,12 @@ def check_args(args: ScheduleArgs) -> None:
     for name, listed in (("--n", args.n), ("--drawn-n", args.drawn_n)):
         if min(listed, default=args.batch_size) < args.batch_size:
             raise ValueError(f"{name} must list numbers of at least --batch-size, {args.batch_size}, got {listed!r}.")
-    courses = len(args.n) + len(args.drawn_n)
-    if not courses:
+    tasks = len(args.n) + len(args.drawn_n)
+    if not tasks:
         raise ValueError("--n or --drawn-n must list at least one number, got none.")
-    if len(args.steps) not in (1, courses) or min(args.steps) < 1:
+    if len(args.steps) not in (1, tasks) or min(args.steps) < 1:
         raise ValueError(
-            f"--steps must be one number of at least 1, or one for each of {courses} courses, got {args.steps!r}."
+            f"--steps must be one number of at least 1, or one for each of {tasks} tasks, got {args.steps!r}."
         )
     VAEConfig(args.size, args.latent_dim)
     TrainingConfig(learning_rate=args.learning_rate, kl_weight=args.kl_weight)

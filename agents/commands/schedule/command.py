@@ -10,14 +10,14 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.commands.schedule.args import ScheduleArgs, check_args
-from agents.commands.schedule.courses import Course, make_courses
-from agents.commands.schedule.rounds import Row, as_csv, summarise
+from agents.commands.schedule.round_figures import Row, as_csv, summarise
+from agents.commands.schedule.tasks import Task, make_tasks
 from agents.rl.sac import load_learner, make_sac, sac_state
 from agents.rl.schedule_agent import explore, random_schedules
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.lock import held
-from agents.runs.rules import OBJECT, OBJECTS
 from agents.runs.run_folder import check_folder
 from hand_env.anatomy import Judge
 from vae.checkpoint import save_tensors, save_text
@@ -26,7 +26,7 @@ from vae.progress import progress_bar
 
 _STATE = {"settings": OBJECT, "agent": OBJECT, "generator": OBJECT, "rows": OBJECTS}
 AGENT, ROUNDS, CHECKPOINTS = "agent.safetensors", "rounds.csv", "checkpoints"
-# What may differ when a training is resumed. Courses too: the replay buffer keeps what the agent saw on others.
+# What may differ when a training is resumed. Tasks too: the replay buffer keeps what the agent saw on others.
 COURSES = ("n", "drawn_n", "steps", "batch_size", "learning_rate", "kl_weight", "drawn", "updates", "explore")
 MAY_DIFFER = ("data", "pack", "parser", "rounds", "seconds", "out", "device", *COURSES)
 
@@ -58,8 +58,8 @@ def _schedule(args: ScheduleArgs) -> str:
     state = checkpoints.load(_STATE)
     _check_settings(args, state)
     check_folder(args.out, is_own=lambda _: state is not None)
-    courses = make_courses(args, Judge.load(args.parser, device=device).correct, device)
-    model = make_sac(courses[0].env.env, args.seed, gradient_steps=args.updates)
+    tasks = make_tasks(args, Judge.load(args.parser, device=device).correct, device)
+    model = make_sac(tasks[0].env.env, args.seed, gradient_steps=args.updates)
     generator, rows = np.random.default_rng(args.seed), list[Row]()
     if state is not None:
         rows = state["rows"]
@@ -67,8 +67,8 @@ def _schedule(args: ScheduleArgs) -> str:
             generator.bit_generator.state = state["generator"]
     with checkpoints.restoring("rows"):
         episodes = Counter(row["n"] for row in rows)
-    for course in courses:
-        course.begin(episodes[course.name])
+    for task in tasks:
+        task.begin(episodes[task.name])
     if state is not None:
         with checkpoints.restoring("agent"):
             load_learner(model, state["agent"])
@@ -79,11 +79,11 @@ def _schedule(args: ScheduleArgs) -> str:
         for number in progress_bar(range(done, args.rounds), "Agent", unit="rounds"):
             if args.seconds and number > done and _ends_at(began, number - done) > args.seconds:
                 break
-            course, explores = courses[number % len(courses)], number < args.explore
-            course.seed_next()
-            infos = _explore(model, course, generator) if explores else _learn(model, course)
-            course.episodes += 1
-            rows.append({"round": number, "n": course.name, "explores": int(explores), **summarise(infos)})
+            task, explores = tasks[number % len(tasks)], number < args.explore
+            task.seed_next()
+            infos = _explore(model, task, generator) if explores else _learn(model, task)
+            task.episodes += 1
+            rows.append({"round": number, "n": task.name, "explores": int(explores), **summarise(infos)})
             checkpoints.save(len(rows), _state(args, model, generator, rows))  # first: it shows whose folder this is
             _write(args, model, rows)
             if checkpoints.ctrl_c.pressed:
@@ -119,21 +119,21 @@ def _check_settings(args: ScheduleArgs, state: dict[str, Any] | None) -> None:
             )
 
 
-def _explore(model: SAC, course: Course, generator: np.random.Generator) -> Infos:
-    schedules = random_schedules(course.decisions, course.env.num_envs, generator)
+def _explore(model: SAC, task: Task, generator: np.random.Generator) -> Infos:
+    schedules = random_schedules(task.decisions, task.env.num_envs, generator)
     infos: Infos = []
     for actions in schedules:
-        course.observations, last = explore(model, course.env, course.observations, actions[None])
+        task.observations, last = explore(model, task.env, task.observations, actions[None])
         infos.append(last)
     return infos
 
 
-def _learn(model: SAC, course: Course) -> Infos:
-    model.set_env(course.env, force_reset=False)
-    model._last_obs = course.observations  # the environment has reset itself; another reset would build all VAEs again
+def _learn(model: SAC, task: Task) -> Infos:
+    model.set_env(task.env, force_reset=False)
+    model._last_obs = task.observations  # the environment has reset itself; another reset would build all VAEs again
     kept = _Keep()
-    model.learn(course.decisions * course.env.num_envs, callback=kept, reset_num_timesteps=False)
-    course.observations = model._last_obs
+    model.learn(task.decisions * task.env.num_envs, callback=kept, reset_num_timesteps=False)
+    task.observations = model._last_obs
     return kept.infos
 
 

@@ -113,12 +113,12 @@ def finish_late_runs(store: Store) -> None:
 
 
 def _job(args: SweepArgs, trial: Trial, folder: Path) -> Any:
-    from agents.commands.sweep.trainable import Job
+    from agents.commands.sweep.trainable import TrialProcess
 
     run, swept = args.out / trial.name, SWEPT[trial.words[0]]
     words = (*trial.words, "--out", str(run))
     trains = trial.words[0] == "train"  # the only command with a flag for resuming, and a log that it writes as it goes
-    return Job(
+    return TrialProcess(
         program=PROGRAM,
         words=words,
         again=("train", "--resume", str(run)) if trains else words,

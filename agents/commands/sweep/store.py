@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from agents.commands.sweep.args import SweepArgs
 from agents.commands.sweep.trials import Trial
-from agents.figures.estimates import student
+from agents.figures.intervals import student
 from agents.figures.markdown import markdown_table
 from agents.figures.store import claim_store, read_store
-from agents.runs.rules import LIST, OBJECT, OBJECTS, check_rules
+from agents.runs.json_rules import LIST, OBJECT, OBJECTS, check_rules
 from agents.runs.run_folder import versions
 from vae.checkpoint import DamagedError, load_hashed_json, save_hashed_json, save_text
-from vae.distribution.estimate import Estimate
+from vae.distribution.half_samples import Estimate
 
 FILE, CSV, MARKDOWN = "sweep.json", "sweep.csv", "sweep.md"
 ABSENT = "-"

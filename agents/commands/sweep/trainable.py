@@ -21,7 +21,7 @@ GRACE = 120  # seconds that a command has to save its work
 
 
 @dataclass(frozen=True)
-class Job:
+class TrialProcess:
     """How a trial's command is run.
 
     Attributes:
@@ -52,7 +52,7 @@ class Job:
 class CommandTrial(tune.Trainable):  # type: ignore[misc]  # Ray is not typed for us
     """Run the command of a trial, and report the rows of its log."""
 
-    def setup(self, config: dict[str, Any], jobs: Mapping[str, Job]) -> None:
+    def setup(self, config: dict[str, Any], jobs: Mapping[str, TrialProcess]) -> None:
         """Start the command, or resume it from its last checkpoint."""
         self.job = jobs[config["trial"]]
         self.process: subprocess.Popen[bytes] | None = None

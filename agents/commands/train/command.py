@@ -9,14 +9,14 @@ from typing import get_type_hints
 
 from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
 from agents.commands.train.args import TrainArgs
-from agents.commands.train.following import follow
+from agents.commands.train.other_ranks import follow
 from agents.commands.train.training import TrainingRun
 from agents.runs import run_folder
 from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.json_rules import check_rules, of_type
 from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, Choice, Pictures, gather
-from agents.runs.rules import check_rules, of_type
 from vae import parallel
 from vae.checkpoint import latest_checkpoint
 from vae.device import resolve_device

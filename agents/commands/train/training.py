@@ -25,8 +25,8 @@ from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
+from agents.runs.json_rules import NUMBER, NUMBERS, OBJECT, OBJECTS
 from agents.runs.pictures import SYNTHETIC, Pictures
-from agents.runs.rules import NUMBER, NUMBERS, OBJECT, OBJECTS
 from agents.runs.run import read_parts
 from agents.runs.training_log import TrainingLog, metrics_csv
 from hand_env import HandLatentEnv

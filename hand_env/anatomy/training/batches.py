@@ -10,16 +10,16 @@ from torch import Generator, Tensor
 
 from hand_env.anatomy.training.imitate import Imitator
 from vae.images.labelled.bend import bend
-from vae.images.labelled.drawn import Pool
+from vae.images.labelled.compositing import composable, compose
 from vae.images.labelled.hands import Hands, join
 from vae.images.labelled.malform import EDITS, ring, shift_digit, wristband
-from vae.images.labelled.mixes import MIXES
+from vae.images.labelled.not_hands import MIXES
 from vae.images.labelled.pull_apart import PARTING, spread
-from vae.images.labelled.scenes import composable, compose
 from vae.images.labelled.smear import smear
 from vae.images.labelled.style import reframe, restyle, shrink
+from vae.images.labelled.synthetic_pool import SyntheticPool
 from vae.images.labelled.vocabulary import NO_EXTRA, NORMAL
-from vae.images.labelled.web import web
+from vae.images.labelled.webbing import web
 from vae.images.random_source import GeneratorSource
 
 ALL_EDITS = {**EDITS, **PARTING, "web": web}
@@ -56,7 +56,7 @@ class Recipe:
 
 
 @dataclass
-class Batches:
+class JudgeBatches:
     """Make batches on a device.
 
     Attributes:
@@ -69,7 +69,7 @@ class Batches:
     """
 
     photographs: Hands
-    pool: Pool
+    pool: SyntheticPool
     generator: Generator
     recipe: Recipe
     imitators: list[Imitator] = field(default_factory=list)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hand_env.anatomy.network import Architecture, Network, build_network
-from hand_env.anatomy.training.batches import Batches, Recipe
+from hand_env.anatomy.training.batches import JudgeBatches, Recipe
 from hand_env.anatomy.training.calibrate import calibrate
 from hand_env.anatomy.training.imitate import Imitator
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
@@ -20,11 +20,11 @@ from hand_env.anatomy.training.validate import Examples, choose_limits, figures,
 from hand_env.anatomy.weights import load_network, save_network
 from vae.checkpoint import load_latest_checkpoint, save_checkpoint
 from vae.device import resolve_device
-from vae.images.backgrounds.grounds import load_grounds
-from vae.images.labelled.drawn import Pool
+from vae.images.backgrounds.collection import load_grounds
 from vae.images.labelled.hands import Hands
 from vae.images.labelled.photographs import Photographs, load_pack
 from vae.images.labelled.style import restyle
+from vae.images.labelled.synthetic_pool import SyntheticPool
 from vae.images.random_source import GeneratorSource
 from vae.model import Width
 from vae.optim import cosine_decay, ema_decay, update_ema
@@ -70,7 +70,7 @@ class JudgeTraining:
     start: str = ""
 
 
-class Run:
+class JudgeTrainer:
     """Hold a network in training, its average and its data."""
 
     def __init__(
@@ -84,11 +84,11 @@ class Run:
             torch.backends.cuda.matmul.allow_tf32 = True
         other = settings.architecture == "reporter"
         offset = 7919 if other else 0
-        self.pool = Pool(settings.capacity, settings.seed + offset, self.device, settings.workers)
+        self.pool = SyntheticPool(settings.capacity, settings.seed + offset, self.device, settings.workers)
         generator = torch.Generator(self.device).manual_seed(settings.seed + offset)
         recipe = Recipe(malformed=0.65, strength=1.25) if other else Recipe()
         self.grounds = grounds
-        self.batches = Batches(photographs.train.to(self.device), self.pool, generator, recipe)
+        self.batches = JudgeBatches(photographs.train.to(self.device), self.pool, generator, recipe)
         if grounds is not None:
             self.batches.grounds = grounds[0].to(self.device)
         self.network: Network = build_network(settings.architecture, settings.seed + offset)
@@ -249,7 +249,7 @@ def train_judge(settings: JudgeTraining, pack: Path, out: Path, grounds: Path | 
         The path of the weights.
     """
     out.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, load_pack(pack), out, load_grounds(grounds) if grounds else None)
+    run = JudgeTrainer(settings, load_pack(pack), out, load_grounds(grounds) if grounds else None)
     print(json.dumps(asdict(settings)), flush=True)
     try:
         run.resume()

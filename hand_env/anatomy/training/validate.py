@@ -11,12 +11,12 @@ from hand_env.anatomy.margins import margins
 from hand_env.anatomy.network import Network, Parse, parse_both_ways
 from hand_env.anatomy.training.batches import ALL_EDITS
 from hand_env.anatomy.training.imitate import Imitator
-from vae.images.labelled.drawn import draw_hands
+from vae.images.labelled.compositing import composable, compose
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.mixes import MIXES
-from vae.images.labelled.scenes import composable, compose
+from vae.images.labelled.not_hands import MIXES
 from vae.images.labelled.smear import smear
 from vae.images.labelled.style import reframe, resized, shrink
+from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
 

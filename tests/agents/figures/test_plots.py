@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from agents.figures.plots import Panel, save_curves, save_intervals
-from vae.distribution.estimate import Estimate
+from vae.distribution.half_samples import Estimate
 from vae.images.overview import is_overview
 
 ROWS = [

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agents.figures import samplers
-from agents.figures.samplers import Subject, fit_mixture, fit_priors
+from agents.figures.samplers import TrainedVAE, fit_mixture, fit_priors
 from vae import FlowPrior, VAEConfig, build_vae
 from vae.sampling.flow_fit import fit_flows
 
@@ -19,7 +19,7 @@ def quick(monkeypatch):
 def subject(tiny_images):
     def make(seed):
         vae = build_vae(VAEConfig(32, 6), seed=seed).eval().requires_grad_(False)
-        return Subject(vae, tiny_images[:12], tiny_images[12:], seed)
+        return TrainedVAE(vae, tiny_images[:12], tiny_images[12:], seed)
 
     return make
 

@@ -12,7 +12,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 
 from agents import FastSAC, RefinePolicy, make_sac
 from agents.rl import picture_policy as refine_policy
-from agents.rl.picture_policy import SEEN, Look, OneStepReplay, PictureCritic, PictureExtractor, Sight
+from agents.rl.picture_policy import SEEN, OneStepReplay, PictureCritic, PictureExtractor, PictureNetwork, Sight
 from agents.rl.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
 from vae import VAE, VAEConfig, build_vae
@@ -72,7 +72,7 @@ def test_pictures_of_any_size_are_looked_at(vae, side):
     assert side <= SEEN
     assert pictures.min() >= 0
     assert pictures.max() <= 1
-    assert Look(vae.size)(pictures).shape == (3, 256)
+    assert PictureNetwork(vae.size)(pictures).shape == (3, 256)
 
 
 def test_what_is_looked_at_is_what_the_judge_gets_but_smaller():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vae.adversarial.batches import Batches
-from vae.images.labelled.drawn import draw_right_hands
+from vae.images.labelled.synthetic_pool import draw_right_hands
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from agents.commands.recipe.annotate import annotate
 from hand_env.anatomy import Judge
 from hand_env.anatomy.measures import sharpness
 from vae.adversarial.batches import Batches
-from vae.images.labelled.drawn import draw_right_hands
+from vae.images.labelled.synthetic_pool import draw_right_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from vae.images.labelled.cut_and_paste import Axis, axis_of, lay, lift, pixel_grid, plain
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.layers import Axis, axis_of, lay, lift, pixel_grid, plain
 from vae.images.labelled.vocabulary import DOUBTS, FIRST_DIGIT
 from vae.images.random_source import GeneratorSource
 

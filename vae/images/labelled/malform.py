@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae.images.labelled.hands import IGNORE, Hands
-from vae.images.labelled.layers import (
+from vae.images.labelled.cut_and_paste import (
     INDEX,
     LITTLE,
     THUMB,
@@ -28,6 +27,7 @@ from vae.images.labelled.layers import (
     plain,
     soften,
 )
+from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import (
     ABSENT,
     EXTRA,

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.images.labelled.cut_and_paste import INDEX, LITTLE, Axis, axis_of, pixel_grid, sample, soften
 from vae.images.labelled.hands import IGNORE, Hands
-from vae.images.labelled.layers import INDEX, LITTLE, Axis, axis_of, pixel_grid, sample, soften
 from vae.images.labelled.vocabulary import ABSENT, EXTRA, EXTRA_FINGER, FIRST_DIGIT, FUSED
 from vae.images.random_source import GeneratorSource
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.images.labelled.cut_and_paste import soften
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.layers import soften
 from vae.images.labelled.vocabulary import GROUND
 from vae.images.random_source import GeneratorSource
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents.commands.compare.figures import COLUMNS, over_runs, rates
-from agents.figures.estimates import student
+from agents.figures.intervals import student
 from hand_env.anatomy import CRITERIA
 from vae.distribution import Estimate
 

@@ -18,7 +18,7 @@ class Brightness:
 @pytest.fixture
 def bright_drawn(monkeypatch):
     """Let the brightness of drawn hands pay."""
-    monkeypatch.setattr("agents.commands.curriculum.alone.Judge", Brightness)
+    monkeypatch.setattr("agents.commands.curriculum.agent_training.Judge", Brightness)
 
 
 @pytest.fixture

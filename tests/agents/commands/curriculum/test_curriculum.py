@@ -7,7 +7,7 @@ from PIL import Image
 from agents.cli import main
 from agents.commands.curriculum import command, measuring
 from agents.commands.curriculum.training import train_group
-from agents.figures.drawn import COLUMNS
+from agents.figures.yardstick import COLUMNS
 from vae.distribution import Estimate
 
 QUICK = ["--images", "200", "--size", "32", "--latent-dim", "6", "--n", "8", "--epochs", "1", "--device", "cpu"]

@@ -2,7 +2,7 @@ import pytest
 
 from agents.commands.curriculum.store import Cell
 from agents.commands.curriculum.table import make_tables, over_seeds
-from agents.figures.drawn import COLUMNS
+from agents.figures.yardstick import COLUMNS
 from vae.distribution import Estimate
 
 

@@ -59,7 +59,7 @@ def open_page(chromium, page):
 def small_training(monkeypatch):
     """Fewer hands to judge; the page asks for as many as it likes."""
     monkeypatch.setattr("agents.rl.schedule_actor.N_DRAWN", 4)
-    monkeypatch.setattr("agents.commands.demo.training.SHOWN", 4)
+    monkeypatch.setattr("agents.commands.demo.train_tab.SHOWN", 4)
 
 
 def fits(window):

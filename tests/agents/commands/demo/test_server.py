@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from agents.commands.demo import server, training
+from agents.commands.demo import server, train_tab
 from agents.commands.demo.server import LARGEST_FILE, LARGEST_FORM, PAGE, make_app
 
 pytestmark = pytest.mark.usefixtures("bright")
@@ -120,13 +120,13 @@ def test_no_other_file_is_served(page, path):
 
 
 def test_a_listener_who_leaves_ends_the_job(page, weights, monkeypatch):
-    ended, end_epoch = [], training.Side.end_epoch
+    ended, end_epoch = [], train_tab.Side.end_epoch
 
     def noted(side):
         ended.append(side)
         return end_epoch(side)
 
-    monkeypatch.setattr(training.Side, "end_epoch", noted)
+    monkeypatch.setattr(train_tab.Side, "end_epoch", noted)
     where = urlsplit(page)
     body = b'{"images": 2000, "epochs": 60, "size": 64}'  # many minutes
     head = f"POST /api/train HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: {len(body)}\r\n\r\n".encode()

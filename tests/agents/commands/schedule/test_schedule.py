@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from agents.cli import main
 from agents.commands.schedule import ScheduleArgs, command
-from agents.commands.schedule.courses import _pictures, make_courses
-from agents.commands.schedule.rounds import summarise
+from agents.commands.schedule.round_figures import summarise
+from agents.commands.schedule.tasks import _pictures, make_tasks
 from agents.rl.schedule_agent import load_agent
 from hand_env import HandScheduleVectorEnv
 from vae.checkpoint import load_checkpoint, save_checkpoint
@@ -93,14 +93,14 @@ def test_the_package_s_judge_pays_whole_hands(pack, tmp_path):
     assert (tmp_path / "agent.safetensors").is_file()
 
 
-def test_drawn_hands_are_a_course_of_their_own_with_its_own_steps(bright, pack, tmp_path):
+def test_drawn_hands_are_a_task_of_their_own_with_its_own_steps(bright, pack, tmp_path):
     words = ["--n", "8", "--drawn-n", "12", "--steps", "4", "9", "--rounds", "2"]
     assert run(pack, tmp_path, *words) == 0
     assert [row["n"] for row in read_rounds(tmp_path)] == ["8", "drawn-12"]
     args = ScheduleArgs(images=200, size=32, pack=pack, n=[8], drawn_n=[12], steps=[4, 9], batch_size=4, decisions=2)
     args = replace(args, learning_rate=1e-3, kl_weight=4.0)
-    courses: Any = make_courses(args, Brightness().correct, "cpu")
-    own, drawn = (course.env.env.envs[0].env for course in courses)  # the first row's HandLatentEnv
+    tasks: Any = make_tasks(args, Brightness().correct, "cpu")
+    own, drawn = (task.env.env.envs[0].env for task in tasks)  # the first row's HandLatentEnv
     assert [env.training.epochs for env in (own, drawn)] == [2, 3]  # of two and of three steps
     pool = _pictures(args)
     assert {env.training.learning_rate for env in (own, drawn)} == {1e-3}
@@ -114,7 +114,7 @@ def is_among(picture, pictures):
 
 
 def test_a_training_that_was_stopped_ends_bit_for_bit_as_if_it_had_not_been(bright, pack, tmp_path):
-    words = ["--drawn-n", "8", "--rows", "2", "--explore", "1"]  # three courses
+    words = ["--drawn-n", "8", "--rows", "2", "--explore", "1"]  # three tasks
     assert run(pack, tmp_path / "whole", *words, "--rounds", "5") == 0
     for rounds in ("1", "4", "5"):
         assert run(pack, tmp_path / "parts", *words, "--rounds", rounds) == 0
@@ -179,7 +179,7 @@ def test_a_folder_with_other_settings_is_not_continued(bright, pack, capsys, tmp
     assert f"--out '{tmp_path}' holds a training with --decisions 2, got 1." in capsys.readouterr().err
 
 
-def test_a_training_goes_on_with_other_courses_and_keeps_what_it_saw(bright, pack, tmp_path):
+def test_a_training_goes_on_with_other_tasks_and_keeps_what_it_saw(bright, pack, tmp_path):
     assert run(pack, tmp_path, "--n", "8", "--rows", "2", "--explore", "1", "--rounds", "1") == 0
     more = ["--n", "12", "--steps", "5", "--batch-size", "6", "--drawn", "9", "--rows", "2", "--explore", "2"]
     assert run(pack, tmp_path, *more, "--updates", "3", "--rounds", "3") == 0
@@ -209,8 +209,8 @@ def test_rows_that_diverged_are_left_out_of_a_round_s_means():
     [
         (["--n", "8", "2"], "--n must list numbers of at least --batch-size, 4, got [8, 2]."),
         (["--n", "41"], "--n must be at most 40, the pictures of validation and test people, got 41."),
-        (["--steps", "0"], "--steps must be one number of at least 1, or one for each of 2 courses, got [0]."),
-        (["--steps", "4", "4", "4"], "or one for each of 2 courses, got [4, 4, 4]."),
+        (["--steps", "0"], "--steps must be one number of at least 1, or one for each of 2 tasks, got [0]."),
+        (["--steps", "4", "4", "4"], "or one for each of 2 tasks, got [4, 4, 4]."),
         (["--n"], "--n or --drawn-n must list at least one number, got none."),
         (["--drawn-n", "3"], "--drawn-n must list numbers of at least --batch-size, 4, got [3]."),
         (["--decisions", "0"], "--decisions must be at least 1, got 0."),

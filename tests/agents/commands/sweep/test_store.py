@@ -9,7 +9,7 @@ from agents.commands.sweep.command import finish_late_runs
 from agents.commands.sweep.results import SWEPT
 from agents.commands.sweep.store import FILE, Store, read_settings
 from agents.commands.sweep.trials import make_trials
-from agents.figures.estimates import student
+from agents.figures.intervals import student
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from agents.cli import main
 from agents.commands.sweep.args import SweepArgs
 from agents.commands.sweep.command import PROGRAM, _scheduler
-from agents.commands.sweep.trainable import CommandTrial, Job
+from agents.commands.sweep.trainable import CommandTrial, TrialProcess
 from agents.commands.sweep.trials import make_trials
 
 WAIT = ("-c", "import time; print('begun', flush=True); time.sleep(60)")
@@ -19,7 +19,9 @@ WAIT = ("-c", "import time; print('begun', flush=True); time.sleep(60)")
 def job(tmp_path):
     run = tmp_path / "out" / "seed-0"
     files = {"begun": run / "config.json", "finished": run / "report.json", "metrics": run / "metrics.csv"}
-    return Job(PROGRAM, ("synth",), ("again",), **files, log=tmp_path / "log", epochs=3, folder=tmp_path, home=None)
+    return TrialProcess(
+        PROGRAM, ("synth",), ("again",), **files, log=tmp_path / "log", epochs=3, folder=tmp_path, home=None
+    )
 
 
 def started(job):

@@ -3,8 +3,8 @@
 import torch
 
 from hand_env.anatomy.training.imitate import Imitator
-from vae.images.labelled.drawn import draw_hands
 from vae.images.labelled.style import resized
+from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.random_source import GeneratorSource
 
 

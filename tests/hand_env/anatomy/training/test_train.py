@@ -5,10 +5,10 @@ import torch
 from hand_env.anatomy.judge import Judge
 from hand_env.anatomy.training import JudgeTraining, load_pack, train, train_judge
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
-from hand_env.anatomy.training.train import Run
+from hand_env.anatomy.training.train import JudgeTrainer
 from hand_env.anatomy.training.validate import Examples
-from vae.images.labelled.drawn import draw_hands
 from vae.images.labelled.photographs import _encoded, region_map
+from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
 QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity": 64, "batch": 8, "workers": 0}
@@ -57,7 +57,7 @@ def test_a_region_map_divides_the_skin_by_the_joints():
 @pytest.mark.slow(seconds=30)
 @pytest.mark.parametrize("architecture", ["parser", "reporter"])
 def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, monkeypatch, capsys, architecture):
-    finish, finished = Run.finish, []
+    finish, finished = JudgeTrainer.finish, []
 
     def noted(run, examples):
         finished.append(run.steps)
@@ -72,7 +72,7 @@ def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, monkeypatch
 
     if architecture == "parser":
         monkeypatch.setattr(train, "Examples", few_kinds)
-    monkeypatch.setattr(Run, "finish", noted)
+    monkeypatch.setattr(JudgeTrainer, "finish", noted)
     monkeypatch.setattr(train, "NEAR", 4)  # 64, in another style too, cost more than the batch itself
     settings = JudgeTraining(architecture=architecture, seconds=1.0, device="cpu", examples=1, every=0.1, **QUICK)
     path = train_judge(settings, pack, tmp_path)

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from hand_env.anatomy.training.batches import ALL_EDITS, HARMLESS
-from vae.images.labelled.drawn import draw_hands
+from vae.images.labelled.cut_and_paste import lay, lift, plain
 from vae.images.labelled.hands import correct_hands
-from vae.images.labelled.layers import lay, lift, plain
 from vae.images.labelled.malform import erase
-from vae.images.labelled.mixes import MIXES
+from vae.images.labelled.not_hands import MIXES
 from vae.images.labelled.pull_apart import double, fuse
 from vae.images.labelled.style import place, reframe, resized, restyle, shrink
+from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.labelled.vocabulary import EXTRA, FIRST_DIGIT, FUSED
 from vae.images.random_source import GeneratorSource
 

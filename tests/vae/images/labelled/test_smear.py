@@ -2,8 +2,8 @@
 
 import torch
 
-from vae.images.labelled.drawn import draw_hands
 from vae.images.labelled.smear import smear
+from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.random_source import GeneratorSource
 
 

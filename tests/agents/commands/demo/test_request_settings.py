@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from agents.commands.demo.forms import read_form
+from agents.commands.demo.request_settings import read_form
 
 
 @dataclass(frozen=True)

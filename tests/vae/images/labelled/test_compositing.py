@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from vae.images.backgrounds.grounds import load_grounds, shipped_pictures, write_grounds
+from vae.images.backgrounds.collection import load_grounds, shipped_pictures, write_grounds
 from vae.images.backgrounds.textures import TEXTURES, made_texture
 from vae.images.labelled.bend import bend
-from vae.images.labelled.drawn import draw_hands
-from vae.images.labelled.scenes import composable, compose
+from vae.images.labelled.compositing import composable, compose
+from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.labelled.vocabulary import DOUBTS, FUSED, GROUND, NO_EXTRA
-from vae.images.labelled.web import web
+from vae.images.labelled.webbing import web
 from vae.images.random_source import GeneratorSource
 
 
@@ -78,7 +78,7 @@ def test_every_texture_is_a_picture(name):
 
 
 def test_grounds_are_written_and_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("vae.images.backgrounds.grounds.shipped_pictures", lambda: [])
+    monkeypatch.setattr("vae.images.backgrounds.collection.shipped_pictures", lambda: [])
     train, validation = load_grounds(write_grounds(tmp_path / "grounds.npz", textures=6))
     assert train.shape == (6, 3, 256, 256)
     assert len(validation) == 1

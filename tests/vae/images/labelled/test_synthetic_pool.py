@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from vae.images.labelled import drawn
-from vae.images.labelled.drawn import Pool, draw_hands, draw_right_hands
+from vae.images.labelled import synthetic_pool
+from vae.images.labelled.synthetic_pool import SyntheticPool, draw_hands, draw_right_hands
 from vae.images.labelled.vocabulary import (
     ABSENT,
     EXTRA,
@@ -70,7 +70,7 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
     class Inline:
         def __init__(self, workers, context, initializer):
             assert workers == started
-            assert initializer is drawn._prepare
+            assert initializer is synthetic_pool._prepare
             assert sys.warnoptions[-1] == "ignore::UserWarning:multiprocessing.resource_tracker"
 
         def submit(self, work, *args):
@@ -81,9 +81,9 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
         def shutdown(self, cancel_futures):
             pass
 
-    monkeypatch.setattr(drawn, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(synthetic_pool, "ProcessPoolExecutor", Inline)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
-    monkeypatch.setattr(drawn, "CHUNK", 2)
+    monkeypatch.setattr(synthetic_pool, "CHUNK", 2)
     hands = draw_right_hands(8, 3, workers)
     assert torch.equal(hands.images[2:4], draw_hands(3, 2, 2, "none").images)
     assert "Drawing hands: 100%" in capsys.readouterr().err
@@ -99,7 +99,7 @@ def test_a_process_that_draws_waits_for_the_end_of_the_one_that_started_it_and_e
     monkeypatch.setattr(threading.Thread, "start", lambda thread: threads.append(thread))
     before = signal.getsignal(signal.SIGINT)
     try:
-        drawn._prepare()
+        synthetic_pool._prepare()
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # ends at Ctrl-C without a traceback
     finally:
         signal.signal(signal.SIGINT, before)
@@ -111,7 +111,7 @@ def test_a_process_that_draws_waits_for_the_end_of_the_one_that_started_it_and_e
 
 
 def test_the_pool_overwrites_the_oldest_when_full():
-    pool = Pool(40, 3, "cpu", 0)
+    pool = SyntheticPool(40, 3, "cpu", 0)
     assert pool.collect() == 32
     first = pool.draw(torch.arange(32)).images
     assert pool.collect() == 40

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from agents.figures.estimates import interquartile
-from vae.distribution.estimate import Estimate
+from agents.figures.intervals import interquartile
+from vae.distribution.half_samples import Estimate
 
 RUNS = [0.1, 0.9, 0.2, 0.4, 0.3]
 

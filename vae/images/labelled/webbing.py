@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from vae.images.labelled.cut_and_paste import INDEX, LITTLE, axis_of, pixel_grid, soften, wider
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.layers import INDEX, LITTLE, axis_of, pixel_grid, soften, wider
 from vae.images.labelled.vocabulary import EXTRA, FIRST_DIGIT, FUSED
 from vae.images.random_source import GeneratorSource
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.commands.demo import acting
-from agents.commands.demo.acting import CANDIDATES, STEPS, TOGETHER, WRONG, WatchSettings, watch
+from agents.commands.demo import watch_tab
+from agents.commands.demo.watch_tab import CANDIDATES, STEPS, TOGETHER, WRONG, WatchSettings, watch
 from hand_env import LogitScore
 from hand_env.refinement import score_latents
 
@@ -41,7 +41,7 @@ def scored(monkeypatch):
     def score(scores):
         left = list(scores)
         monkeypatch.setattr(
-            acting, "score_latents", lambda vae, judge, latents: np.array([left.pop(0) for _ in latents])
+            watch_tab, "score_latents", lambda vae, judge, latents: np.array([left.pop(0) for _ in latents])
         )
         return left
 
@@ -114,4 +114,4 @@ def test_weights_without_a_refiner_are_refused(bare_run):
 def test_a_seed_below_0_is_refused():
     with pytest.raises(ValueError, match="seed must be at least 0"):
         WatchSettings("", seed=-1)
-    assert acting.STEPS > 1
+    assert watch_tab.STEPS > 1

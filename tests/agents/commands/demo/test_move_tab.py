@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from agents.commands.demo.latents import FRAMES, BetweenSettings, MoveSettings, Walk, between, move, spherical
+from agents.commands.demo.move_tab import FRAMES, BetweenSettings, MoveSettings, Walk, between, move, spherical
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def test_a_direction_s_length_is_the_standard_deviation_of_the_latents_along_it(
 
 def test_a_shift_moves_the_hand_along_its_direction_alone(walk, run, monkeypatch):
     seen = []
-    monkeypatch.setattr("agents.commands.demo.latents.decoded_hand", lambda run, latent: seen.append(latent))
+    monkeypatch.setattr("agents.commands.demo.move_tab.decoded_hand", lambda run, latent: seen.append(latent))
     move(walk, MoveSettings("", 7))
     move(walk, MoveSettings("", 7, [0, -2.5]))
     torch.testing.assert_close(seen[0], run.samplers[run.sampler_name()].sample(1, 7)[0])

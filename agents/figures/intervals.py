@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hand_env.anatomy import Rate, wilson
-from vae.distribution.estimate import Estimate, estimate_over_halves, halves
+from vae.distribution.half_samples import Estimate, estimate_over_halves, halves
 
 Figures = dict[str, Estimate]
 RESAMPLES = 10_000  # of a bootstrap interval

@@ -12,7 +12,7 @@ from hand_env.anatomy.judge import default_judge
 from vae.images import to_float
 from vae.images.decode import PictureError, decode_picture, decode_stored
 from vae.images.folder import pad_to_square
-from vae.modes import usual_modes
+from vae.torch_modes import usual_modes
 
 
 @usual_modes()

@@ -1,4 +1,4 @@
-"""The courses of `handlatent schedule`: on each, VAEs train side by side on equally many pictures."""
+"""The tasks of `handlatent schedule`: on each, VAEs train side by side on equally many pictures."""
 
 import math
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ DRAWN_PER_CHOSEN = 2  # so that each row chooses other drawn hands
 
 
 @dataclass(eq=False)
-class Course:
+class Task:
     """One N on one kind of pictures: its environment, and the observations at the start of its next episodes.
 
     Attributes:
         name: "80" for 80 pictures of --data, "drawn-2000" for 2,000 drawn hands.
-        number: Its place in the list of courses, from 0.
+        number: Its place in the list of tasks, from 0.
         env: The vector environment.
         decisions: Steps of an episode.
         seed: Seed of all episodes.
@@ -56,13 +56,13 @@ class Course:
     def seed_next(self) -> None:
         """Seed the next episodes; call it before the running ones end, since the last step resets the rows."""
         env = self.env.env
-        assert isinstance(env, HandScheduleVectorEnv), "make_courses wraps one"
+        assert isinstance(env, HandScheduleVectorEnv), "make_tasks wraps one"
         for row, own in enumerate(env.envs):
             own.env.np_random = np.random.default_rng((self.seed, self.number, self.episodes, row))
 
 
-def make_courses(args: ScheduleArgs, score: ScoreFn, device: str) -> list[Course]:
-    """Read and draw the pictures, and build an environment for each course.
+def make_tasks(args: ScheduleArgs, score: ScoreFn, device: str) -> list[Task]:
+    """Read and draw the pictures, and build an environment for each task.
 
     Args:
         args: Settings.
@@ -70,11 +70,11 @@ def make_courses(args: ScheduleArgs, score: ScoreFn, device: str) -> list[Course
         device: Device of the VAEs.
 
     Returns:
-        The courses, not yet begun.
+        The tasks, not yet begun.
 
     Raises:
         FileNotFoundError: If the photographs do not exist.
-        ValueError: If there are fewer pictures than a course needs.
+        ValueError: If there are fewer pictures than a task needs.
     """
     kinds = [(f"{n}", n, None) for n in args.n] + [(f"drawn-{n}", n, n) for n in args.drawn_n]
     people = _pictures(args).to(device)
@@ -84,7 +84,7 @@ def make_courses(args: ScheduleArgs, score: ScoreFn, device: str) -> list[Course
         )
     drawn = _drawn(args, device) if args.drawn_n else people
     return [
-        _course(number, name, n, people if of_drawn is None else drawn, score, args, device)
+        _task(number, name, n, people if of_drawn is None else drawn, score, args, device)
         for number, (name, n, of_drawn) in enumerate(kinds)
     ]
 
@@ -97,11 +97,11 @@ def _pictures(args: ScheduleArgs) -> Tensor:
 
 def _drawn(args: ScheduleArgs, device: str) -> Tensor:
     count = DRAWN_PER_CHOSEN * max(args.drawn_n)
-    seed = stream_seed(args.seed, Purpose.COURSE_HANDS)
+    seed = stream_seed(args.seed, Purpose.TASK_HANDS)
     return generate_hands(count, args.size, seed=seed, device=device, progress=True).images
 
 
-def _course(number: int, name: str, n: int, pool: Tensor, score: ScoreFn, args: ScheduleArgs, device: str) -> Course:
+def _task(number: int, name: str, n: int, pool: Tensor, score: ScoreFn, args: ScheduleArgs, device: str) -> Task:
     steps = args.steps[number] if len(args.steps) > 1 else args.steps[0]
     epochs = max(args.decisions, round(steps / math.ceil(n / args.batch_size)))
     per_decision = math.ceil(epochs / args.decisions)
@@ -121,4 +121,4 @@ def _course(number: int, name: str, n: int, pool: Tensor, score: ScoreFn, args: 
         drawn_from="mixture",
         device=device,
     )
-    return Course(name, number, GymnasiumVecEnv(env), math.ceil(epochs / per_decision), args.seed)
+    return Task(name, number, GymnasiumVecEnv(env), math.ceil(epochs / per_decision), args.seed)

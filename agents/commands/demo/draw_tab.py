@@ -15,9 +15,9 @@ from hand_env.anatomy.judge import default_judge
 from vae.checks import LARGEST_SEED, integer
 from vae.evaluation import decode_all
 from vae.images import to_float
-from vae.modes import usual_modes
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Sampler
+from vae.torch_modes import usual_modes
 
 MOST = 60  # hands
 TOGETHER = 4  # hands at a time: the first are there within a second or two

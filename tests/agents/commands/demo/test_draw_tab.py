@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from agents import draw_hands
-from agents.commands.demo.drawing import MOST, DrawSettings, agent_of, draw, in_parts
+from agents.commands.demo.draw_tab import MOST, DrawSettings, agent_of, draw, in_parts
 from vae import VAEConfig, build_vae
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import StandardNormal

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.images.labelled.cut_and_paste import pixel_grid, sample
 from vae.images.labelled.hands import Hands, nothing_known
-from vae.images.labelled.layers import pixel_grid, sample
 from vae.images.labelled.style import place
 from vae.images.labelled.vocabulary import GROUND
 from vae.images.random_source import GeneratorSource

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.figures.estimates import Column, Figures, median, share
+from agents.figures.intervals import Column, Figures, median, share
 from hand_env.anatomy import ANATOMICAL, CRITERIA, Judge, Known
 from hand_env.anatomy.judge import CHUNK
 from hand_env.anatomy.measures import sharpness
-from vae.distribution.estimate import NORMAL_95, Estimate
+from vae.distribution.half_samples import NORMAL_95, Estimate
 from vae.evaluation import decode_chunks
 from vae.images import to_float, to_uint8
 from vae.model import VAE

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.commands.demo import training
-from agents.commands.demo.training import SIDES, Side, TrainSettings, train
+from agents.commands.demo import train_tab
+from agents.commands.demo.train_tab import SIDES, Side, TrainSettings, train
 from hand_env import HandLatentEnv
 from vae.images.synthetic import generate_hands
 
@@ -14,7 +14,7 @@ SMALL = TrainSettings(images=33, epochs=2, seed=5)
 def events():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("agents.rl.schedule_actor.N_DRAWN", 4)
-        patch.setattr(training, "SHOWN", 4)
+        patch.setattr(train_tab, "SHOWN", 4)
         yield list(train(SMALL))
 
 
@@ -24,7 +24,7 @@ def of(events, side, key):
 
 def test_without_the_agent_it_is_plain_training_on_drawn_hands(events):
     images = generate_hands(33, 32, seed=5).images
-    env = HandLatentEnv(images, batch_size=16, epochs_per_episode=2, training=training.TRAINING)
+    env = HandLatentEnv(images, batch_size=16, epochs_per_episode=2, training=train_tab.TRAINING)
     env.reset(seed=5)
     losses = []
     for _ in range(2):

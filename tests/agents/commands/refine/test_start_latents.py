@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from agents.commands.refine.starts import Starts
+from agents.commands.refine.start_latents import Starts
 
 ROWS, D = 4, 3
 

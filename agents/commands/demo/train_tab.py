@@ -19,7 +19,7 @@ from hand_env.drawn_score import DrawnScore
 from vae.checks import LARGEST_SEED, integer
 from vae.images import to_uint8
 from vae.images.synthetic import generate_hands
-from vae.modes import usual_modes
+from vae.torch_modes import usual_modes
 
 SIDES = ("without", "with")
 SHOWN = 16  # hands in a grid

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from agents.figures.drawn import COLUMNS, PLAIN, Judges, Yardstick, spread
+from agents.figures.yardstick import COLUMNS, PLAIN, Judges, Yardstick, spread
 from hand_env.anatomy import Judge, wilson
 from hand_env.anatomy.novelty import judge_novelty
 from vae import StandardNormal, VAEConfig, build_vae

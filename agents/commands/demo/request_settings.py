@@ -4,7 +4,7 @@ import json
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar, get_type_hints
 
-from agents.runs.rules import Rule, of_type
+from agents.runs.json_rules import Rule, of_type
 
 Settings = TypeVar("Settings")
 

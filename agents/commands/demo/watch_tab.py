@@ -16,8 +16,8 @@ from agents.runs.run import Agent, Run
 from hand_env import HandRefineEnv, LogitScore
 from hand_env.refinement import score_latents
 from vae.checks import LARGEST_SEED, integer
-from vae.modes import usual_modes
 from vae.sampling.reencoded import Reencoded
+from vae.torch_modes import usual_modes
 
 Array = NDArray[np.float32]
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.images.labelled.cut_and_paste import pixel_grid, soften
 from vae.images.labelled.hands import IGNORE, Hands
-from vae.images.labelled.layers import pixel_grid, soften
 from vae.images.labelled.vocabulary import DOUBTS, EXTRA_GHOST, FIRST_DIGIT, GHOST, GROUND, NO_EXTRA, NORMAL, PALM
 from vae.images.random_source import GeneratorSource
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hand_env.anatomy import Judge, judge_hands
-from hand_env.anatomy.several import separate_hands
+from hand_env.anatomy.multiple_hands import separate_hands
 from vae.images import to_float
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 from vae.images.synthetic import generate_hands

@@ -104,7 +104,7 @@ def _label(hands: Hands, scene: Scene, as_right: Scene) -> None:
     hands.whole[torch.from_numpy(kinds != "none")] = 0.0
 
 
-class Pool:
+class SyntheticPool:
     """Hold synthetic hands on a device, and collect those that worker processes draw."""
 
     def __init__(self, capacity: int, seed: int, device: str, workers: int | None = None) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.commands.demo.judging import judge_drawn, judge_file
+from agents.commands.demo.judge_tab import judge_drawn, judge_file
 from agents.commands.demo.verdict import details, in_words
 from agents.commands.judge import JudgeArgs, judge
 from hand_env.anatomy import CRITERIA, Judge
