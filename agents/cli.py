@@ -35,7 +35,7 @@ from agents.commands.train.command import train
 from agents.console import lasting_streams
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.renamed import with_new_flags
-from vae import parallel
+from vae.acceleration import parallel
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),

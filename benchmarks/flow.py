@@ -14,7 +14,7 @@ from unittest.mock import patch
 import torch
 from torch import Generator, Tensor
 
-from vae.graphs import GraphedSteps
+from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.sampling import flow_fit
 
 LATENTS, HELD_OUT = 60_000, 500

@@ -34,7 +34,8 @@ from recipe import CONFIG, HANDS, KINDS, begin
 
 from agents.runs.run_folder import versions
 from hand_env import HandLatentEnv
-from vae import VAEConfig, parallel
+from vae import VAEConfig
+from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AHEAD, AdversarialTrainer
 from vae.device import resolve_device

@@ -4,7 +4,8 @@
     losses = trainer.step(shift)      # decode mean + shift, one optimiser step
 
 Random numbers depend only on (seed, purpose, step). So a trainer resumes from its weights, its optimiser and its step
-count; no random state is saved. In several processes (`vae.parallel`), each computes its rows of the minibatch.
+count; no random state is saved. In several processes (`vae.acceleration.parallel`), each computes its rows of the
+minibatch.
 """
 
 import copy
@@ -20,7 +21,9 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
-from vae import parallel
+from vae.acceleration import parallel
+from vae.acceleration.stacked import Stack
+from vae.acceleration.stacked_weights import StackedWeights
 from vae.checks import check_images, check_numbers, integer
 from vae.device import reduced_precision
 from vae.evaluation import Losses, measure
@@ -29,8 +32,6 @@ from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
 from vae.optim import Purpose, adamw, cosine_decay, ema_decay, follow_variance, stream_seed, update_ema, with_rates
-from vae.stacked import Stack
-from vae.stacked_weights import StackedWeights
 from vae.training_config import TrainingConfig
 
 

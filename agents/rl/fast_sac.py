@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from agents.rl.adam import AdamSteps, as_stock, is_capturable, make_capturable
 from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
+from vae.acceleration.cuda_graphs import GraphedSteps, Step
 from vae.device import tensor_float_32
-from vae.graphs import GraphedSteps, Step
 
 _KNOWN = ("torch.nn.", "stable_baselines3.", "agents.")
 _RANDOM = nn.modules.dropout._DropoutNd, nn.RReLU

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae import VAEConfig, parallel
+from vae import VAEConfig
+from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AdversarialConfig, AdversarialTrainer
 from vae.images.labelled.hands import IGNORE

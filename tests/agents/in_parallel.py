@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from agents.cli import main
-from vae import TrainingConfig, VAEConfig, build_vae, parallel
-from vae.stacked_weights import StackedWeights
+from vae import TrainingConfig, VAEConfig, build_vae
+from vae.acceleration import parallel
+from vae.acceleration.stacked_weights import StackedWeights
 from vae.training import Trainer, stack
 
 BATCH, LATENT, STEPS = 6, 5, 7  # N = 20: the last minibatch of an epoch is filled

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from vae.acceleration.parallel import local_parts, world_size
 from vae.adversarial.perceptual import Stages
-from vae.parallel import local_parts, world_size
 
 WIDTHS = (64, 128, 256, 256)
 SHRINK = (1, 4)  # at 128 pixels one critic sees patches of 46 pixels; the other sees the whole hand, 4 times smaller

@@ -14,8 +14,8 @@ also judge what the decoder makes of these latents, since that is what the VAE w
 The KL term's weight is adjusted so that latents carry a set number of nats per picture. Uniform deltas may shift the
 latents while the VAE learns; their reach falls to 0.
 
-In several processes (`vae.parallel`), each computes its rows of the batch. All draw the same random numbers for the
-whole batch, so a step is that of one process, except for the order in which sums are taken.
+In several processes (`vae.acceleration.parallel`), each computes its rows of the batch. All draw the same random
+numbers for the whole batch, so a step is that of one process, except for the order in which sums are taken.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from vae import parallel
+from vae.acceleration import parallel
+from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.adversarial.batches import Batches
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from vae.adversarial.perceptual import Perceptual
 from vae.device import compiled
-from vae.graphs import GraphedSteps
 from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal

@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 from torch.func import functional_call, vmap
 
+from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.checks import integer, seeded
 from vae.device import tensor_float_32
-from vae.graphs import GraphedSteps
 from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
 from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior, Velocity
 

@@ -31,7 +31,7 @@ from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, tell
 from agents.runs.run import SAMPLERS, load_run
 from hand_env.anatomy import Judge, Known
-from vae import parallel
+from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied, squared_error
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer, own_rows
@@ -84,7 +84,7 @@ class RecipePictures:
 
 
 def recipe(args: RecipeArgs) -> Path:
-    """Run the recipe from the start, or resume it; inside `vae.parallel.process_group`, with all its processes.
+    """Run the recipe from the start, or resume it. All processes call it, inside `parallel.process_group`.
 
     Args:
         args: Settings.

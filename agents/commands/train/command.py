@@ -17,7 +17,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import check_rules, of_type
 from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, Choice, Pictures, gather
-from vae import parallel
+from vae.acceleration import parallel
 from vae.checkpoint import latest_checkpoint
 from vae.device import resolve_device
 from vae.model import VAEConfig
@@ -25,7 +25,7 @@ from vae.training_config import TrainingConfig
 
 
 def train(args: TrainArgs) -> Path:
-    """Train from the start, or from the last checkpoint; inside `vae.parallel.process_group`, with all its processes.
+    """Train from the start, or from the last checkpoint. All processes call it, inside `parallel.process_group`.
 
     Args:
         args: Settings.

@@ -8,7 +8,7 @@ from agents.commands.train.args import TrainArgs
 from agents.commands.train.training import make_env
 from agents.runs.ctrl_c import CtrlC
 from agents.runs.pictures import Pictures
-from vae import parallel
+from vae.acceleration import parallel
 
 
 def follow(args: TrainArgs, pictures: Pictures) -> None:

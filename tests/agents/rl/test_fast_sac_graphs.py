@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from agents import FastSAC
 from agents.rl.device_replay import DeviceReplay
 from agents.rl.fast_sac import _Graphs
-from vae.graphs import EAGER_STEPS, Graph, GraphedSteps
+from vae.acceleration.cuda_graphs import EAGER_STEPS, Graph, GraphedSteps
 
 SMALL = {"learning_starts": 10, "batch_size": 8, "gradient_steps": 5, "buffer_size": 100, "device": "cpu", "seed": 0}
 TINY = {"net_arch": [16, 16]}

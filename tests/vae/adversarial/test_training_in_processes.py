@@ -6,7 +6,7 @@ import torch
 from adversarial_in_parallel import NARROW, SLOW
 from processes import Job
 
-from vae import parallel
+from vae.acceleration import parallel
 from vae.adversarial.training import own_rows
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from vae.graphs import GraphedSteps
+from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.sampling import flow_fit
 from vae.sampling.flow import FlowPrior, Velocity
 from vae.sampling.flow_fit import fit_flow, fit_flows

@@ -16,7 +16,7 @@ from agents.cli import main
 from agents.commands.recipe import RecipeArgs
 from agents.commands.recipe.command import _check
 from agents.runs.command_line import command
-from vae import parallel
+from vae.acceleration import parallel
 from vae.adversarial.training import AdversarialConfig, AdversarialTrainer
 from vae.sampling.flow_fit import fit_flow
 

@@ -17,7 +17,7 @@ from agents.cli import main
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import _check
 from agents.commands.train.training import TrainingRun
-from vae import parallel
+from vae.acceleration import parallel
 
 EPOCHS, STEPS = 10, 5  # steps an epoch
 TRAIN = ["train", "--images", "24", "--size", "32", "--batch-size", "4", "--latent-dim", "5", "--agent", "random"]

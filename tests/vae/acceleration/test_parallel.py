@@ -5,7 +5,7 @@ import pytest
 import torch
 from processes import Job
 
-from vae import parallel
+from vae.acceleration import parallel
 
 two_processes = pytest.mark.slow(seconds=5)
 

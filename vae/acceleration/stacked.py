@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from vae import parallel
+from vae.acceleration import parallel
+from vae.acceleration.cuda_graphs import capture_stream
+from vae.acceleration.stacked_weights import StackedWeights
 from vae.device import reduced_precision
-from vae.graphs import capture_stream
 from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
 from vae.optim import follow_variance
-from vae.stacked_weights import StackedWeights
 
 EAGER_STEPS = 3  # before the capture: in them, libraries choose their kernels
 

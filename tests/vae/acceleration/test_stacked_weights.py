@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from vae.acceleration.stacked_weights import StackedWeights
 from vae.model import VAEConfig, build_vae
-from vae.stacked_weights import StackedWeights
 from vae.training import Trainer
 from vae.training_config import TrainingConfig
 

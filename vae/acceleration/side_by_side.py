@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from vae.acceleration.stacked import Stack, probe
+from vae.acceleration.stacked_weights import StackedWeights
 from vae.evaluation import Losses
-from vae.stacked import Stack, probe
-from vae.stacked_weights import StackedWeights
 from vae.training import Trainer, stack
 
 

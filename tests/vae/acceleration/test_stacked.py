@@ -4,10 +4,10 @@ import weakref
 import pytest
 import torch
 
-from vae import stacked
-from vae.side_by_side import SideBySide, _can_stack
-from vae.stacked import EAGER_STEPS, _concatenate
-from vae.stacked_weights import StackedWeights
+from vae.acceleration import stacked
+from vae.acceleration.side_by_side import SideBySide, _can_stack
+from vae.acceleration.stacked import EAGER_STEPS, _concatenate
+from vae.acceleration.stacked_weights import StackedWeights
 from vae.training import Trainer, stack
 from vae.training_config import TrainingConfig
 

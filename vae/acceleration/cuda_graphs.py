@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Generator, Tensor
 
-from vae.parallel import capture_mode
+from vae.acceleration.parallel import capture_mode
 
 EAGER_STEPS = 3  # before a capture: in them, libraries choose their kernels
 

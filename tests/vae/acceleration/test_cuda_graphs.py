@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vae import graphs
-from vae.graphs import EAGER_STEPS, GraphedSteps
+from vae.acceleration import cuda_graphs
+from vae.acceleration.cuda_graphs import EAGER_STEPS, GraphedSteps
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -73,10 +73,10 @@ def test_all_captures_of_a_gpu_share_one_stream(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "Stream", stream)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    graphs._stream.cache_clear()
+    cuda_graphs._stream.cache_clear()
     names = ("cuda:0", "cuda:0", "cuda:1", "cuda")
-    first, again, other, current = (graphs.capture_stream(torch.device(name)) for name in names)
-    graphs._stream.cache_clear()
+    first, again, other, current = (cuda_graphs.capture_stream(torch.device(name)) for name in names)
+    cuda_graphs._stream.cache_clear()
     assert first is again is not other
     assert other is current
     assert made == [0, 1]
