@@ -3,12 +3,13 @@
 Stable-Baselines3 SAC and its policies, baselines, runs on disk, drawing, and the command line; no model, no reward.
 """
 
-from agents.commands.generate import GenerateArgs, generate
+from agents.commands.generate import generate
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
 from agents.draw import DrawnHands, draw_hands
+from agents.draw.settings import GenerateArgs
 from agents.rl.baselines import GradientSteps, NoAction, RandomAction
 from agents.rl.callbacks import ClipTemperature
 from agents.rl.fast_sac import FastSAC

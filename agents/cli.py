@@ -11,28 +11,33 @@ from typing import Any
 
 import torch
 
+from agents.command_line.console import lasting_streams
+from agents.command_line.flags import check_sizes, check_words
+from agents.command_line.parser import make_parser
 from agents.commands.blind import BlindScoreArgs, BlindSheetsArgs, blind_score, blind_sheets
 from agents.commands.compare import CompareArgs, compare
 from agents.commands.curriculum import CurriculumArgs, curriculum
 from agents.commands.demo import DemoArgs, demo
-from agents.commands.flags import check_sizes, check_words
-from agents.commands.generate import GenerateArgs, generate
+from agents.commands.generate import generate
 from agents.commands.hub import HubPullArgs, HubPushArgs, pull_set, push_set
-from agents.commands.judge import JudgeArgs, judge
-from agents.commands.judge_attack import JudgeAttackArgs, judge_attack
-from agents.commands.judge_report import JudgeReportArgs, judge_report
-from agents.commands.judge_train import JudgeTrainArgs, judge_train
+from agents.commands.judge import (
+    JudgeArgs,
+    JudgeAttackArgs,
+    JudgeReportArgs,
+    JudgeTrainArgs,
+    judge,
+    judge_attack,
+    judge_report,
+    judge_train,
+)
 from agents.commands.package import PackageArgs, package
-from agents.commands.parser import make_parser
 from agents.commands.recipe import RecipeArgs, recipe
-from agents.commands.refine.args import RefineArgs
-from agents.commands.refine.command import refine_run
+from agents.commands.refine import RefineArgs, refine_run
 from agents.commands.schedule import ScheduleArgs, schedule
 from agents.commands.sweep import SweepArgs, sweep
 from agents.commands.synth import SynthArgs, synth
-from agents.commands.train.args import TrainArgs
-from agents.commands.train.command import train
-from agents.console import lasting_streams
+from agents.commands.train import TrainArgs, train
+from agents.draw.settings import GenerateArgs
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.renamed import with_new_flags
 from vae.acceleration import parallel

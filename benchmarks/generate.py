@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from agents.commands.generate import GenerateArgs, generate
+from agents.commands.generate import generate
+from agents.draw.settings import GenerateArgs
 
 HANDS, TURNS = 20, 5
 

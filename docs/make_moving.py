@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from agents import draw_hands
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.training import TrainingRun
-from agents.draw import draw_hands
 from agents.rl.row_agent import ROUNDS
 from agents.runs.packaged import load_packaged
 from agents.runs.pictures import Choice, gather

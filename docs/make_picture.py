@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from agents.draw import draw_hands
+from agents import draw_hands
 from hand_env import image_grid
 from hand_env.anatomy import draw_overlay, judge_images
 from hand_env.rendering import captioned

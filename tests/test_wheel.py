@@ -37,7 +37,7 @@ USE = """
 import agents
 from agents import GenerateArgs, draw_hands
 from agents.commands.demo.weights import Weights
-from agents.commands.generate import load_as_asked
+from agents.draw.settings import load_as_asked
 from agents.runs.packaged import packaged_sets
 
 print(agents.__file__)

@@ -11,10 +11,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.command_line.shell_words import command
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.row_agent import RowAgent
 from agents.rl.sac import build_policy
-from agents.runs.command_line import command
 from agents.runs.run_folder import (
     AGENT_WEIGHTS,
     LATENT_AGENT,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from agents.runs.command_line import command
+from agents.command_line.shell_words import command
 from agents.runs.json_rules import NUMBER, OBJECT, TEXT, Rule, check_rules, one_of, whole
 from agents.runs.renamed import with_new_agent, with_new_keys
 from vae.checkpoint import DamagedError, load_hashed_json

@@ -210,7 +210,7 @@ OWN_WORDS: dict[str, list[Any]] = {
 def test_a_folder_with_files_of_somebody_else_is_refused_by_their_name_and_left_as_it_is(
     capsys, tmp_path, command, name, monkeypatch
 ):
-    monkeypatch.setattr("agents.commands.curriculum.command.read_material", lambda args: Nothing())
+    monkeypatch.setattr("agents.commands.curriculum.command.read_packed", lambda *_: Nothing())
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     Image.new("RGB", (64, 64)).save(tmp_path / "one.png")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from agents import cli
+from agents.command_line.shell_words import command
 from agents.commands.compare.args import check_args as check_compare
 from agents.commands.curriculum.args import check_args as check_curriculum
 from agents.commands.demo.args import check_args as check_demo
@@ -20,7 +21,6 @@ from agents.commands.schedule.args import check_args as check_schedule
 from agents.commands.sweep.args import check_args as check_sweep
 from agents.commands.sweep.trials import make_trials
 from agents.commands.train.command import _check as check_train
-from agents.runs.command_line import command
 
 AMOUNTS = [25, pytest.param(400, marks=pytest.mark.long)]
 ODD = [

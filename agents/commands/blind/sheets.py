@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from agents.command_line.flags import check_seed
 from agents.commands.blind.sheet_layout import ON_A_SHEET, lay_out, sheet_name
-from agents.commands.flags import check_seed
-from agents.commands.generate import GenerateArgs, draw_as_asked, how_made, load_as_asked
+from agents.draw.settings import GenerateArgs, draw_as_asked, how_made, load_as_asked
 from agents.runs.output_folder import new_pictures
 from agents.runs.pictures import tell
 from agents.runs.run import Run

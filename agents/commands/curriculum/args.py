@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.command_line.flags import SWITCH, check_above_zero, check_at_least, check_list
 from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
-from agents.commands.flags import SWITCH, check_above_zero, check_at_least, check_list
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
+from agents.runs.packed_pictures import ALL
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
 
-ALL = "all"
 FEWEST = 20  # hands drawn
 
 

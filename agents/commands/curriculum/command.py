@@ -5,7 +5,6 @@ from typing import Any
 
 from agents.commands.curriculum.args import CurriculumArgs, check_args
 from agents.commands.curriculum.jobs import make_job
-from agents.commands.curriculum.material import Material, read_material
 from agents.commands.curriculum.measuring import Measuring
 from agents.commands.curriculum.methods import parse_method
 from agents.commands.curriculum.store import Cell, Store
@@ -13,6 +12,7 @@ from agents.commands.curriculum.table import make_tables
 from agents.commands.curriculum.training import groups, train_group
 from agents.figures.yardstick import Judges
 from agents.runs.lock import held
+from agents.runs.packed_pictures import PackedPictures, read_packed
 from agents.runs.run_folder import sha256
 from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
@@ -42,11 +42,11 @@ def _curriculum(args: CurriculumArgs) -> str:
     judges = Judges(
         Judge.load(args.parser, device=device), Judge.load(args.reporter, architecture="reporter", device=device)
     )
-    material = read_material(args)
-    store = Store(args.out, _settings(args, material))
+    pictures = read_packed(args.data, args.images, args.size, args.pack)
+    store = Store(args.out, _settings(args, pictures))
     for folder in args.join:
         store.join(folder)
-    on_device = material.to(device)
+    on_device = pictures.to(device)
     measuring = Measuring(judges, on_device, store, args)
     for epochs in args.epochs:
         for n in args.n:
@@ -55,12 +55,12 @@ def _curriculum(args: CurriculumArgs) -> str:
 
 
 def _fill_column(
-    n: str, epochs: int, material: Material, measuring: Measuring, args: CurriculumArgs, device: str
+    n: str, epochs: int, pictures: PackedPictures, measuring: Measuring, args: CurriculumArgs, device: str
 ) -> None:
     """Train and measure the VAEs of one N and one number of epochs."""
     jobs = [
         make_job(n, epochs, parse_method(word), seed, images, args)
-        for seed, images in ((seed, material.choose(n, seed)) for seed in args.seeds)
+        for seed, images in ((seed, pictures.choose(n, seed)) for seed in args.seeds)
         for word in args.methods
     ]
     for group in groups([job for job in jobs if measuring.lacking(job)], args.side_by_side):
@@ -78,10 +78,10 @@ def _report(cell: Cell) -> None:
     )
 
 
-def _settings(args: CurriculumArgs, material: Material) -> dict[str, Any]:
+def _settings(args: CurriculumArgs, pictures: PackedPictures) -> dict[str, Any]:
     """Return what all figures depend on; the versions stand beside it, so that machines may differ in them."""
     return {
-        "pictures_sha256": material.sha256,
+        "pictures_sha256": pictures.sha256,
         "size": args.size,
         "latent_dim": args.latent_dim,
         "learning_rate": args.learning_rate,

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.jobs import Job
-from agents.commands.curriculum.material import Material
 from agents.commands.curriculum.methods import AGENT, Method
 from agents.commands.curriculum.store import Cell, Store
 from agents.commands.curriculum.training import Trained
 from agents.figures.samplers import LEARNED, TrainedVAE, fit_mixture, fit_priors
 from agents.figures.yardstick import Judges, Yardstick
+from agents.runs.packed_pictures import PackedPictures
 from agents.runs.run_folder import sha256
 from hand_env import image_grid
 from vae.images.overview import save_overview
@@ -26,11 +26,11 @@ PICTURES = "pictures"
 
 
 class Measuring:
-    """Measure the VAEs of one course, as far as its store lacks their figures."""
+    """Measure the VAEs of one comparison, as far as its store lacks their figures."""
 
-    def __init__(self, judges: Judges, material: Material, store: Store, args: CurriculumArgs) -> None:
+    def __init__(self, judges: Judges, pictures: PackedPictures, store: Store, args: CurriculumArgs) -> None:
         """Store everything; the pictures are on the judges' device."""
-        self.judges, self.material, self.store, self.args = judges, material, store, args
+        self.judges, self.pictures, self.store, self.args = judges, pictures, store, args
         self.agent_sha256 = "" if args.agent is None else sha256(args.agent)
         self._yardsticks: dict[tuple[str, int], Yardstick] = {}
 
@@ -60,7 +60,7 @@ class Measuring:
         """Measure the losses; the cell says so if they are not finite."""
         job, cell = one.job, self._known(one.job) or one.job.cell(self._agent_of(one.job))
         of_vae: dict[str, float] = {}
-        for name, images in (("validation", self.material.validation), ("training", job.images)):
+        for name, images in (("validation", self.pictures.validation), ("training", job.images)):
             found = one.trainer.measure(images, averaged=True)
             of_vae |= {f"{name}_loss_nats": float(found.total.mean()), f"{name}_kl_nats": float(found.kl.mean())}
             if not bool(found.total.isfinite().all()):
@@ -101,13 +101,13 @@ class Measuring:
         return fit_mixture(self._subject(one.trainer, one.job.seed)) if name == "mixture" else priors[name]
 
     def _subject(self, trainer: Trainer, seed: int) -> TrainedVAE:
-        return TrainedVAE(trainer.averaged_vae, trainer.images, self.material.validation, seed)
+        return TrainedVAE(trainer.averaged_vae, trainer.images, self.pictures.validation, seed)
 
     def _yardstick(self, job: Job) -> Yardstick:
         """Return the yardstick for a job's training pictures; only the last one is kept."""
         key = job.n, job.seed
         if key not in self._yardsticks:
-            self._yardsticks = {key: Yardstick(self.judges, job.images, self.material.held_out)}
+            self._yardsticks = {key: Yardstick(self.judges, job.images, self.pictures.held_out)}
         return self._yardsticks[key]
 
     def _save_grid(self, job: Job, sampler: str, hands: Tensor) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from agents.commands.curriculum.args import ALL
 from agents.commands.curriculum.methods import order_of
 from agents.commands.curriculum.store import Cell
 from agents.figures.intervals import Column, student
 from agents.figures.markdown import markdown_table
 from agents.figures.samplers import SAMPLERS
 from agents.figures.yardstick import COLUMNS
+from agents.runs.packed_pictures import ALL
 from vae.distribution.half_samples import Estimate
 
 ABSENT = "-"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.commands.flags import OPTIONAL_RUN, SWITCH
+from agents.command_line.flags import OPTIONAL_RUN, SWITCH
 from agents.runs.packaged import WeightSet
 
 MOST_PORT = 65535

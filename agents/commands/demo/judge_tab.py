@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from agents.commands.demo.verdict import details
-from agents.commands.judge import LARGEST, SMALLEST
 from hand_env.anatomy import judge_hands
 from hand_env.anatomy.judge import default_judge
+from hand_env.anatomy.picture_files import LARGEST, SMALLEST
 from vae.images import to_float
 from vae.images.decode import PictureError, decode_picture, decode_stored
 from vae.images.folder import pad_to_square

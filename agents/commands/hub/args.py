@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.commands.flags import SWITCH
+from agents.command_line.flags import SWITCH
 from agents.runs.hub import is_hub_name
 
 

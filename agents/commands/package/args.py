@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.commands.flags import RUN
+from agents.command_line.flags import RUN
 
 
 @dataclass(frozen=True)

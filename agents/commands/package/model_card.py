@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from agents.command_line.shell_words import given
 from agents.commands.package.model_index import model_index
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.refine.args import RefineArgs
-from agents.runs.command_line import given
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
+from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag
+from agents.command_line.shell_words import typed
 from agents.commands.recipe.annotate import annotate
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.latent_agent import train_latent_agent
@@ -24,7 +25,6 @@ from agents.commands.refine.command import refine_run
 from agents.figures.plots import Panel, save_curves
 from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
-from agents.runs.command_line import typed
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.lock import held

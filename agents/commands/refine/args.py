@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from agents.commands.flags import RUN
+from agents.command_line.flags import RUN
 from agents.rl.row_agent import REFINE_BELOW
 
 WRONG_BELOW = 1.0  # verdicts: a wrong hand has 0

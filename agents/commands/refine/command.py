@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.commands.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag
+from agents.command_line.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag
+from agents.command_line.shell_words import command, typed
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.training import RefinerTraining
 from agents.figures.plots import Panel, save_curves
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS, RowAgent
 from agents.runs import run_folder
-from agents.runs.command_line import command, typed
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import OBJECT, check_rules
 from agents.runs.lock import held

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.command_line.shell_words import typed
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.start_latents import Starts
 from agents.rl.picture_policy import RefinePolicy, Sight
 from agents.rl.row_agent import RowAgent
 from agents.rl.sac import REFINE_PICTURE_UPDATES_PER_SAMPLE, make_sac, reset_sac, restore_sac, sac_state
 from agents.runs.checkpointing import Checkpointer
-from agents.runs.command_line import typed
 from agents.runs.json_rules import NUMBER, NUMBERS, OBJECT, OBJECTS, whole
 from agents.runs.run import Run
 from hand_env import HandRefineVectorEnv, LogitScore

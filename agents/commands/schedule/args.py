@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.commands.flags import check_above_zero, check_at_least
+from agents.command_line.flags import check_above_zero, check_at_least
 from agents.rl.schedule_agent import DECISIONS, N_DRAWN
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.commands.curriculum.args import CurriculumArgs
-from agents.commands.curriculum.material import read_material
 from agents.commands.schedule.args import ScheduleArgs
 from agents.rl.vec_env import GymnasiumVecEnv
+from agents.runs.packed_pictures import read_packed
 from hand_env import HandScheduleVectorEnv
 from hand_env.scoring import ScoreFn
 from vae.images.synthetic import generate_hands
@@ -91,8 +90,8 @@ def make_tasks(args: ScheduleArgs, score: ScoreFn, device: str) -> list[Task]:
 
 def _pictures(args: ScheduleArgs) -> Tensor:
     """Return the pictures to train VAEs on: of validation and test people, so that the training people stay unseen."""
-    material = read_material(CurriculumArgs(data=args.data, images=args.images, pack=args.pack, size=args.size))
-    return torch.cat([material.validation, material.held_out])
+    packed = read_packed(args.data, args.images, args.size, args.pack)
+    return torch.cat([packed.validation, packed.held_out])
 
 
 def _drawn(args: ScheduleArgs, device: str) -> Tensor:

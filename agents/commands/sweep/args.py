@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
-from agents.commands.flags import check_at_least, check_seed, flag
+from agents.command_line.flags import check_at_least, check_seed, flag
 from agents.runs.training_log import METRICS
 from hand_env.checks import check_not_nan
 

@@ -9,12 +9,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from agents.command_line.shell_words import command
 from agents.commands.sweep.args import SweepArgs, check_args, mode
 from agents.commands.sweep.cluster import gpus_for_each, import_ray, running_ray
 from agents.commands.sweep.results import SWEPT
 from agents.commands.sweep.store import Store, read_settings
 from agents.commands.sweep.trials import Trial, make_trials
-from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.lock import held
 from agents.runs.run_folder import CONFIG

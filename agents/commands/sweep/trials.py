@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_origin, get_type_hints
 
-from agents.commands.flags import flag
-from agents.commands.parser import make_parser
+from agents.command_line.flags import flag
+from agents.command_line.parser import make_parser
 from agents.commands.sweep.args import SweepArgs
 from agents.commands.sweep.results import SWEPT
 

@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_type_hints
 
-from agents.commands.flags import check_above_zero, check_at_least, check_seed, flag
+from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag
+from agents.command_line.shell_words import command
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.other_ranks import follow
 from agents.commands.train.training import TrainingRun
 from agents.runs import run_folder
-from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import check_rules, of_type
 from agents.runs.lock import held

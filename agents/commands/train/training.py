@@ -14,8 +14,9 @@ from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.command_line.shell_words import command
 from agents.commands.train.args import TrainArgs
-from agents.draw import draw_both
+from agents.draw.hands import draw_both
 from agents.figures.plots import Panel, save_curves
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.sac import make_sac, reset_sac, restore_sac, sac_state
@@ -23,7 +24,6 @@ from agents.rl.schedule_actor import KAPPA, ScheduleActor
 from agents.rl.schedule_agent import PACKAGED, PACKAGED_FOR_DRAWN, load_agent
 from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
-from agents.runs.command_line import command
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import NUMBER, NUMBERS, OBJECT, OBJECTS
 from agents.runs.pictures import SYNTHETIC, Pictures

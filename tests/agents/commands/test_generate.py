@@ -7,8 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agents import GenerateArgs, generate, load_run
-from agents.draw import draw_hands
+from agents import GenerateArgs, draw_hands, generate, load_run
 from hand_env import LogitScore, best_of
 from hand_env.refinement import score_latents
 from vae.evaluation import decode_all

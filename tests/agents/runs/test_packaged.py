@@ -13,11 +13,11 @@ from hub_server import read_card
 
 from agents import GenerateArgs, generate
 from agents.commands.compare import load_compared_run
-from agents.commands.judge import read_files
 from agents.rl import picture_policy as refine_policy
 from agents.runs import packaged
 from agents.runs.packaged import load_packaged, read_package
 from hand_env.anatomy import Judge, summarise
+from hand_env.anatomy.picture_files import read_files
 
 SETS = ["photographs", "synthetic"]
 FILES = {"README.md", "package.json", *(f"{part}.safetensors" for part in ("encoder", "decoder", "prior", "refiner"))}

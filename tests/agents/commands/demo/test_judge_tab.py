@@ -10,7 +10,7 @@ from PIL import Image
 
 from agents.commands.demo.judge_tab import judge_drawn, judge_file
 from agents.commands.demo.verdict import details, in_words
-from agents.commands.judge import JudgeArgs, judge
+from agents.commands.judge.command import JudgeArgs, judge
 from hand_env.anatomy import CRITERIA, Judge
 from vae.images import to_float
 from vae.images.synthetic import generate_hands

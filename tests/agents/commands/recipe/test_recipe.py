@@ -14,10 +14,11 @@ from processes import Command
 from safetensors.torch import load_file, save_file
 
 from agents.cli import main
-from agents.commands.generate import GenerateArgs, generate
+from agents.command_line.shell_words import given
+from agents.commands.generate import generate
 from agents.commands.package import PackageArgs, package
 from agents.commands.recipe import RecipeArgs, recipe
-from agents.runs.command_line import given
+from agents.draw.settings import GenerateArgs
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
 from agents.runs.run import load_run
@@ -249,7 +250,7 @@ def test_a_file_that_was_changed_is_refused(packed, tmp_path):
 
 @pytest.mark.slow
 def test_generate_draws_from_the_package_where_no_run_is_named(packed, tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.commands.generate.load_packaged", lambda name: read_package(packed))
+    monkeypatch.setattr("agents.draw.settings.load_packaged", lambda name: read_package(packed))
     generate(GenerateArgs(n=3, out=tmp_path / "hands"))
     generate(GenerateArgs(packed, n=3, out=tmp_path / "named"))
     grids = [(tmp_path / name / "grid.png").read_bytes() for name in ("hands", "named")]

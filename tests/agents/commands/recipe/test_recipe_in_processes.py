@@ -13,9 +13,9 @@ from adversarial_in_parallel import NARROW, SLOW
 from processes import Job, latest_step
 
 from agents.cli import main
+from agents.command_line.shell_words import command
 from agents.commands.recipe import RecipeArgs
 from agents.commands.recipe.command import _check
-from agents.runs.command_line import command
 from vae.acceleration import parallel
 from vae.adversarial.training import AdversarialConfig, AdversarialTrainer
 from vae.sampling.flow_fit import fit_flow

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from agents.commands.judge import judge_each, read_files
+from agents.commands.judge.command import judge_each
 from agents.runs.lock import held
 from agents.runs.pictures import tell
 from agents.runs.run_folder import claim_folder
 from hand_env.anatomy import Judge, draw_overlay
+from hand_env.anatomy.picture_files import read_files
 from hand_env.anatomy.report import (
     Case,
     Row,

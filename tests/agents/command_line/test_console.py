@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.console import lasting_streams
+from agents.command_line.console import lasting_streams
 
 ROOT = Path(__file__).parents[2]
 PRINTS = """
 import sys
 from agents import cli
-from agents.commands.generate import GenerateArgs
+from agents.draw.settings import GenerateArgs
 
 def many(args):
     for number in range(10_000):

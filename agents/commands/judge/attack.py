@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.commands.flags import RUN, check_above_zero, check_at_least
+from agents.command_line.flags import RUN, check_above_zero, check_at_least
 from agents.runs.run import load_run
 from hand_env import image_grid
 from hand_env.anatomy import Judge

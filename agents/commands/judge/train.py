@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.commands.flags import check_above_zero, check_at_least, check_seed
+from agents.command_line.flags import check_above_zero, check_at_least, check_seed
 from agents.runs.lock import held
 from agents.runs.pictures import tell
 from agents.runs.run_folder import claim_folder

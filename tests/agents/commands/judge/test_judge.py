@@ -259,10 +259,10 @@ def test_judge_report_and_judge_train_say_how_many_pictures_are_left_out(weights
     hands = write_download(tmp_path / "11k-hands", people=2, views=1) / "Hands"
     (hands / "strange.jpg").write_bytes((hands / "Hand_0000000.jpg").read_bytes())
     (hands / "note.txt").touch()
-    monkeypatch.setattr("agents.commands.judge_report.report_cases", lambda *_: iter(()))
-    monkeypatch.setattr("agents.commands.judge_report.measure_novelty", lambda *_: ("", ""))
-    monkeypatch.setattr("agents.commands.judge_train.write_landmarks", lambda *_: None)
-    monkeypatch.setattr("agents.commands.judge_train.write_pack", stop)
+    monkeypatch.setattr("agents.commands.judge.report.report_cases", lambda *_: iter(()))
+    monkeypatch.setattr("agents.commands.judge.report.measure_novelty", lambda *_: ("", ""))
+    monkeypatch.setattr("agents.commands.judge.train.write_landmarks", lambda *_: None)
+    monkeypatch.setattr("agents.commands.judge.train.write_pack", stop)
     assert main(["judge-report", "--data", str(tmp_path), "--weights", str(weights)]) == 0
     reported = capsys.readouterr().err
     assert main(["judge-train", "--data", str(tmp_path / "11k-hands"), "--out", str(tmp_path / "out")]) == 2

@@ -1,4 +1,4 @@
-"""The pictures of `handlatent curriculum`: read once, split by person, and packed in one file for other machines."""
+"""Pictures that are read once, split by person, and packed in one file for other machines."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.commands.curriculum.args import ALL, CurriculumArgs
 from agents.runs.pictures import SYNTHETIC, Choice, gather, tell
 from vae.checkpoint import DamagedError, load_tensors, save_tensors
 from vae.images import SPLIT_SEED
 
+ALL = "all"
 FEWEST = 20  # pictures of held-out people
 PARTS = ("training", "validation", "held_out")
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class PackedPictures:
     """Pictures of three groups of people, by the judges' split.
 
     Attributes:
@@ -39,9 +39,9 @@ class Material:
             digest.update(getattr(self, name).cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def to(self, device: str) -> "Material":
+    def to(self, device: str) -> "PackedPictures":
         """Return the same pictures on a device."""
-        return Material(*(getattr(self, name).to(device) for name in PARTS))
+        return PackedPictures(*(getattr(self, name).to(device) for name in PARTS))
 
     def choose(self, n: str, seed: int) -> Tensor:
         """Choose training pictures; with the same seed, a larger choice contains a smaller one.
@@ -61,43 +61,52 @@ class Material:
         return self.training[torch.from_numpy(rows).to(self.training.device)]
 
 
-def read_material(args: CurriculumArgs) -> Material:
+def read_packed(data: str, images: int | None, size: int, pack: Path | None) -> PackedPictures:
     """Read the pack if there is one; else read or draw the pictures, and write the pack if one is named.
 
     Photographs marked as irregular are left out, as in `handlatent recipe`.
+
+    Args:
+        data: "synthetic", or the folder of the photographs.
+        images: How many; None: all photographs, or 2,000 synthetic hands.
+        size: Width and height in pixels.
+        pack: The file that holds the pictures, or will hold them; None: no file.
+
+    Returns:
+        The pictures.
 
     Raises:
         FileNotFoundError: If the photographs do not exist.
         ValueError: If the pack is damaged or of another size, or too few pictures are held out.
     """
-    if args.pack is not None and args.pack.is_file():
-        return _unpack(args.pack, args.size)
-    drawn = args.data == SYNTHETIC
+    if pack is not None and pack.is_file():
+        return _unpack(pack, size)
+    drawn = data == SYNTHETIC
     irregular = "include" if drawn else "exclude"
-    pictures = gather(Choice(args.data, args.images, args.size, "all", "all", "include", irregular, SPLIT_SEED))  # type: ignore[arg-type]  # checked by check_args
+    pictures = gather(Choice(data, images, size, "all", "all", "include", irregular, SPLIT_SEED))  # type: ignore[arg-type]  # checked by check_args
     tell(pictures.notes)
-    material = Material(pictures.train, pictures.validation, pictures.test)
+    packed = PackedPictures(pictures.train, pictures.validation, pictures.test)
     for name in PARTS[1:]:
-        if len(getattr(material, name)) < FEWEST:
+        if len(getattr(packed, name)) < FEWEST:
             raise ValueError(
                 f"--data must leave at least {FEWEST} pictures each of validation and test people, got "
-                f"{len(material.validation)} and {len(material.held_out)}. Add pictures."
+                f"{len(packed.validation)} and {len(packed.held_out)}. Add pictures."
             )
-    if args.pack is not None:
-        args.pack.parent.mkdir(parents=True, exist_ok=True)
-        save_tensors(args.pack, {name: getattr(material, name) for name in PARTS})
-    return material
+    if pack is not None:
+        pack.parent.mkdir(parents=True, exist_ok=True)
+        save_tensors(pack, {name: getattr(packed, name) for name in PARTS})
+    return packed
 
 
-def _unpack(path: Path, size: int) -> Material:
+def _unpack(path: Path, size: int) -> PackedPictures:
     try:
         tensors = load_tensors(path)
-        material = Material(*(tensors[name] for name in PARTS))
+        packed = PackedPictures(*(tensors[name] for name in PARTS))
     except (DamagedError, KeyError) as error:
         raise ValueError(f"--pack '{path}' is damaged: {error}. Remove it to write it again.") from error
-    if material.training.shape[-1] != size:
+    if packed.training.shape[-1] != size:
         raise ValueError(
-            f"--pack '{path}' must hold pictures of {size} pixels, got {material.training.shape[-1]}. Choose another "
+            f"--pack '{path}' must hold pictures of {size} pixels, got {packed.training.shape[-1]}. Choose another "
             "--pack or --size."
         )
-    return material
+    return packed

@@ -1,0 +1,40 @@
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agents.runs.packed_pictures import PackedPictures, read_packed
+
+
+@pytest.fixture
+def packed():
+    pixels = torch.arange(30, dtype=torch.uint8)[:, None, None, None].expand(30, 3, 32, 32).contiguous()
+    return PackedPictures(pixels, pixels[:20], pixels[:20])
+
+
+def test_a_larger_choice_contains_a_smaller_one_and_all_are_all(packed):
+    few, more = (set(packed.choose(n, seed=5)[:, 0, 0, 0].tolist()) for n in ("8", "20"))
+    assert len(few) == 8
+    assert few < more
+    assert set(packed.choose("8", seed=6)[:, 0, 0, 0].tolist()) != few
+    assert torch.equal(packed.choose("all", seed=5), packed.training)
+    with pytest.raises(ValueError, match=r"--n must be at most 30, the training pictures, got '31'"):
+        packed.choose("31", seed=0)
+
+
+def test_a_pack_is_written_once_and_then_stands_for_the_pictures(tmp_path):
+    pack = tmp_path / "packs" / "hands.safetensors"
+    first = read_packed("synthetic", 200, 32, pack)
+    assert [len(part) for part in (first.training, first.validation, first.held_out)] == [160, 20, 20]
+    assert set(load_file(pack)) == {"training", "validation", "held_out"}
+    again = read_packed("absent", None, 32, pack)
+    assert again.sha256 == first.sha256
+    with pytest.raises(ValueError, match=r"must hold pictures of 64 pixels, got 32\. Choose another"):
+        read_packed("synthetic", None, 64, pack)
+    pack.write_bytes(b"no pack")
+    with pytest.raises(ValueError, match=r"--pack '.*' is damaged: .*\. Remove it to write it again"):
+        read_packed("synthetic", 200, 32, pack)
+
+
+def test_too_few_held_out_pictures_are_refused():
+    with pytest.raises(ValueError, match=r"at least 20 pictures each of validation and test people, got 2 and 2"):
+        read_packed("synthetic", 20, 32, None)
