@@ -45,11 +45,7 @@ def load_packaged(name: str | Path = "photographs") -> Run:
         ConnectionError: If the hub cannot be reached, and its cache does not hold the set.
     """
     if name in get_args(WeightSet):
-        if name not in packaged_sets():
-            raise ValueError(
-                f"This installation has no weights {str(name)!r}; a clone of the repository has them. Install it there "
-                "with: pip install -e . Or name the folder of a run or a set, or 'owner/name' on the hub."
-            )
+        check_installed(str(name))
         return read_package(_folder(str(name)))
     if is_package(Path(name)):
         return read_package(Path(name))
@@ -64,6 +60,19 @@ def load_packaged(name: str | Path = "photographs") -> Run:
 def packaged_sets() -> tuple[str, ...]:
     """Return the names of the sets that this installation holds: in a wheel, "photographs" alone."""
     return tuple(name for name in get_args(WeightSet) if is_package(_folder(name)))
+
+
+def check_installed(name: str) -> None:
+    """Refuse a packaged set that this installation does not hold.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if name not in packaged_sets():
+        raise ValueError(
+            f"This installation has no weights {name!r}; a clone of the repository has them. Install it there "
+            "with: pip install -e . Or name the folder of a run or a set, or 'owner/name' on the hub."
+        )
 
 
 def read_run(folder: Path) -> Run:

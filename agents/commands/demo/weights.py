@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from agents.runs.packaged import WeightSet, load_packaged, packaged_sets, read_run
+from agents.runs.packaged import WeightSet, check_installed, load_packaged, packaged_sets, read_run
 from agents.runs.run import Run
 
 
@@ -23,8 +23,7 @@ class Weights:
         own = f"./{run}" if str(run) in get_args(WeightSet) else str(run)  # a folder may have a packaged set's name
         self._read: dict[str, Run] = {} if run is None else {own: read_run(run)}
         self._packaged = packaged_sets()
-        if first not in self._packaged:
-            load_packaged(first)  # raises: it says the way out
+        check_installed(first)
         others = [name for name in self._packaged if name != first]
         self.names: tuple[str, ...] = (*self._read, first, *others)
 
