@@ -1,10 +1,9 @@
 """Check the arguments, actions and states of all environments, with the same error messages."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vae.checks import integer
+from vae.checks import check_above_zero, integer
 from vae.model import VAE
 from vae.training_config import TrainingConfig
 
@@ -59,20 +58,6 @@ def check_bool(**values: bool) -> None:
             raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
-def check_above_zero(**values: float) -> None:
-    """Refuse numbers that are not finite and above 0.
-
-    Raises:
-        TypeError: If a value is no number.
-        ValueError: If a value is not finite or not above 0.
-    """
-    for name, value in values.items():
-        if not isinstance(value, Real):
-            raise TypeError(f"{name} must be a number above 0, got {value!r}.")
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be a number above 0, got {value!r}.")
-
-
 def check_scale(**values: float) -> None:
     """Refuse factors of latents or rewards that are not above 0, or that float32 cannot hold.
 
@@ -87,30 +72,6 @@ def check_scale(**values: float) -> None:
                 f"{name} must lie in {SMALLEST:.1e}..{LARGEST:.1e}, the range of float32, got {value!r}. Choose one "
                 "nearer to 1."
             )
-
-
-def check_at_least(low: int, **values: float) -> None:
-    """Refuse numbers below a bound, or not finite.
-
-    Raises:
-        ValueError: If a value is.
-    """
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, got {value!r}.")
-        if value < low:
-            raise ValueError(f"{name} must be at least {low}, got {value!r}.")
-
-
-def check_not_nan(**values: float) -> None:
-    """Refuse NaN, which passes every check of a bound.
-
-    Raises:
-        ValueError: If a value is NaN.
-    """
-    for name, value in values.items():
-        if math.isnan(value):
-            raise ValueError(f"{name} must be a number, or 'inf', got {value!r}.")
 
 
 def check_render_mode(render_mode: str | None) -> None:

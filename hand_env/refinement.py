@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hand_env.anatomy.judge import default_judge
-from hand_env.checks import check_above_zero, check_action, check_not_nan, check_scale
+from hand_env.checks import check_action, check_scale
 from hand_env.scoring import ScoreFn, judge_pictures
-from vae.checks import integer
+from vae.checks import check_above_zero, check_not_nan, integer
 from vae.evaluation import decode_chunks
 from vae.model import VAE
 from vae.sampling.sampler import Sampler

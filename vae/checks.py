@@ -1,7 +1,9 @@
 """Check numbers and pictures that a caller gave; `hand_env.checks` checks what environments are given beyond these."""
 
+import math
 import operator
-from typing import Any
+from numbers import Real
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +33,67 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
     if high is not None and found > high:
         raise ValueError(f"{name} must be at most {high}, got {value!r}.")
     return found
+
+
+def check_between(
+    name: str, value: float, low: float, high: float, *, without: Literal["", "low", "high"] = "", advice: str = ""
+) -> None:
+    """Refuse a number out of its range, and NaN.
+
+    Args:
+        name: Name of the value, for the message.
+        value: The number.
+        low: The smallest value allowed. Integers are written as 0..9, other numbers as [0, 9].
+        high: The largest value allowed.
+        without: The bound that is not allowed itself.
+        advice: What the message says at its end.
+
+    Raises:
+        ValueError: If the number is out of its range.
+    """
+    inside = low <= value <= high and value != {"low": low, "high": high}.get(without)
+    if not inside:
+        ends = "[]" if not without else "(]" if without == "low" else "[)"
+        allowed = f"{low}..{high}" if isinstance(low, int) else f"{ends[0]}{low:g}, {high:g}{ends[1]}"
+        raise ValueError(f"{name} must lie in {allowed}, got {value!r}.{advice and ' ' + advice}")
+
+
+def check_above_zero(**values: float) -> None:
+    """Refuse numbers that are not finite and above 0.
+
+    Raises:
+        TypeError: If a value is no number.
+        ValueError: If a value is not finite or not above 0.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number above 0, got {value!r}.")
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a number above 0, got {value!r}.")
+
+
+def check_at_least(low: int, **values: float) -> None:
+    """Refuse numbers below a bound, or not finite.
+
+    Raises:
+        ValueError: If a value is.
+    """
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value!r}.")
+        if value < low:
+            raise ValueError(f"{name} must be at least {low}, got {value!r}.")
+
+
+def check_not_nan(**values: float) -> None:
+    """Refuse NaN, which passes every check of a bound.
+
+    Raises:
+        ValueError: If a value is NaN.
+    """
+    for name, value in values.items():
+        if math.isnan(value):
+            raise ValueError(f"{name} must be a number, or 'inf', got {value!r}.")
 
 
 def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae.checks import integer, seeded
+from vae.checks import check_between, integer, seeded
 
 ImageSize = Literal[32, 64, 128]
 Width = Literal["small", "large"]
@@ -58,10 +58,7 @@ class VAEConfig:
             raise ValueError(f"VAEConfig.size must be one of {IMAGE_SIZES}, got {self.size!r}.")
         if self.width not in _CHANNELS:
             raise ValueError(f"VAEConfig.width must be one of {tuple(_CHANNELS)}, got {self.width!r}.")
-        if not 1 <= self.latent_dim <= MAX_LATENT_DIM:
-            raise ValueError(
-                f"VAEConfig.latent_dim must lie in 1..{MAX_LATENT_DIM}, got {self.latent_dim!r}. The paper uses 300."
-            )
+        check_between("VAEConfig.latent_dim", self.latent_dim, 1, MAX_LATENT_DIM, advice="The paper uses 300.")
 
 
 class Residual(nn.Module):

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from vae.checks import integer
+from vae.checks import check_between, integer
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ class TrainingConfig:
             raise ValueError(f"TrainingConfig.learning_rate must be at least 0, got {self.learning_rate!r}.")
         if not 0 < self.gradient_norm < math.inf:
             raise ValueError(f"TrainingConfig.gradient_norm must be above 0, got {self.gradient_norm!r}.")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"TrainingConfig.averaging must lie in [0, 1), got {self.averaging!r}.")
+        check_between("TrainingConfig.averaging", self.averaging, 0.0, 1.0, without="high")
         if not 0 <= self.kl_weight < math.inf:
             raise ValueError(f"TrainingConfig.kl_weight must be at least 0, got {self.kl_weight!r}.")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from hand_env.checks import check_above_zero as above_zero
-from hand_env.checks import check_at_least as at_least
-from hand_env.checks import check_not_nan as not_nan
+from vae.checks import check_above_zero as above_zero
+from vae.checks import check_at_least as at_least
+from vae.checks import check_between
+from vae.checks import check_not_nan as not_nan
 
 RUN = {"positional": True, "custom_args": {"metavar": "RUN"}}
 OPTIONAL_RUN = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
@@ -97,5 +98,4 @@ def check_seed(seed: int) -> None:
     Raises:
         ValueError: If the seed is not in 0..2**32 - 1.
     """
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"--seed must lie in 0..{2**32 - 1}, got {seed!r}.")
+    check_between("--seed", seed, 0, 2**32 - 1)

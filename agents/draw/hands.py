@@ -15,9 +15,8 @@ from agents.runs.packaged import load_packaged
 from agents.runs.run import Run
 from hand_env import LogitScore, best_of, image_grid
 from hand_env.anatomy import Judge, Judgement
-from hand_env.checks import check_not_nan
 from hand_env.rendering import captioned, enlarged
-from vae.checks import LARGEST_SEED, integer
+from vae.checks import LARGEST_SEED, check_not_nan, integer
 from vae.evaluation import decode_all
 from vae.images import to_float
 from vae.images.overview import save_overview

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hand_env.anatomy.judge import Judge, check_images
+from vae.checks import check_between
 
 PIXELS = 32  # a side, of the pictures whose pixels are compared
 SHARE = 0.01  # of held-out people's photographs are nearer to a training picture than the limit
@@ -73,8 +74,7 @@ class Known:
         """
         for pictures in (training, held_out):
             check_images(pictures)
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must lie in [0, 1], got {share!r}.")
+        check_between("share", share, 0.0, 1.0)
         self.judge = judge
         self.base = judge.features(training).to(judge.device), _thumbnails(training, judge.device)
         feature, _, pixels, _ = self._nearest(held_out)

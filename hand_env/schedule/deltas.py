@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from vae.checks import check_between
 from vae.optim import Purpose, stream_seed
 from vae.training import Trainer
 
@@ -43,8 +44,7 @@ class Deltas:
         if not 0 <= self.reach < math.inf:
             raise ValueError(f"Deltas.reach must be a number of at least 0, got {self.reach!r}.")
         for name in ("mix", "pull"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"Deltas.{name} must lie in [0, 1], got {getattr(self, name)!r}.")
+            check_between(f"Deltas.{name}", getattr(self, name), 0.0, 1.0)
 
     @classmethod
     def from_action(cls, action: Sequence[float] | np.ndarray, max_reach: float = MAX_REACH) -> "Deltas":

@@ -7,7 +7,7 @@ from simple_parsing import field
 
 from agents.command_line.flags import check_list
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
-from hand_env.checks import check_not_nan
+from vae.checks import check_not_nan
 from vae.distribution import MEASURES, NETWORKS
 
 SAMPLERS = ("normal", "mixture", "prior")

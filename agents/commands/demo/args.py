@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agents.command_line.flags import OPTIONAL_RUN, SWITCH
 from agents.runs.packaged import WeightSet
+from vae.checks import check_between
 
 MOST_PORT = 65535
 
@@ -32,5 +33,4 @@ def check_args(args: DemoArgs) -> None:
     Raises:
         ValueError: If the port is out of range.
     """
-    if not 0 <= args.port <= MOST_PORT:
-        raise ValueError(f"--port must lie in 0..{MOST_PORT}, got {args.port!r}.")
+    check_between("--port", args.port, 0, MOST_PORT)

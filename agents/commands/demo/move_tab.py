@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.commands.demo.verdict import decoded_hand
 from agents.runs.run import Run
-from vae.checks import LARGEST_SEED, integer
+from vae.checks import LARGEST_SEED, check_between, integer
 from vae.sampling.reencoded import Reencoded
 
 DIRECTIONS = 8  # principal directions, at most
@@ -42,8 +42,7 @@ class MoveSettings:
         if len(self.shifts) > DIRECTIONS:
             raise ValueError(f"shifts must have at most {DIRECTIONS} numbers, got {len(self.shifts)}.")
         for shift in self.shifts:
-            if abs(shift) > FARTHEST:
-                raise ValueError(f"shifts must lie in -{FARTHEST}..{FARTHEST}, got {shift!r}.")
+            check_between("shifts", shift, -FARTHEST, FARTHEST)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from vae.adversarial.batches import Batches
 from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied, squared_error
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer, own_rows
 from vae.checkpoint import load_weights, save_hashed_json, save_json, save_tensors
+from vae.checks import check_between
 from vae.device import resolve_device
 from vae.distribution import check_extra
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
@@ -165,12 +166,9 @@ def _check(args: RecipeArgs) -> None:
         raise ValueError(
             f"--reencode-passes must be at most {MAX_PASSES}, got {args.reencode_passes!r}. The default is 1."
         )
-    if not 0 < args.temperature <= 1:
-        raise ValueError(f"--temperature must lie in (0, 1], got {args.temperature!r}.")
-    if not 0 <= args.final_denoise < 1:
-        raise ValueError(f"--final-denoise must lie in [0, 1), got {args.final_denoise!r}.")
-    if not 0 < args.prior_from <= 1:
-        raise ValueError(f"--prior-from must lie in (0, 1], got {args.prior_from!r}.")
+    check_between("--temperature", args.temperature, 0.0, 1.0, without="low")
+    check_between("--final-denoise", args.final_denoise, 0.0, 1.0, without="high")
+    check_between("--prior-from", args.prior_from, 0.0, 1.0, without="low")
     check_seed(args.seed)
     own_rows(args.batch)
     if parallel.world_size() > 1 and ":" in args.device:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from agents.command_line.flags import check_at_least, check_seed, flag
 from agents.runs.training_log import METRICS
-from hand_env.checks import check_not_nan
+from vae.checks import check_not_nan
 
 SWEPT = ("train", "refine", "recipe", "compare")
 COMMAND = {"positional": True, "custom_args": {"metavar": "[COMMAND ...]", "nargs": "*"}}

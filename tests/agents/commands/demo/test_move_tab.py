@@ -63,7 +63,7 @@ def test_where_there_is_no_arc_the_way_is_straight(second):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"shifts": [3.5]}, r"shifts must lie in -3.0..3.0, got 3.5"),
+        ({"shifts": [3.5]}, r"shifts must lie in \[-3, 3\], got 3.5"),
         ({"shifts": [0] * 9}, "shifts must have at most 8 numbers, got 9"),
         ({"seed": -1}, "seed must be at least 0"),
     ],

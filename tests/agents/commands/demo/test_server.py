@@ -69,7 +69,7 @@ def test_a_job_streams_lines_of_json(page, weights):
         ("/api/between", b'{"weights": "x", "first": 0.5}', "first must be an integer, got 0.5."),
         ("/api/watch", b'{"weights": "x", "agent": "me"}', "agent must be one of 'sac', 'random', got 'me'."),
         ("/api/train", b'{"images": 5}', "images must be at least 32, got 5."),
-        ("/api/move", b'{"weights": "x", "shifts": [9]}', "shifts must lie in -3.0..3.0, got 9."),
+        ("/api/move", b'{"weights": "x", "shifts": [9]}', "shifts must lie in [-3, 3], got 9."),
         ("/api/judge", b"no picture", "'the picture' is not a picture in a format that is read ("),
     ],
 )

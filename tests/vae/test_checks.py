@@ -1,0 +1,35 @@
+import math
+import re
+
+import numpy as np
+import pytest
+
+from vae.checks import check_between
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "without", "message"),
+    [
+        (65536, (0, 65535), "", "x must lie in 0..65535, got 65536."),
+        (-0.1, (0.0, 1.0), "", "x must lie in [0, 1], got -0.1."),
+        (0.0, (0.0, 1.0), "low", "x must lie in (0, 1], got 0.0."),
+        (1, (0.0, 1.0), "high", "x must lie in [0, 1), got 1."),
+        (math.nan, (0.0, 1.0), "", "x must lie in [0, 1], got nan."),
+        (math.inf, (-3.0, 3.0), "", "x must lie in [-3, 3], got inf."),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused(value, bounds, without, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_between("x", value, *bounds, without=without)
+
+
+def test_advice_ends_the_message():
+    with pytest.raises(ValueError, match=r"^x must lie in 1\.\.9, got 0\. Take 5\.$"):
+        check_between("x", 0, 1, 9, advice="Take 5.")
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1, np.float32(1), True])
+def test_both_bounds_are_inside(value):
+    check_between("x", value, 0.0, 1.0)
+    check_between("x", 0.5, 0.0, 1.0, without="low")
+    check_between("x", 0.0, 0.0, 1.0, without="high")
