@@ -15,6 +15,7 @@ from agents.command_line.shell_words import command
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.row_agent import RowAgent
 from agents.rl.sac import build_policy
+from agents.runs.pictures import SYNTHETIC
 from agents.runs.run_folder import (
     AGENT_WEIGHTS,
     LATENT_AGENT,
@@ -28,6 +29,7 @@ from agents.runs.run_folder import (
     sha256,
 )
 from vae.checkpoint import DamagedError, load_weights
+from vae.images import SPLIT_SEED
 from vae.model import VAE, VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
 from vae.sampling.mixture import Mixture
@@ -82,6 +84,17 @@ class Run:
         """The name of the agent that acts on drawn latents, or "none"."""
         name: str = self.settings["agent"]
         return "none" if name == "sac" else name
+
+    @property
+    def split_seed(self) -> int:
+        """Seed of the split by person that keeps the run's training people apart.
+
+        `handlatent recipe` writes it down: the project's own. `handlatent train` splits by the run's seed. Drawn hands
+        show nobody, so a run on them gets the project's own split, which the judges keep to.
+        """
+        own: int = SPLIT_SEED if self.settings["data"] == SYNTHETIC else self.settings["seed"]
+        seed: int = self.settings.get("split_seed", own)
+        return seed
 
     def to(self, device: str) -> None:
         """Move the VAE and the samplers that use it to a device."""

@@ -51,9 +51,8 @@ def blind_sheets(args: BlindSheetsArgs) -> Path:
     run = load_as_asked(args)
     if args.data is None:
         raise ValueError("--data must name the folder of the photographs to mix in, got none.")
-    split_seed = run.settings.get("split_seed", run.settings["seed"])
     with new_pictures(args.out) as folder:
-        photographs, names = held_out_photographs(args.data, run.vae.size, split_seed, args.n, args.seed)
+        photographs, names = held_out_photographs(args.data, run.vae.size, run.split_seed, args.n, args.seed)
         hands = draw_as_asked(args, run)
         pictures = torch.cat([hands.images, photographs])
         order = torch.randperm(2 * args.n, generator=torch.Generator().manual_seed(args.seed))
@@ -63,7 +62,7 @@ def blind_sheets(args: BlindSheetsArgs) -> Path:
             "n": args.n,
             "size": run.vae.size,
             "seed": args.seed,
-            "split_seed": split_seed,
+            "split_seed": run.split_seed,
             "drawn": {str(number): row for number, row in shown.items() if row < args.n},
             "photographs": {str(number): names[row - args.n] for number, row in shown.items() if row >= args.n},
             "vae_sha256": _sha256(run),

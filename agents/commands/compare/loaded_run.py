@@ -12,11 +12,10 @@ from torch import Tensor
 
 from agents.runs.manifest import HALVES
 from agents.runs.packaged import is_package, read_run
-from agents.runs.pictures import SYNTHETIC, tell
+from agents.runs.pictures import tell
 from agents.runs.run import SAMPLERS, Run
 from agents.runs.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, REPORT, VAE_WEIGHTS, sha256
 from hand_env.refinement import Agent
-from vae.images import SPLIT_SEED
 from vae.model import VAE
 from vae.sampling.sampler import Sampler
 
@@ -105,14 +104,12 @@ def load_compared_run(folder: Path) -> LoadedRun:
             run.refiner, notes.delta_scale, notes.steps_per_episode, notes.sees_pictures * notes.steps_per_episode
         )
         files["sac-refine"] = REFINER
-    own = SPLIT_SEED if run.settings["data"] == SYNTHETIC else run.settings["seed"]
-    split_seed = run.settings.get("split_seed", own)  # `handlatent recipe` uses the judges' split
     vae = [f"{half}.safetensors" for half in HALVES] if packed else [VAE_WEIGHTS]
     digests = {"vae": " ".join(sha256(folder / file) for file in vae)}
     digests |= {name: sha256(folder / file) for name, file in files.items()}
     settings = json.dumps(run.settings) if packed else (folder / CONFIG).read_text(encoding="utf-8")
     samplers = {name: Remembered(sampler) for name, sampler in run.samplers.items()}
-    return LoadedRun(run.vae.eval().requires_grad_(False), samplers, agents, split_seed, settings, digests)
+    return LoadedRun(run.vae.eval().requires_grad_(False), samplers, agents, run.split_seed, settings, digests)
 
 
 class Remembered:
