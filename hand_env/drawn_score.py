@@ -18,7 +18,7 @@ from vae.training import Trainer
 DrawnFrom = Literal["gaussian", "mixture"]
 
 MOST_ENCODED = 1024  # training pictures that the sampler is fitted to
-TOGETHER = {"cpu": 64, "cuda": 512}  # hands decoded and judged at a time
+CHUNK = {"cpu": 64, "cuda": 512}  # hands decoded and judged at a time
 
 
 def check_drawn_from(name: str) -> None:
@@ -75,7 +75,7 @@ class DrawnScore:
         if not (mean.isfinite().all() and log_var.isfinite().all()):
             return None
         latents = self._place(mean, log_var)
-        pictures = torch.cat(list(decode_chunks(vae, latents, TOGETHER[self.trainer.device.type])))
+        pictures = torch.cat(list(decode_chunks(vae, latents, CHUNK[self.trainer.device.type])))
         return pictures if pictures.isfinite().all() else None
 
     def _place(self, mean: Tensor, log_var: Tensor) -> Tensor:
@@ -108,5 +108,5 @@ def _wrong(pictures: Tensor | None, judge: ScoreFn) -> float:
 
 
 def _judged(pictures: Tensor, judge: ScoreFn) -> np.ndarray:
-    chunks = torch.split(pictures, TOGETHER[pictures.device.type])
+    chunks = torch.split(pictures, CHUNK[pictures.device.type])
     return np.concatenate([judge_pictures(judge, chunk) for chunk in chunks])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 VARIANCE_DECAY = 0.95  # per step, of the running mean squared error, which is used as the pixels' variance
+SMALLEST_VARIANCE = 1e-6
 
 
 def adamw(parameters: list[Tensor], rate: float | Tensor) -> torch.optim.AdamW:
@@ -72,10 +73,19 @@ def update_ema(averaged: Iterable[Tensor], current: Iterable[Tensor], decay: flo
 
 
 @torch.no_grad()
-def follow_variance(log_variance: Tensor, squared_error: Tensor) -> None:
-    """Move the pixels' log-variance, in place, towards the mean squared error of a minibatch; of the same shape."""
-    variance = torch.lerp(squared_error, log_variance.exp(), VARIANCE_DECAY)
-    log_variance.copy_(variance.clamp_min(1e-6).log())
+def follow_variance(
+    log_variance: Tensor, squared_error: Tensor, decay: float = VARIANCE_DECAY, smallest: float = SMALLEST_VARIANCE
+) -> None:
+    """Move the pixels' log-variance, in place, towards the mean squared error of a minibatch.
+
+    Args:
+        log_variance: Of any shape, float32.
+        squared_error: Of the same shape.
+        decay: In [0, 1], how much of the variance stays; with 0 it becomes the error.
+        smallest: > 0, the smallest variance.
+    """
+    variance = torch.lerp(squared_error, log_variance.exp(), decay)
+    log_variance.copy_(variance.clamp_min(smallest).log())
 
 
 class Purpose(IntEnum):

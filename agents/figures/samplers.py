@@ -27,7 +27,7 @@ LEARNED = ("prior", "settled")
 PRIOR_STEPS = 3000
 TEMPERATURE, FINAL_DENOISE = 0.9, 0.4  # of "settled", as in `handlatent recipe`
 VARIED = 16_384  # augmented training pictures that the learned prior is fitted to
-_CHUNK = 256  # pictures encoded at a time
+CHUNK = 256  # pictures encoded at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class TrainedVAE:
 
 def fit_mixture(subject: TrainedVAE) -> Mixture:
     """Fit `Mixture`, up to 32 Gaussians, to the latents of the training pictures as they are."""
-    return Mixture.fit(*encode_all(subject.vae, subject.training, _CHUNK), seed=subject.seed)
+    return Mixture.fit(*encode_all(subject.vae, subject.training, CHUNK), seed=subject.seed)
 
 
 def fit_priors(subjects: Sequence[TrainedVAE], steps: int = PRIOR_STEPS) -> list[dict[str, Sampler]]:
@@ -88,7 +88,7 @@ def _encode_augmented(subject: TrainedVAE) -> Posteriors:
     """Encode every training picture about equally often, `VARIED` in all, each time moved in another way."""
     training, generator = subject.training, _generator(subject, Purpose.FIGURES_VARIED)
     order = torch.arange(max(VARIED, len(training)), device=training.device) % len(training)
-    parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, _CHUNK)]
+    parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, CHUNK)]
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _MEAN, _DEVIATION = 127.0, 128.0  # of a pixel in 0..255, as in the networks' training
-_TOGETHER = {"cpu": 16, "cuda": 256}  # pictures at a time
+CHUNK = {"cpu": 16, "cuda": 256}  # pictures at a time
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PictureFeatures:
         Returns:
             (n, 1280) float32 on the CPU, >= 0.
         """
-        chunks = torch.split(images, _TOGETHER[self.device.type])
+        chunks = torch.split(images, CHUNK[self.device.type])
         return torch.cat([self._describe(chunk, side or self.side) for chunk in chunks])
 
     def _describe(self, images: Tensor, side: int) -> Tensor:

@@ -13,7 +13,7 @@ from vae.sampling.flow import FlowPrior
 from vae.sampling.sampler import Sampler
 
 MAX_PASSES = 1000  # a pass costs as much as decoding and encoding all samples
-_TOGETHER = {"cpu": 32, "cuda": 256}  # latents
+CHUNK = {"cpu": 32, "cuda": 256}  # latents
 
 
 class Reencoded:
@@ -54,7 +54,7 @@ class Reencoded:
         """
         latents = self.sampler.sample(n, seed)
         device = self.vae.log_variance.device
-        chunks = torch.split(latents.to(device), _TOGETHER[device.type])
+        chunks = torch.split(latents.to(device), CHUNK[device.type])
         return torch.cat([self.reencode(chunk) for chunk in chunks]).cpu()
 
     @torch.no_grad()

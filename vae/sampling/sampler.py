@@ -9,7 +9,7 @@ from torch import Tensor
 from vae.checks import seeded
 from vae.progress import progress_bar
 
-POOLED_AT_ONCE = 1024  # latents that a pool requests from its sampler in one call
+CHUNK = 1024  # latents that a pool requests from its sampler in one call
 
 
 class Sampler(Protocol):
@@ -57,7 +57,7 @@ class Pool:
             progress: Whether to show a progress bar, since samplers that decode take long.
         """
         seeds = np.random.default_rng(seed)
-        counts = [min(POOLED_AT_ONCE, size - start) for start in range(0, size, POOLED_AT_ONCE)]
+        counts = [min(CHUNK, size - start) for start in range(0, size, CHUNK)]
         bar = progress_bar(counts, f"Drawing {size:,} latents", unit="part", disable=not progress)
         self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in bar])
 

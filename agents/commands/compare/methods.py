@@ -18,7 +18,7 @@ from hand_env.refinement import Scores, keep_best, score_latents
 from vae.evaluation import decode_all
 from vae.sampling.sampler import Sampler
 
-TOGETHER = {"cpu": 32, "cuda": 512}  # pictures decoded and judged at a time
+CHUNK = {"cpu": 32, "cuda": 512}  # pictures decoded and judged at a time
 Correct = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
 EVERY = "all agents"  # if the sampler is missing
@@ -177,8 +177,8 @@ def best_of(k: int, sampler: Sampler, seed: int, loaded: LoadedRun, score: Score
 
 def decoded(loaded: LoadedRun, latents: Tensor) -> Tensor:
     """Decode (n, D) latents to (n, 3, S, S) uint8 pictures on the CPU."""
-    return decode_all(loaded.vae, latents, TOGETHER[loaded.vae.log_variance.device.type])
+    return decode_all(loaded.vae, latents, CHUNK[loaded.vae.log_variance.device.type])
 
 
 def _chunks(latents: Tensor, loaded: LoadedRun) -> tuple[Tensor, ...]:
-    return torch.split(latents, TOGETHER[loaded.vae.log_variance.device.type])
+    return torch.split(latents, CHUNK[loaded.vae.log_variance.device.type])

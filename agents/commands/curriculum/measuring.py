@@ -20,7 +20,7 @@ from vae.images.overview import save_overview
 from vae.sampling.sampler import Sampler, StandardNormal
 from vae.training import Trainer
 
-TOGETHER = {"cpu": 1, "cuda": 16}  # learned priors that are fitted side by side
+SIDE_BY_SIDE = {"cpu": 1, "cuda": 16}  # learned priors that are fitted side by side
 SHOWN, GRID_COLUMNS = 40, 10  # hands in a grid, and in a row of it
 PICTURES = "pictures"
 
@@ -47,7 +47,7 @@ class Measuring:
         Yields:
             The finished cells.
         """
-        at_most = TOGETHER[self.judges.reporter.device.type]
+        at_most = SIDE_BY_SIDE[self.judges.reporter.device.type]
         for start in range(0, len(trained), at_most):
             part = [(one, self._begin(one)) for one in trained[start : start + at_most]]
             priors = self._fit_priors([one for one, cell in part if not cell.missing])

@@ -20,7 +20,7 @@ from vae.sampling.sampler import Sampler
 from vae.torch_modes import usual_modes
 
 MOST = 60  # hands
-TOGETHER = 4  # hands at a time: the first are there within a second or two
+CHUNK = 4  # hands at a time: the first are there within a second or two
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,14 @@ def agent_of(run: Run) -> str | None:
 
 
 def in_parts(sampler: Sampler, n: int, seed: int) -> Iterator[Tensor]:
-    """Draw the latents that `sampler.sample(n, seed)` draws, `TOGETHER` at a time, (up to TOGETHER, D) each.
+    """Draw the latents that `sampler.sample(n, seed)` draws, `CHUNK` at a time, (up to CHUNK, D) each.
 
     A re-encoding sampler takes as long for its passes as all else together, so it passes only these on.
     """
     if not isinstance(sampler, Reencoded):
-        yield from torch.split(sampler.sample(n, seed), TOGETHER)
+        yield from torch.split(sampler.sample(n, seed), CHUNK)
         return
-    for part in torch.split(sampler.sampler.sample(n, seed), TOGETHER):
+    for part in torch.split(sampler.sampler.sample(n, seed), CHUNK):
         yield sampler.reencode(part)
 
 

@@ -23,7 +23,7 @@ from vae.torch_modes import usual_modes
 
 SIDES = ("without", "with")
 SHOWN = 16  # hands in a grid
-TOGETHER = 25  # training pictures drawn at a time
+CHUNK = 25  # training pictures drawn at a time
 LEAST, MOST, MOST_EPOCHS = 32, 2000, 60
 # The settings of `make demo`, in which the packaged agent for drawn hands was trained, but for the length.
 BATCH, TRAINING = 16, {"learning_rate": 1e-3, "kl_weight": 4.0}
@@ -118,9 +118,9 @@ def train(settings: TrainSettings) -> Generator[dict[str, Any], None, None]:
         ValueError: If a VAE diverged.
     """
     images = []
-    for first in range(0, settings.images, TOGETHER):
+    for first in range(0, settings.images, CHUNK):
         yield {"status": f"Drawing hands to train on: {first} of {settings.images}."}
-        some = min(TOGETHER, settings.images - first)
+        some = min(CHUNK, settings.images - first)
         images.append(generate_hands(some, settings.size, seed=settings.seed, first=first).images)
     yield {"status": "Building two VAEs from the same seed."}
     sides = {name: Side(torch.cat(images), settings, name == "with") for name in SIDES}

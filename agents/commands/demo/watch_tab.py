@@ -22,7 +22,7 @@ from vae.torch_modes import usual_modes
 Array = NDArray[np.float32]
 
 STEPS = 6  # episodes, each from the latent that was kept last
-CANDIDATES, TOGETHER = 192, 24  # hands are drawn to find a wrong one, some at a time, because most are right
+CANDIDATES, CHUNK = 192, 24  # hands drawn to find a wrong one, and of them at a time, because most are right
 WRONG = 0.0  # log-odds of the rewarding judge; a hand below is wrong
 
 
@@ -120,7 +120,7 @@ def _first_wrong(run: Run, settings: WatchSettings) -> Tensor:
     sampler = run.samplers[run.sampler_name(settings.sampler)]
     latents = (sampler.sampler if isinstance(sampler, Reencoded) else sampler).sample(CANDIDATES, settings.seed)
     scores = np.empty(0)
-    for part in torch.split(latents, TOGETHER):
+    for part in torch.split(latents, CHUNK):
         scores = np.append(scores, score_latents(run.vae, LogitScore(), part.numpy()))
         if (scores < WRONG).any():
             return latents[int((scores < WRONG).argmax())]

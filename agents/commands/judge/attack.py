@@ -18,7 +18,7 @@ from vae.images.overview import is_overview, save_overview
 from vae.model import VAE
 
 SHOWN = 20  # pictures in the grid
-TOGETHER = 32  # latents moved at a time
+CHUNK = 32  # latents moved at a time
 LEAST = 1e-6  # smallest score whose logarithm is taken
 
 
@@ -92,7 +92,7 @@ def _attacked(vae: VAE, judge: Judge, latents: Tensor, steps: int, rate: float) 
     def log_score(scores: Tensor) -> Tensor:
         return scores.clamp(min=LEAST).log()
 
-    chunks = torch.split(latents, TOGETHER)
+    chunks = torch.split(latents, CHUNK)
     return torch.cat([gradient_ascent(score, part, steps=steps, rate=rate, objective=log_score) for part in chunks])
 
 

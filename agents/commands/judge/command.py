@@ -19,7 +19,7 @@ from hand_env.anatomy.picture_files import read_paths
 from vae.device import resolve_device
 from vae.images.overview import is_overview, save_overview
 
-TOGETHER = 64  # pictures per call
+CHUNK = 64  # pictures per call
 
 Found = TypeVar("Found")
 
@@ -132,8 +132,8 @@ def _by_size(pictures: Sequence[Tensor], find: Callable[[Tensor], list[Found]]) 
     found: dict[int, Found] = {}
     for size in {picture.shape[-1] for picture in pictures}:
         rows = [row for row, picture in enumerate(pictures) if picture.shape[-1] == size]
-        for start in range(0, len(rows), TOGETHER):
-            some = rows[start : start + TOGETHER]
+        for start in range(0, len(rows), CHUNK):
+            some = rows[start : start + CHUNK]
             found.update(zip(some, find(torch.stack([pictures[row] for row in some])), strict=True))
     return [found[row] for row in range(len(pictures))]
 

@@ -10,6 +10,8 @@ from hand_env.anatomy import Judge
 from vae.images.labelled.hands import Hands, correct_hands
 from vae.images.labelled.photographs import region_map, skin
 
+CHUNK = 256  # pictures at a time
+
 
 def annotate(images: Tensor, judge: Judge) -> Hands:
     """Label photographs of correct hands: the judge gives the joints; joints and skin give the regions.
@@ -23,7 +25,7 @@ def annotate(images: Tensor, judge: Judge) -> Hands:
     """
     parts = []
     with torch.no_grad():
-        for chunk in torch.split(images, 256):
+        for chunk in torch.split(images, CHUNK):
             found = judge.find(chunk.float() / 255)
             sure = found.holds[:, :8].all(1)  # the anatomical criteria
             parts.append(torch.where(sure.view(-1, 1, 1), found.parse.joints, torch.nan).cpu())

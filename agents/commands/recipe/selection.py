@@ -27,7 +27,7 @@ WIDTH, BLOCKS = 768, 6  # of the larger prior's network
 NEAR = 0.15  # share of held-out people's photographs that are nearer to a training photograph than a candidate may be
 FEWEST = 256  # accepted latents that a prior is fitted to
 HELD_OUT = 20  # one of this many accepted latents is held out, to choose among the fit's weights
-TOGETHER = {"cpu": 64, "cuda": 512}  # latents at a time
+CHUNK = {"cpu": 64, "cuda": 512}  # latents at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def draw_candidates(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed
     chain = Reencoded(hotter, vae, REENCODE_PASSES)
     drawn, held = [], []
     with progress_bar(total=n, unit="candidates", title="Selecting") as bar:
-        for chunk in torch.split(hotter.sample(n, seed), TOGETHER[device.type]):
+        for chunk in torch.split(hotter.sample(n, seed), CHUNK[device.type]):
             latents = chain.reencode(chunk.to(device))
             drawn.append(latents)
             held.append(verdicts(vae.decode(latents).float().clamp(0, 1)))

@@ -19,7 +19,7 @@ REJECTED_SCENES = 0.03  # share of correct scenes that the limit on a part may r
 DOUBTED = 0.005  # share of correct scenes that each doubt may apply to
 UNSURE = (0.3, 0.75)  # probabilities of a correct hand, given its worst margin: unsure in between
 FAR = 5.0  # margins are clipped to -FAR..FAR
-TOGETHER = 128  # pictures per chunk
+CHUNK = 128  # pictures per chunk
 PARTS = ("hand", "states", "extra")
 
 
@@ -62,7 +62,7 @@ def _device(network: Network) -> torch.device:
 @torch.no_grad()
 def _look(judge: Judge, images: Tensor) -> dict[str, Tensor]:
     """Return the margins and doubts of pictures, cropped as the judge does, on the CPU."""
-    parses = [judge.find(part, crop=True).parse for part in torch.split(images, TOGETHER)]
+    parses = [judge.find(part, crop=True).parse for part in torch.split(images, CHUNK)]
     each = [
         {**margins(parse), **{name: parse.doubts[:, number] for number, name in enumerate(DOUBTS)}} for parse in parses
     ]

@@ -24,8 +24,11 @@ from vae.images.labelled.style import resized
 from vae.images.random_source import GeneratorSource
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, Width, build_vae
+from vae.optim import VARIANCE_DECAY, follow_variance
 
 SIZE = 64
+CHUNK = 256  # pictures encoded at a time
+SMALLEST_VARIANCE = 1e-5  # of a pixel; ten times that of `vae.training`, whose VAEs learn for longer
 FAITHFUL = 0.005  # largest mean squared error at which a reconstruction keeps the labels of its picture
 FAITHFUL_HERE = 0.02  # the same for the worst square of `HERE` pixels of a moved latent; a finger that is gone has more
 HERE = 8
@@ -73,9 +76,8 @@ class Imitator:
             loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
             torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
             optimizer.step()
-            with torch.no_grad():
-                variance = torch.lerp(error, self.vae.log_variance.exp(), 0.95 if self.steps else 0.0)
-                self.vae.log_variance.copy_(variance.clamp_min(1e-5).log())
+            decay = VARIANCE_DECAY if self.steps else 0.0
+            follow_variance(self.vae.log_variance, error, decay, SMALLEST_VARIANCE)
             self.steps += 1
         return float(error)
 
@@ -83,7 +85,7 @@ class Imitator:
     def fit(self, images: Tensor) -> None:
         """Fit the Gaussian to the latents of pictures, which are (n, 3, S, S) uint8."""
         parts = [
-            self.vae.encode(resized(part.to(self.device).float() / 255, SIZE)) for part in torch.split(images, 256)
+            self.vae.encode(resized(part.to(self.device).float() / 255, SIZE)) for part in torch.split(images, CHUNK)
         ]
         mean, log_var = (torch.cat([part[k] for part in parts]) for k in (0, 1))
         self.mean = mean.mean(0)

@@ -22,6 +22,7 @@ from vae.images.synthetic import DEFECTS
 
 SEED = 1_000_003  # of validation drawings; no training run uses it
 SIZES = (64, 128)
+CHUNK = 256  # pictures at a time
 REJECTED_REAL, REJECTED_DRAWN = 0.03, 0.012  # shares of correct validation hands that the limit on the whole may reject
 REJECTED_BY_PART = 0.004
 
@@ -95,7 +96,9 @@ def _turned(hands: Hands) -> Tensor:
 @torch.no_grad()
 def parse_all(network: Network, images: Tensor, size: int) -> Parse:
     """Parse pictures, (n, 3, 128, 128) float32, after resizing them to `size` pixels."""
-    parts = [parse_both_ways(network, resized(resized(part, size), network.size)) for part in torch.split(images, 256)]
+    parts = [
+        parse_both_ways(network, resized(resized(part, size), network.size)) for part in torch.split(images, CHUNK)
+    ]
     return Parse(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 

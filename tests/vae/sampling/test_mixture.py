@@ -60,7 +60,7 @@ def test_mixture_draws_from_the_component_that_it_chose_as_its_formula_says():
 
 
 def test_a_pool_holds_what_its_sampler_drew_and_repeats_by_seed(monkeypatch):
-    monkeypatch.setattr("vae.sampling.sampler.POOLED_AT_ONCE", 4)
+    monkeypatch.setattr("vae.sampling.sampler.CHUNK", 4)
     pool = Pool(StandardNormal(3), size=10, seed=0)
     assert pool.latents.shape == (10, 3)
     assert len(pool.latents.unique(dim=0)) == 10

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from agents.commands.demo import watch_tab
-from agents.commands.demo.watch_tab import CANDIDATES, STEPS, TOGETHER, WRONG, WatchSettings, watch
+from agents.commands.demo.watch_tab import CANDIDATES, CHUNK, STEPS, WRONG, WatchSettings, watch
 from hand_env import LogitScore
 from hand_env.refinement import score_latents
 
@@ -50,13 +50,13 @@ def scored(monkeypatch):
 
 def test_the_first_wrong_hand_is_corrected_and_no_more_are_drawn_than_it_takes(run, scored):
     scores = np.arange(CANDIDATES) % 30 + 1.0
-    scores[[TOGETHER + 2, TOGETHER + 5]] = -1, -4
+    scores[[CHUNK + 2, CHUNK + 5]] = -1, -4
     left = scored(scores)
     first = next(watch(run, WatchSettings("", seed=4)))
     latents = run.samplers[run.sampler_name()].sample(CANDIDATES, 4)
-    own = score_latents(run.vae, LogitScore(), latents[TOGETHER + 2 :][:1].numpy())[0]
+    own = score_latents(run.vae, LogitScore(), latents[CHUNK + 2 :][:1].numpy())[0]
     assert (first["step"], first["score"]) == (0, pytest.approx(own))
-    assert len(left) == CANDIDATES - 2 * TOGETHER
+    assert len(left) == CANDIDATES - 2 * CHUNK
 
 
 def test_if_none_is_wrong_the_lowest_is_corrected(run, scored):
