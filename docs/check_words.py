@@ -78,11 +78,16 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
         yield 1, path.read_text(encoding="utf-8")
 
 
-def files() -> list[Path]:
+def files(root: Path = ROOT) -> list[Path]:
     """List what people read: all packages, README, docs, model cards, contributing guide, changelog."""
-    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    found += [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-    return found + sorted((ROOT / "agents").rglob("*.md"))
+    found = [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
+    found += [*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md"))]
+    return found + sorted((root / "agents").rglob("*.md"))
+
+
+def count_words(path: Path) -> int:
+    """Count the words of a page outside its code blocks."""
+    return len(re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.S | re.M).split())
 
 
 def wrong(sentence: str) -> str:
@@ -106,9 +111,10 @@ def main(paths: list[Path]) -> int:
                 if reason := wrong(sentence):
                     broken += 1
                     print(f"{path.relative_to(ROOT) if path.is_absolute() else path}:{line}: {reason}: {sentence}")
-    words = len(re.sub(r"^```.*?^```", "", (ROOT / "README.md").read_text(), flags=re.S | re.M).split())
     print(f"{total} sentences; {long} over {LONGEST} words; {short / max(1, total):.0%} of {SHORT} words or fewer")
-    print(f"{broken} sentences break a rule; README has {words} words outside its code blocks")
+    print(
+        f"{broken} sentences break a rule; README has {count_words(ROOT / 'README.md')} words outside its code blocks"
+    )
     return broken
 
 

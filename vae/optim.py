@@ -79,8 +79,8 @@ def follow_variance(
     """Move the pixels' log-variance, in place, towards the mean squared error of a minibatch.
 
     Args:
-        log_variance: Of any shape, float32.
-        squared_error: Of the same shape.
+        log_variance: Any shape, float32.
+        squared_error: The same shape.
         decay: In [0, 1], how much of the variance stays; with 0 it becomes the error.
         smallest: > 0, the smallest variance.
     """
