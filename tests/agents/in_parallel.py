@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from agents.cli import main
 from vae import TrainingConfig, VAEConfig, build_vae
@@ -92,15 +93,20 @@ def gradients(rank: int) -> list[Any]:
     """Average the gradients of five parameters in four groups: one stays without, one is frozen."""
     first, second, third, unused, frozen = (torch.nn.Parameter(torch.ones(2)) for _ in range(5))
     frozen.requires_grad_(False)
-    also, sent, send = torch.tensor(4.0 * rank), [], parallel.dist.all_reduce
+    also, sent, send = torch.tensor(4.0 * rank), list[Any](), dist.all_reduce
     inner = first * (rank + 1)
     inner.register_hook(lambda _: sent.append("the pass reached the first parameter"))
-    parallel.dist.all_reduce = lambda flat, **settings: (sent.append(len(flat)), send(flat, **settings))[1]
+
+    def noted(flat: torch.Tensor, **settings: Any) -> Any:
+        sent.append(len(flat))
+        return send(flat, **settings)
+
+    dist.all_reduce = noted
     try:
         with parallel.averaged_gradients([[third, second], [first], [unused], [frozen]], [also]):
             (inner * second * third * frozen).sum().backward()
     finally:
-        parallel.dist.all_reduce = send
+        dist.all_reduce = send
     return [first.grad, second.grad, third.grad, unused.grad, also, sent]
 
 
