@@ -4,9 +4,10 @@
     python benchmarks/parallel.py --out DIR --recipe --batch 160 [--limit 500]
 
 It starts torchrun for one process and for `--processes`, one after the other on the same machine. Each trains in the
-ways that the device has: CUDA graphs, as `handlatent train --width small` does, and torch.compile, as `--width large`
-does; on a CPU, kernel by kernel. Each way is measured in two forms: the bare step of `vae.Trainer`, and the step of
-HandLatent-v0 with no shift, as `handlatent train --agent none` takes it. All take turns in blocks of steps.
+ways that the device has: CUDA graphs, as `handlatent train` does, torch.compile, and graphs of kernels that
+torch.compile has fused; on a CPU, kernel by kernel. Each way is measured in two forms: the bare step of `vae.Trainer`,
+and the step of HandLatent-v0 with no shift, as `handlatent train --agent none` takes it. All take turns in blocks of
+steps.
 
 With `--recipe`, it measures the steps of `handlatent recipe` in place of these, at 128 pixels: without critics, with
 critics of patches, and with critics of features too.
@@ -44,7 +45,14 @@ from vae.model import count_parameters
 from vae.training import Trainer
 
 FILE = "parallel.json"
-WAYS = {"cuda": {"CUDA graphs": False, "torch.compile": True}, "cpu": {"eager": False}}  # and whether it is compiled
+WAYS: dict[str, dict[str, dict[str, bool]]] = {  # and the training's settings
+    "cuda": {
+        "CUDA graphs": {},
+        "torch.compile": {"compiled": True, "graphed": False},
+        "fused graphs": {"compiled": True},
+    },
+    "cpu": {"eager": {}},
+}
 HEAD = f"{'way':>14} {'form':>18} {'processes':>10} {'images/s':>10} {'quartiles':>18} {'ratio':>6}"
 
 
@@ -56,7 +64,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512, help="pictures for each process and step")
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     parser.add_argument("--width", default="large")
-    parser.add_argument("--ways", nargs="+", choices=WAYS["cuda"], help="on a GPU; default: both")
+    parser.add_argument("--ways", nargs="+", choices=WAYS["cuda"], help="on a GPU; default: all")
     parser.add_argument("--recipe", action="store_true", help="measure the recipe's VAE, of 128 pixels")
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--steps", type=int, default=10, help="steps in a block")
@@ -114,7 +122,7 @@ def work(args: argparse.Namespace) -> None:
     shape = (max(1024, batch), 3, args.size, args.size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for way in args.ways or WAYS[kind]:
-        training = {"compiled": WAYS[kind][way]}
+        training = WAYS[kind][way]
         env = HandLatentEnv(
             images, width=args.width, batch_size=batch, epochs_per_episode=10_000, training=training, device=kind
         )

@@ -16,6 +16,7 @@ import statistics
 import time
 
 import torch
+from operations import per_second
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -81,19 +82,6 @@ def operations(run: AdversarialTrainer) -> float:
     return float(counter.get_total_flops())
 
 
-def fastest() -> float:
-    """Return the operations per second of a large matrix product in bfloat16."""
-    factor = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
-    seconds = []
-    for _ in range(20):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        factor @ factor
-        torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    return 2 * 8192**3 / statistics.median(seconds)
-
-
 def main() -> None:
     """Measure all kinds of steps and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,7 +89,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
     hands = draw_right_hands(HANDS, seed=1)
-    peak = fastest()
+    peak = per_second("cuda")
     print(
         f"{torch.cuda.get_device_name()}: 128 pixels, batches of {CONFIG.batch}; "
         f"a matrix product does {peak / 1e12:.0f} TFLOP/s"

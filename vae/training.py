@@ -140,7 +140,11 @@ class Trainer:
         without = None
         if measure_without:
             # keep the unused graph: without it, a GPU would compile this pass separately and round differently
-            without = _losses(batch.index, *self._decode_and_score(batch.mean, batch.log_var, noise, batch.images))
+            if self._stack is None:
+                scored = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
+            else:
+                scored = tuple(part[0] for part in self._stack.score(0.0, noise[None]))
+            without = _losses(batch.index, *scored)
         if self._stack is None:
             reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
             if self.config.learning_rate > 0:
@@ -286,8 +290,7 @@ class Trainer:
         rows = parallel.local_rows(self.config.batch_size)
         index, affine = self.next_index(), self.next_affine()
         own, affine = index[rows], None if affine is None else affine[rows]
-        graphed = self.config.graphed and not self.config.compiled and self.device.type == "cuda"
-        if graphed and self._stack is None:
+        if self.config.graphed and self.device.type == "cuda" and self._stack is None:
             weights = StackedWeights([self.vae], [self.averaged], [self.optimizer])
             self._stack = stack([self], weights)
         if self._stack is not None:
@@ -376,6 +379,7 @@ def stack(trainers: Sequence[Trainer], weights: StackedWeights) -> Stack:
         kl_weights=[trainer.config.kl_weight for trainer in trainers],
         trains=config.learning_rate > 0,
         graphed=config.graphed,
+        fused=config.compiled and len(trainers) == 1,
     )
 
 

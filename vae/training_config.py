@@ -22,8 +22,8 @@ class TrainingConfig:
             a step returns do not contain it.
         graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding. A VAE
             that cannot be captured trains without graphs, and a warning says so.
-        compiled: Whether to use torch.compile on a GPU instead. It takes a minute or more, and CUDA graphs were faster
-            wherever both were measured (docs/benchmarks.md). `SideBySide` does not use it.
+        compiled: Whether torch.compile joins small kernels on a GPU, before a capture or without one. It takes a minute
+            or more; the results are the same within rounding. `SideBySide` does not use it.
     """
 
     epochs: int = 40

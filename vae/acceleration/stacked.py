@@ -7,6 +7,7 @@ K. `Trainer` uses a stack of one on a GPU; `SideBySide` uses a stack of K.
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from vae.acceleration import parallel
 from vae.acceleration.cuda_graphs import capture_stream
 from vae.acceleration.stacked_weights import StackedWeights
-from vae.device import reduced_precision
+from vae.device import compiled, reduced_precision
 from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
@@ -41,6 +42,7 @@ class Stack:
         kl_weights: Sequence[float],
         trains: bool,
         graphed: bool,
+        fused: bool,
     ) -> None:
         """Allocate the inputs, which keep their place in memory.
 
@@ -54,9 +56,12 @@ class Stack:
             kl_weights: K factors of the KL term in the objective.
             trains: Whether the weights change.
             graphed: Whether to capture the steps on a GPU.
+            fused: Whether torch.compile joins small kernels on a GPU first, where it can (`vae.device.compiled`).
         """
         self.stacked, self.augments, self.gradient_norm, self.trains = stacked, augment, gradient_norm, trains
         self._forward, self._count, device = _Forward(vae), len(pictures), pictures[0].device
+        call = partial(_call_one if self._count == 1 else _call_all, self._forward)
+        self._networks = compiled(call, device, fused)
         self._pictures, offsets = _concatenate(pictures)
         self._offsets = torch.tensor(offsets, device=device)[:, None]
         shape = (self._count, batch_size)
@@ -116,12 +121,25 @@ class Stack:
         mean, log_var = self._call("encode", images)  # (K, B, D) each
         self.encoded = images, mean.float(), log_var.float()
 
-    def _step(self) -> None:
+    def score(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode and score the encoded minibatches as `step` does, without training.
+
+        Args:
+            shift: (K, B, D) float32, or 0.
+            noise: (K, B, D) float32, for the latents' sampling.
+
+        Returns:
+            Reconstruction and KL, (K, B) each, in nats, and decoded pictures, (K, B, 3, S, S).
+        """
         images, mean, log_var = self.encoded
-        mean = mean + self._shift
-        decoded = self._call("decode", mean + torch.exp(0.5 * log_var) * self._noise)  # (K, B, 3, S, S)
-        reconstruction = vmap(gaussian_reconstruction)(decoded, images, self.stacked.log_variance)  # (K, B)
-        kl = vmap(kl_to_standard_normal)(mean, log_var)  # (K, B)
+        mean = mean + shift
+        decoded = self._call("decode", mean + torch.exp(0.5 * log_var) * noise)
+        reconstruction = vmap(gaussian_reconstruction)(decoded, images, self.stacked.log_variance)
+        return reconstruction, vmap(kl_to_standard_normal)(mean, log_var), decoded
+
+    def _step(self) -> None:
+        images = self.encoded[0]
+        reconstruction, kl, decoded = self.score(self._shift, self._noise)
         if self.trains:
             objective = (reconstruction + self._kl_weights * kl).mean(1) / images[0, 0].numel()  # (K,)
             squared_error = (decoded.detach().float() - images).square().flatten(1).mean(1)  # (K,)
@@ -142,10 +160,7 @@ class Stack:
         named = {**self.stacked.leaves, **self.stacked.constants, "log_variance": self.stacked.log_variance}
         weights = {f"vae.{name}": tensor for name, tensor in named.items()}
         with reduced_precision(argument.device):
-            if self._count > 1:
-                return _call_all(self._forward, weights, method, argument)
-            result = functional_call(self._forward, {name: t[0] for name, t in weights.items()}, (method, argument[0]))
-        return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
+            return self._networks(weights, method, argument)
 
     def _launch(self, half: int) -> None:
         """Run one half of the step; before the capture, on the stream that will capture it, as PyTorch asks for."""
@@ -179,6 +194,11 @@ def probe(vaes: Sequence[VAE], image: Tensor) -> None:
     images = to_float(image).expand(len(vaes), 1, -1, -1, -1)  # (K, 1, 3, S, S)
     mean, _ = _call_all(forwards[0], {**weights, **buffers}, "encode", images)  # (K, 1, D)
     _call_all(forwards[0], {**weights, **buffers}, "decode", mean)
+
+
+def _call_one(forward: nn.Module, weights: dict[str, Tensor], method: str, argument: Tensor) -> Any:
+    result = functional_call(forward, {name: tensor[0] for name, tensor in weights.items()}, (method, argument[0]))
+    return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
 
 
 def _call_all(forward: nn.Module, weights: dict[str, Tensor], method: str, argument: Tensor) -> Any:

@@ -109,6 +109,24 @@ def test_a_stack_of_one_lays_pictures_out_in_memory_as_a_trainer_without(make, a
     assert torch.equal(own._stack.encoded[0][0], other._pending.images)
 
 
+@pytest.mark.slow(seconds=5)
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch.compile itself looks at it
+def test_a_stack_of_one_whose_networks_are_compiled_trains_as_without(make, monkeypatch):
+    def traced(function, device, wanted):  # all that torch.compile does, except for making kernels
+        return torch.compile(function, dynamic=False, fullgraph=True, backend="aot_eager") if wanted else function
+
+    monkeypatch.setattr(stacked, "compiled", traced)
+    (own,), (other,) = make(0, compiled=True), make(0)
+    stacked_alone(own)
+    stacked_alone(other)
+    shift = torch.full((4, 4), 0.1)
+    for _ in range(3):
+        losses, expected = (trainer.step(shift, measure_without=True) for trainer in (own, other))
+        assert torch.equal(losses.total, expected.total)
+        assert torch.equal(losses.without.total, expected.without.total)
+    assert torch.equal(weights(own), weights(other))
+
+
 def test_stacked_vaes_that_are_frozen_stay_as_they_are(make):
     trainers = make(0, 1, learning_rate=0.0)
     before = [weights(trainer) for trainer in trainers]
