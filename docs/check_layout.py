@@ -76,7 +76,8 @@ def floors(arrows: Arrows) -> int:
     """Return the length of the longest chain; those that reach each other share a floor."""
     reach = {name: _reached(name, arrows) for name in arrows}
     height: dict[str, int] = {}
-    for name in sorted(arrows, key=lambda name: len(reach[name])):
+    upwards = sorted(arrows, key=lambda name: (len(reach[name]), name not in reach[name]))  # a group, then what uses it
+    for name in upwards:
         below = [other for other in reach[name] if name not in reach[other]]
         height[name] = 1 + max((height[other] for other in below), default=0)
     return max(height.values())

@@ -87,6 +87,10 @@ def test_rooms_arrows_and_floors_are_counted(layout, tmp_path, capsys):
     ]
 
 
+def test_a_room_stands_above_a_group_that_it_alone_uses(layout):
+    assert layout.floors({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == 2  # all of them reach b and c
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_no_function_hides_the_module_that_it_lives_in(package):
     hidden = []
