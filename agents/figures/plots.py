@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ PANEL, ROW, DPI = (3.8, 3.2), 0.24, 100  # inches of a panel; inches of a row of
 LEFT, RIGHT, ABOVE, BELOW, BETWEEN = 0.75, 0.15, 0.35, 0.5, 0.75  # inches around the axes
 LABELS = 1.6  # inches for the labels of rows
 Rows = Sequence[Mapping[str, float]]
+_SHADE: dict[str, Any] = {"alpha": 0.25, "linewidth": 0}
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,16 @@ class Panel:
     Attributes:
         title: What the curves show, with its unit.
         columns: Key of the rows and label of its curve.
+        band: What the shaded band around a curve is; it reaches from "KEY_low" to "KEY_high", where a row has both.
     """
 
     title: str
     columns: Mapping[str, str]
+    band: str = ""
 
 
 def save_curves(path: Path, rows: Rows, x: str, panels: Sequence[Panel], x_label: str | None = None) -> None:
-    """Draw curves of a training into a PNG file, which commands that read pictures leave out.
+    """Draw curves of a training, with bands, into a PNG file, which commands that read pictures leave out.
 
     Args:
         path: The file.
@@ -50,11 +53,15 @@ def save_curves(path: Path, rows: Rows, x: str, panels: Sequence[Panel], x_label
             for name, label in panel.columns.items():
                 points = _points(rows, x, name)
                 if points:
-                    axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
-            axes.set_title(panel.title, fontsize=10)
-            axes.set_xlabel(x_label or x)
-            if len(panel.columns) > 1:
-                axes.legend(fontsize=8)
+                    (line,) = axes.plot(
+                        *zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None
+                    )
+                    bands = [dict(_points(rows, x, f"{name}_{end}")) for end in ("low", "high")]
+                    places = [at for at in bands[0] if at in bands[1]]
+                    if places:
+                        low, high = ([band[at] for at in places] for band in bands)
+                        axes.fill_between(places, low, high, color=line.get_color(), **_SHADE)
+            _describe(axes, panel, x_label or x)
 
 
 def save_intervals(path: Path, rows: Mapping[str, Mapping[str, Estimate]], titles: Mapping[str, str]) -> None:
@@ -77,6 +84,46 @@ def save_intervals(path: Path, rows: Mapping[str, Mapping[str, Estimate]], title
             axes.set_ylim(-len(rows) + 0.4, 0.6)
             axes.set_yticks(places, list(rows) if axes is drawing.axes[0] else [""] * len(rows), fontsize=8)
             axes.grid(axis="x", alpha=0.3)
+        drawing.axes[0].set_xlabel("lines: 95 % intervals", fontsize=8)
+
+
+def binned(rows: Rows, x: str, points: int) -> Rows:
+    """Average entries of a log that are too many to see, each of which is one step's.
+
+    Args:
+        rows: The entries, in order.
+        x: Key of the horizontal axis; a point stands at its last entry's.
+        points: Largest number of points.
+
+    Returns:
+        At most so many rows: means, with the lowest and the highest as "KEY_low" and "KEY_high". The entries as they
+        are, if there are fewer than two for each point.
+    """
+    together = -(-len(rows) // points)
+    if together < 2:
+        return rows
+    found: list[dict[str, float]] = []
+    for start in range(0, len(rows), together):
+        some = rows[start : start + together]
+        point = {x: some[-1][x]}
+        for name in dict.fromkeys(name for row in some for name in row if name != x):
+            values = [row[name] for row in some if name in row]
+            point |= {name: float(np.mean(values)), f"{name}_low": min(values), f"{name}_high": max(values)}
+        found.append(point)
+    return found
+
+
+def _describe(axes: "Axes", panel: Panel, x_label: str) -> None:
+    from matplotlib.ticker import MaxNLocator  # as in _Drawing
+
+    axes.set_title(panel.title, fontsize=10)
+    axes.set_xlabel(x_label)
+    axes.tick_params(labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))  # epochs, steps, corrections
+    if panel.band and axes.collections:
+        axes.fill_between([], [], color="grey", label=panel.band, **_SHADE)
+    if len(panel.columns) > 1 or panel.band:
+        axes.legend(fontsize=8)
 
 
 class _Drawing:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.figures.plots import Panel, save_curves, save_intervals
+from agents.figures.plots import Panel, binned, save_curves, save_intervals
 from vae.distribution.half_samples import Estimate
 from vae.images.overview import is_overview
 
@@ -40,6 +40,39 @@ def test_curves_without_a_point_leave_no_file(tmp_path):
     save_curves(tmp_path / "curves.png", ROWS, "step", [ODD, ABSENT])
     save_curves(tmp_path / "curves.png", [], "step", [LOSS])
     assert list(tmp_path.iterdir()) == []
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def test_a_curve_has_a_band_where_its_ends_are_known_and_the_legend_says_what_it_is(tmp_path):
+    ends = [{**row, "loss_low": row["loss"] - 1, "loss_high": row["loss"] + 1} for row in ROWS]
+    plain, banded = Panel("loss", {"loss": "training"}), Panel("loss", {"loss": "training"}, "95 % interval")
+    shown = []
+    for number, (rows, panel) in enumerate(((ROWS, plain), (ends, plain), (ends, banded), (ROWS, banded))):
+        save_curves(tmp_path / f"{number}.png", rows, "step", [panel])
+        shown.append(pixels(tmp_path / f"{number}.png"))
+    without, with_band, with_legend, legend_of_curve = shown
+    shaded = np.abs(with_band - (0.25 * np.array([31, 119, 180]) + 0.75 * 255)).max(2) <= 2  # a quarter of its colour
+    assert shaded.mean() > 0.1
+    assert (np.abs(without - with_band).max(2) > 0).mean() > 0.1
+    assert not np.array_equal(with_legend, with_band)
+    assert not np.array_equal(with_legend, legend_of_curve)  # which speaks of no band, since there is none
+
+
+def test_entries_that_are_too_many_are_averaged_and_keep_their_range():
+    rows = [{"step": 10 * n, "loss": float(n), **({"late": 1.0} if n > 8 else {})} for n in range(10)]
+    assert binned(rows, "step", 6) == [
+        {"step": 10, "loss": 0.5, "loss_low": 0.0, "loss_high": 1.0},
+        {"step": 30, "loss": 2.5, "loss_low": 2.0, "loss_high": 3.0},
+        {"step": 50, "loss": 4.5, "loss_low": 4.0, "loss_high": 5.0},
+        {"step": 70, "loss": 6.5, "loss_low": 6.0, "loss_high": 7.0},
+        {"step": 90, "loss": 8.5, "loss_low": 8.0, "loss_high": 9.0, "late": 1.0, "late_low": 1.0, "late_high": 1.0},
+    ]
+    assert binned(rows, "step", 10) is rows
+    assert binned([], "step", 10) == []
 
 
 @pytest.mark.parametrize("other", [Estimate(0.5, 0.2, 0.9), Estimate(0.6, 0.4, 0.6)])
