@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from agents.draw.settings import GenerateArgs
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.renamed import with_new_flags
 from vae.acceleration import parallel
+from vae.progress import print_above, show_progress
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], Path | str]]] = {
     "train": (TrainArgs, train),
@@ -110,7 +112,8 @@ def _run(command: str, settings: Any) -> int:
             if parallel.world_size() > 1 and command not in DATA_PARALLEL:
                 raise ValueError(f"torchrun starts {' and '.join(DATA_PARALLEL)} only. Start {command} without it.")
             check_sizes(settings)
-            done = COMMANDS[command][1](settings)
+            with show_progress() if parallel.is_main() else nullcontext():
+                done = COMMANDS[command][1](settings)
             if parallel.is_main():
                 print(done)
     except parallel.AlreadySaid:
@@ -149,7 +152,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"Warning: {message}", file=sys.stderr)
+    print_above(f"Warning: {message}")
 
 
 if __name__ == "__main__":

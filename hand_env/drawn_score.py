@@ -11,6 +11,7 @@ from hand_env.anatomy.judge import default_judge
 from hand_env.scoring import ScoreFn, judge_pictures
 from vae.evaluation import decode_chunks, encode_all
 from vae.optim import Purpose, stream_seed
+from vae.progress import progress_bar
 from vae.sampling.gaussian import Gaussian
 from vae.sampling.local_gaussians import LocalGaussians, group_count
 from vae.training import Trainer
@@ -94,7 +95,7 @@ def wrong_together(scores: Sequence[DrawnScore]) -> list[float]:
         W of each; NaN if it diverged. On the CPU they are bit for bit what each measures alone.
     """
     if len(scores) <= 1 or scores[0].trainer.device.type == "cpu":
-        return [score.wrong() for score in scores]
+        return [score.wrong() for score in progress_bar(scores, "Drawing and judging", unit="VAEs")]
     drawn = [score.draw() for score in scores]
     whole = [pictures for pictures in drawn if pictures is not None]
     if not whole:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vae.progress import progress_bar
+
 LOWEST, HIGHEST = 1e-30, 1 - 1e-6  # bounds of a score before its log-odds are taken
 
 ScoreLatents = Callable[[Tensor], Tensor]
@@ -41,7 +43,7 @@ def gradient_ascent(
     position = (start - origin).clone().requires_grad_()  # latents are origin + unit * position
     optimizer = torch.optim.Adam([position], rate)
     best, reached = start.clone(), torch.full_like(start[:, 0], -torch.inf)
-    for step in range(steps + 1):
+    for step in progress_bar(range(steps + 1), "Gradient ascent", unit="steps at most"):
         rows = torch.nonzero(reached < stop_at)[:, 0]  # do not decode and judge the others again
         if not len(rows):
             break

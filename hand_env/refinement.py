@@ -16,6 +16,7 @@ from hand_env.scoring import ScoreFn, judge_pictures
 from vae.checks import check_above_zero, check_not_nan, integer
 from vae.evaluation import decode_chunks
 from vae.model import VAE
+from vae.progress import progress_bar
 from vae.sampling.sampler import Sampler
 
 Array = NDArray[np.float32]
@@ -132,7 +133,7 @@ def refine(
     rounds, steps = integer("rounds", rounds, 1), integer("steps", steps, 1)
     kept = latents.detach().float().cpu().clone()
     score_before = score = score_latents(vae, judge, kept.numpy())
-    for _ in range(rounds):
+    for _ in progress_bar(range(rounds), "Correcting latents", unit="rounds at most"):
         rows = np.flatnonzero(score < refine_below)
         if not len(rows):
             break
@@ -247,4 +248,4 @@ def score_latents(vae: VAE, judge: ScoreFn, latents: Array) -> Scores:
 
 
 def _decoded(vae: VAE, latents: Array) -> Iterator[Tensor]:
-    return decode_chunks(vae, torch.from_numpy(latents), CHUNK[vae.log_variance.device.type])
+    return decode_chunks(vae, torch.from_numpy(latents), CHUNK[vae.log_variance.device.type], "Scoring")

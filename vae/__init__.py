@@ -4,6 +4,7 @@ import vae.torch_modes  # noqa: F401 - lets forked processes compute
 from vae.evaluation import Losses, decode_all, encode_all
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, build_vae, check_contract
+from vae.progress import show_progress
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flow
 from vae.sampling.gaussian import Gaussian
@@ -33,4 +34,5 @@ __all__ = [
     "fit_flow",
     "gaussian_reconstruction",
     "kl_to_standard_normal",
+    "show_progress",
 ]

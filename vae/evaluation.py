@@ -10,6 +10,7 @@ from vae.checks import integer
 from vae.images.image_set import to_float, to_uint8
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
+from vae.progress import in_chunks
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def measure(vae: VAE, images: Tensor, generator: torch.Generator, batch_size: in
         Losses of all pictures, in order.
     """
     parts: list[tuple[Tensor, Tensor]] = []
-    for chunk in torch.split(images, integer("batch_size", batch_size, 1)):
+    for chunk in in_chunks(images, integer("batch_size", batch_size, 1), "Measuring"):
         pictures = to_float(chunk)
         mean, log_var = vae.encode(pictures)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
@@ -77,23 +78,25 @@ def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor,
     Returns:
         Posterior means and log-variances, each (image, latent) float32 on that device.
     """
-    parts = [vae.encode(to_float(chunk)) for chunk in torch.split(images, integer("batch_size", batch_size, 1))]
+    size = integer("batch_size", batch_size, 1)
+    parts = [vae.encode(to_float(chunk)) for chunk in in_chunks(images, size, "Encoding")]
     return torch.cat([mean for mean, _ in parts]), torch.cat([log_var for _, log_var in parts])
 
 
 @torch.no_grad()
-def decode_chunks(vae: VAE, latents: Tensor, batch_size: int) -> Iterator[Tensor]:
+def decode_chunks(vae: VAE, latents: Tensor, batch_size: int, title: str = "Decoding") -> Iterator[Tensor]:
     """Decode latents in chunks.
 
     Args:
         vae: The model.
         latents: (n, latent) float32, on any device.
         batch_size: Latents at a time.
+        title: What the progress is called.
 
     Yields:
         (up to batch_size, 3, S, S) float32 in [0, 1], on the model's device.
     """
-    for chunk in torch.split(latents, integer("batch_size", batch_size, 1)):
+    for chunk in in_chunks(latents, integer("batch_size", batch_size, 1), title):
         yield vae.decode(chunk.to(vae.log_variance.device)).float().clamp(0, 1)
 
 

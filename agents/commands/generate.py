@@ -8,6 +8,7 @@ from hand_env import image_grid
 from hand_env.rendering import enlarged
 from vae.checkpoint import save_json
 from vae.images.overview import save_overview, save_picture
+from vae.progress import progress_bar
 
 GRID, HOW_MADE = "grid.png", "generated.json"  # files beside the pictures
 
@@ -27,7 +28,7 @@ def generate(args: GenerateArgs) -> Path:
     run = load_as_asked(args)
     with new_pictures(args.out) as folder:
         hands = draw_as_asked(args, run)
-        for number, picture in enumerate(hands.images):
+        for number, picture in enumerate(progress_bar(hands.images, "Writing", unit="pictures")):
             save_picture(folder / f"hand-{number:03d}.png", picture)
         save_overview(folder / GRID, image_grid(enlarged(hands.images)))
         save_json(folder / HOW_MADE, how_made(args, hands))

@@ -12,6 +12,7 @@ from agents.runs.output_folder import new_pictures
 from vae.checkpoint import save_text
 from vae.images.overview import save_picture
 from vae.images.synthetic.generate import SyntheticHands, check_fits, generate_hands
+from vae.progress import progress_bar
 
 LABELS = "labels.csv"
 Defect = Literal[
@@ -69,10 +70,10 @@ def synth(args: SynthArgs) -> Path:
             defect=args.defect,
             rings=args.rings,
             sleeves=args.sleeves,
-            progress=True,
         )
         names = [f"hand-{number:06d}.png" for number in range(args.n)]
-        for name, image in zip(names, hands.images, strict=True):
+        bar = progress_bar(names, "Writing", unit="pictures")
+        for name, image in zip(bar, hands.images, strict=True):
             save_picture(folder / name, image)
         save_text(folder / LABELS, _labels(hands, names))
     return args.out

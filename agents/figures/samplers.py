@@ -17,6 +17,7 @@ from vae.evaluation import encode_all
 from vae.images import augment, to_float
 from vae.model import VAE
 from vae.optim import Purpose, stream_seed
+from vae.progress import in_chunks
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flows
 from vae.sampling.mixture import Mixture
@@ -88,7 +89,8 @@ def _encode_augmented(subject: TrainedVAE) -> Posteriors:
     """Encode every training picture about equally often, `VARIED` in all, each time moved in another way."""
     training, generator = subject.training, _generator(subject, Purpose.FIGURES_VARIED)
     order = torch.arange(max(VARIED, len(training)), device=training.device) % len(training)
-    parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in torch.split(order, CHUNK)]
+    some = in_chunks(order, CHUNK, "Encoding")
+    parts = [subject.vae.encode(augment(to_float(training[rows]), generator)) for rows in some]
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 

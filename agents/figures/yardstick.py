@@ -18,6 +18,7 @@ from vae.distribution.half_samples import NORMAL_95, Estimate
 from vae.evaluation import decode_chunks
 from vae.images import to_float, to_uint8
 from vae.model import VAE
+from vae.progress import in_chunks
 from vae.sampling.sampler import Sampler
 
 PLAIN = 0.05  # standard deviation of the pixels; the plainest photograph of 11k Hands has 0.099 at 64 pixels
@@ -81,7 +82,7 @@ class Yardstick:
     def figures(self, pictures: Tensor) -> Figures:
         """Measure (n, 3, S, S) uint8 pictures, n at least 4; see `measure`."""
         images = to_float(pictures.to(self.device))
-        parts = [self.judges.reporter.find(chunk) for chunk in torch.split(images, CHUNK[self.device.type])]
+        parts = [self.judges.reporter.find(chunk) for chunk in in_chunks(images, CHUNK[self.device.type], "Judging")]
         holds, doubts, score, feature = (
             torch.cat(column)
             for column in zip(

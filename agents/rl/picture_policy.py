@@ -25,6 +25,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from hand_env.refinement import CHUNK
 from vae.device import compiled, resolve_device
 from vae.model import VAE
+from vae.progress import in_chunks
 
 SEEN = 64  # largest width and height, in pixels, of the pictures that the networks see
 CHANNELS = (32, 64, 96, 128)  # after each halving of the size
@@ -88,7 +89,7 @@ class Sight:
         if moved.requires_grad and torch.is_grad_enabled():
             return decode(self.vae, moved).to(latents.device)
         with torch.no_grad():
-            found = [decode(self.vae, rows) for rows in torch.split(moved, CHUNK[device.type])]
+            found = [decode(self.vae, rows) for rows in in_chunks(moved, CHUNK[device.type], "Decoding")]
         return torch.cat(found).to(latents.device)
 
     def of(self, observations: Tensor) -> Tensor:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from agents.runs.manifest import MANIFEST, NEEDED
 from agents.runs.run_folder import REFINER
+from vae.progress import progress_bar
 
 CARD = "README.md"
 WANTED = (MANIFEST, *NEEDED, REFINER, CARD)  # all that a set can have; nothing else is ever fetched
@@ -65,18 +67,31 @@ def fetch(name: str) -> Path:
     wanted = {"repo_id": repository, "revision": revision or None}
     offline = None
     try:
-        with asking(name):
-            hub.HfApi().model_info(**wanted)  # snapshot_download takes the cache without a word
+        with asking(name):  # snapshot_download takes the cache without a word
+            found = hub.HfApi().model_info(**wanted, files_metadata=True)
+            _fetch_each(hub, repository, found)
     except ConnectionError as error:
         offline = error
     try:
-        with asking(name):
+        with asking(name), hub.utils.disable_progress_bars():
             folder = hub.snapshot_download(**wanted, allow_patterns=list(WANTED), local_files_only=offline is not None)
     except hub.errors.LocalEntryNotFoundError as error:
         raise ConnectionError(f"{offline or in_a_line(error)} The cache does not hold the set whole either.") from error
     if offline is not None:
         warnings.warn(f"{offline} The set is read from the cache, '{folder}'.", stacklevel=3)
     return Path(folder)
+
+
+def _fetch_each(hub: ModuleType, repository: str, found: Any) -> None:
+    """Fetch the files one by one into the cache, and show how many bytes are there; the hub's own bars stay away."""
+    sizes = {file.rfilename: (file.size or 0) // 1000 for file in found.siblings or [] if file.rfilename in WANTED}
+    with (
+        hub.utils.disable_progress_bars(),
+        progress_bar(title="Fetching", unit="KB", total=sum(sizes.values())) as bar,
+    ):
+        for file, size in sizes.items():
+            hub.hf_hub_download(repository, file, revision=found.sha)
+            bar.update(size)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Gather a run's pictures and split them by person."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 from vae.images import ImageSet, load_images, split_by_group
 from vae.images.hands11k import Hand, Keep, Side
 from vae.images.synthetic.generate import check_fits, generate_hands
+from vae.progress import print_above
 
 SYNTHETIC = "synthetic"
 
@@ -82,7 +82,7 @@ def gather(choice: Choice) -> Pictures:
 def tell(notes: Sequence[str]) -> None:
     """Print on stderr what was left out, for commands that print their result on stdout."""
     for note in notes:
-        print(note, file=sys.stderr)
+        print_above(note)
 
 
 def _synthetic(choice: Choice) -> ImageSet:
@@ -93,7 +93,7 @@ def _synthetic(choice: Choice) -> ImageSet:
     if n < 1:
         raise ValueError(f"--images must be at least 1, got {n!r}.")
     check_fits("--images", n, choice.size)
-    pixels = generate_hands(n, choice.size, seed=choice.seed, progress=True).images
+    pixels = generate_hands(n, choice.size, seed=choice.seed).images
     names = tuple(f"{i:06d}" for i in range(n))
     return ImageSet(pixels, names, names, names)
 

@@ -25,7 +25,8 @@ CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
 REPORT, CHECKPOINTS = "report.json", "checkpoints"
 LATENT_AGENT = "latent_agent.safetensors"
 REFINER, REFINE_REPORT, REFINE_PICTURE = "refiner.safetensors", "refine.json", "refine.png"
-CURVES, PRIOR_CURVES, REFINE_CURVES = "curves.png", "prior-curves.png", "refine-curves.png"
+CURVES, REFINE_CURVES = "curves.png", "refine-curves.png"
+PRIOR_CURVES, SELECTED_CURVES = "prior-curves.png", "selected-prior-curves.png"
 _SETTINGS: dict[str, Rule] = {
     "settings.size": one_of(*IMAGE_SIZES),
     "settings.latent_dim": whole(1, MAX_LATENT_DIM),

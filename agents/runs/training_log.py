@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
+from agents.rl.schedule_agent import N_DRAWN
+from agents.runs.log_intervals import ends_of_mean, ends_of_share
 from hand_env import image_grid
 from vae.checkpoint import save_text
 from vae.images.image_set import to_float, to_uint8
-from vae.progress import progress_bar
+from vae.progress import Bar, progress_bar
 from vae.sampling.sampler import StandardNormal
 from vae.training import Trainer, learning_rate
 
@@ -53,6 +54,19 @@ METRICS: dict[str, tuple[str, str]] = {
     ),
 }
 _SUMMED = ("loss_nats", "reconstruction_nats", "kl_nats", "reward")
+_SQUARED = ("loss_nats", "kl_nats", "reward")  # these get intervals, from the sums of their squares
+_OVER = {
+    "loss_nats": "the epoch's steps",
+    "kl_nats": "the epoch's steps",
+    "validation_loss_nats": "pictures",
+    "reward": "the epoch's steps",
+    "drawn_wrong": "the 128 hands",
+}
+METRICS |= {
+    f"{name}_{end}": (f"{end} end of the 95 % interval of {name} over {over}", "-")
+    for name, over in _OVER.items()
+    for end in ("low", "high")
+}
 _SAC = {
     "entropy_coefficient": "train/ent_coef",
     "critic_loss": "train/critic_loss",
@@ -73,10 +87,10 @@ class TrainingLog:
         """
         self.run, self.trainer, self.validation = run, trainer, validation
         self.rows: list[dict[str, float]] = []
-        self.sums = dict.fromkeys(_SUMMED, 0.0)
+        self.sums = _nothing()
         self.agent_log: dict[str, float] = {}
         self.started, self.seconds_before = time.monotonic(), 0.0
-        self._bar: tqdm[Any] | None = None
+        self._bar: Bar | None = None
         self._events: Events | None = None
 
     @property
@@ -100,14 +114,14 @@ class TrainingLog:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned; drop rows that were written after it."""
-        self.rows, self.sums, self.agent_log = state["rows"], state["sums"], state["agent_log"]
+        self.rows, self.sums, self.agent_log = state["rows"], _nothing() | state["sums"], state["agent_log"]
         self.seconds_before = state["seconds"]
 
     def open(self) -> None:
         """Start the clock, the progress bar and the TensorBoard file."""
         self.started = time.monotonic()
         total = self.trainer.total_steps * self.trainer.config.batch_size
-        self._bar = progress_bar(total=total, initial=self.images_seen, unit="img", smoothing=0.05, dynamic_ncols=True)
+        self._bar = progress_bar(title="Training", unit="pictures", total=total, initial=self.images_seen, leave=True)
         from agents.runs.events import Events  # here: other commands do without TensorBoard
 
         self._events = Events(self.run, first_step=len(self.rows) + 1)
@@ -125,7 +139,7 @@ class TrainingLog:
 
     def note_decision(self, decision: Mapping[str, float]) -> None:
         """Keep the last decision of the agent 'sac'."""
-        self.agent_log |= decision
+        self.agent_log |= {**decision, **ends_of_share("drawn_wrong", decision["drawn_wrong"], N_DRAWN)}
 
     @property
     def last_loss(self) -> float | None:
@@ -146,6 +160,8 @@ class TrainingLog:
         for name in _SUMMED[:3]:
             self.sums[name] += info[name]
         self.sums["reward"] += reward
+        for name in _SQUARED:
+            self.sums[f"{name}_squares"] += (reward if name == "reward" else info[name]) ** 2
         self._bar.set_postfix(loss=f"{info['loss_nats']:.0f}", reward=f"{reward:+.2f}", refresh=False)
         self._bar.update(self.trainer.config.batch_size)
         ended = self.trainer.steps_done % self.trainer.steps_per_epoch == 0
@@ -156,21 +172,33 @@ class TrainingLog:
     def _close_epoch(self) -> None:
         trainer, epochs = self.trainer, self.trainer.config.epochs
         row = {name: self.sums[name] / trainer.steps_per_epoch for name in _SUMMED[:3]}
-        row |= {"epoch": trainer.epoch, "reward": self.sums["reward"]}
+        row |= {"epoch": trainer.epoch, "reward": self.sums["reward"], **self._ends()}
         row["learning_rate"] = learning_rate(trainer.steps_done, trainer.total_steps, trainer.config)
         row["images_per_second"] = self.images_seen / self.seconds
         row |= self.agent_log
         looks = trainer.epoch % max(1, epochs // 50) == 0 or trainer.epoch == epochs
         if looks and len(self.validation):
-            row["validation_loss_nats"] = float(trainer.measure(self.validation, averaged=True).total.mean())
+            losses = trainer.measure(self.validation, averaged=True).total
+            row["validation_loss_nats"] = float(losses.mean())
+            total, squares = float(losses.double().sum()), float(losses.double().square().sum())
+            row |= ends_of_mean("validation_loss_nats", total, squares, len(losses))
         self.rows.append(row)
-        self.sums = dict.fromkeys(_SUMMED, 0.0)
+        self.sums = _nothing()
         self._write(row, trainer.epoch, looks)
+
+    def _ends(self) -> dict[str, float]:
+        """Return the ends of the intervals over the epoch's steps; the reward is a sum over them, not a mean."""
+        steps, ends = self.trainer.steps_per_epoch, dict[str, float]()
+        for name in _SQUARED:
+            found = ends_of_mean(name, self.sums[name], self.sums[f"{name}_squares"], steps)
+            ends |= {end: value * (steps if name == "reward" else 1) for end, value in found.items()}
+        return ends
 
     def _write(self, row: dict[str, float], epoch: int, with_pictures: bool) -> None:
         assert self._events is not None, "open() makes it"
         for name, value in row.items():
-            self._events.add_scalar(name, value, epoch)
+            if not name.endswith(("_low", "_high")):
+                self._events.add_scalar(name, value, epoch)
         if with_pictures:
             self._events.add_image("samples_standard_normal", self._samples(), epoch)
             self._events.add_image("pictures_and_reconstructions", self._pairs(), epoch)
@@ -190,6 +218,10 @@ class TrainingLog:
         return image_grid(
             torch.cat([to_uint8(pictures), to_uint8(vae.decode(vae.encode(pictures)[0]))]), columns=len(shown)
         )
+
+
+def _nothing() -> dict[str, float]:
+    return dict.fromkeys([*_SUMMED, *(f"{name}_squares" for name in _SQUARED)], 0.0)
 
 
 def metrics_csv(rows: list[dict[str, float]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -37,6 +37,7 @@ from vae.images.labelled.vocabulary import (
     TOO_LONG,
     TOO_SHORT,
 )
+from vae.progress import in_chunks
 from vae.torch_modes import usual_modes
 
 SMALLEST = 32  # side, pixels
@@ -104,38 +105,41 @@ class Judge:
     def judge(self, images: Tensor, *, crop: bool = False) -> list[Judgement]:
         """Judge pictures; see `hand_env.anatomy.judge_images`."""
         check_images(images)
-        chunks = torch.split(images, CHUNK[self.device.type])
-        return [judgement for chunk in chunks for judgement in to_judgements(self.find(chunk, crop), images.shape[-1])]
+        return [
+            judgement
+            for chunk in self._chunks(images)
+            for judgement in to_judgements(self.find(chunk, crop), images.shape[-1])
+        ]
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Tensor:
         """Return only the scores, (n,) float32 in [0, 1] on the pictures' device; see `judge`."""
         check_images(images)
-        chunks = torch.split(images, CHUNK[self.device.type])
-        return torch.cat([self.find(chunk).score for chunk in chunks]).to(images.device)
+        return torch.cat([self.find(chunk).score for chunk in self._chunks(images)]).to(images.device)
 
     @torch.no_grad()
     def correct(self, images: Tensor) -> Tensor:
         """Return only the verdicts, (n,) float32 on the pictures' device, 1 for a correct hand, else 0; see `judge`."""
         check_images(images)
-        found = [self.find(chunk) for chunk in torch.split(images, CHUNK[self.device.type])]
+        found = [self.find(chunk) for chunk in self._chunks(images)]
         return torch.cat([own.holds.all(1) & ~own.doubts.any(1) for own in found]).to(images.device, torch.float32)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Return unit vectors, (n, 128) float32 on the CPU: similar hands have similar vectors."""
         check_images(images)
-        return torch.cat(
-            [self.find(chunk).parse.feature.cpu() for chunk in torch.split(images, CHUNK[self.device.type])]
-        )
+        return torch.cat([self.find(chunk).parse.feature.cpu() for chunk in self._chunks(images)])
 
     @torch.no_grad()
     def judge_with_features(self, images: Tensor) -> tuple[list[Judgement], Tensor]:
         """Return what `judge` and `features` return, in half the time of both: each picture is parsed once."""
         check_images(images)
-        found = [self.find(chunk) for chunk in torch.split(images, CHUNK[self.device.type])]
+        found = [self.find(chunk) for chunk in self._chunks(images)]
         judgements = [judgement for own in found for judgement in to_judgements(own, images.shape[-1])]
         return judgements, torch.cat([own.parse.feature.cpu() for own in found])
+
+    def _chunks(self, images: Tensor) -> Iterator[Tensor]:
+        return in_chunks(images, CHUNK[self.device.type], "Judging")
 
     def find(self, images: Tensor, crop: bool = False) -> Findings:
         """Return all findings on (n, 3, S, S) float pictures in [0, 1]; differentiable without `crop`."""

@@ -12,6 +12,7 @@ from hand_env.anatomy.framing import Frames, cut_out
 from hand_env.anatomy.judge import CHUNK, SMALLEST, Judge, check_images, to_judgements
 from hand_env.anatomy.result import Judgement
 from vae.images.labelled.vocabulary import GROUND, PALM
+from vae.progress import in_chunks
 
 SHARE = 0.25  # of the largest hand's cells in the region map: smaller parts are not hands of their own
 AROUND = 1.2  # side of a hand's square over the extent of its cells; one more cell is added at each edge
@@ -35,7 +36,7 @@ def judge_hands(judge: Judge, images: Tensor) -> list[list[Judgement]]:
     """
     check_images(images)
     judged = []
-    for chunk in torch.split(images, CHUNK[judge.device.type]):
+    for chunk in in_chunks(images, CHUNK[judge.device.type], "Judging"):
         found = judge.find(chunk, crop=True)
         alone = to_judgements(found, images.shape[-1])
         for image, one, hands in zip(chunk.float(), alone, separate_hands(found.map), strict=True):

@@ -13,6 +13,7 @@ from hand_env.rewards import drawn_change
 from hand_env.schedule.deltas import Deltas, combine, draw_noise, shift_latents, stack_choices, step_generator
 from hand_env.scoring import LOSSES
 from vae.acceleration.side_by_side import SideBySide
+from vae.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _train_unscored(together: SideBySide, choices: Sequence[Deltas], steps: int)
     trainers = together.trainers
     numbers, last_epoch = stack_choices(choices, trainers[0].device), steps - trainers[0].steps_per_epoch
     kept = []
-    for step in range(steps):
+    for step in progress_bar(range(steps), "Training VAEs"):
         latents = together.encode()  # (K, B, D)
         pairs = zip(latents, trainers, strict=True)
         noise = torch.stack([draw_noise(own, step_generator(trainer)) for own, trainer in pairs])
@@ -82,7 +83,7 @@ def _train_and_score(env: HandLatentEnv, choice: Deltas, steps: int) -> Paid:
     trainer, scorer, reward = env.trainer, env.scorer, 0.0
     summed: dict[str, float] = {}
     last_epoch = steps - trainer.steps_per_epoch
-    for step in range(steps):
+    for step in progress_bar(range(steps), "Training a VAE"):
         shift, epoch = shift_latents(trainer.encode(), choice, step_generator(trainer)), trainer.epoch + 1
         losses = trainer.step(shift, measure_without=scorer.needs_without_shift)
         scores, terms = scorer.score(losses, epoch)

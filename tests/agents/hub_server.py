@@ -75,8 +75,11 @@ def found(handler):
 
 @found
 def info(hub, body, name, number):
-    commit = sha(number) if number is not None and number >= 0 else None
-    return as_json({"id": name, "sha": commit, "private": hub.repositories[name]["private"], "siblings": []})
+    there = number is not None and number >= 0
+    files = hub.repositories[name]["commits"][number] if there else {}
+    siblings = [{"rfilename": path, "size": len(content)} for path, content in files.items()]
+    commit, private = sha(number) if there else None, hub.repositories[name]["private"]
+    return as_json({"id": name, "sha": commit, "private": private, "siblings": siblings})
 
 
 @found

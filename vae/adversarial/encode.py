@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from vae.adversarial.batches import Batches
 from vae.model import VAE
+from vae.progress import in_chunks, progress_bar
 
 CHUNK = 256  # pictures at a time
 
@@ -41,7 +42,8 @@ def encode_varied(vae: VAE, batches: Batches, n: int, generator: Generator) -> P
         generator: Source of random numbers.
     """
     real = CHUNK if batches.photographs is not None else 0
-    parts = [vae.encode(batches.batch(real, CHUNK - real, generator).images) for _ in range(-(-n // CHUNK))]
+    times = progress_bar(range(-(-n // CHUNK)), "Encoding", unit=f"times {CHUNK} pictures")
+    parts = [vae.encode(batches.batch(real, CHUNK - real, generator).images) for _ in times]
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -50,7 +52,7 @@ def encode_as_they_are(vae: VAE, images: Tensor) -> Posteriors:
     """Encode (n, 3, S, S) uint8 pictures and their mirror images."""
     both = torch.cat([images, images.flip(3)])
     device = vae.log_variance.device
-    parts = [vae.encode(chunk.to(device).float() / 255) for chunk in torch.split(both, CHUNK)]
+    parts = [vae.encode(chunk.to(device).float() / 255) for chunk in in_chunks(both, CHUNK, "Encoding")]
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -58,7 +60,7 @@ def encode_as_they_are(vae: VAE, images: Tensor) -> Posteriors:
 def squared_error(vae: VAE, images: Tensor) -> float:
     """Return the mean squared error of (n, 3, S, S) uint8 pictures, decoded from their posterior means."""
     errors = []
-    for chunk in torch.split(images, CHUNK):
+    for chunk in in_chunks(images, CHUNK, "Measuring"):
         pictures = chunk.to(vae.log_variance.device).float() / 255
         errors.append((vae.decode(vae.encode(pictures)[0]) - pictures).square().mean((1, 2, 3)))
     return float(torch.cat(errors).mean())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vae.distribution.features import check_extra
 from vae.distribution.half_samples import Estimate, estimate_over_halves, halves
+from vae.progress import progress_bar
 
 Array = NDArray[np.floating]
 NEIGHBOURS = 5
@@ -45,7 +46,8 @@ def coverage_and_density(pictures: Array, photographs: Array, k: int = NEIGHBOUR
     check_extra()
     parts = halves(len(pictures))
     coverage, density = _of(pictures, photographs, k)
-    of_halves = [_of(pictures[half], photographs, k) for half in parts]
+    bar = progress_bar(parts, "Comparing features", unit="halves of the pictures")
+    of_halves = [_of(pictures[half], photographs, k) for half in bar]
     return (
         estimate_over_halves(coverage, [each[0] for each in of_halves]),
         estimate_over_halves(density, [each[1] for each in of_halves]),

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.progress import in_chunks
+
 _MEAN, _DEVIATION = 127.0, 128.0  # of a pixel in 0..255, as in the networks' training
 CHUNK = {"cpu": 16, "cuda": 256}  # pictures at a time
 
@@ -75,7 +77,7 @@ class PictureFeatures:
         Returns:
             (n, 1280) float32 on the CPU, >= 0.
         """
-        chunks = torch.split(images, CHUNK[self.device.type])
+        chunks = in_chunks(images, CHUNK[self.device.type], "Finding features")
         return torch.cat([self._describe(chunk, side or self.side) for chunk in chunks])
 
     def _describe(self, images: Tensor, side: int) -> Tensor:

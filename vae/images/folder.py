@@ -26,7 +26,7 @@ def load_images(
     n_images: int | None = None,
     seed: int = 0,
     cache_dir: Path | str | None = None,
-    progress: bool = True,
+    progress: bool = False,
 ) -> ImageSet:
     """Load pictures from 11k Hands (see `is_hands11k`), or from a plain folder.
 
@@ -82,7 +82,7 @@ def load_folder(
     n_images: int | None = None,
     seed: int = 0,
     cache_dir: Path | str | None = None,
-    progress: bool = True,
+    progress: bool = False,
 ) -> ImageSet:
     """Load all pictures under a folder and resize them.
 
@@ -95,7 +95,7 @@ def load_folder(
         n_images: How many pictures to take, at random; None takes all.
         seed: Seed of that choice.
         cache_dir: Where decoded pictures are kept; see `cache_folder`.
-        progress: Whether to show a progress bar on a terminal.
+        progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
 
     Returns:
         The pictures, named by their path under the folder and sorted by name; each is its own group.

@@ -30,7 +30,7 @@ def load_hands11k(
     n_images: int | None = None,
     seed: int = 0,
     cache_dir: Path | str | None = None,
-    progress: bool = True,
+    progress: bool = False,
 ) -> ImageSet:
     """Load photographs of hands, each rotated to fingers up and cropped to the hand.
 
@@ -45,7 +45,7 @@ def load_hands11k(
         n_images: How many of the matching pictures to take, at random; None takes all.
         seed: Seed of that choice.
         cache_dir: Where decoded pictures are kept; see `cache_folder`.
-        progress: Whether to show a progress bar on a terminal.
+        progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
 
     Returns:
         The pictures, sorted by name. Groups are the persons' ids; `all_groups` are all ids in `HandInfo.csv`. The

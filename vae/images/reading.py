@@ -45,7 +45,7 @@ def read_pictures(
         prepare: Makes a picture square.
         version: Version of `prepare`, part of the cache's key.
         cache_dir: See `cache_folder`.
-        progress: Whether to show a progress bar on a terminal.
+        progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
 
     Returns:
         The pixels, (n, 3, size, size) uint8; the ascending indices of the n usable pictures; the problems of
@@ -58,7 +58,7 @@ def read_pictures(
         UserWarning: Once, naming every picture that cannot be used, with its reason.
     """
     check_size(size)
-    digests = _in_parallel(_digest, paths, "Hashing", progress)
+    digests = _in_parallel(_digest, paths, "Checking pictures", progress)
     key = hashlib.sha256("\n".join([str(size), str(DECODE_VERSION), version, *digests]).encode()).hexdigest()
     file = cache_folder(cache_dir) / f"pictures-{key[:32]}.safetensors"
     cached = load_cached(file, len(paths), size)
@@ -92,7 +92,7 @@ def read_at_own_size(
     def decode(index: int) -> None:
         found[index] = torch.from_numpy(decode_picture(paths[index], smallest, prepare, largest=largest))
 
-    reasons = _try_each(decode, len(paths), progress=False)
+    reasons = _try_each(decode, len(paths))
     problems = tuple(Problem(names[index], reason) for index, reason in sorted(reasons.items()))
     usable = sorted(found)
     return [found[index] for index in usable], usable, problems
@@ -146,7 +146,7 @@ def _decode(paths: Sequence[Path], size: int, prepare: Prepare, progress: bool) 
     return torch.from_numpy(pixels), reasons
 
 
-def _try_each(decode: Callable[[int], None], n: int, progress: bool) -> dict[int, str]:
+def _try_each(decode: Callable[[int], None], n: int, progress: bool = False) -> dict[int, str]:
     """Decode pictures by their index; return the reason for each that cannot be used."""
 
     def reason(index: int) -> str | None:
@@ -158,15 +158,14 @@ def _try_each(decode: Callable[[int], None], n: int, progress: bool) -> dict[int
 
     with warnings.catch_warnings():  # around all threads, because it is not thread-safe
         warnings.simplefilter("ignore")  # Pillow's warnings do not name the picture; ours does
-        found = _in_parallel(reason, range(n), "Decoding", progress)
+        found = _in_parallel(reason, range(n), "Reading pictures", progress)
     return {index: reason for index, reason in enumerate(found) if reason is not None}
 
 
 def _in_parallel(work: Callable[[Item], Result], items: Sequence[Item], title: str, progress: bool) -> list[Result]:
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
         done = threads.map(work, items)
-        # disable=None: no bar where there is no terminal
-        return list(progress_bar(done, title, total=len(items), unit="picture", disable=None if progress else True))
+        return list(progress_bar(done, title, total=len(items), unit="pictures", asked=progress))
 
 
 def _digest(path: Path) -> str:

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from vae.progress import progress_bar
+
 TINY = 10 * torch.finfo(torch.float64).eps  # added to the size of a component, as scikit-learn does
 
 
@@ -30,7 +32,7 @@ def expectation_maximisation(
     share = torch.nn.functional.one_hot(labels, components).to(points)
     weights, means, factors = _maximise(points, share, reg_covar)
     bound = -math.inf
-    for _ in range(max_iter):
+    for _ in progress_bar(range(max_iter), "Fitting the mixture", unit="iterations at most"):
         before = bound
         joint = _log_densities(points, means, factors) + weights.log()  # (n, component)
         total = joint.logsumexp(1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vae.checkpoint import load_weights, save_tensors
 from vae.checks import seeded
+from vae.progress import progress_bar
 
 WIDTH, BLOCKS = 576, 4
 FREQUENCIES = 32  # of the time embedding, as sines and cosines
@@ -83,7 +84,7 @@ class FlowPrior:
         noise = torch.randn(n, len(self.mean), generator=seeded(seed))
         x = self.temperature * noise.to(self.mean.device)
         steps = EVALUATIONS // 2
-        for step in range(steps):
+        for step in progress_bar(range(steps), "Drawing from the prior"):
             t = torch.full((n,), step / steps, device=x.device)
             first = self.velocity(x, t)
             second = self.velocity(x + first / steps, t + 1 / steps)

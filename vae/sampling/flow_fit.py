@@ -13,6 +13,7 @@ from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.checks import integer, seeded
 from vae.device import tensor_float_32
 from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
+from vae.progress import progress_bar
 from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior, Velocity
 
 AVERAGING = 0.999  # decay per step of the averaged weights
@@ -34,7 +35,8 @@ def fit_flow(latents: Draw, held_out: Tensor, *, seed: int = 0, **settings: Any)
         settings: Other settings of `fit_flows`.
 
     Returns:
-        The flow, and its training log with "step", "loss" and "held_out".
+        The flow, and its training log with "step", "loss" and "held_out". "loss_low" and "loss_high" are the range of
+        the loss since the last entry.
     """
     return fit_flows([latents], [held_out], seeds=[integer("seed", seed, 0)], **settings)[0]
 
@@ -89,19 +91,26 @@ def fit_flows(
         return {"losses": losses.detach()}
 
     logs: list[Log] = [[] for _ in sources]
+    recent: list[Tensor] = []  # losses since the last entry
     best: list[Weights] = [{} for _ in sources]
-    for step in range(1, steps + 1):
+    for step in progress_bar(range(1, steps + 1), "Fitting the prior"):
         set_rate(optimizer, learning_rate * (min(1.0, step / 200) * cosine_decay((step - 1) / steps)))
         drawn = (torch.stack(column) for column in zip(*(own.draw() for own in sources), strict=True))
         losses = launch("step", train, dict(zip(("x", "noise", "t"), drawn, strict=True)))["losses"]
         with torch.no_grad():
+            recent.append(losses.clone())  # a graph writes the next ones to the same place
             update_ema(averaged.values(), weights.values(), ema_decay(AVERAGING, step, head_start=0))
             if step % LOOK == 0 or step == steps:
                 values = _losses(skeleton, averaged, others, fixed, times).tolist()
-                for row, (log, loss, value) in enumerate(zip(logs, losses.tolist(), values, strict=True)):
+                low, high = torch.stack(recent).aminmax(dim=0)
+                recent.clear()
+                columns = zip(logs, losses.tolist(), values, low.tolist(), high.tolist(), strict=True)
+                for row, (log, loss, value, *ends) in enumerate(columns):
                     if value < min((entry["held_out"] for entry in log), default=math.inf):
                         best[row] = {name: tensor[row].clone() for name, tensor in averaged.items()}
-                    log.append({"step": step, "loss": loss, "held_out": value})
+                    log.append(
+                        {"step": step, "loss": loss, "held_out": value, "loss_low": ends[0], "loss_high": ends[1]}
+                    )
     return [
         (FlowPrior(_empty(build, own), source.mean, source.scale), log)
         for own, source, log in zip(best, sources, logs, strict=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vae.checkpoint import load_weights, save_tensors
 from vae.checks import seeded
+from vae.progress import progress_bar
 from vae.sampling.em import expectation_maximisation
 
 _SETTINGS: dict[str, Any] = {"reg_covar": 1e-3, "max_iter": 50, "tol": 0.1}
@@ -90,8 +91,18 @@ class Mixture:
 def _fit_with_sklearn(points: Tensor, components: int, seed: int) -> tuple[Tensor, ...]:
     from sklearn.mixture import GaussianMixture  # here: importing scikit-learn takes a second
 
-    mixture = GaussianMixture(components, random_state=seed, **_SETTINGS)
-    mixture.fit(points.numpy())
+    most = _SETTINGS["max_iter"]
+    with progress_bar(title="Fitting the mixture", unit="iterations at most", total=most) as bar:
+
+        class Counted(GaussianMixture):  # type: ignore[misc]  # scikit-learn says nothing of its types
+            """Count the iterations: scikit-learn calls this after each."""
+
+            def _print_verbose_msg_iter_end(self, *given: Any) -> None:
+                super()._print_verbose_msg_iter_end(*given)
+                bar.update()
+
+        mixture = Counted(components, random_state=seed, **_SETTINGS)
+        mixture.fit(points.numpy())
     factors = np.linalg.cholesky(mixture.covariances_)
     return tuple(torch.from_numpy(array) for array in (mixture.weights_, mixture.means_, factors))
 

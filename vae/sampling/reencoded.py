@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vae.model import VAE
+from vae.progress import in_chunks
 from vae.sampling.flow import FlowPrior
 from vae.sampling.sampler import Sampler
 
@@ -54,7 +55,7 @@ class Reencoded:
         """
         latents = self.sampler.sample(n, seed)
         device = self.vae.log_variance.device
-        chunks = torch.split(latents.to(device), CHUNK[device.type])
+        chunks = in_chunks(latents.to(device), CHUNK[device.type], "Encoding again", "latents")
         return torch.cat([self.reencode(chunk) for chunk in chunks]).cpu()
 
     @torch.no_grad()

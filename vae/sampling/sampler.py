@@ -54,12 +54,12 @@ class Pool:
             sampler: Draws the latents.
             size: Number of latents, at least 1.
             seed: >= 0.
-            progress: Whether to show a progress bar, since samplers that decode take long.
+            progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
         """
         seeds = np.random.default_rng(seed)
         counts = [min(CHUNK, size - start) for start in range(0, size, CHUNK)]
-        bar = progress_bar(counts, f"Drawing {size:,} latents", unit="part", disable=not progress)
-        self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in bar])
+        parts = progress_bar(counts, f"Drawing {size:,} latents", unit="parts", asked=progress)
+        self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in parts])
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Choose latents of the pool at random, each with the same probability.

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vae.images.decode import PictureError, open_picture
+from vae.progress import progress_bar
 
 COLUMNS, ROWS = 10, 5
 ON_A_SHEET = COLUMNS * ROWS
@@ -58,7 +59,7 @@ def read_sheets(folder: Path, n: int, size: int) -> Tensor:
         ValueError: If a sheet cannot be read.
     """
     found, times = [], _times(size)
-    for start in range(0, n, ON_A_SHEET):
+    for start in progress_bar(range(0, n, ON_A_SHEET), "Reading sheets", unit="sheets"):
         path = folder / sheet_name(start // ON_A_SHEET)
         try:
             with open_picture(path, any_size=True) as file:

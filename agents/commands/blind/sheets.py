@@ -16,6 +16,7 @@ from agents.runs.run import Run
 from vae.checkpoint import save_hashed_json
 from vae.images import load_images, split_by_group
 from vae.images.overview import save_overview
+from vae.progress import progress_bar
 
 KEY = "key.json"
 
@@ -74,7 +75,7 @@ def blind_sheets(args: BlindSheetsArgs) -> Path:
 
 def write_sheets(folder: Path, pictures: Tensor) -> None:
     """Write (n, 3, S, S) uint8 pictures, numbered from 1, on sheets; nothing else is known about them here."""
-    for start in range(0, len(pictures), ON_A_SHEET):
+    for start in progress_bar(range(0, len(pictures), ON_A_SHEET), "Writing", unit="sheets"):
         some = pictures[start : start + ON_A_SHEET]
         save_overview(folder / sheet_name(start // ON_A_SHEET), lay_out(some, start + 1))
 

@@ -3,9 +3,8 @@
 import hashlib
 import math
 import os
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from agents.commands.compare.args import CompareArgs, check_args
 from agents.commands.compare.figures import COLUMNS, Gauge, Instruments
 from agents.commands.compare.loaded_run import LoadedRun, load_compared_run, runs_in
-from agents.commands.compare.methods import Method, bound_of, decoded, make_methods
+from agents.commands.compare.methods import MEASURING, Method, bound_of, decoded, make_methods
 from agents.commands.compare.pairs import draw_pairs
 from agents.commands.compare.photographs import ReferencePhotographs, read_photographs
 from agents.commands.compare.store import Record, Store
@@ -29,6 +28,7 @@ from vae.device import resolve_device
 from vae.distribution import NETWORKS, PictureFeatures, check_extra, feature_weights
 from vae.distribution.half_samples import Estimate
 from vae.images.overview import save_overview
+from vae.progress import Bar, progress_bar, say
 
 SHOWN, IN_A_ROW = 40, 10  # pictures in a grid, and in a row of it
 PAIRED = "sac-refine"  # this agent has a picture of its nearest pairs, as the hands without an agent have
@@ -109,10 +109,12 @@ def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str
     )
     store = Store(args.out, _settings(args))
     gauges: dict[str, Gauge] = {}  # runs with the same split share the measurements of their photographs
-    for name, parts in zip(run_names(args.runs), loaded, strict=True):
-        subject = _subject(name, parts, args)
-        gauge = gauges.setdefault(subject.photographs.sha256, Gauge(instruments, subject.photographs))
-        compare_run(subject, gauge, store, args)
+    work = [MEASURING + sum(_work(cell) for cell in _methods(parts, instruments, args)) for parts in loaded]
+    with progress_bar(title="Comparing", unit="units of work", total=sum(work), leave=True) as bar:
+        for name, parts in zip(run_names(args.runs), loaded, strict=True):
+            subject = _subject(name, parts, args)
+            gauge = gauges.setdefault(subject.photographs.sha256, Gauge(instruments, subject.photographs))
+            compare_run(subject, gauge, store, args, bar)
     rows = make_rows(store.records)
     store.write([row.to_dict() for row in rows])
     if args.out is not None:
@@ -120,7 +122,7 @@ def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str
     return write_table(rows, store.records, describe(store, args))
 
 
-def compare_run(subject: ComparedRun, gauge: Gauge, store: Store, args: CompareArgs) -> None:
+def compare_run(subject: ComparedRun, gauge: Gauge, store: Store, args: CompareArgs, bar: Bar) -> None:
     """Measure the methods of one run that the store does not have, and the photographs of its training people.
 
     Args:
@@ -128,20 +130,23 @@ def compare_run(subject: ComparedRun, gauge: Gauge, store: Store, args: CompareA
         gauge: Measures pictures against the run's photographs.
         store: Receives the records.
         args: Settings.
+        bar: Counts the work.
     """
     loaded, instruments = subject.loaded, gauge.instruments
     loaded.vae.to(instruments.features.device)
     store.runs.append(subject.facts())
     name, whole = subject.name, subject.sha256
     known = store.find(subject.common, PHOTOGRAPHS, NOBODY)
+    _count(bar, MEASURING, done=known is not None)
     if known is None:
         figures = gauge.measure(subject.photographs.training[: args.n], drawn=False).figures
         known = Record(name, whole, subject.common, PHOTOGRAPHS, NOBODY, None, figures)
     store.add(replace(known, run=name, run_sha256=whole))
-    for cell in make_methods(loaded, lambda images: instruments.parser.find(images).score, args):
+    for cell in _methods(loaded, instruments, args):
         known = store.find(subject.cell_sha256(cell.sampler, cell.agent), cell.sampler, cell.agent)
         record = replace(known, run=name, run_sha256=whole) if known else _measure(cell, subject, gauge, args)
         store.add(record)
+        _count(bar, _work(cell), done=known is not None)
     loaded.vae.to("cpu")
 
 
@@ -178,6 +183,22 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     return ["-".join(path.relative_to(common).parts) for path in paths]
 
 
+def _methods(loaded: LoadedRun, instruments: Instruments, args: CompareArgs) -> Iterator[Method]:
+    return make_methods(loaded, lambda images: instruments.parser.find(images).score, args)
+
+
+def _work(cell: Method) -> int:
+    return 0 if cell.correct is None else cell.cost.work
+
+
+def _count(bar: Bar, work: int, *, done: bool) -> None:
+    """Count work that is done now; what an earlier comparison did is no work, and says nothing of the time left."""
+    if done:
+        bar.total -= work
+    else:
+        bar.update(work)
+
+
 def _measure(cell: Method, subject: ComparedRun, gauge: Gauge, args: CompareArgs) -> Record:
     name, began = f"{subject.name}: {cell.sampler}, {cell.agent}", time.monotonic()
     sha256 = subject.cell_sha256(cell.sampler, cell.agent)
@@ -193,7 +214,7 @@ def _measure(cell: Method, subject: ComparedRun, gauge: Gauge, args: CompareArgs
         if measured.nearest is not None and cell.agent in ("none", f"{PAIRED}-{max(args.rounds)}"):
             draw_pairs(args.out / f"{file}-nearest.png", pictures, subject.photographs.training, measured.nearest)
     correct = measured.figures["correct"].value
-    print(f"{name}: {correct:.1%} correct, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    say(f"{name}: {correct:.1%} correct, {time.monotonic() - began:.0f} s")
     return replace(record, figures=measured.figures)
 
 

@@ -16,11 +16,13 @@ from hand_env import LogitScore, refine
 from hand_env.gradient_ascent import gradient_ascent, log_odds
 from hand_env.refinement import Scores, keep_best, score_latents
 from vae.evaluation import decode_all
+from vae.progress import in_chunks
 from vae.sampling.sampler import Sampler
 
 CHUNK = {"cpu": 32, "cuda": 512}  # pictures decoded and judged at a time
 Correct = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
+MEASURING = 4  # passes through networks that a picture takes to be measured
 EVERY = "all agents"  # if the sampler is missing
 
 
@@ -37,6 +39,15 @@ class Cost:
     decodings: int = 1
     judgings: int = 0
     gradients: int = 0
+
+    @property
+    def work(self) -> int:
+        """About how many passes through networks a picture takes until it is measured, to tell the time left.
+
+        A gradient goes back through the VAE and the judge, which costs about two passes each. The picture itself is
+        measured by both judges and, twice, by the network that gives features.
+        """
+        return self.decodings + self.judgings + 4 * self.gradients + MEASURING
 
     def __str__(self) -> str:
         """Return '2 + 2', or '21 + 21 + 20' with gradients."""
@@ -136,7 +147,7 @@ def refined(acting: Corrections, loaded: LoadedRun, score: Score, rounds: int, r
                 rounds=rounds,
                 refine_below=refine_below,
             ).latents
-            for chunk in _chunks(latents, loaded)
+            for chunk in _chunks(latents, loaded, "Correcting")
         ]
         return torch.cat(done)
 
@@ -156,7 +167,9 @@ def ascended(loaded: LoadedRun, score: Score, steps: int, args: CompareArgs) -> 
 
     def correct(latents: Tensor) -> Tensor:
         device = loaded.vae.log_variance.device
-        return torch.cat([gradient_ascent(odds, chunk.to(device), **how).cpu() for chunk in _chunks(latents, loaded)])
+        return torch.cat(
+            [gradient_ascent(odds, chunk.to(device), **how).cpu() for chunk in _chunks(latents, loaded, "Ascending")]
+        )
 
     return correct
 
@@ -166,7 +179,9 @@ def best_of(k: int, sampler: Sampler, seed: int, loaded: LoadedRun, score: Score
     judge = LogitScore(score)
 
     def rate(latents: Tensor) -> Scores:
-        return np.concatenate([score_latents(loaded.vae, judge, chunk.numpy()) for chunk in _chunks(latents, loaded)])
+        return np.concatenate(
+            [score_latents(loaded.vae, judge, chunk.numpy()) for chunk in _chunks(latents, loaded, "Scoring")]
+        )
 
     def correct(latents: Tensor) -> Tensor:
         others = (sampler.sample(len(latents), seed + further) for further in range(1, k))
@@ -180,5 +195,5 @@ def decoded(loaded: LoadedRun, latents: Tensor) -> Tensor:
     return decode_all(loaded.vae, latents, CHUNK[loaded.vae.log_variance.device.type])
 
 
-def _chunks(latents: Tensor, loaded: LoadedRun) -> tuple[Tensor, ...]:
-    return torch.split(latents, CHUNK[loaded.vae.log_variance.device.type])
+def _chunks(latents: Tensor, loaded: LoadedRun, title: str) -> Iterator[Tensor]:
+    return in_chunks(latents, CHUNK[loaded.vae.log_variance.device.type], title, "latents")

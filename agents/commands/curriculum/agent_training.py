@@ -10,6 +10,7 @@ from agents.rl.sac import make_sac
 from agents.rl.schedule_agent import N_DRAWN, epochs_per_decision, load_agent
 from hand_env import HandLatentVectorEnv, HandScheduleVectorEnv
 from hand_env.anatomy import Judge
+from vae.progress import Bar, progress_bar
 from vae.training import Trainer
 
 ROWS_KAPPA = 2.0
@@ -36,8 +37,10 @@ def train_rows(job: Job, args: CurriculumArgs, device: str) -> Trainer:
         training={"learning_rate": args.learning_rate},
         device=device,
     )
-    model, first = make_sac(env, job.seed, device), _FirstEpisode(env)
-    model.learn(job.epochs * -(-len(job.images) // job.batch_size) * job.batch_size, callback=first)
+    steps = job.epochs * -(-len(job.images) // job.batch_size)
+    with progress_bar(title="Training 1 VAE", total=steps) as bar:
+        model, first = make_sac(env, job.seed, device), _FirstEpisode(env, bar)
+        model.learn(steps * job.batch_size, callback=first)
     assert first.trainer is not None, "learning begins with a reset"
     return first.trainer
 
@@ -70,22 +73,24 @@ def train_with_agent(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> 
     agent = load_agent(args.agent)
     observations, _ = env.reset(seed=[job.seed for job in jobs])
     trainers = [row.env.trainer for row in env.envs]
-    for _ in range(-(-jobs[0].epochs // env.envs[0].epochs_per_step)):
+    decisions = range(-(-jobs[0].epochs // env.envs[0].epochs_per_step))
+    for _ in progress_bar(decisions, f"Training {len(jobs)} VAEs", unit="decisions"):
         actions, _ = agent.predict(observations, deterministic=True)
         observations, *_ = env.step(actions)
     return trainers
 
 
 class _FirstEpisode(BaseCallback):
-    """Keep the trainer of the first episode; the reset at its end makes another."""
+    """Keep the trainer of the first episode, since the reset at its end makes another, and count the steps."""
 
-    def __init__(self, env: HandLatentVectorEnv) -> None:
+    def __init__(self, env: HandLatentVectorEnv, bar: Bar) -> None:
         super().__init__()
-        self.env = env
+        self.env, self.bar = env, bar
         self.trainer: Trainer | None = None
 
     def _on_training_start(self) -> None:
         self.trainer = self.env.env.trainer
 
     def _on_step(self) -> bool:
+        self.bar.update()
         return True

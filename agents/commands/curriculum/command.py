@@ -1,6 +1,5 @@
 """The steps of `handlatent curriculum`: train groups of VAEs, measure what each draws, and write the tables."""
 
-import sys
 from typing import Any
 
 from agents.commands.curriculum.args import CurriculumArgs, check_args
@@ -17,6 +16,7 @@ from agents.runs.run_folder import sha256
 from hand_env.anatomy import Judge
 from hand_env.anatomy.weights import packaged_weights
 from vae.device import resolve_device
+from vae.progress import Bar, progress_bar, say
 
 
 def curriculum(args: CurriculumArgs) -> str:
@@ -48,14 +48,20 @@ def _curriculum(args: CurriculumArgs) -> str:
         store.join(folder)
     on_device = pictures.to(device)
     measuring = Measuring(judges, on_device, store, args)
-    for epochs in args.epochs:
-        for n in args.n:
-            _fill_column(n, epochs, on_device, measuring, args, device)
+    columns = [(epochs, n) for epochs in args.epochs for n in args.n]
+    with progress_bar(
+        title="Training and measuring",
+        unit="VAEs",
+        total=len(columns) * len(args.seeds) * len(args.methods),
+        leave=True,
+    ) as bar:
+        for epochs, n in columns:
+            _fill_column(n, epochs, on_device, measuring, args, device, bar)
     return make_tables(store.cells)
 
 
 def _fill_column(
-    n: str, epochs: int, pictures: PackedPictures, measuring: Measuring, args: CurriculumArgs, device: str
+    n: str, epochs: int, pictures: PackedPictures, measuring: Measuring, args: CurriculumArgs, device: str, bar: Bar
 ) -> None:
     """Train and measure the VAEs of one N and one number of epochs."""
     jobs = [
@@ -63,18 +69,19 @@ def _fill_column(
         for seed, images in ((seed, pictures.choose(n, seed)) for seed in args.seeds)
         for word in args.methods
     ]
-    for group in groups([job for job in jobs if measuring.lacking(job)], args.side_by_side):
+    lacking = [job for job in jobs if measuring.lacking(job)]
+    bar.total -= len(jobs) - len(lacking)
+    for group in groups(lacking, args.side_by_side):
         for cell in measuring.measure(train_group(group, args, device)):
             _report(cell)
+            bar.update()
 
 
 def _report(cell: Cell) -> None:
     right = ", ".join(f"{name} {found['correct'].value:.1%}" for name, found in cell.samplers.items())
-    print(
+    say(
         f"N = {cell.n}, {cell.epochs} epochs, {cell.method}, seed {cell.seed}: {cell.missing or right + ' correct'}; "
-        f"{sum(cell.seconds.values()):.1f} s",
-        file=sys.stderr,
-        flush=True,
+        f"{sum(cell.seconds.values()):.1f} s"
     )
 
 

@@ -87,7 +87,7 @@ def _train(stack: SideBySide, jobs: Sequence[Job], trainers: Sequence[Trainer]) 
         place: untrained_agent(job, trainers[place]) for place, job in enumerate(jobs) if job.method.acts == PAPER
     }
     steps = trainers[0].total_steps
-    for step in progress_bar(range(steps), f"{len(jobs)} VAEs, N = {jobs[0].n}", unit="steps", leave=False):
+    for step in progress_bar(range(steps), f"Training {len(jobs)} VAEs"):
         stack.step(make_shifts(jobs, trainers, stack.encode(), step / steps, actors))
 
 

@@ -1,14 +1,17 @@
 """The command `handlatent hub push`: send a set of weights, its card and its agent to the hub."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from agents.commands.hub.args import HubPushArgs, check_push
 from agents.commands.hub.sb3_zip import write_zip
 from agents.runs.hub import CARD, asking, import_hub, in_a_line
 from agents.runs.manifest import MANIFEST, read_manifest
 from agents.runs.packaged import is_package, read_package
+from vae.progress import progress_bar
 
 _SECTION = "\n## From the hub\n"
 
@@ -98,7 +101,17 @@ def _send(hub: ModuleType, args: HubPushArgs, files: dict[str, Path | bytes]) ->
             f"--private: {args.name!r} is on the hub already, and everybody can see it. Make it private there, or "
             "choose another name."
         )
-    with asking(args.name):
-        add = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=file) for name, file in files.items()]
+    add = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=file) for name, file in files.items()]
+    with asking(args.name), hub.utils.disable_progress_bars():
+        _send_large(api, args.name, add)
         sent = api.create_commit(args.name, add, commit_message="Send a set of weights from handlatent")
     return str(sent.commit_url)
+
+
+def _send_large(api: Any, name: str, files: Sequence[Any]) -> None:
+    """Send the files that the hub takes before the commit, one by one, and show how many bytes are there."""
+    sizes = [file.upload_info.size // 1000 for file in files]
+    with progress_bar(title="Sending", unit="KB", total=sum(sizes)) as bar:
+        for file, size in zip(files, sizes, strict=True):
+            api.preupload_lfs_files(name, [file])
+            bar.update(size)

@@ -16,6 +16,7 @@ from vae.evaluation import decode_all
 from vae.images import to_float
 from vae.images.overview import is_overview, save_overview
 from vae.model import VAE
+from vae.progress import in_chunks
 
 SHOWN = 20  # pictures in the grid
 CHUNK = 32  # latents moved at a time
@@ -92,7 +93,7 @@ def _attacked(vae: VAE, judge: Judge, latents: Tensor, steps: int, rate: float) 
     def log_score(scores: Tensor) -> Tensor:
         return scores.clamp(min=LEAST).log()
 
-    chunks = torch.split(latents, CHUNK)
+    chunks = in_chunks(latents, CHUNK, "Attacking", "latents")
     return torch.cat([gradient_ascent(score, part, steps=steps, rate=rate, objective=log_score) for part in chunks])
 
 

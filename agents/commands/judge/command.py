@@ -18,6 +18,7 @@ from hand_env.anatomy import Judge, Judgement, draw_overlay, judge_hands, summar
 from hand_env.anatomy.picture_files import read_paths
 from vae.device import resolve_device
 from vae.images.overview import is_overview, save_overview
+from vae.progress import progress_bar
 
 CHUNK = 64  # pictures per call
 
@@ -78,7 +79,8 @@ def _judge(args: JudgeArgs) -> str:
     new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
     judgements = [one for hands in each for one in hands]
     if args.overlay:
-        for number, (file, picture, hands) in enumerate(zip(files, pictures, each, strict=True)):
+        bar = progress_bar(files, "Drawing what was found", unit="pictures")
+        for number, (file, picture, hands) in enumerate(zip(bar, pictures, each, strict=True)):
             for tail, one in _numbered(hands):
                 save_overview(args.overlay / f"{number:04d}-{file.stem}{tail}.png", draw_overlay(picture, one))
     if args.json:
@@ -130,11 +132,13 @@ def _judge_all(judge: Judge, pictures: Sequence[Tensor]) -> list[list[Judgement]
 
 def _by_size(pictures: Sequence[Tensor], find: Callable[[Tensor], list[Found]]) -> list[Found]:
     found: dict[int, Found] = {}
-    for size in {picture.shape[-1] for picture in pictures}:
-        rows = [row for row, picture in enumerate(pictures) if picture.shape[-1] == size]
-        for start in range(0, len(rows), CHUNK):
-            some = rows[start : start + CHUNK]
-            found.update(zip(some, find(torch.stack([pictures[row] for row in some])), strict=True))
+    with progress_bar(title="Judging", unit="pictures", total=len(pictures)) as bar:
+        for size in {picture.shape[-1] for picture in pictures}:
+            rows = [row for row, picture in enumerate(pictures) if picture.shape[-1] == size]
+            for start in range(0, len(rows), CHUNK):
+                some = rows[start : start + CHUNK]
+                found.update(zip(some, find(torch.stack([pictures[row] for row in some])), strict=True))
+                bar.update(len(some))
     return [found[row] for row in range(len(pictures))]
 
 

@@ -14,6 +14,7 @@ from hand_env.anatomy.picture_files import read_files
 from hand_env.anatomy.report import (
     Case,
     Row,
+    count_cases,
     measure,
     measure_novelty,
     outside_pictures,
@@ -27,6 +28,7 @@ from vae.images import to_float
 from vae.images.folder import is_hands11k
 from vae.images.hands11k import left_out
 from vae.images.overview import is_overview, save_overview
+from vae.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def _judge_report(args: JudgeReportArgs) -> str:
     if args.outside:
         return f"{args.architecture}, pictures from elsewhere\n{_outside(judge, args.outside)}"
     rows = []
-    for case, row in measure(judge, report_cases(args.size, args.data, args.n)):
+    cases = measure(judge, report_cases(args.size, args.data, args.n))
+    total = count_cases(args.size, args.data)
+    for case, row in progress_bar(cases, "Measuring", unit="cases", total=total, leave=True):
         rows.append(row)
         if args.wrong:
             _draw_wrong(args.wrong, judge, case, row)

@@ -10,6 +10,7 @@ from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
 from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_report, sha256
 from vae.checkpoint import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
+from vae.progress import progress_bar
 from vae.quantisation.int8 import quantised
 
 _BUILT_FROM = ("size", "latent_dim", "width", "batch_size", "agent", "seed", "data", "reencode_passes", "split_seed")
@@ -41,7 +42,7 @@ def _package(args: PackageArgs) -> Path:
     first = out / f"{HALVES[0]}.safetensors"
     claim_folder(out, is_own=first.__eq__)  # a set that was not finished begins with it, and is written again
     state = {name: tensor.half() for name, tensor in run.vae.state_dict().items()}
-    for half in HALVES:
+    for half in progress_bar(HALVES, "Rounding", unit="halves of the VAE"):
         mine = {name: tensor for name, tensor in state.items() if name.startswith("encoder.") == (half == "encoder")}
         save_tensors(out / f"{half}.safetensors", quantised(mine))
     save_tensors(out / PRIOR, load_weights(args.run / PRIOR))  # as int8 it would draw a few other hands
@@ -54,5 +55,6 @@ def _package(args: PackageArgs) -> Path:
     report = load_hashed_json(args.run / REPORT)
     save_text(out / "README.md", model_card(settings, report, read_refine_report(args.run)))
     built_from = {name: settings[name] for name in _BUILT_FROM}
-    save_json(out / MANIFEST, {"settings": built_from, "sha256": {name: sha256(out / name) for name in files}})
+    hashes = {name: sha256(out / name) for name in progress_bar(files, "Hashing", unit="files")}
+    save_json(out / MANIFEST, {"settings": built_from, "sha256": hashes})
     return out

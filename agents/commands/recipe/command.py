@@ -5,6 +5,7 @@ Each stage writes its file and is skipped if the file exists; long stages also w
 
 import hashlib
 import shutil
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from agents.commands.recipe.latent_agent import train_latent_agent
 from agents.commands.recipe.selection import FEWEST, NEAR, draw_candidates, fit_to_selected, right_and_new
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
-from agents.figures.plots import Panel, save_curves
+from agents.figures.plots import Panel, binned, save_curves
 from agents.runs import run_folder
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.ctrl_c import Interrupted
@@ -44,7 +45,7 @@ from vae.images.labelled.hands import CANVAS, Hands
 from vae.images.labelled.synthetic_pool import draw_right_hands
 from vae.model import VAE, VAEConfig, build_vae
 from vae.optim import Purpose, stream_seed
-from vae.progress import progress_bar
+from vae.progress import progress_bar, say
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import Log, fit_flow
 from vae.sampling.mixture import Mixture
@@ -57,13 +58,26 @@ HELD_OUT = 40  # one of this many synthetic hands is held out, for validation wi
 PRIOR_POOL = 32_768  # most latents of the learned prior that the decoder learns to decode
 MIXTURE = 16_384  # augmented pictures that the mixture is fitted to; EM on all of them takes minutes
 TRAINING_LOG = "training_log.json"
+POINTS = 60  # at most, of a curve of training_log.json
+_RANGE = "lowest to highest of a point's entries"
 CURVES = (  # terms of the loss, weighted
-    Panel("difference of pictures, weighted", {"pixels": "pixels", "look": "features", "regions": "regions"}),
-    Panel("KL divergence, weighted", {"kl": "KL divergence"}),
-    Panel("what the critics say, weighted", {"patches": "of patches", "features": "of features"}),
-    Panel("the critics' own loss", {"critics": "critics"}),
+    Panel("difference of pictures, weighted", {"pixels": "pixels", "look": "features", "regions": "regions"}, _RANGE),
+    Panel("KL divergence, weighted", {"kl": "KL divergence"}, _RANGE),
+    Panel("what the critics say, weighted", {"patches": "of patches", "features": "of features"}, _RANGE),
+    Panel("the critics' own loss", {"critics": "critics"}, _RANGE),
 )
-PRIOR_CURVES = (Panel("loss of the learned prior", {"loss": "training", "held_out": "other people"}),)
+PRIOR_CURVES = (
+    Panel(
+        "loss of the learned prior", {"loss": "training", "held_out": "other people"}, "lowest to highest of the steps"
+    ),
+)
+SELECTED_CURVES = (
+    Panel(
+        "loss of the prior fitted to selected latents",
+        {"loss": "training", "held_out": "held-out latents"},
+        "lowest to highest of the steps",
+    ),
+)
 BEFORE = {"falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0}
 """What runs of versions that did not have these settings did."""
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
@@ -131,12 +145,12 @@ def _train_agents(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, d
     out = args.out
     shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
     if args.latent_samples and not (out / run_folder.LATENT_AGENT).is_file():
-        print("The agent on HandLatent-v0", flush=True)
+        say("The agent on HandLatent-v0", sys.stdout)
         images = _synthetic_images(args) if photographs is None else photographs[0]
         agent = train_latent_agent(load_run(out).vae, images, args.latent_samples, args.seed, device)
         agent.save(out / run_folder.LATENT_AGENT)
     if args.refine_samples and not (out / run_folder.REFINER).is_file():
-        print("The agent on HandRefine-v0", flush=True)
+        say("The agent on HandRefine-v0", sys.stdout)
         refine_run(
             RefineArgs(
                 out,
@@ -253,7 +267,7 @@ def _encode(
 
 
 def _fit_prior(args: RecipeArgs, posteriors: Posteriors, held_out: Tensor) -> tuple[FlowPrior, Log]:
-    print("The learned prior", flush=True)
+    say("The learned prior", sys.stdout)
     return fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
 
 
@@ -263,7 +277,7 @@ def _selected(
     """Fit a larger prior to what the judge accepts of the first one's candidates, if there is enough."""
     if not args.candidates:
         return prior, {}
-    print("The learned prior, selected by the rewarding judge", flush=True)
+    say("The learned prior, selected by the rewarding judge", sys.stdout)
     judge, known = Judge.load(device=str(vae.log_variance.device)), None
     if material.photographs is not None:
         known = Known(judge, to_float(material.photographs.images), to_float(material.others), NEAR)
@@ -274,9 +288,10 @@ def _selected(
     facts |= dict(zip(("correct", "new"), candidates.shares, strict=False))
     if len(accepted) < FEWEST:
         found = f"The judge accepts {len(accepted)} of {args.candidates} candidates"
-        print(f"{found}. A prior needs at least {FEWEST}, so the first one stays.")
+        say(f"{found}. A prior needs at least {FEWEST}, so the first one stays.", sys.stdout)
         return prior, facts
     prior, log = fit_to_selected(accepted, steps=args.flow_steps, seed=args.seed)
+    save_curves(args.out / run_folder.SELECTED_CURVES, log, "step", SELECTED_CURVES)
     return prior, {**facts, "log": log}
 
 
@@ -292,7 +307,7 @@ def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batc
             run.load_state_dict(state["run"])
         log = state["training_log"]
     main, stops = parallel.is_main(), False
-    bar = progress_bar(total=args.steps, initial=run.steps, unit="steps", disable=not main)
+    bar = progress_bar(title="Training the VAE", total=args.steps, initial=run.steps, leave=True)
     with checkpoints.ctrl_c as ctrl_c, bar:
         while run.steps < args.steps and not stops:
             if run.pool is None and run.share >= args.prior_from and run.steps % AHEAD == 0:
@@ -313,7 +328,7 @@ def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batc
     pictures = batches.drawn if batches.photographs is None else batches.photographs
     vae.log_variance.fill_(np.log(squared_error(vae, pictures.images)))  # the log variance of a sigma-VAE
     save_json(args.out / TRAINING_LOG, log)
-    save_curves(args.out / run_folder.CURVES, log, "step", CURVES)
+    save_curves(args.out / run_folder.CURVES, binned(log, "step", POINTS), "step", CURVES)
     half = {name: tensor.half() for name, tensor in vae.state_dict().items()}  # as it ships; samplers and agents fit it
     save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
     if ctrl_c.pressed:  # too late for a checkpoint

@@ -1,11 +1,14 @@
 """The agent on HandLatent-v0: SAC on single latents of a frozen VAE."""
 
+from typing import Any
+
 import gymnasium as gym
 from torch import Tensor
 
 from agents.rl.row_agent import RowAgent
 from agents.rl.sac import make_sac
 from vae.model import VAE
+from vae.progress import Bar, progress_bar
 
 ROWS = 64  # latents per step, if there are as many pictures
 DELTA_SCALE, REWARD_SCALE = 0.1, 0.1  # the best found: docs/loss.md
@@ -38,8 +41,15 @@ def train_latent_agent(vae: VAE, images: Tensor, samples: int, seed: int, device
         autoreset_mode="SameStep",
     )
     model = make_sac(env, seed, device, policy_kwargs={"net_arch": list(WIDTHS)})
-    model.learn(samples)
+    with progress_bar(title="Learning on HandLatent-v0", unit="latents", total=samples) as bar:
+        model.learn(samples, callback=lambda given, _: _count(bar, given))
     env.close()
     return RowAgent.of(
         model, env_id="HandLatent-v0", delta_scale=DELTA_SCALE, steps_per_episode=1, sampler="encoder", seed=seed
     )
+
+
+def _count(bar: Bar, given: dict[str, Any]) -> bool:
+    """Count a step of all rows; Stable-Baselines3 goes on if this is true."""
+    bar.update(len(given["rewards"]))
+    return True

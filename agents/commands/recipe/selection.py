@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from hand_env.anatomy import Judge, Known
 from vae.model import VAE
-from vae.progress import progress_bar
+from vae.progress import in_chunks
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import Log, fit_flow
 from vae.sampling.reencoded import Reencoded
@@ -85,12 +85,10 @@ def draw_candidates(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed
     hotter = FlowPrior(prior.velocity, prior.mean, prior.scale, TEMPERATURE, FINAL_DENOISE)
     chain = Reencoded(hotter, vae, REENCODE_PASSES)
     drawn, held = [], []
-    with progress_bar(total=n, unit="candidates", title="Selecting") as bar:
-        for chunk in torch.split(hotter.sample(n, seed), CHUNK[device.type]):
-            latents = chain.reencode(chunk.to(device))
-            drawn.append(latents)
-            held.append(verdicts(vae.decode(latents).float().clamp(0, 1)))
-            bar.update(len(chunk))
+    for chunk in in_chunks(hotter.sample(n, seed), CHUNK[device.type], "Selecting", "candidates"):
+        latents = chain.reencode(chunk.to(device))
+        drawn.append(latents)
+        held.append(verdicts(vae.decode(latents).float().clamp(0, 1)))
     return Candidates(torch.cat(drawn), torch.cat(held))
 
 

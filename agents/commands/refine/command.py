@@ -36,8 +36,16 @@ _REFINING = "refining"  # subfolder with settings and checkpoints, until the ref
 _NOT_SETTINGS = ("run", "out", "device", "checkpoint_seconds")  # may differ when a training is resumed
 _OWN_FILES = (run_folder.REFINER, run_folder.REFINE_REPORT, run_folder.REFINE_PICTURE, run_folder.REFINE_CURVES)
 CURVES = (
-    Panel("mean score", {"score_before": "before a correction", "score_after": "after it"}),
-    Panel("share of corrections", {"raised": "that raised the score", "later": "after the first round"}),
+    Panel(
+        "mean score",
+        {"score_before": "before a correction", "score_after": "after it"},
+        "95 % interval over corrections",
+    ),
+    Panel(
+        "share of corrections",
+        {"raised": "that raised the score", "later": "after the first round"},
+        "95 % interval over corrections",
+    ),
     Panel("SAC's temperature", {"entropy_coefficient": "temperature"}),
 )
 

@@ -18,12 +18,13 @@ from agents.rl.row_agent import RowAgent
 from agents.rl.sac import REFINE_PICTURE_UPDATES_PER_SAMPLE, make_sac, reset_sac, restore_sac, sac_state
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.json_rules import NUMBER, NUMBERS, OBJECT, OBJECTS, whole
+from agents.runs.log_intervals import ends_of_mean, ends_of_share
 from agents.runs.run import Run
 from hand_env import HandRefineVectorEnv, LogitScore
 from hand_env.anatomy.judge import default_judge
 from hand_env.refinement import score_latents
 from hand_env.scoring import ScoreFn
-from vae.progress import progress_bar
+from vae.progress import in_chunks, progress_bar
 from vae.sampling.sampler import Pool
 
 ENV_ID = "HandRefine-v0"
@@ -41,6 +42,11 @@ TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
     "raised": ("share of corrections that raised the score", "up"),
     "later": ("share of corrections after a latent's first round", "-"),
     "entropy_coefficient": ("SAC's temperature", "-"),
+    **{
+        f"{name}_{end}": (f"{end} end of the 95 % interval of {name} over corrections", "-")
+        for name in ("score_before", "score_after", "raised", "later")
+        for end in ("low", "high")
+    },
 }
 _STATE = {
     "env": OBJECT,
@@ -51,6 +57,7 @@ _STATE = {
     "seconds": NUMBER,
 }
 _MEANS = ("reward", "score_before", "score_after", "raised", "later")
+_SCORES, _SHARES = ("score_before", "score_after"), ("raised", "later")
 
 
 class RefinerTraining:
@@ -87,7 +94,7 @@ class RefinerTraining:
         sees = {"vae": Sight(self.env.env.vae, fused)} if args.policy == "pictures" else {}
         self.model = make_sac(env, args.seed, args.device, policy, policy_kwargs={"net_arch": [args.width] * 2, **sees})
         self.log: list[dict[str, float]] = []
-        self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
+        self.sums, self.steps_summed = _nothing(), 0
         self.started, self.seconds_before = time.monotonic(), 0.0
         self.stopped = False
         if state is not None:
@@ -117,7 +124,10 @@ class RefinerTraining:
             Whether the training is finished; if not, Ctrl-C was pressed and a checkpoint is written.
         """
         self.started = time.monotonic()
-        with self.checkpoints.ctrl_c, progress_bar(total=self.total, initial=self.samples, unit="latents") as self.bar:
+        self.bar = progress_bar(
+            title="Learning", unit="corrections", total=self.total, initial=self.samples, leave=True
+        )
+        with self.checkpoints.ctrl_c, self.bar:
             self.between_steps()
             self.model.learn(
                 self.total - self.samples,
@@ -146,6 +156,8 @@ class RefinerTraining:
         before, after = (np.array([info[name] for info in infos]) for name in ("score_before", "score_after"))
         for name, values in zip(_MEANS, (rewards, before, after, after > before, self.starts.later), strict=True):
             self.sums[name] += float(np.mean(values))
+        for name, values in zip(_SCORES, (before, after), strict=True):
+            self.sums[f"{name}_squares"] += float(np.mean(np.square(values, dtype=np.float64)))
         self.steps_summed += 1
         ends = None
         if "terminal_observation" in infos[0]:  # all rows end together
@@ -163,12 +175,22 @@ class RefinerTraining:
 
     def _close_point(self) -> None:
         assert self.model.log_ent_coef is not None, "make_sac sets an automatic one"
-        means = {name: total / self.steps_summed for name, total in self.sums.items()}
+        means = {name: self.sums[name] / self.steps_summed for name in _MEANS}
         entropy_coefficient = float(self.model.log_ent_coef.detach().exp())
         point = {"samples": self.samples, **means, "entropy_coefficient": entropy_coefficient}
-        self.log.append(point)
-        self.sums, self.steps_summed = dict.fromkeys(_MEANS, 0.0), 0
+        self.log.append(point | self._ends(means))
+        self.sums, self.steps_summed = _nothing(), 0
         self.bar.set_postfix(score=f"{point['score_before']:+.2f} to {point['score_after']:+.2f}", refresh=False)
+
+    def _ends(self, means: dict[str, float]) -> dict[str, float]:
+        """Return the ends of the intervals over the corrections since the last point."""
+        rows, ends = self.args.rows, dict[str, float]()
+        n = self.steps_summed * rows
+        for name in _SCORES:
+            ends |= ends_of_mean(name, rows * self.sums[name], rows * self.sums[f"{name}_squares"], n)
+        for name in _SHARES:
+            ends |= ends_of_share(name, means[name], n)
+        return ends
 
     def _save(self) -> None:
         state = {
@@ -186,9 +208,13 @@ class RefinerTraining:
         with self.checkpoints.restoring("starts"):
             self.starts.load_state_dict(state["starts"])
         log = state["training_log"]
-        self.log, self.sums, self.steps_summed = log["points"], log["sums"], log["steps_summed"]
+        self.log, self.sums, self.steps_summed = log["points"], _nothing() | log["sums"], log["steps_summed"]
         self.seconds_before = state["seconds"]
         self.checkpoints.resumed_at(self.samples)
+
+
+def _nothing() -> dict[str, float]:
+    return dict.fromkeys([*_MEANS, *(f"{name}_squares" for name in _SCORES)], 0.0)
 
 
 class _Follow(BaseCallback):
@@ -224,9 +250,9 @@ def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
     Raises:
         ValueError: If there are no such latents.
     """
-    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed, progress=True)
+    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
     if args.learned_below < np.inf:
-        parts = progress_bar(torch.split(pool.latents, SCORED), f"Scoring {len(pool.latents):,} latents", unit="part")
+        parts = in_chunks(pool.latents, SCORED, "Scoring", "latents")
         scores = np.concatenate([score_latents(run.vae, judge, rows.numpy()) for rows in parts])
         wrong = scores < args.learned_below
         if not wrong.any():

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,7 +23,7 @@ from agents.runs.run_folder import check_folder
 from hand_env.anatomy import Judge
 from vae.checkpoint import save_tensors, save_text
 from vae.device import resolve_device
-from vae.progress import progress_bar
+from vae.progress import Bar, progress_bar
 
 _STATE = {"settings": OBJECT, "agent": OBJECT, "generator": OBJECT, "rows": OBJECTS}
 AGENT, ROUNDS, CHECKPOINTS = "agent.safetensors", "rounds.csv", "checkpoints"
@@ -75,13 +76,13 @@ def _schedule(args: ScheduleArgs) -> str:
         with checkpoints.restoring("rows"):
             _write(args, model, rows)  # it may have been killed between the checkpoint and these
     done = len(rows)
-    with checkpoints.ctrl_c:
-        for number in progress_bar(range(done, args.rounds), "Agent", unit="rounds"):
+    with checkpoints.ctrl_c, _bar(tasks, done, args.rounds) as bar:
+        for number in range(done, args.rounds):
             if args.seconds and number > done and _ends_at(began, number - done) > args.seconds:
                 break
             task, explores = tasks[number % len(tasks)], number < args.explore
             task.seed_next()
-            infos = _explore(model, task, generator) if explores else _learn(model, task)
+            infos = _explore(model, task, generator, bar) if explores else _learn(model, task, bar)
             task.episodes += 1
             rows.append({"round": number, "n": task.name, "explores": int(explores), **summarise(infos)})
             checkpoints.save(len(rows), _state(args, model, generator, rows))  # first: it shows whose folder this is
@@ -119,31 +120,41 @@ def _check_settings(args: ScheduleArgs, state: dict[str, Any] | None) -> None:
             )
 
 
-def _explore(model: SAC, task: Task, generator: np.random.Generator) -> Infos:
+def _bar(tasks: Sequence[Task], done: int, rounds: int) -> Bar:
+    decisions = [tasks[number % len(tasks)].decisions for number in range(max(done, rounds))]
+    return progress_bar(
+        title="Learning", unit="decisions", total=sum(decisions), initial=sum(decisions[:done]), leave=True
+    )
+
+
+def _explore(model: SAC, task: Task, generator: np.random.Generator, bar: Bar) -> Infos:
     schedules = random_schedules(task.decisions, task.env.num_envs, generator)
     infos: Infos = []
     for actions in schedules:
         task.observations, last = explore(model, task.env, task.observations, actions[None])
         infos.append(last)
+        bar.update()
     return infos
 
 
-def _learn(model: SAC, task: Task) -> Infos:
+def _learn(model: SAC, task: Task, bar: Bar) -> Infos:
     model.set_env(task.env, force_reset=False)
     model._last_obs = task.observations  # the environment has reset itself; another reset would build all VAEs again
-    kept = _Keep()
+    kept = _Keep(bar)
     model.learn(task.decisions * task.env.num_envs, callback=kept, reset_num_timesteps=False)
     task.observations = model._last_obs
     return kept.infos
 
 
 class _Keep(BaseCallback):
-    """Keep the infos of each step."""
+    """Keep the infos of each step, and count it."""
 
-    def __init__(self) -> None:
+    def __init__(self, bar: Bar) -> None:
         super().__init__()
+        self.bar = bar
         self.infos: Infos = []
 
     def _on_step(self) -> bool:
         self.infos.append(self.locals["infos"])
+        self.bar.update()
         return True

@@ -97,7 +97,7 @@ def _pictures(args: ScheduleArgs) -> Tensor:
 def _drawn(args: ScheduleArgs, device: str) -> Tensor:
     count = DRAWN_PER_CHOSEN * max(args.drawn_n)
     seed = stream_seed(args.seed, Purpose.TASK_HANDS)
-    return generate_hands(count, args.size, seed=seed, device=device, progress=True).images
+    return generate_hands(count, args.size, seed=seed, device=device).images
 
 
 def _task(number: int, name: str, n: int, pool: Tensor, score: ScoreFn, args: ScheduleArgs, device: str) -> Task:

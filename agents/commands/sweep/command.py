@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,10 +18,11 @@ from agents.commands.sweep.trials import Trial, make_trials
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.lock import held
 from agents.runs.run_folder import CONFIG
+from vae.progress import Bar, progress_bar
 
 PROGRAM = ("-m", "agents.cli")  # what Python runs, on each machine of a cluster
 TUNE = "tune"  # folder of Tune's own files
-BETWEEN_LINES = 60.0  # seconds between two lines of progress
+BETWEEN_LOOKS = 60.0  # seconds between two looks at how far the running trials are
 KEPT = 4  # 'asha' keeps the best of this many at each rung
 FIRST_RUNG = 8  # the first one is at this part of the epochs
 
@@ -85,22 +86,40 @@ def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
     cloudpickle.register_pickle_by_value(trainable)
     resources = {"cpu": args.cpus_per_trial, "gpu": gpus_for_each(ray, args.gpus_per_trial, args.cpus_per_trial)}
     jobs = {trial.name: _job(args, trial, store.folder) for trial in trials}
-    watch = Watch(store, args.max_failures, BETWEEN_LINES)
-    tune.run(
-        tune.with_parameters(trainable.CommandTrial, jobs=jobs),
-        config={"trial": tune.grid_search(list(jobs))},
-        name=TUNE,
-        storage_path=str(args.out),
-        resume="AUTO+ERRORED" if any((args.out / TUNE).glob("experiment_state-*")) else None,
-        resources_per_trial=resources,
-        max_concurrent_trials=args.max_concurrent,
-        max_failures=args.max_failures,
-        scheduler=_scheduler(args, trials),
-        callbacks=[watch],
-        raise_on_failed_trial=False,
-        verbose=0,
-    )
+    epochs = {trial.name: max(1, trial.epochs) for trial in trials}
+    with count_epochs(epochs, store) as bar:
+        tune.run(
+            tune.with_parameters(trainable.CommandTrial, jobs=jobs),
+            config={"trial": tune.grid_search(list(jobs))},
+            name=TUNE,
+            storage_path=str(args.out),
+            resume="AUTO+ERRORED" if any((args.out / TUNE).glob("experiment_state-*")) else None,
+            resources_per_trial=resources,
+            max_concurrent_trials=args.max_concurrent,
+            max_failures=args.max_failures,
+            scheduler=_scheduler(args, trials),
+            callbacks=[Watch(store, args.max_failures, BETWEEN_LOOKS, epochs, bar)],
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
     finish_late_runs(store)
+
+
+def count_epochs(epochs: Mapping[str, int], store: Store) -> Bar:
+    """Return a bar that counts epochs, or the runs themselves if each has one.
+
+    Args:
+        epochs: Number of epochs of each trial.
+        store: Says which trials wait.
+    """
+    waiting = {record.run for record in store.runs("waiting")}
+    return progress_bar(
+        title="Sweep",
+        unit="epochs" if max(epochs.values()) > 1 else "runs",
+        total=sum(epochs.values()),
+        initial=sum(number for run, number in epochs.items() if run not in waiting),
+        leave=True,
+    )
 
 
 def finish_late_runs(store: Store) -> None:

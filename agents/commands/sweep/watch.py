@@ -1,9 +1,8 @@
 """Follow a sweep: note what becomes of each trial, and print a line now and then. Needs the extra `ray`."""
 
 import re
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,23 @@ from ray import tune
 
 from agents.commands.sweep.results import SWEPT
 from agents.commands.sweep.store import Store
+from vae.progress import Bar, say
 
 
 class Watch(tune.Callback):  # type: ignore[misc]  # Ray is not typed for us
     """Tell the store what Tune says of its trials."""
 
-    def __init__(self, store: Store, max_failures: int, seconds: float) -> None:
+    def __init__(self, store: Store, max_failures: int, seconds: float, epochs: Mapping[str, int], bar: Bar) -> None:
         """Start.
 
         Args:
             store: Keeps what became of the trials.
             max_failures: How often a trial is tried again, for the lines.
-            seconds: Shortest time between two lines of progress.
+            seconds: Shortest time between two looks at how far the running trials are.
+            epochs: Number of epochs of each trial; 1 for a command without any.
+            bar: Counts the epochs.
         """
-        self.store, self.max_failures, self.seconds = store, max_failures, seconds
+        self.store, self.max_failures, self.seconds, self.epochs, self.bar = store, max_failures, seconds, epochs, bar
         self.figures = SWEPT[store.settings["command"][0]].figures
         self._last, self._begun = time.monotonic(), False
 
@@ -39,16 +41,16 @@ class Watch(tune.Callback):  # type: ignore[misc]  # Ray is not typed for us
                 self._note_end(trial)
 
     def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
-        """Print how far the trials are, if no line was printed for a while."""
+        """Count how far the trials are, if nothing was said for a while."""
         if time.monotonic() - self._last >= self.seconds:
-            running = [trial for trial in trials if trial.status == "RUNNING"]
-            self._say(", ".join(map(_where, running)) or "no run has started yet")
+            self._count(trials)
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """Read the figures of a run that ended; the scheduler may have stopped it."""
         self._note_end(trial)
         run = trial.config["trial"]
         self._say(f"{run} {self.store.records[run].status}")
+        self._count(trials)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """Say that a trial is tried again."""
@@ -73,7 +75,16 @@ class Watch(tune.Callback):  # type: ignore[misc]  # Ray is not typed for us
     def _say(self, what: str) -> None:
         self._last = time.monotonic()
         ended = len(self.store.records) - len(self.store.runs("waiting"))
-        print(f"{ended} of {len(self.store.records)} runs ended; {what}", file=sys.stderr, flush=True)
+        say(f"{ended} of {len(self.store.records)} runs ended; {what}")
+
+    def _count(self, trials: Sequence[Any]) -> None:
+        self._last = time.monotonic()
+        running = [trial for trial in trials if trial.status == "RUNNING"]
+        self.bar.set_postfix(running=", ".join(map(_where, running)) or "none", refresh=False)
+        reached = {trial.config["trial"]: int((trial.last_result or {}).get("epoch") or 0) for trial in running}
+        waiting = {record.run for record in self.store.runs("waiting")}
+        done = sum(reached.get(run, 0) if run in waiting else epochs for run, epochs in self.epochs.items())
+        self.bar.update(max(0, done - self.bar.n))
 
 
 def _where(trial: Any) -> str:

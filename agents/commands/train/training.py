@@ -39,10 +39,14 @@ from vae.model import count_parameters
 from vae.sampling.mixture import Mixture
 
 CURVES = (
-    Panel("loss, nats per image", {"loss_nats": "training", "validation_loss_nats": "other people"}),
-    Panel("KL divergence, nats per image", {"kl_nats": "KL divergence"}),
-    Panel("reward, sum over the epoch", {"reward": "reward"}),
-    Panel("share of wrong hands, rewarding judge", {"drawn_wrong": "drawn_wrong"}),
+    Panel(
+        "loss, nats per image",
+        {"loss_nats": "training", "validation_loss_nats": "other people"},
+        "95 % interval over steps or pictures",
+    ),
+    Panel("KL divergence, nats per image", {"kl_nats": "KL divergence"}, "95 % interval over steps"),
+    Panel("reward, sum over the epoch", {"reward": "reward"}, "95 % interval over steps"),
+    Panel("share of wrong hands, rewarding judge", {"drawn_wrong": "when it decided"}, "95 % interval over hands"),
     Panel("the agent's decision", {name: name for name in ("reach", "mix", "pull")}),
 )
 StepAgent = NoAction | RandomAction | ScheduleActor

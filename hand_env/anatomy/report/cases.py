@@ -21,6 +21,7 @@ from vae.images.decode import open_picture
 from vae.images.labels import read_labels
 from vae.images.resize import resize
 from vae.images.synthetic import DEFECTS, generate_hands
+from vae.progress import progress_bar
 
 Asked = Literal["anatomical", "correct"]
 SEED = 2_000_003  # of the drawings and random choices here; neither training nor validation uses it
@@ -67,10 +68,29 @@ def report_cases(size: int, data: Path | None, n: int = 300, some: slice = slice
         wrong = generate_hands(n, size, seed=SEED, defect=defect, rings=True, sleeves=True, first=2 * n).images
         name = f"synthetic, {defect.replace('_', ' ')}"
         yield Case(name, "anatomical", (False,) * n, 0.95, "synthetic correct", wrong)
-    if data and (data / "11k-hands" / "HandInfo.csv").is_file():
-        yield from _photographed(size, data / "11k-hands", some)
-    if data and (data / "judged-hands" / "labels.csv").is_file() and size == 64:
-        yield _judged(data / "judged-hands")
+    photographed, judged = _there(size, data)
+    if photographed:
+        yield from _photographed(size, photographed, some)
+    if judged:
+        yield _judged(judged)
+
+
+def count_cases(size: int, data: Path | None) -> int:
+    """Return how many cases `report_cases` yields, if there are photographs with a clear outline."""
+    photographed, judged = _there(size, data)
+    of_photographs = 2 + len(EDITS) + len(_spoilt([], np.random.default_rng(0)))
+    return 1 + len(DEFECTS) + bool(photographed) * of_photographs + bool(judged)
+
+
+def _there(size: int, data: Path | None) -> tuple[Path | None, Path | None]:
+    """Return the folders that cases are made from: of the download, and of judged hands."""
+    if data is None:
+        return None, None
+    photographed, judged = data / "11k-hands", data / "judged-hands"
+    return (
+        photographed if (photographed / "HandInfo.csv").is_file() else None,
+        judged if (judged / "labels.csv").is_file() and size == 64 else None,
+    )
 
 
 def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
@@ -79,11 +99,13 @@ def _photographed(size: int, root: Path, some: slice) -> Iterator[Case]:
     small = [resize(picture, size, size) for picture in pictures]
     wanted = 0.95 if size >= 128 else 0.93
     yield Case("photographs", "correct", (True,) * len(small), wanted, "", _stacked(small), counts=True)
-    clear = [(picture, outline) for picture in pictures if (outline := find_outline(picture)) is not None]
+    seen = progress_bar(pictures, "Finding outlines", unit="photographs")
+    clear = [(picture, outline) for picture in seen if (outline := find_outline(picture)) is not None]
     rng = np.random.default_rng(SEED)
     for kind in ("none", *EDITS) if clear else ():
         often = clear * (1 if kind == "none" else TIMES)
-        changed = [edited(picture, outline, kind, rng, size) for picture, outline in often]
+        bar = progress_bar(often, "Editing photographs", unit="photographs")
+        changed = [edited(picture, outline, kind, rng, size) for picture, outline in bar]
         if kind == "none":
             name, right = "photographs, in a new frame", True
         else:

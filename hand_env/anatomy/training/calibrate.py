@@ -14,6 +14,7 @@ from hand_env.anatomy.network import Network
 from hand_env.anatomy.training.validate import Examples
 from hand_env.anatomy.weights import Calibration
 from vae.images.labelled.vocabulary import DOUBTS
+from vae.progress import in_chunks, progress_bar
 
 REJECTED_SCENES = 0.03  # share of correct scenes that the limit on a part may reject
 DOUBTED = 0.005  # share of correct scenes that each doubt may apply to
@@ -40,7 +41,8 @@ def calibrate(network: Network, architecture: str, limits: dict[str, float], exa
     if not scenes:
         return Calibration(architecture, limits)
     judge = Judge(network, Calibration(architecture, {**limits, "hand": min(0.0, limits["hand"])}), _device(network))
-    found = {name: _look(judge, examples.kinds[name].images) for name in scenes}
+    looks = progress_bar(scenes, "Choosing limits", unit="kinds of scenes")
+    found = {name: _look(judge, examples.kinds[name].images) for name in looks}
     truth = {name: _truth(name, examples.kinds[name].whole) for name in scenes}
     right = {
         key: torch.cat([found[name][key][truth[name] == 1] for name in scenes]) for key in ("whole", *PARTS, *DOUBTS)
@@ -62,7 +64,7 @@ def _device(network: Network) -> torch.device:
 @torch.no_grad()
 def _look(judge: Judge, images: Tensor) -> dict[str, Tensor]:
     """Return the margins and doubts of pictures, cropped as the judge does, on the CPU."""
-    parses = [judge.find(part, crop=True).parse for part in torch.split(images, CHUNK)]
+    parses = [judge.find(part, crop=True).parse for part in in_chunks(images, CHUNK, "Judging")]
     each = [
         {**margins(parse), **{name: parse.doubts[:, number] for number, name in enumerate(DOUBTS)}} for parse in parses
     ]

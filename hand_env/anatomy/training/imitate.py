@@ -13,7 +13,7 @@ There are two VAEs:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from vae.images.random_source import GeneratorSource
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, Width, build_vae
 from vae.optim import VARIANCE_DECAY, follow_variance
+from vae.progress import in_chunks, progress_bar
 
 SIZE = 64
 CHUNK = 256  # pictures encoded at a time
@@ -60,8 +61,8 @@ class Imitator:
             Mean squared error of the last batch.
         """
         optimizer = torch.optim.AdamW(self.vae.parameters(), rate, (0.9, 0.99))
-        start, error = time.monotonic(), torch.ones((), device=self.device)
-        while (share := (time.monotonic() - start) / seconds) < 1:
+        error = torch.ones((), device=self.device)
+        for share in _passing(seconds):
             optimizer.param_groups[0]["lr"] = rate * min(1.0, (self.steps + 1) / 100) * (1.02 - share)
             images = resized(pictures(), SIZE)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -85,7 +86,8 @@ class Imitator:
     def fit(self, images: Tensor) -> None:
         """Fit the Gaussian to the latents of pictures, which are (n, 3, S, S) uint8."""
         parts = [
-            self.vae.encode(resized(part.to(self.device).float() / 255, SIZE)) for part in torch.split(images, CHUNK)
+            self.vae.encode(resized(part.to(self.device).float() / 255, SIZE))
+            for part in in_chunks(images, CHUNK, "Encoding")
         ]
         mean, log_var = (torch.cat([part[k] for part in parts]) for k in (0, 1))
         self.mean = mean.mean(0)
@@ -144,3 +146,13 @@ class Imitator:
         unclear = (kind[:, 0] == 1) & ((hands.images - others.images).abs().mean((1, 2, 3)) < 0.08)
         made.whole = torch.where(unclear, torch.full_like(made.whole, torch.nan), made.whole)
         return made
+
+
+def _passing(seconds: float) -> Iterator[float]:
+    """Yield the share of the time that has passed, until all has."""
+    start = time.monotonic()
+    with progress_bar(title="Training an imitator", unit="ms", total=round(1000 * seconds)) as bar:
+        while (share := (time.monotonic() - start) / seconds) < 1:
+            bar.update(round(1000 * share * seconds) - bar.n)
+            yield share
+        bar.update(bar.total - bar.n)

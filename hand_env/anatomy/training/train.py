@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from vae.images.labelled.synthetic_pool import SyntheticPool
 from vae.images.random_source import GeneratorSource
 from vae.model import Width
 from vae.optim import cosine_decay, ema_decay, update_ema
+from vae.progress import progress_bar, say
 
 NEAR = 64  # hands per batch whose features are compared in two styles
 AHEAD = 4  # batches that are made together
@@ -126,7 +128,7 @@ class JudgeTrainer:
             imitator = Imitator(self.settings.seed + number, self.device, narrow)
             error = imitator.train(pictures, seconds * (1.0 + 0.5 * number), generator)
             imitator.fit(images)
-            print(f"imitator {number}: {imitator.steps} steps, mean squared error {error:.5f}", flush=True)
+            say(f"imitator {number}: {imitator.steps} steps, mean squared error {error:.5f}", sys.stdout)
             self.batches.imitators.append(imitator)
 
     def step(self) -> dict[str, float] | None:
@@ -163,26 +165,29 @@ class JudgeTrainer:
             examples.imitate(self.batches.imitators)
         if self.grounds is not None:
             examples.compose(self.grounds[1])
-        start, looked = time.monotonic() - self.spent, self.spent
-        while self.spent < self.settings.seconds:
-            if self.spent - looked > self.settings.every:
-                looked = self.spent
-                self.finish(examples)
-                self.save()
-            terms = self.step()
-            if self.steps % 5 == 0:
-                self.pool.collect()
-            self.spent = time.monotonic() - start
-            if terms is not None:
-                listed = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
-                print(f"{self.spent:5.0f} s step {self.steps} drawn {self.pool.taken} {listed}", flush=True)
+        start, looked, total = time.monotonic() - self.spent, self.spent, round(1000 * self.settings.seconds)
+        done = min(total, round(1000 * self.spent))
+        with progress_bar(title="Training the judge", unit="ms", total=total, initial=done, leave=True) as bar:
+            while self.spent < self.settings.seconds:
+                if self.spent - looked > self.settings.every:
+                    looked = self.spent
+                    self.finish(examples)
+                    self.save()
+                terms = self.step()
+                if self.steps % 5 == 0:
+                    self.pool.collect()
+                self.spent = time.monotonic() - start
+                bar.update(min(total, round(1000 * self.spent)) - bar.n)
+                if terms is not None:
+                    self._log(terms)
         self.finish(examples)
         self.save()
 
     def look(self, examples: Examples) -> dict[str, float]:
         """Choose limits, print the validation figures of the averaged network, and return the limits."""
         limits = choose_limits(self.averaged, examples)
-        print(f"{self.spent:5.0f} s limits {limits}\n{table(figures(self.averaged, examples, limits))}", flush=True)
+        shares = figures(self.averaged, examples, limits)
+        say(f"{self.spent:5.0f} s limits {limits}\n{table(shares)}", sys.stdout)
         return limits
 
     def finish(self, examples: Examples) -> Path:
@@ -212,7 +217,15 @@ class JudgeTrainer:
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.spent = state["steps"], state["spent"]
-        print(f"Resuming from step {self.steps}.", flush=True)
+        say(f"Resuming from step {self.steps}.", sys.stdout)
+
+    def _log(self, terms: dict[str, float]) -> None:
+        left = max(0.0, self.settings.seconds - self.spent)
+        listed = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
+        say(
+            f"{self.spent:5.0f} s, {left:.0f} s left, step {self.steps} drawn {self.pool.taken} {listed}",
+            sys.stdout,
+        )
 
     def _next(self) -> Hands:
         """Return a batch; several are made together, because each edit is cheaper for many hands at once."""
@@ -250,13 +263,13 @@ def train_judge(settings: JudgeTraining, pack: Path, out: Path, grounds: Path | 
     """
     out.mkdir(parents=True, exist_ok=True)
     run = JudgeTrainer(settings, load_pack(pack), out, load_grounds(grounds) if grounds else None)
-    print(json.dumps(asdict(settings)), flush=True)
+    say(json.dumps(asdict(settings)), sys.stdout)
     try:
         run.resume()
         run.pool.wait_for(min(settings.drawn, 2000), settings.drawing_seconds)
         run.imitate()
         held = run.pool.wait_for(settings.drawn, settings.drawing_seconds)
-        print(f"{held} synthetic hands to begin with", flush=True)
+        say(f"{held} synthetic hands to begin with", sys.stdout)
         run.train()
     finally:
         run.pool.close()

@@ -19,6 +19,7 @@ from vae.images.labelled.style import reframe, resized, shrink
 from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
+from vae.progress import in_chunks, progress_bar
 
 SEED = 1_000_003  # of validation drawings; no training run uses it
 SIZES = (64, 128)
@@ -44,7 +45,7 @@ class Examples:
         known = torch.nonzero(~torch.isnan(photographs.joints).flatten(1).any(1))[:, 0][:drawn]
         some, n = photographs.take(known), len(known)
         kinds = {"photographs": photographs}
-        for name, edit in ALL_EDITS.items():
+        for name, edit in progress_bar(ALL_EDITS.items(), "Making validation pictures", unit="edits"):
             edited = some.take(torch.arange(n))
             shrink(edited, GeneratorSource(n, generator), 0.8)
             edit(edited, GeneratorSource(n, generator))
@@ -52,7 +53,7 @@ class Examples:
             kinds[f"edit {name}"] = edited
         for name, mix in MIXES.items():
             kinds[f"mix {name}"] = mix(some, some.take(_turned(some)), GeneratorSource(n, generator))
-        for number, name in enumerate(("none", *DEFECTS)):
+        for number, name in enumerate(progress_bar(("none", *DEFECTS), "Drawing validation hands", unit="kinds")):
             hands = draw_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
             hands.images = hands.images.float() / 255
             kinds[f"drawn {name}"] = hands
@@ -97,7 +98,8 @@ def _turned(hands: Hands) -> Tensor:
 def parse_all(network: Network, images: Tensor, size: int) -> Parse:
     """Parse pictures, (n, 3, 128, 128) float32, after resizing them to `size` pixels."""
     parts = [
-        parse_both_ways(network, resized(resized(part, size), network.size)) for part in torch.split(images, CHUNK)
+        parse_both_ways(network, resized(resized(part, size), network.size))
+        for part in in_chunks(images, CHUNK, "Parsing")
     ]
     return Parse(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
@@ -123,7 +125,7 @@ def choose_limits(network: Network, examples: Examples) -> dict[str, float]:
 def figures(network: Network, examples: Examples, limits: dict[str, float]) -> dict[str, tuple[float, float]]:
     """Return the share of each kind that the network calls anatomical, at 64 and at 128 pixels."""
     shares = {}
-    for name, hands in examples.kinds.items():
+    for name, hands in progress_bar(examples.kinds.items(), "Validating", unit="kinds of pictures"):
         known = hands.whole == 0 if "edit " in name else ~torch.isnan(hands.whole)  # not all edits can be made
         each = []
         for size in SIZES:

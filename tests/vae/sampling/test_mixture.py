@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from vae.progress import show_progress
 from vae.sampling.mixture import Mixture, _fit_on_device, _fit_with_sklearn
 from vae.sampling.sampler import Pool, StandardNormal
 
@@ -80,7 +81,17 @@ def test_the_fit_for_a_gpu_is_that_of_scikit_learn():
 
 
 def test_a_pool_shows_how_far_it_is_when_asked(capfd):
-    quiet = Pool(StandardNormal(3), size=2000, seed=0)
+    with show_progress(between_lines=0, clock=lambda: 0.0):
+        shown = Pool(StandardNormal(3), size=2000, seed=0)
+    assert capfd.readouterr().err.splitlines()[-1].startswith("Drawing 2,000 latents: 100 %, 2 of 2 parts")
+    assert torch.equal(Pool(StandardNormal(3), size=2000, seed=0).latents, shown.latents)
     assert not capfd.readouterr().err
-    assert torch.equal(Pool(StandardNormal(3), size=2000, seed=0, progress=True).latents, quiet.latents)
-    assert "Drawing 2,000 latents" in capfd.readouterr().err
+
+
+def test_the_iterations_are_counted_and_change_nothing(capfd):
+    points = torch.randn(400, 6, generator=torch.Generator().manual_seed(1)).double()
+    quiet = _fit_with_sklearn(points, components=4, seed=7)
+    with show_progress(between_lines=0):
+        shown = _fit_with_sklearn(points, components=4, seed=7)
+    assert all(map(torch.equal, quiet, shown))
+    assert capfd.readouterr().err.startswith("Fitting the mixture: 2 %, 1 of 50 iterations at most")

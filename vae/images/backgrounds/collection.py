@@ -19,6 +19,7 @@ from torch import Tensor
 from vae.images.backgrounds.textures import made_texture
 from vae.images.decode import decode_stored, open_picture
 from vae.images.labelled.landmarks import write_arrays
+from vae.progress import progress_bar
 
 TILE = 256  # side, pixels
 TILES = 24  # tiles per photograph
@@ -79,7 +80,8 @@ def write_grounds(out: Path, textures: int = 900, seed: int = 0) -> Path:
         tiles += [_cut(picture, rng) for _ in range(TILES)]
         sides += [int(path.stem in KEPT_APART)] * TILES
     for side, count in enumerate((textures, textures // 6)):
-        tiles += [made_texture(TILE, rng) for _ in range(count)]
+        numbers = progress_bar(range(count), "Making textures", unit="textures")
+        tiles += [made_texture(TILE, rng) for _ in numbers]
         sides += [side] * count
     jpegs = [_encoded(tile) for tile in tiles]
     return write_arrays(

@@ -56,7 +56,7 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
             static_image_mode=True, max_num_hands=1, min_detection_confidence=confidence
         ) as hands:
             left = np.flatnonzero(np.isnan(found).any((1, 2)))
-            for index in progress_bar(left, "Landmarks", disable=None):
+            for index in progress_bar(left, "Finding landmarks", unit="photographs"):
                 found[index] = _joints(hands.process(_framed(pixels[index])))
     return found
 

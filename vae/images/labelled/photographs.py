@@ -17,6 +17,7 @@ from vae.images.decode import decode_stored
 from vae.images.labelled.hands import CANVAS, Hands, correct_hands
 from vae.images.labelled.landmarks import write_arrays
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
+from vae.progress import progress_bar
 
 SIDES = ("train", "validation")
 QUALITY = 95  # of the JPEGs in the pack
@@ -58,18 +59,18 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
     found = np.load(landmarks)
     joints_of = dict(zip(found["names"].tolist(), found["joints"], strict=True))
     jpegs, joints, regions, sides = [], [], [], []
-    for side, indices in enumerate((split.train, split.validation)):
-        for index in indices.tolist():
-            picture = regular.pixels[index].permute(1, 2, 0).numpy()
-            jpegs.append(_encoded(picture))
-            if regular.names[index] not in joints_of:
-                raise ValueError(
-                    f"{str(landmarks)!r} must hold the joints of every photograph in {str(data)!r}, and "
-                    f"{regular.names[index]!r} is missing. Delete the file and run the command again to rebuild it."
-                )
-            joints.append(joints_of[regular.names[index]])
-            regions.append(region_map(skin(picture), joints[-1]))
-            sides.append(side)
+    wanted = [(side, row) for side, rows in enumerate((split.train, split.validation)) for row in rows.tolist()]
+    for side, index in progress_bar(wanted, "Packing photographs", unit="photographs"):
+        picture = regular.pixels[index].permute(1, 2, 0).numpy()
+        jpegs.append(_encoded(picture))
+        if regular.names[index] not in joints_of:
+            raise ValueError(
+                f"{str(landmarks)!r} must hold the joints of every photograph in {str(data)!r}, and "
+                f"{regular.names[index]!r} is missing. Delete the file and run the command again to rebuild it."
+            )
+        joints.append(joints_of[regular.names[index]])
+        regions.append(region_map(skin(picture), joints[-1]))
+        sides.append(side)
     return write_arrays(
         out,
         jpegs=np.frombuffer(b"".join(jpegs), np.uint8),

@@ -141,8 +141,10 @@ class SyntheticPool:
     def wait_for(self, n: int, seconds: float) -> int:
         """Collect until n pictures are held, or until the time is up and at least one is; return how many are held."""
         end = time.monotonic() + seconds
-        while self.collect() < n and (time.monotonic() < end or not self.held):
-            time.sleep(0.0 if self._workers is None else 0.05)
+        with progress_bar(title="Waiting for drawn hands", unit="hands", total=n, initial=min(n, self.held)) as bar:
+            while self.collect() < n and (time.monotonic() < end or not self.held):
+                bar.update(self.held - bar.n)
+                time.sleep(0.0 if self._workers is None else 0.05)
         return self.held
 
     def draw(self, rows: Tensor) -> Hands:
@@ -192,7 +194,7 @@ def draw_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
     """
     firsts = range(0, n, CHUNK)
     room: Hands | None = None
-    bar = progress_bar(total=len(firsts) * CHUNK, title="Drawing hands", unit="hands")
+    bar = progress_bar(title="Drawing hands", unit="hands", total=len(firsts) * CHUNK)
     with bar, closing(_right(seed, firsts, one_per_core(workers))) as chunks:
         for first, arrays in zip(firsts, chunks, strict=True):
             new = _as_hands(arrays)

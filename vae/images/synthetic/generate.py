@@ -77,7 +77,7 @@ def generate_hands(
         rings: Whether about half the hands wear a ring.
         sleeves: Whether about half the hands wear a sleeve or a watch.
         device: Where to render, "cpu" or "cuda".
-        progress: Whether to show a progress bar.
+        progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
         first: The index of the first picture.
 
     Returns:
@@ -92,11 +92,12 @@ def generate_hands(
     _check(n, size, seed, defect, first)
     chunk = pictures_at_once(size, device)
     starts = range(first, first + n, chunk)
-    bar = progress_bar(starts, "Drawing hands", disable=not progress)
-    parts = [
-        _generate_chunk(range(start, min(start + chunk, first + n)), size, seed, defect, rings, sleeves, device)
-        for start in bar
-    ]
+    parts = []
+    with progress_bar(title="Drawing hands", unit="hands", total=n, asked=progress) as bar:
+        for start in starts:
+            indices = range(start, min(start + chunk, first + n))
+            parts.append(_generate_chunk(indices, size, seed, defect, rings, sleeves, device))
+            bar.update(len(indices))
     return _join(parts)
 
 

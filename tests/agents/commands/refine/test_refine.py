@@ -91,6 +91,9 @@ def test_a_refined_run_holds_the_refiner_and_what_was_measured(run, policy):
     for point in report["training_log"]:
         assert list(point) == list(TRAINING_LOG_COLUMNS)
         assert point["reward"] == pytest.approx(point["score_after"] - point["score_before"], abs=1e-5)
+        for name in ("score_before", "score_after", "raised", "later"):
+            assert point[f"{name}_low"] <= point[name] <= point[f"{name}_high"]
+        assert point["score_before_low"] < point["score_before"]
     agent = load_run(run).refiner
     assert agent.notes.sees_pictures == (policy == "pictures")
     assert (agent.notes.sampler, agent.notes.delta_scale, agent.notes.net_arch) == ("mixture", 1.0, (16, 16))

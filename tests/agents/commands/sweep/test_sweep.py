@@ -10,18 +10,21 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fork_client import forking
 
+from agents import cli
 from agents.cli import main
 from agents.commands.compare import load_compared_run
 from agents.commands.compare.loaded_run import runs_in
 from agents.commands.sweep import command
 from agents.commands.sweep.cluster import gpus_for_each, running_ray
 from agents.runs.lock import LOCK
+from vae.progress import show_progress
 
 TINY = ["--images", "24", "--size", "32", "--epochs", "4", "--batch-size", "4", "--latent-dim", "5", "--device", "cpu"]
 WORDS = ["sweep", "train", *TINY, "--agent", "none", "--checkpoint-seconds", "0"]
@@ -77,6 +80,7 @@ def run_the_story(tmp_path):
             import ray
 
             patch.setattr(command, "PROGRAM", program)
+            patch.setattr(cli, "show_progress", partial(show_progress, between_lines=0.0))
             assert gpus_for_each(ray, None, 1) == min(1, ray.cluster_resources().get("GPU", 0))
             with pytest.raises(ValueError, match=r"--gpus-per-trial must be at most \d+, what Ray has, got 1000.0"):
                 gpus_for_each(ray, 1000.0, 1)
@@ -136,7 +140,14 @@ def check_ray_is_quiet_listens_on_this_computer_alone_and_asks_no_other(story):
     assert os.environ["HOME"] == story["home"]
     lines = story["said"]["resumed"].splitlines()
     assert lines
-    assert [line for line in lines if not re.match(r"\d of 2 runs ended; ", line)] == []
+    assert [line for line in lines if not re.match(r"\d of 2 runs ended; |Sweep: ", line)] == []
+
+
+def check_the_time_left_is_said(story):
+    assert re.search(r"(?m)^Sweep: 50 %, 4 of 8 epochs, .* so far, [\d:]+ left, running ", story["said"]["stopped"])
+    assert re.search(
+        r"(?m)^Sweep: 100 %, 8 of 8 epochs, .* so far, 00:00 left, running none$", story["said"]["resumed"]
+    )
 
 
 def check_a_comparison_reads_the_seeds_of_a_setting(story):

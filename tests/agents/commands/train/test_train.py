@@ -1,6 +1,7 @@
 """The main job, killed, interrupted and resumed as a user would, in processes of their own."""
 
 import csv
+import itertools
 import json
 import shutil
 import signal
@@ -105,6 +106,11 @@ def test_a_run_folder_holds_all_that_is_needed_to_repeat_the_run(whole, agent):
         assert (rows[-1][column] != "") == (agent == "sac-flat")
     for column in ("reach", "mix", "pull", "drawn_wrong"):
         assert all((row[column] != "") == (agent == "sac") for row in rows)
+    measured = ["loss_nats", "kl_nats", "reward", "validation_loss_nats", *(["drawn_wrong"] if agent == "sac" else [])]
+    for row, column in itertools.product(rows, measured):
+        low, value, high = (float(row[f"{column}{end}"]) for end in ("_low", "", "_high"))
+        assert low <= value <= high
+        assert low < high or column != "loss_nats"
     report = json.loads((run / "report.json").read_text())
     assert report["pictures"]["images"] == 24
     assert report["pictures"]["train"] + report["pictures"]["validation"] + report["pictures"]["test"] == 24

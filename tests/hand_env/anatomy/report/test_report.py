@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hand_env.anatomy.report import measure, report_cases, write_table
+from hand_env.anatomy.report import count_cases, measure, report_cases, write_table
 from hand_env.anatomy.report.cases import _spoilt
 from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
@@ -58,7 +58,7 @@ def test_area_under_curve_counts_pairs():
 def test_the_table_has_a_line_for_each_synthetic_case(judge):
     rows = [row for _, row in measure(judge, report_cases(64, None, 2))]
     assert rows[0].name == "synthetic correct"
-    assert len(rows) == 9
+    assert len(rows) == count_cases(64, None) == 9
     table = write_table(rows)
     assert "four fingers and a thumb counted" in table
     assert "synthetic, ghost digit" in table

@@ -10,6 +10,7 @@ from hand_env.anatomy.training.validate import Examples
 from vae.images.labelled.photographs import _encoded, region_map
 from vae.images.labelled.synthetic_pool import draw_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
+from vae.progress import show_progress
 
 QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity": 64, "batch": 8, "workers": 0}
 
@@ -84,7 +85,9 @@ def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, monkeypatch
     assert (tmp_path / "checkpoints" / architecture).is_dir()
     last = finished[-1]
     longer = JudgeTraining(architecture=architecture, seconds=1.5, device="cpu", examples=1, **QUICK)
-    assert train_judge(longer, pack, tmp_path) == path
+    assert capsys.readouterr().out == ""
+    with show_progress():
+        assert train_judge(longer, pack, tmp_path) == path
     assert f"Resuming from step {last}." in capsys.readouterr().out
 
 

@@ -7,8 +7,10 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from terminal import terminal
 
 from vae.images.synthetic import DEFECTS, SyntheticHands, generate_hands
+from vae.progress import show_progress
 
 TIPS = [4, 8, 12, 16, 20]
 
@@ -179,11 +181,14 @@ def test_accessories_change_about_half_the_pictures(rings: bool, sleeves: bool) 
     assert torch.equal(bare.joints, worn.joints)
 
 
-def test_progress_is_shown_on_request_only(capsys: pytest.CaptureFixture[str]) -> None:
-    generate_hands(1, 16, seed=0)
-    assert capsys.readouterr().err == ""
-    generate_hands(1, 16, seed=0, progress=True)
-    assert "Drawing hands" in capsys.readouterr().err
+def test_progress_is_shown_on_request_only() -> None:
+    for asked in (False, True):
+        with terminal() as shown:
+            generate_hands(1, 16, seed=0, progress=asked)
+        assert shown == [""]  # as is a second's work
+    with terminal() as shown, show_progress(between_frames=0.0, unseen=0.0):
+        generate_hands(1, 16, seed=0)
+    assert "Drawing hands:" in shown[0]
 
 
 @pytest.mark.parametrize(
