@@ -1,13 +1,15 @@
 """Measure the words of the project: `python docs/check_words.py [PATH...]`.
 
-It reads README, docs, model cards, docstrings, error messages and help texts. It prints how many sentences there are,
-how many are longer than 30 words, and how many have 18 words or fewer. It also prints each sentence that breaks a rule:
-longer than 30 words, opening with "Of", or holding a word that a simpler one replaces.
+It reads README, docs, model cards, docstrings, comments, error messages and help texts. It prints how many sentences
+there are, how many are longer than 30 words, and how many have 18 words or fewer. It also prints each sentence that
+breaks a rule: longer than 30 words, opening with "Of", or holding a word that a simpler one replaces. A cell of a table
+with a word in it is read like a paragraph.
 """
 
 import ast
 import re
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +21,10 @@ _ARGUMENT = re.compile(r"^\s*\*{0,2}[\w`.]+(?: \([^)]*\))?: ", re.M)
 
 
 def sentences(text: str) -> list[str]:
-    """Split plain text into sentences; code, tables and links' addresses are left out."""
+    """Split plain text into sentences; code, numbers in tables and links' addresses are left out."""
     text = re.sub(r"```.*?```", ". ", text, flags=re.S)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
-    text = re.sub(r"^\s*\|.*$", ". ", text, flags=re.M)
+    text = re.sub(r"^\s*\|.*$", lambda row: _cells(row[0]), text, flags=re.M)
     text = re.sub(r"^---\n.*?^---\n", "", text, count=1, flags=re.S | re.M)
     text = re.sub(r"^#+ .*$", ". ", text, flags=re.M)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
@@ -32,6 +34,11 @@ def sentences(text: str) -> list[str]:
     text = re.sub(r"\b(e\.g|i\.e|vs|al|Fig|No)\.", r"\1", text)
     parts = re.split(r"(?<=[.!?])[\s.]+|(?<=[.!?]\))\s+", " ".join(text.split()))
     return [part.strip(" .*_") for part in parts if re.search(r"[A-Za-z]{2}", part)]
+
+
+def _cells(row: str) -> str:
+    """Make a paragraph of each cell that has a word; "0.3 (0.1 to 0.5)" has none."""
+    return "".join(f"\n\n{cell}\n\n" for cell in row.split("|") if re.search(r"[A-Za-z]{3}", cell))
 
 
 def docstring_text(text: str) -> str:
@@ -47,8 +54,24 @@ def docstring_text(text: str) -> str:
     return "\n".join(lines)
 
 
+def comments(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line numbers and texts of comments; those on lines that follow one another are one text."""
+    with tokenize.open(path) as file:
+        found = [token for token in tokenize.generate_tokens(file.readline) if token.type == tokenize.COMMENT]
+    blocks: list[tuple[int, list[str]]] = []
+    follows = -1  # the line on which a comment would belong to the block before
+    for token in found:
+        line, alone = token.start[0], not token.line[: token.start[1]].strip()
+        if not (alone and line == follows):
+            blocks.append((line, []))
+        blocks[-1][1].append(re.sub(r"#\s*(noqa|type:|!).*|#", "", token.string))
+        follows = line + 1 if alone else -1
+    yield from ((line, " ".join(words)) for line, words in blocks)
+
+
 def texts_of_python(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield line numbers and texts: docstrings, strings below fields (help texts) and messages of what is raised."""
+    """Yield line numbers and texts: docstrings, help texts below fields, messages of what is raised, and comments."""
+    yield from comments(path)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, docstring_text(node.value.value)

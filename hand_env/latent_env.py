@@ -90,7 +90,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | "validation_loss_change" | -lambda * (V_t - V_(t-1)), where V_t is the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
     | "counterfactual" | -lambda * mean(l_i - l_i without the shift), with the same weights and noise: the effect of the action alone; 0 for zeros, up to rounding | each step |
     | "anatomy" | lambda * mean(`judge`'s score of the decoded picture - its score without the shift) | each step |
-    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after epoch t and W_(t-1) the one measured before, from noise that never changes within the episode; W_0 is measured at reset; summed over an episode, -lambda * (W_T - W_0) | at the end of every `drawn_every`th epoch and of the last one, else 0 |
+    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after epoch t, and W_(t-1) is the one before. Their noise never changes within the episode. W_0 is measured at reset. Summed over an episode: -lambda * (W_T - W_0) | at the end of every `drawn_every`th epoch and of the last one, else 0 |
 
     ## Starting state
 
@@ -136,10 +136,10 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `reward` | "loss_change" | a name in the table above, or a function |
     | `reward_scale` | 0.01 | lambda, likewise |
     | `validation_images` | None | (image, 3, S, S) uint8, pictures not trained on; "validation_loss_change" needs them |
-    | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better; "anatomy" needs it; for "drawn_change" scores lie in [0, 1], None is the packaged rewarding judge |
+    | `judge` | None | a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) scores, higher is better. "anatomy" needs one. With "drawn_change", scores lie in [0, 1], and None is the packaged rewarding judge |
     | `n_drawn` | 64 | K, the hands that "drawn_change" draws and judges, at least 1 |
     | `drawn_every` | 1 | epochs from one measurement of W to the next, at least 1 |
-    | `drawn_from` | "gaussian" | where the latents of those K hands come from: one Gaussian fitted to the latents of up to 1,024 training pictures, or "mixture", a Gaussian for each group of similar pictures (`vae.sampling.LocalGaussians`) |
+    | `drawn_from` | "gaussian" | where the latents of those K hands come from. "gaussian": one Gaussian fitted to the latents of up to 1,024 training pictures. "mixture": one for each group of similar pictures (`vae.sampling.LocalGaussians`) |
     | `vae` | None | a `vae.VAE` of your own, trained or not; it is copied, and each reset starts from that copy. Or a function from a seed to a `vae.VAE` |
     | `training` | None | other fields of `vae.TrainingConfig`, by name; epochs and batch_size are not allowed |
     | `device` | "cpu" | "cpu", "cuda", "cuda:N" or "auto"; only the CPU repeats an episode bit for bit, with the same number of threads |

@@ -139,3 +139,19 @@ def test_a_moving_picture_moves_and_is_small(path, load):
     with Image.open(path) as picture:
         frames = {frame.convert("RGB").tobytes() for frame in ImageSequence.Iterator(picture)}
     assert len(frames) > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("page.md", "| a | b |\n| --- | --- |\n| 0.3 (0.1 to 0.5) | {0} {0} |\n"),
+        ("module.py", "x = 1  # short\n# {0}\n# {0}\n"),
+        ("module.py", "x = 1  # {0} {0}\n# short\n"),
+    ],
+    ids=["a cell", "a comment of two lines", "a comment behind code"],
+)
+def test_a_long_sentence_is_found_in_a_table_and_in_a_comment(name, text, load, tmp_path):
+    words, path = load(DOCS / "check_words.py"), tmp_path / name
+    path.write_text(text.format(" ".join(["word"] * 16)), encoding="utf-8")
+    found = [each for _, text in words.texts(path) for each in words.sentences(text)]
+    assert [words.wrong(each) for each in found if words.wrong(each)] == ["32 words"]

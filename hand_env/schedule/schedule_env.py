@@ -85,7 +85,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
 
     | `reward` | what is paid | range |
     | --- | --- | --- |
-    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after stretch t, from noise that never changes within the episode; W_0 is measured at reset; summed over an episode, -lambda * (W_T - W_0) | -lambda to lambda if the judge's scores lie in [0, 1] |
+    | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after stretch t. Their noise never changes within the episode. W_0 is measured at reset. Summed over an episode: -lambda * (W_T - W_0) | -lambda to lambda if the judge's scores lie in [0, 1] |
     | others | as in HandLatent-v0, summed over the stretch | unbounded |
 
     With the default lambda, "drawn_change" counts percent of the score.

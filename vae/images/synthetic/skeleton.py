@@ -25,8 +25,8 @@ BONES = (
     (32.7, 18.1, 19.7, 0.0),
     (40.0, 23.0, 20.0, 0.0),
 )
-# The other numbers are estimated by eye, in mm, slot by slot: the ends of the metacarpals (the thumb's is computed)
-# and half the breadth of the digits at their knuckles and near their tips.
+# The other numbers are estimated by eye, in mm, slot by slot. They are the ends of the metacarpals (the thumb's is
+# computed), and half the breadth of the digits at their knuckles and near their tips.
 ROOTS = ((-17.0, 20.0), (-13.0, 13.0), (-4.0, 15.0), (6.0, 13.0), (14.0, 11.0), (0.0, 14.0))
 KNUCKLES = ((0.0, 0.0), (-27.0, 91.0), (-6.5, 94.0), (13.0, 88.0), (30.5, 77.5), (0.0, 90.0))
 THICKNESS = ((13.0, 9.6), (11.0, 8.1), (11.2, 8.3), (10.6, 7.8), (9.4, 6.8), (10.4, 7.7))
