@@ -1,4 +1,4 @@
-"""Work out what the paper's whole course costs a lab, from rates that are measured here.
+"""Work out what the paper's whole curriculum costs a lab, from rates that are measured here.
 
     python benchmarks/lab.py --device cuda        # about three minutes on one GPU
     python benchmarks/lab.py --quick              # tiny sizes, on two cores: about a minute
@@ -10,8 +10,8 @@ It measures:
 - the updates/s of the agent, as D grows: FastSAC with two layers of 1,024 and batches of 1,024
 - the images/s of several runs on one card together. Each is a process of its own, as in `handlatent sweep`
 
-Two courses are worked out. The paper's has N of 8, 80, 800 and all photographs, and one epoch for the most part
-(docs/learning/course/). The project's has 100 epochs and more (docs/learning/). Each run costs its epochs at the rate
+Two curricula are worked out. The paper's has N of 8, 80, 800 and all photographs, and one epoch for the most part
+(docs/learning/paper/). The project's has 100 epochs and more (docs/learning/). Each run costs its epochs at the rate
 measured for its N, and the drawing and measuring of hands that was recorded with it. "with SAC" adds what the paper
 asks for: one update of an agent that learns after each step of the VAE. Prints GPU hours, and the hours from start to
 end on 1, 8 and 64 cards.
@@ -39,9 +39,9 @@ from vae.device import resolve_device
 from vae.model import Width
 
 LEARNING = Path(__file__).parents[1] / "docs" / "learning"
-COURSES = {"the paper's": LEARNING / "course" / "curriculum.json", "the project's": LEARNING / "curriculum.json"}
+CURRICULA = {"the paper's": LEARNING / "paper" / "curriculum.json", "the project's": LEARNING / "curriculum.json"}
 CARDS = (1, 8, 64)  # one card, one machine, eight machines
-BATCH = 64  # largest B of the course; N = 8 has 4, as `handlatent curriculum` chooses
+BATCH = 64  # largest B of the curricula; N = 8 has 4, as `handlatent curriculum` chooses
 UPDATES = 48  # of SAC in a call
 _barrier: Barrier | None = None  # of a process that measures beside others
 
@@ -51,10 +51,10 @@ class Sizes:
     """What is measured.
 
     Attributes:
-        n: Numbers of training pictures; the course has these.
+        n: Numbers of training pictures; the curricula have these.
         b: Pictures per minibatch.
-        d: Latent dimensions; the last but one is the course's.
-        s: Pixels a side; the middle one is the course's.
+        d: Latent dimensions; the last but one is the curricula's.
+        s: Pixels a side; the middle one is the curricula's.
         side_by_side: Runs on one card.
         layer: Width of the agent's layers, and its batch.
     """
@@ -109,8 +109,8 @@ def main() -> None:
     grows("S, pixels a side", "images/s", {s: image_rate(point(s=s)) for s in sizes.s})
     together = {k: side_by_side(point(), k) for k in sizes.side_by_side}
     grows("seeds side by side on one card", "images/s in all", together)
-    courses = {name: json.loads(path.read_text(encoding="utf-8"))["cells"] for name, path in COURSES.items()}
-    print(table(courses, rates, updates[dim], together))
+    curricula = {name: json.loads(path.read_text(encoding="utf-8"))["cells"] for name, path in CURRICULA.items()}
+    print(table(curricula, rates, updates[dim], together))
     print(f"\nMeasured in {time.monotonic() - began:.0f} s.")
 
 
@@ -180,23 +180,23 @@ def grows(what: str, unit: str, found: Mapping[int, float]) -> None:
 
 
 def table(
-    courses: Mapping[str, Sequence[Mapping[str, Any]]],
+    curricula: Mapping[str, Sequence[Mapping[str, Any]]],
     rates: Mapping[int, float],
     updates: float,
     together: Mapping[int, float],
 ) -> str:
-    """Lay out what courses cost.
+    """Lay out what curricula cost.
 
     Args:
-        courses: The runs of each course.
+        curricula: The runs of each curriculum.
         rates: Images/s by N.
         updates: Updates/s of the agent.
         together: Images/s of several runs on one card in all, by their number.
     """
     best = max(together, key=lambda runs: together[runs])
-    heads = ["course", "runs", "side by side", "GPU hours", *(f"hours on {cards}" for cards in CARDS)]
+    heads = ["curriculum", "runs", "side by side", "GPU hours", *(f"hours on {cards}" for cards in CARDS)]
     lines = []
-    for name, cells in courses.items():
+    for name, cells in curricula.items():
         for title, rate in ((name, float("inf")), (f"{name}, with SAC", updates)):
             alone = [seconds_of(cell, rates, rate) for cell in cells]
             for runs in sorted({1, best}):
@@ -209,7 +209,7 @@ def table(
 
 
 def seconds_of(cell: Mapping[str, Any], rates: Mapping[int, float], updates: float) -> float:
-    """Return the seconds of one run of the course on a card of its own."""
+    """Return the seconds of one run of the curriculum on a card of its own."""
     training = cell["images"] * cell["epochs"] / rates[cell["images"]]
     learning = max(1, cell["images"] // cell["batch_size"]) * cell["epochs"] / updates
     recorded = sum(seconds for name, seconds in cell["seconds"].items() if name != "training")

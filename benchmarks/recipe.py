@@ -2,7 +2,7 @@
 
     python benchmarks/recipe.py [--blocks 8] [--profile]
 
-All three train the same large VAE of 128 pixels on batches of 160 drawn hands, in turns, in blocks of 24 steps. There
+All three train the same large VAE of 128 pixels on batches of 160 synthetic hands, in turns, in blocks of 24 steps. There
 are three kinds of steps: without critics, with the critics of patches, and with those of features too. Prints the
 median milliseconds of a step of each and the median of the blocks' ratios with its quartiles. At the end it prints what
 a whole recipe's 9,000 steps take, with the first steps, which compile and capture. The fused trainer comes first and
@@ -40,7 +40,7 @@ WAYS = {"fused": (True, True), "graphs": (True, False), "eager": (False, False)}
 
 
 def trainer(hands: Hands, graphed: bool, fused: bool) -> AdversarialTrainer:
-    """Build a trainer whose photographs are half of the drawn hands."""
+    """Build a trainer whose photographs are half of the synthetic hands."""
     half = HANDS // 2
     batches = Batches(hands.take(slice(half)).to("cuda"), hands.take(slice(half, HANDS)).to("cuda"))
     return AdversarialTrainer(CONFIG, VAEConfig(128, 300, "large"), batches, "cuda", graphed, fused)

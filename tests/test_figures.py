@@ -57,17 +57,17 @@ def test_the_tables_of_the_curriculum_are_those_of_its_records(load):
         laid_out = tables.table(json.loads(path.read_text()))
         assert laid_out.startswith("correct %")
         assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
-    course = read_cells(json.loads((DOCS / "learning" / "course" / "curriculum.json").read_text()))
-    assert make_tables(course, ("skin",)).split("\n\nloss on")[0] in text
-    assert {figures["correct"].value for cell in course for figures in cell.samplers.values()} == {0}
+    paper = read_cells(json.loads((DOCS / "learning" / "paper" / "curriculum.json").read_text()))
+    assert make_tables(paper, ("skin",)).split("\n\nloss on")[0] in text
+    assert {figures["correct"].value for cell in paper for figures in cell.samplers.values()} == {0}
     plain = [
         (cell.n, cell.method, cell.epochs)
-        for cell in course
+        for cell in paper
         if any(figures["plain"].value > 0 for figures in cell.samplers.values())
     ]
     assert set(plain) == {("8", "uniform-2", 100)}
     few = [
-        cell.samplers["mixture"]["plain"].value for cell in course if cell.method == "uniform-2" and cell.epochs == 100
+        cell.samplers["mixture"]["plain"].value for cell in paper if cell.method == "uniform-2" and cell.epochs == 100
     ]
     assert f"except {100 * np.mean(few):.1f} % with kappa 2" in text
     laid_out = tables.table(json.loads((DOCS / "learning" / "demo" / "curriculum.json").read_text()))

@@ -31,7 +31,7 @@ Defect = Literal[
 
 @dataclass(frozen=True)
 class SynthArgs:
-    """Draw synthetic hands with exact labels: PNGs and labels.csv."""
+    """Render synthetic hands with exact labels: PNGs and labels.csv."""
 
     n: int = 64
     """Number of hands."""
@@ -50,7 +50,7 @@ class SynthArgs:
 
 
 def synth(args: SynthArgs) -> Path:
-    """Draw hands; write hand-000000.png and so on, and labels.csv: one row per picture, joints in pixels.
+    """Render hands; write hand-000000.png and so on, and labels.csv: one row per picture, joints in pixels.
 
     Args:
         args: Settings.

@@ -3,7 +3,7 @@
 - "normal" is the standard normal, as in the paper.
 - "mixture" is `Mixture`, up to 32 Gaussians.
 - "prior" is `FlowPrior`, the learned prior.
-- "settled" is the learned prior at temperature 0.9, whose last 0.4 one denoising step replaces.
+- "denoised" is the learned prior at temperature 0.9, whose last 0.4 one denoising step replaces.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ from vae.sampling.flow_fit import fit_flows
 from vae.sampling.mixture import Mixture
 from vae.sampling.sampler import Sampler
 
-SAMPLERS = ("normal", "mixture", "prior", "settled")
-LEARNED = ("prior", "settled")
+SAMPLERS = ("normal", "mixture", "prior", "denoised")
+LEARNED = ("prior", "denoised")
 PRIOR_STEPS = 3000
-TEMPERATURE, FINAL_DENOISE = 0.9, 0.4  # of "settled", as in `handlatent recipe`
+TEMPERATURE, FINAL_DENOISE = 0.9, 0.4  # of "denoised", as in `handlatent recipe`
 VARIED = 16_384  # augmented training pictures that the learned prior is fitted to
 CHUNK = 256  # pictures encoded at a time
 
@@ -61,7 +61,7 @@ def fit_priors(subjects: Sequence[TrainedVAE], steps: int = PRIOR_STEPS) -> list
         steps: Training steps of the priors.
 
     Returns:
-        K pairs: "prior", and "settled", which is the same network with a lower temperature and a final denoising step.
+        K pairs: "prior", and "denoised", the same network with a lower temperature and a final denoising step.
     """
     fitted = fit_flows(
         [_encode_augmented(own).draw for own in subjects],
@@ -70,7 +70,7 @@ def fit_priors(subjects: Sequence[TrainedVAE], steps: int = PRIOR_STEPS) -> list
         steps=steps,
     )
     return [
-        {"prior": plain, "settled": FlowPrior(plain.velocity, plain.mean, plain.scale, TEMPERATURE, FINAL_DENOISE)}
+        {"prior": plain, "denoised": FlowPrior(plain.velocity, plain.mean, plain.scale, TEMPERATURE, FINAL_DENOISE)}
         for plain, _ in fitted
     ]
 

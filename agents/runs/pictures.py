@@ -62,7 +62,7 @@ class Pictures:
 
 
 def gather(choice: Choice) -> Pictures:
-    """Read or draw the pictures and split them, 80/10/10 by person.
+    """Read or render the pictures and split them, 80/10/10 by person.
 
     Raises:
         FileNotFoundError: If the folder or its pictures do not exist.

@@ -1,4 +1,4 @@
-"""Read flags, JSON keys and names of agents of earlier versions, which had other names.
+"""Read flags, JSON keys, and names of agents and samplers of earlier versions, which had other names.
 
 A FutureWarning gives the new name.
 """
@@ -13,6 +13,7 @@ FLAGS = {
     "--passes": "--reencode-passes",
     "--settle": "--final-denoise",
 }
+WORDS = {("--samplers", "settled"): "denoised"}  # behind a flag
 KEYS = {
     "course": "training_log",
     "curve": "training_log",
@@ -20,13 +21,19 @@ KEYS = {
     "journal": "training_log",
     "passes": "reencode_passes",
     "settle": "final_denoise",
+    "settled": "denoised",
 }
 
 
 def with_new_flags(words: Sequence[str]) -> list[str]:
-    """Replace old flags in a command line by their new names, also in the form "--flag=value"."""
-    new = []
+    """Replace old flags in a command line by their new names, also in the form "--flag=value", and old words."""
+    new: list[str] = []
+    last = ""
     for word in words:
+        last = word if word.startswith("--") else last
+        if (last, word) in WORDS:
+            warnings.warn(f"{word} is now called {WORDS[last, word]}.", FutureWarning, stacklevel=2)
+            word = WORDS[last, word]
         flag, equals, value = word.partition("=")
         if flag in FLAGS:
             warnings.warn(f"{flag} is now called {FLAGS[flag]}.", FutureWarning, stacklevel=2)

@@ -32,6 +32,6 @@ def test_runs_side_by_side_cost_less_by_what_they_do_together(lab):
     assert float(rows[2][3]) == pytest.approx(16 * (3601 + 1800) / 3600, rel=1e-2)
 
 
-def test_the_recorded_courses_have_the_sizes_that_are_measured(lab):
-    for path in lab.COURSES.values():
+def test_the_recorded_curricula_have_the_sizes_that_are_measured(lab):
+    for path in lab.CURRICULA.values():
         assert {each["images"] for each in json.loads(path.read_text())["cells"]} <= set(lab.FULL.n)

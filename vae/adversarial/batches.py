@@ -44,7 +44,7 @@ class Batches:
                 and not edited. None: all.
 
         Returns:
-            real + drawn hands, or m of them; images (n, 3, 128, 128) float32 in [0, 1].
+            real + drawn pictures, or m of them; images (n, 3, 128, 128) float32 in [0, 1].
         """
         sides = [(self.photographs, real), (self.drawn, drawn)]
         hands = join([_some(hands, n, generator) for hands, n in sides if hands is not None and n])

@@ -18,7 +18,7 @@ class CurriculumArgs:
     """Train VAEs with and without acting on their latents, draw hands from each, and compare them in one table."""
 
     data: str = "synthetic"
-    """The folder of the 11k Hands download, or 'synthetic' for drawn hands."""
+    """The folder of the 11k Hands download, or 'synthetic' for synthetic hands."""
     images: int | None = None
     """Pictures to read or to draw, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
     pack: Path | None = None
@@ -42,9 +42,9 @@ class CurriculumArgs:
     agent: Path | None = None
     """Weights of a trained agent of HandSchedule-v0, for the method 'schedule': SAC's policy, .safetensors."""
     samplers: list[str] = field(default_factory=lambda: [*SAMPLERS])
-    """Any of 'normal' (the standard normal), 'mixture' (32 Gaussians), 'prior' (the learned prior) and 'settled' (the learned prior at temperature 0.9 with a final denoising step)."""  # noqa: E501 - likewise
+    """Any of 'normal' (the standard normal), 'mixture' (32 Gaussians), 'prior' (the learned prior) and 'denoised' (the learned prior at temperature 0.9 with a final denoising step)."""  # noqa: E501 - likewise
     prior_for: list[str] | None = None
-    """Methods whose VAEs get 'prior' and 'settled', which cost most. Default: all methods."""
+    """Methods whose VAEs get 'prior' and 'denoised', which cost most. Default: all methods."""
     prior_steps: int = PRIOR_STEPS
     """Training steps of the learned prior."""
     hands: int = 1000

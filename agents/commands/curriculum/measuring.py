@@ -26,7 +26,7 @@ PICTURES = "pictures"
 
 
 class Measuring:
-    """Measure the VAEs of one comparison, as far as its store lacks their figures."""
+    """Measure the VAEs of one curriculum, as far as its store lacks their figures."""
 
     def __init__(self, judges: Judges, pictures: PackedPictures, store: Store, args: CurriculumArgs) -> None:
         """Store everything; the pictures are on the judges' device."""

@@ -1,4 +1,4 @@
-"""Keep the figures of finished VAEs in curriculum.json, so that a stopped comparison resumes."""
+"""Keep the figures of finished VAEs in curriculum.json, so that a stopped curriculum resumes."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.figures.intervals import Figures
 from agents.figures.store import claim_store, read_store
+from agents.runs.renamed import KEYS
 from agents.runs.run_folder import versions
 from vae.checkpoint import SHA256, hashed, save_text
 from vae.distribution.half_samples import Estimate
@@ -49,7 +50,7 @@ class Cell:
 
     @property
     def key(self) -> Key:
-        """What tells cells of one course apart."""
+        """What tells cells of one curriculum apart."""
         return self.n, self.epochs, self.batch_size, self.method, self.seed
 
     def line(self) -> str:
@@ -70,7 +71,7 @@ class Store:
     """Hold the cells in memory and in the folder's curriculum.json."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Read the cells of an earlier course.
+        """Read the cells that the folder holds.
 
         Args:
             folder: Created if absent.
@@ -126,13 +127,13 @@ class Store:
 
 
 def read_cells(content: dict[str, Any]) -> list[Cell]:
-    """Make cells from the content of curriculum.json."""
+    """Make cells from the content of curriculum.json, of earlier versions too."""
     return [
         Cell(
             **{
                 **plain,
                 "samplers": {
-                    sampler: {name: Estimate(*found) for name, found in row.items()}
+                    KEYS.get(sampler, sampler): {name: Estimate(*found) for name, found in row.items()}
                     for sampler, row in plain["samplers"].items()
                 },
             }

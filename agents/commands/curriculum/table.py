@@ -24,7 +24,7 @@ def make_tables(cells: Sequence[Cell], figures: Sequence[str] = SHOWN) -> str:
     """Write the tables of all cells in Markdown.
 
     Args:
-        cells: The cells of one course.
+        cells: The cells of one curriculum.
         figures: Names from `yardstick.COLUMNS`; each gets a table for each number of epochs.
 
     Returns:

@@ -25,7 +25,7 @@ SIDES = ("without", "with")
 SHOWN = 16  # hands in a grid
 CHUNK = 25  # training pictures drawn at a time
 LEAST, MOST, MOST_EPOCHS = 32, 2000, 60
-# The settings of `make demo`, in which the packaged agent for drawn hands was trained, but for the length.
+# The settings of `make demo`, in which the packaged agent for synthetic hands was trained, but for the length.
 BATCH, TRAINING = 16, {"learning_rate": 1e-3, "kl_weight": 4.0}
 
 
@@ -34,7 +34,7 @@ class TrainSettings:
     """How small the training is.
 
     Attributes:
-        images: Drawn hands to train on, LEAST..MOST.
+        images: Synthetic hands to train on, LEAST..MOST.
         size: Pixels a side.
         epochs: Passes over them, 1..MOST_EPOCHS.
         seed: Seed of the hands, and of both VAEs: they differ in the agent alone.
@@ -119,7 +119,7 @@ def train(settings: TrainSettings) -> Generator[dict[str, Any], None, None]:
     """
     images = []
     for first in range(0, settings.images, CHUNK):
-        yield {"status": f"Drawing hands to train on: {first} of {settings.images}."}
+        yield {"status": f"Rendering hands to train on: {first} of {settings.images}."}
         some = min(CHUNK, settings.images - first)
         images.append(generate_hands(some, settings.size, seed=settings.seed, first=first).images)
     yield {"status": "Building two VAEs from the same seed."}

@@ -41,11 +41,11 @@ _KINDS = {
     ),
     "synthetic": _Kind(
         ["license: mit"],
-        "Hands, from drawn hands alone",
+        "Hands, from synthetic hands alone",
         "Neither VAE nor prior learned from a photograph of a hand, so the weights are under the project's own "
         "licence. The package's rewarding judge paid the agent, and it is asked again for each correction. That judge "
         "did learn from photographs.",
-        "The hands look drawn, like those that the VAE learned from.",
+        "The hands look synthetic, like those that the VAE learned from.",
     ),
 }
 # what `handlatent refine` and `handlatent recipe` call the same
@@ -68,7 +68,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
     agent = "an agent that corrects latents before they are decoded" if refined else "no agent"
     pictures = report["pictures"]
     photographs = f"{pictures['photographs']:,} photographs and " if pictures["photographs"] else ""
-    learned = f"{photographs}{pictures['drawn']:,} drawn hands"
+    learned = f"{photographs}{pictures['drawn']:,} synthetic hands"
     lines = [
         "---",
         "library_name: handlatent",

@@ -14,7 +14,7 @@ class ScheduleArgs:
     """Train SAC on HandSchedule-v0: how far, in what way and when to shift the latents while a VAE learns."""
 
     data: str = "synthetic"
-    """The folder of the 11k Hands download, or 'synthetic' for drawn hands. The agent sees photographs of validation and test people only."""  # noqa: E501 - help is one line
+    """The folder of the 11k Hands download, or 'synthetic' for synthetic hands. The agent sees photographs of validation and test people only."""  # noqa: E501 - help is one line
     images: int | None = None
     """Pictures to read or to draw, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
     pack: Path | None = None
@@ -22,7 +22,7 @@ class ScheduleArgs:
     n: list[int] = field(default_factory=lambda: [80, 320])
     """Numbers of training pictures; the agent learns on all of them in turn."""
     drawn_n: list[int] = field(default_factory=list)
-    """Likewise, numbers of drawn hands beside the pictures of --data."""
+    """Likewise, numbers of synthetic hands beside the pictures of --data."""
     size: int = 64
     """Width and height of the pictures: 32, 64 or 128 pixels."""
     batch_size: int = 40

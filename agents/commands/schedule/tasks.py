@@ -16,7 +16,7 @@ from hand_env.scoring import ScoreFn
 from vae.images.synthetic import generate_hands
 from vae.optim import Purpose, stream_seed
 
-DRAWN_PER_CHOSEN = 2  # so that each row chooses other drawn hands
+DRAWN_PER_CHOSEN = 2  # so that each row chooses other synthetic hands
 
 
 @dataclass(eq=False)
@@ -24,7 +24,7 @@ class Task:
     """One N on one kind of pictures: its environment, and the observations at the start of its next episodes.
 
     Attributes:
-        name: "80" for 80 pictures of --data, "drawn-2000" for 2,000 drawn hands.
+        name: "80" for 80 pictures of --data, "drawn-2000" for 2,000 synthetic hands.
         number: Its place in the list of tasks, from 0.
         env: The vector environment.
         decisions: Steps of an episode.

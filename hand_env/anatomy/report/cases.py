@@ -24,7 +24,7 @@ from vae.images.synthetic import DEFECTS, generate_hands
 from vae.progress import progress_bar
 
 Asked = Literal["anatomical", "correct"]
-SEED = 2_000_003  # of the drawings and random choices here; neither training nor validation uses it
+SEED = 2_000_003  # of the synthetic hands and random choices here; neither training nor validation uses it
 TIMES = 3  # edits of each kind per photograph with a clear outline, each at a random digit
 DETAIL = 256  # pixels a side of the photographs that are edited
 Pixels = NDArray[np.uint8]

@@ -41,15 +41,15 @@ class JudgeTraining:
 
     Attributes:
         architecture: "parser" may pay rewards, "reporter" only reports.
-        seed: Seed of weights, drawings and batches. The number of steps in the given time depends on the machine.
+        seed: Seed of weights, synthetic hands and batches. The number of steps in the given time depends on the machine.
         seconds: Time to train the judge itself, seconds.
         imitation_seconds: Time to train the first imitator; the second takes 1.5 times as long. 0: no imitators.
         drawing_seconds: Longest wait for the first synthetic hands, seconds.
         drawn: Number of synthetic hands to wait for.
-        capacity: Largest number of synthetic hands in memory; more are drawn during the training.
+        capacity: Largest number of synthetic hands in memory; more are rendered during the training.
         batch: Hands per step.
         rate: Peak learning rate.
-        workers: Number of processes that draw; None: one for each core.
+        workers: Number of processes that render them; None: one for each core.
         device: "auto", "cpu" or "cuda".
         examples: Number of synthetic validation hands of each kind.
         every: Seconds between two validations.

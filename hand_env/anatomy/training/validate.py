@@ -21,7 +21,7 @@ from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
 from vae.progress import in_chunks, progress_bar
 
-SEED = 1_000_003  # of validation drawings; no training run uses it
+SEED = 1_000_003  # of the synthetic hands of validation; no training run uses it
 SIZES = (64, 128)
 CHUNK = 256  # pictures at a time
 REJECTED_REAL, REJECTED_DRAWN = 0.03, 0.012  # shares of correct validation hands that the limit on the whole may reject

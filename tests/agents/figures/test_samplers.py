@@ -26,13 +26,13 @@ def subject(tiny_images):
 
 def test_both_learned_samplers_are_one_network(subject):
     (found,) = fit_priors([subject(0)], steps=3)
-    plain, settled = found["prior"], found["settled"]
+    plain, denoised = found["prior"], found["denoised"]
     assert isinstance(plain, FlowPrior)
-    assert isinstance(settled, FlowPrior)
-    assert plain.velocity is settled.velocity
+    assert isinstance(denoised, FlowPrior)
+    assert plain.velocity is denoised.velocity
     assert (plain.temperature, plain.final_denoise) == (1.0, 0.0)
-    assert (settled.temperature, settled.final_denoise) == (0.9, 0.4)
-    assert plain.sample(5, seed=0).shape == settled.sample(5, seed=0).shape == (5, 6)
+    assert (denoised.temperature, denoised.final_denoise) == (0.9, 0.4)
+    assert plain.sample(5, seed=0).shape == denoised.sample(5, seed=0).shape == (5, 6)
 
 
 def test_priors_side_by_side_are_those_that_are_fitted_alone(subject):

@@ -2,13 +2,20 @@
 
 import pytest
 
-from agents.runs.renamed import FLAGS, KEYS, with_new_agent, with_new_flags, with_new_keys
+from agents.runs.renamed import FLAGS, KEYS, WORDS, with_new_agent, with_new_flags, with_new_keys
 
 
 @pytest.mark.parametrize("old", FLAGS)
 def test_an_old_flag_is_read_and_said_to_have_another_name_now(old):
     with pytest.warns(FutureWarning, match=f"{old} is now called {FLAGS[old]}"):
         assert with_new_flags(["refine", old, "2.5", f"{old}=3"]) == ["refine", FLAGS[old], "2.5", f"{FLAGS[old]}=3"]
+
+
+@pytest.mark.parametrize(("flag", "old"), WORDS)
+def test_an_old_word_is_read_behind_its_flag_alone_and_said_to_have_another_name_now(flag, old):
+    words = ["curriculum", flag, "prior", old, "--out", old]
+    with pytest.warns(FutureWarning, match=f"{old} is now called {WORDS[flag, old]}"):
+        assert with_new_flags(words) == ["curriculum", flag, "prior", WORDS[flag, old], "--out", old]
 
 
 @pytest.mark.parametrize("old", KEYS)

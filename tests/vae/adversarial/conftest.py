@@ -1,4 +1,4 @@
-"""A handful of drawn hands, some of which stand in for photographs."""
+"""A handful of synthetic hands, some of which stand in for photographs."""
 
 import pytest
 import torch

@@ -32,7 +32,7 @@ def test_samples_lie_where_the_latents_lie(fitted):
     torch.testing.assert_close(latents[:, 1:].std(0), torch.full((2,), 0.3), rtol=0.25, atol=0.0)
 
 
-def test_the_course_of_training_falls(fitted):
+def test_the_training_log_falls(fitted):
     _, log = fitted
     assert [entry["step"] for entry in log] == [500, 1000, 1200]
     assert log[-1]["held_out"] < log[0]["held_out"]
@@ -76,11 +76,11 @@ def test_a_lower_temperature_is_less_diverse(fitted):
 
 def test_samples_that_settle_lie_closer_to_the_mean_of_their_kind(fitted):
     flow, _ = fitted
-    settled = FlowPrior(flow.velocity, flow.mean, flow.scale, final_denoise=0.3).sample(500, seed=0)
+    denoised = FlowPrior(flow.velocity, flow.mean, flow.scale, final_denoise=0.3).sample(500, seed=0)
     before = flow.sample(500, seed=0)
-    shrunk = settled[:, 1:].std() / before[:, 1:].std()  # of a Gaussian 0.7^2 / (0.7^2 + 0.3^2) remain
+    shrunk = denoised[:, 1:].std() / before[:, 1:].std()  # of a Gaussian 0.7^2 / (0.7^2 + 0.3^2) remain
     assert shrunk == pytest.approx(0.845, abs=0.05)
-    assert ((settled[:, 0] > 0) == (before[:, 0] > 0)).float().mean() > 0.95  # and stay on their side
+    assert ((denoised[:, 0] > 0) == (before[:, 0] > 0)).float().mean() > 0.95  # and stay on their side
 
 
 def test_a_saved_flow_comes_back(tmp_path, fitted):

@@ -1,4 +1,4 @@
-"""Draw synthetic hands with training labels, in worker processes that run during training."""
+"""Render synthetic hands with training labels, in worker processes that run during training."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def draw_hands(seed: int, first: int, n: int, defect: str, size: int = CANVAS) -> Hands:
-    """Draw synthetic hands, some with rings and sleeves.
+    """Render synthetic hands, some with rings and sleeves.
 
     Args:
         seed: >= 0.
@@ -105,16 +105,16 @@ def _label(hands: Hands, scene: Scene, as_right: Scene) -> None:
 
 
 class SyntheticPool:
-    """Hold synthetic hands on a device, and collect those that worker processes draw."""
+    """Hold synthetic hands on a device, and collect those that worker processes render."""
 
     def __init__(self, capacity: int, seed: int, device: str, workers: int | None = None) -> None:
-        """Start drawing.
+        """Start to render.
 
         Args:
             capacity: Largest number of hands held; new hands then overwrite the oldest.
-            seed: Seed of the drawings.
+            seed: Seed of the hands.
             device: Device that holds the hands.
-            workers: Number of worker processes; with 0, `collect` draws in this process. None: one for each core.
+            workers: Number of worker processes; with 0, `collect` renders in this process. None: one for each core.
         """
         workers = one_per_core(workers)
         self.capacity, self.device = capacity, device
@@ -127,7 +127,7 @@ class SyntheticPool:
         self._order()
 
     def collect(self) -> int:
-        """Add the pictures drawn since the last call; return how many are held."""
+        """Add the pictures rendered since the last call; return how many are held."""
         if self._workers is None:
             self._take_in(_drawn(*next(self._tasks)))
             return self.held
@@ -153,7 +153,7 @@ class SyntheticPool:
         return self._hands.take(rows)
 
     def close(self) -> None:
-        """Stop drawing."""
+        """Stop the worker processes."""
         if self._workers is not None:
             self._workers.shutdown(wait=False, cancel_futures=True)
 
@@ -182,26 +182,26 @@ def _drawn(seed: int, first: int, n: int) -> Arrays:
 
 
 def draw_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
-    """Draw synthetic hands without defects, some with rings and sleeves.
+    """Render synthetic hands without defects, some with rings and sleeves.
 
     Args:
         n: Number of hands, rounded up to a multiple of 32.
-        seed: Seed of the drawings; the number of workers does not change the hands.
-        workers: Most worker processes; with 0, this process draws. None: one for each core.
+        seed: Seed of the hands; the number of workers does not change the hands.
+        workers: Most worker processes; with 0, this process renders. None: one for each core.
 
     Returns:
         Labelled hands on the CPU, 128 pixels a side, images uint8.
     """
     firsts = range(0, n, CHUNK)
     room: Hands | None = None
-    bar = progress_bar(title="Drawing hands", unit="hands", total=len(firsts) * CHUNK)
+    bar = progress_bar(title="Rendering hands", unit="hands", total=len(firsts) * CHUNK)
     with bar, closing(_right(seed, firsts, one_per_core(workers))) as chunks:
         for first, arrays in zip(firsts, chunks, strict=True):
             new = _as_hands(arrays)
             room = _room(new, len(firsts) * CHUNK) if room is None else room
             room.put(torch.arange(first, first + CHUNK), new)
             bar.update(CHUNK)
-    assert room is not None, "the caller draws at least one"
+    assert room is not None, "the caller renders at least one"
     return room
 
 
@@ -213,7 +213,7 @@ def one_per_core(workers: int | None) -> int:
 
 
 def _processes(n: int) -> ProcessPoolExecutor:
-    """Start n processes that draw. They end with this one, however it ends, and without a word at Ctrl-C."""
+    """Start n processes that render. They end with this one, however it ends, and without a word at Ctrl-C."""
     sys.warnoptions.append(_QUIETLY)
     try:
         pool = ProcessPoolExecutor(n, multiprocessing.get_context("spawn"), _prepare)

@@ -93,7 +93,7 @@ def generate_hands(
     chunk = pictures_at_once(size, device)
     starts = range(first, first + n, chunk)
     parts = []
-    with progress_bar(title="Drawing hands", unit="hands", total=n, asked=progress) as bar:
+    with progress_bar(title="Rendering hands", unit="hands", total=n, asked=progress) as bar:
         for start in starts:
             indices = range(start, min(start + chunk, first + n))
             parts.append(_generate_chunk(indices, size, seed, defect, rings, sleeves, device))

@@ -30,7 +30,7 @@ def sampling_points(size: int) -> int:
 
 
 def render(scene: Scene, size: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw n pictures.
+    """Render n pictures.
 
     Args:
         scene: What they show.

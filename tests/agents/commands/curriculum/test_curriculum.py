@@ -38,7 +38,7 @@ def run(out, *words):
     return main(["curriculum", *QUICK, "--pack", str(out.parent / "pack.safetensors"), "--out", str(out), *words])
 
 
-def test_a_course_resumes_where_it_was_stopped_and_measures_no_vae_twice(quick, monkeypatch, capsys, tmp_path):
+def test_a_curriculum_resumes_where_it_was_stopped_and_measures_no_vae_twice(quick, monkeypatch, capsys, tmp_path):
     words = ["--methods", "none", "uniform-2", "--seeds", "0", "1", "--samplers", "normal", "mixture"]
     measure = Quick.measure
 
@@ -74,7 +74,7 @@ def test_another_sampler_joins_the_figures_of_a_vae_and_the_learned_prior_is_for
 
     def fit_priors(subjects, steps):
         fitted.append([subject.seed for subject in subjects])
-        return [{"prior": "sampler", "settled": "sampler"} for _ in subjects]
+        return [{"prior": "sampler", "denoised": "sampler"} for _ in subjects]
 
     monkeypatch.setattr(measuring, "fit_mixture", fit_mixture)
     monkeypatch.setattr(measuring, "fit_priors", fit_priors)
@@ -82,14 +82,14 @@ def test_another_sampler_joins_the_figures_of_a_vae_and_the_learned_prior_is_for
     assert run(tmp_path / "out", *words, "mixture") == 0
     assert fitted == ["mixture", "mixture"]
     fitted.clear()
-    assert run(tmp_path / "out", *words, "mixture", "prior", "settled", "--prior-for", "kl-2") == 0
+    assert run(tmp_path / "out", *words, "mixture", "prior", "denoised", "--prior-for", "kl-2") == 0
     assert fitted == [[0]]
     cells = json.loads((tmp_path / "out" / "curriculum.json").read_text())["cells"]
     assert {cell["method"]: list(cell["samplers"]) for cell in cells} == {
         "none": ["mixture"],
-        "kl-2": ["mixture", "prior", "settled"],
+        "kl-2": ["mixture", "prior", "denoised"],
     }
-    assert {"training", "fitting mixture", "fitting prior", "measuring settled"} <= set(cells[1]["seconds"])
+    assert {"training", "fitting mixture", "fitting prior", "measuring denoised"} <= set(cells[1]["seconds"])
 
 
 def test_with_the_real_judges_a_vae_gets_all_its_figures_and_a_grid(capsys, tmp_path):
@@ -140,7 +140,7 @@ def test_a_vae_that_diverged_is_left_out(quick, monkeypatch, capsys, tmp_path):
         (["--methods", "schedule"], "--agent must name the file of a trained agent of HandSchedule-v0"),
         (
             ["--samplers", "gaussian"],
-            "--samplers must be one of 'normal', 'mixture', 'prior', 'settled', got 'gaussian'.",
+            "--samplers must be one of 'normal', 'mixture', 'prior', 'denoised', got 'gaussian'.",
         ),
         (["--prior-for", "kl-64"], "--prior-for must name some of --methods, got 'kl-64'."),
         (["--hands", "5"], "--hands must be at least 20, got 5."),

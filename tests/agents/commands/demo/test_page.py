@@ -203,7 +203,7 @@ def test_a_training_is_stopped_and_the_next_job_runs(open_page):
     panel = window.locator("#train")
     panel.get_by_label("Hands").fill("2000")
     panel.get_by_role("button", name="Train").click()
-    status(window, "train", "Drawing hands to train on")
+    status(window, "train", "Rendering hands to train on")
     panel.get_by_role("button", name="Stop").click()
     status(window, "train", "Stopped.")
     panel.get_by_label("Hands").fill("31")

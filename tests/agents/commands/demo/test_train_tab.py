@@ -54,7 +54,7 @@ def test_steps_are_counted_for_both_sides(events):
     steps = 2 * 2 * 3  # sides, epochs, minibatches of 33 hands
     assert [event["done"] for event in events if "done" in event] == list(range(1, steps + 1))
     assert {event["of"] for event in events if "of" in event} == {steps}
-    assert events[0] == {"status": "Drawing hands to train on: 0 of 33."}
+    assert events[0] == {"status": "Rendering hands to train on: 0 of 33."}
 
 
 def test_a_vae_that_diverges_is_said_in_one_sentence(monkeypatch, tiny_images):

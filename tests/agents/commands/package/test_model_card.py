@@ -25,7 +25,7 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
     card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED})
     assert "license: other\nlicense_name: 11k-hands-academic-use\nlicense_link: https://" in card
     assert "datasets:" not in card
-    assert "1,396 photographs and 12,000 drawn hands" in card
+    assert "1,396 photographs and 12,000 synthetic hands" in card
     assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent package RUN`." in card
     assert "`handlatent generate path/to/this/folder --n 20" in card
     assert "on 1,000 latents" in card
@@ -54,7 +54,7 @@ def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_fre
     assert "`handlatent recipe`, then" in card
     assert "license: mit" in card
     assert "datasets:" not in card
-    assert "12,000 drawn hands. Neither VAE nor prior learned from a photograph" in card
+    assert "12,000 synthetic hands. Neither VAE nor prior learned from a photograph" in card
     assert "no agent" in card
     assert "Nothing: there is no refiner." in card
     assert read_card(card).data.eval_results is None

@@ -1,4 +1,4 @@
-"""The recipe from beginning to end, on a few drawn hands, and the weights that are packed from it."""
+"""The recipe from beginning to end, on a few synthetic hands, and the weights that are packed from it."""
 
 import json
 import shutil

@@ -31,7 +31,9 @@ def test_it_tells_right_drawn_hands_from_wrong_ones(architecture):
 
 
 @pytest.mark.slow(seconds=50)
-@pytest.mark.parametrize(("size", "n", "first"), [(64, 2, 0), (128, 12, 3)])  # of 64, more drawn hands are judged above
+@pytest.mark.parametrize(
+    ("size", "n", "first"), [(64, 2, 0), (128, 12, 3)]
+)  # of 64, more synthetic hands are judged above
 def test_the_rewarding_judge_reaches_all_that_is_asked_but_in_two_rows(size, n, first, photographs):
     some = slice(first, None, 4)  # of the test people's photographs a quarter, another one at each size
     rows = [row for _, row in measure(Judge.load(), report_cases(size, photographs.parent, n, some))]

@@ -11,13 +11,13 @@ from vae.images.synthetic import generate_hands
 
 @pytest.fixture(scope="module")
 def spread_hand():
-    """A drawn hand whose fingers are spread, and its outline."""
+    """A synthetic hand whose fingers are spread, and its outline."""
     drawn = generate_hands(12, 256, seed=5)
     for picture in drawn.images[drawn.spread.argsort(descending=True)].permute(0, 2, 3, 1).numpy():
         outline = find_outline(picture)
         if outline is not None:
             return picture, outline
-    raise AssertionError("no drawn hand has a clear outline")
+    raise AssertionError("no synthetic hand has a clear outline")
 
 
 def test_an_outline_shows_five_digits_in_order(spread_hand):

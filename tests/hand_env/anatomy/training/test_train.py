@@ -17,7 +17,7 @@ QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """A pack of drawn hands in place of photographs."""
+    """A pack of synthetic hands in place of photographs."""
     hands = draw_hands(9, 0, 10, "none")
     jpegs = [_encoded(image.permute(1, 2, 0).numpy()) for image in hands.images]
     path = tmp_path_factory.mktemp("pack") / "pack.npz"

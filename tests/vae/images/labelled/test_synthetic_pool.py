@@ -88,7 +88,7 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
     with show_progress(between_lines=0):
         hands = draw_right_hands(8, 3, workers)
     assert torch.equal(hands.images[2:4], draw_hands(3, 2, 2, "none").images)
-    assert "Drawing hands: 100 %, 8 of 8 hands" in capsys.readouterr().err
+    assert "Rendering hands: 100 %, 8 of 8 hands" in capsys.readouterr().err
 
 
 def test_a_process_that_draws_waits_for_the_end_of_the_one_that_started_it_and_ends(monkeypatch):

@@ -188,7 +188,7 @@ def test_progress_is_shown_on_request_only() -> None:
         assert shown == [""]  # as is a second's work
     with terminal() as shown, show_progress(between_frames=0.0, unseen=0.0):
         generate_hands(1, 16, seed=0)
-    assert "Drawing hands:" in shown[0]
+    assert "Rendering hands:" in shown[0]
 
 
 @pytest.mark.parametrize(
