@@ -22,7 +22,7 @@ hands: .venv/installed
 	$(BIN)/handlatent generate --n 20 --out runs/drawn
 	@echo "Look at runs/drawn/grid.png."
 
-# A stopped demo resumes; a finished one, or one on other pictures, starts over (only runs/demo is ever removed).
+# A stopped run resumes; a finished one, or one on other pictures, starts over (only runs/demo is ever removed).
 demo: .venv/installed
 	@if [ -f $(OUT)/config.json ] && [ ! -f $(OUT)/report.json ] && grep -qF '"data": "$(PICTURES)"' $(OUT)/config.json; \
 	then $(BIN)/handlatent train --resume $(OUT); \

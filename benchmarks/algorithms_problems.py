@@ -1,7 +1,7 @@
 """The two problems of algorithms.py: what an agent learns on, and how it is measured.
 
-Both use synthetic hands and one small VAE, which is trained once, without an agent. The rewarding judge pays the agents and
-the reporting judge measures them.
+Both use synthetic hands and one small VAE, which is trained once, without an agent. The rewarding judge pays the
+agents and the reporting judge measures them.
 
 - HandRefine-v0: latents from a mixture of Gaussians, one correction each with kappa 1, paid in log-odds. The agent is
   measured on fixed latents that training never draws; no correction is dropped.

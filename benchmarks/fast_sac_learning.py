@@ -1,9 +1,9 @@
 """Compare how `FastSAC` and stock SAC learn: `python benchmarks/fast_sac.py --learn`.
 
 Pendulum-v1 for Stable-Baselines3's defaults, and the row form of HandRefine-v0 for those of `make_sac`, on the packaged
-VAE of synthetic hands, with kappa 1 and the rewarding judge. Each point is the mean over seeds of what was paid since the
-last one, with its 95 % interval. On a CPU, both have the same rewards and end with the same weights; there, the judge
-takes half a minute a step, so `--seeds 1 --samples 320` is enough.
+VAE of synthetic hands, with kappa 1 and the rewarding judge. Each point is the mean over seeds of what was paid since
+the last one, with its 95 % interval. On a CPU, both have the same rewards and end with the same weights. There the
+judge takes half a minute a step, so `--seeds 1 --samples 320` is enough.
 """
 
 import time

@@ -8,13 +8,13 @@ It measures:
 - the images/s of a VAE that trains in HandLatent-v0, as N, B, D and S grow, each for itself. S has three values, since
   there are no other sizes of pictures
 - the updates/s of the agent, as D grows: FastSAC with two layers of 1,024 and batches of 1,024
-- the images/s of several runs on one card together. Each is a process of its own, as in `handlatent sweep`
+- the images/s of several runs on one GPU together. Each is a process of its own, as in `handlatent sweep`
 
 Two curricula are worked out. The paper's has N of 8, 80, 800 and all photographs, and one epoch for the most part
 (docs/learning/paper/). The project's has 100 epochs and more (docs/learning/). Each run costs its epochs at the rate
 measured for its N, and the drawing and measuring of hands that was recorded with it. "with SAC" adds what the paper
 asks for: one update of an agent that learns after each step of the VAE. Prints GPU hours, and the hours from start to
-end on 1, 8 and 64 cards.
+end on 1, 8 and 64 GPUs.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from vae.model import Width
 
 LEARNING = Path(__file__).parents[1] / "docs" / "learning"
 CURRICULA = {"the paper's": LEARNING / "paper" / "curriculum.json", "the project's": LEARNING / "curriculum.json"}
-CARDS = (1, 8, 64)  # one card, one machine, eight machines
+GPUS = (1, 8, 64)  # one GPU, one machine, eight machines
 BATCH = 64  # largest B of the curricula; N = 8 has 4, as `handlatent curriculum` chooses
 UPDATES = 48  # of SAC in a call
 _barrier: Barrier | None = None  # of a process that measures beside others
@@ -55,7 +55,7 @@ class Sizes:
         b: Pictures per minibatch.
         d: Latent dimensions; the last but one is the curricula's.
         s: Pixels a side; the middle one is the curricula's.
-        side_by_side: Runs on one card.
+        side_by_side: Runs on one GPU.
         layer: Width of the agent's layers, and its batch.
     """
 
@@ -108,7 +108,7 @@ def main() -> None:
     grows("D, latents", "updates/s of SAC", updates)
     grows("S, pixels a side", "images/s", {s: image_rate(point(s=s)) for s in sizes.s})
     together = {k: side_by_side(point(), k) for k in sizes.side_by_side}
-    grows("seeds side by side on one card", "images/s in all", together)
+    grows("seeds side by side on one GPU", "images/s in all", together)
     curricula = {name: json.loads(path.read_text(encoding="utf-8"))["cells"] for name, path in CURRICULA.items()}
     print(table(curricula, rates, updates[dim], together))
     print(f"\nMeasured in {time.monotonic() - began:.0f} s.")
@@ -191,10 +191,10 @@ def table(
         curricula: The runs of each curriculum.
         rates: Images/s by N.
         updates: Updates/s of the agent.
-        together: Images/s of several runs on one card in all, by their number.
+        together: Images/s of several runs on one GPU in all, by their number.
     """
     best = max(together, key=lambda runs: together[runs])
-    heads = ["curriculum", "runs", "side by side", "GPU hours", *(f"hours on {cards}" for cards in CARDS)]
+    heads = ["curriculum", "runs", "side by side", "GPU hours", *(f"hours on {gpus}" for gpus in GPUS)]
     lines = []
     for name, cells in curricula.items():
         for title, rate in ((name, float("inf")), (f"{name}, with SAC", updates)):
@@ -202,14 +202,14 @@ def table(
             for runs in sorted({1, best}):
                 slower = runs * together[1] / together[runs]  # each run, beside the others
                 taken = [seconds * slower for seconds in alone]
-                hours = [makespan(taken, cards * runs) / 3600 for cards in CARDS]
+                hours = [makespan(taken, gpus * runs) / 3600 for gpus in GPUS]
                 figures = [sum(taken) / runs / 3600, *hours]
                 lines.append([title, str(len(cells)), str(runs), *(f"{each:.3g}" for each in figures)])
     return markdown_table(heads, lines)
 
 
 def seconds_of(cell: Mapping[str, Any], rates: Mapping[int, float], updates: float) -> float:
-    """Return the seconds of one run of the curriculum on a card of its own."""
+    """Return the seconds of one run of the curriculum on a GPU of its own."""
     training = cell["images"] * cell["epochs"] / rates[cell["images"]]
     learning = max(1, cell["images"] // cell["batch_size"]) * cell["epochs"] / updates
     recorded = sum(seconds for name, seconds in cell["seconds"].items() if name != "training")

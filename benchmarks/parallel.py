@@ -1,4 +1,4 @@
-"""Measure how much faster several processes train the VAE than one, with the same batch for each card.
+"""Measure how much faster several processes train the VAE than one, with the same batch for each GPU.
 
     python benchmarks/parallel.py --out DIR [--device cuda] [--processes 2] [--batch 512] [--size 64] [--width large]
     python benchmarks/parallel.py --out DIR --recipe --batch 160 [--limit 500]
@@ -60,7 +60,7 @@ def main() -> None:
     """Start torchrun twice, then print and write the table; or, inside torchrun, measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", help="'auto', 'cpu' or 'cuda'")
-    parser.add_argument("--processes", type=int, default=2, help="as many cards, on a GPU")
+    parser.add_argument("--processes", type=int, default=2, help="on CUDA, as many GPUs")
     parser.add_argument("--batch", type=int, default=512, help="pictures for each process and step")
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     parser.add_argument("--width", default="large")

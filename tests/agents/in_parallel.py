@@ -111,7 +111,7 @@ def gradients(rank: int) -> list[Any]:
 
 
 def stuck() -> int:
-    """Kill one process while the other waits for ever, as for a card."""
+    """Kill one process while the other waits for ever, as for a GPU."""
     with parallel.process_group("cpu"):
         if not parallel.is_main():
             os.kill(os.getpid(), signal.SIGKILL)

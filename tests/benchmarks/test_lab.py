@@ -9,7 +9,7 @@ def lab(benchmark):
 
 
 def cell(images, epochs, batch_size, measuring):
-    seconds = {"training": 1e6, "measuring normal": measuring, "fitting normal": 1.0}  # training was on other cards
+    seconds = {"training": 1e6, "measuring normal": measuring, "fitting normal": 1.0}  # training was on other GPUs
     return {"images": images, "epochs": epochs, "batch_size": batch_size, "seconds": seconds}
 
 

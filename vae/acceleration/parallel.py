@@ -1,4 +1,4 @@
-"""Train one model in several processes that torchrun starts, one card each; each takes its rows of every minibatch.
+"""Train one model in several processes that torchrun starts, one for each GPU. Each takes its rows of every minibatch.
 
 All processes run the same program on the same random numbers. So the training is that of one process, except for the
 order in which sums are taken. Outside `process_group`, and with one process, each function returns what it was given.
@@ -53,12 +53,12 @@ def process_group(device: str) -> Iterator[None]:
     """Join the processes that torchrun started with this one, and wait for them at the end.
 
     Args:
-        device: "auto", "cpu" or "cuda"; on CUDA, "cuda" is a card of this process alone from now on.
+        device: "auto", "cpu" or "cuda"; on CUDA, "cuda" is this process's own GPU from now on.
 
     Raises:
         AlreadySaid: In place of an error, if another process raised one before.
         ConnectionError: If another process ended without a word.
-        ValueError: If there are fewer cards than processes.
+        ValueError: If there are fewer GPUs than processes.
     """
     global _group
     if _group is not None or launched() == 1:
@@ -282,19 +282,19 @@ def from_main(make: Callable[[], Made]) -> Made:
 
 
 def capture_mode() -> str:
-    """Return how strict the capture of a CUDA graph may be about what else the process asks the card to do."""
-    # NCCL has a thread that asks the card how far it is, which a capture of the other mode would not survive
+    """Return how strict the capture of a CUDA graph may be about what else the process asks the GPU to do."""
+    # NCCL has a thread that asks the GPU how far it is, which a capture of the other mode would not survive
     return "thread_local" if dist.is_available() and dist.is_initialized() else "global"
 
 
 def _backend(device: str) -> str:
-    """Choose what carries messages, and this process's card."""
+    """Choose what carries messages, and this process's GPU."""
     if torch.device(resolve_device(device)).type == "cpu":
         return "gloo"
-    local, cards = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if local >= cards:
+    local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local >= gpus:
         raise ValueError(
-            f"torchrun --nproc-per-node must be at most the number of CUDA devices of the machine, {cards}, got "
+            f"torchrun --nproc-per-node must be at most the number of CUDA devices of the machine, {gpus}, got "
             f"{os.environ['LOCAL_WORLD_SIZE']}. Lower it, or use --device cpu."
         )
     torch.cuda.set_device(local)
@@ -314,7 +314,7 @@ def _talking() -> Iterator[None]:
 
 @contextmanager
 def _watched(store: Any) -> Iterator[None]:
-    """End on SIGTERM even where the main thread waits for a card for ever, because another process has ended.
+    """End on SIGTERM even where the main thread waits for a GPU for ever, because another process has ended.
 
     After an error this goes on, until the process has said what is wrong and ends.
     """

@@ -20,7 +20,7 @@ class CurriculumArgs:
     data: str = "synthetic"
     """The folder of the 11k Hands download, or 'synthetic' for synthetic hands."""
     images: int | None = None
-    """Pictures to read or to draw, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
+    """Pictures to read or to render, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
     pack: Path | None = None
     """The pictures in one file, .safetensors, for a machine without the download; written if missing."""
     n: list[str] = field(default_factory=lambda: ["8", "80", "800", ALL])

@@ -33,7 +33,7 @@ class JudgeTrainArgs:
     architecture: Architecture = "parser"
     """'parser' gives rewards; 'reporter' has another architecture and only reports."""
     seed: int = JudgeTraining.seed
-    """Seed of weights, drawings and batches. The number of steps in the given time depends on the machine."""
+    """Seed of weights, synthetic hands and batches. The number of steps in the given time depends on the machine."""
     seconds: float = JudgeTraining.seconds
     """Time to train the network, in seconds."""
     imitation_seconds: float = JudgeTraining.imitation_seconds
@@ -41,7 +41,7 @@ class JudgeTrainArgs:
     drawing_seconds: float = JudgeTraining.drawing_seconds
     """Longest wait for synthetic hands before the training starts, in seconds."""
     drawn: int = JudgeTraining.drawn
-    """Number of synthetic hands to wait for; more are drawn during the training."""
+    """Number of synthetic hands to wait for; more are rendered during the training."""
     capacity: int = JudgeTraining.capacity
     """Largest number of synthetic hands in memory, 64 KiB each."""
     batch: int = JudgeTraining.batch
@@ -49,7 +49,7 @@ class JudgeTrainArgs:
     rate: float = JudgeTraining.rate
     """Peak learning rate."""
     workers: int | None = JudgeTraining.workers
-    """Worker processes that draw; 0: this process draws. Default: as many as there are cores."""
+    """Worker processes that render them; 0: this process does. Default: as many as there are cores."""
     examples: int = JudgeTraining.examples
     """Number of synthetic validation hands of each kind."""
     device: str = "auto"

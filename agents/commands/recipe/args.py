@@ -9,7 +9,7 @@ from vae.model import Width
 
 @dataclass(frozen=True)
 class RecipeArgs:
-    """Train all that draws the packaged hands: VAE, samplers and agents. Run it again to resume."""
+    """Train everything that draws the packaged hands: VAE, samplers and agents. Run it again to resume."""
 
     data: str = "synthetic"
     """'synthetic' for synthetic hands only, or the folder of the 11k Hands download."""
@@ -20,7 +20,7 @@ class RecipeArgs:
     drawn: int = 12_000
     """Number of synthetic hands to pre-train on."""
     workers: int | None = None
-    """Processes that draw the synthetic hands; 0: the main process draws them. Default: as many as there are cores."""
+    """Processes that render the synthetic hands; 0: the main process does. Default: as many as there are cores."""
     steps: int = AdversarialConfig.steps
     """Training steps of the VAE."""
     batch: int = AdversarialConfig.batch

@@ -186,7 +186,7 @@ def _check(args: RecipeArgs) -> None:
     check_seed(args.seed)
     own_rows(args.batch)
     if parallel.world_size() > 1 and ":" in args.device:
-        raise ValueError(f"--device must name no single card for several processes, got {args.device!r}. Use cuda.")
+        raise ValueError(f"--device must name no single GPU for several processes, got {args.device!r}. Use cuda.")
 
 
 def _claim(args: RecipeArgs, pictures_sha256: str) -> None:

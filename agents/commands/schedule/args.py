@@ -16,7 +16,7 @@ class ScheduleArgs:
     data: str = "synthetic"
     """The folder of the 11k Hands download, or 'synthetic' for synthetic hands. The agent sees photographs of validation and test people only."""  # noqa: E501 - help is one line
     images: int | None = None
-    """Pictures to read or to draw, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
+    """Pictures to read or to render, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
     pack: Path | None = None
     """The pictures in one file, .safetensors, as `handlatent curriculum` writes it; written if missing."""
     n: list[int] = field(default_factory=lambda: [80, 320])

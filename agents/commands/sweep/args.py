@@ -30,7 +30,7 @@ class SweepArgs:
     address: str | None = None
     """Address of a running Ray cluster, or 'auto'. Default: Ray is started on this machine, and stopped at the end."""
     gpus_per_trial: float | None = None
-    """GPUs for each run; 0.5 puts two on a card. Default: 1 if there are any, else 0."""
+    """GPUs for each run; 0.5 puts two on one GPU. Default: 1 if there are any, else 0."""
     cpus_per_trial: int = 1
     """CPU cores for each run, which are also the threads of its arithmetic."""
     max_concurrent: int | None = None

@@ -41,9 +41,9 @@ class TrainArgs:
     learning_rate: float = 5e-4
     """Peak learning rate of the VAE."""
     kl_weight: float = 1.0
-    """Factor of the KL term in the VAE's objective (beta): larger ones draw the latents towards the standard normal, and blur."""  # noqa: E501 - help is one line
+    """Factor of the KL term in the VAE's objective (beta): larger ones pull the latents towards the standard normal, and blur the hands."""  # noqa: E501 - help is one line
     delta_scale: float = 0.1
-    """Agents 'random' and 'sac-flat': kappa, which they move a latent by at most in each dimension."""
+    """Agents 'random' and 'sac-flat': kappa, the most that they move a latent in each dimension."""
     reward_scale: float = 0.01
     """Lambda: reward for each nat by which the loss falls."""
     checkpoint_seconds: float = 60.0

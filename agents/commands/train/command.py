@@ -159,7 +159,7 @@ def _check_processes(args: TrainArgs) -> None:
             "without torchrun, or use --agent sac."
         )
     if ":" in args.device:
-        raise ValueError(f"--device must name no single card for several processes, got {args.device!r}. Use cuda.")
+        raise ValueError(f"--device must name no single GPU for several processes, got {args.device!r}. Use cuda.")
 
 
 def _choice(args: TrainArgs) -> Choice:

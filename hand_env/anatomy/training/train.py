@@ -41,7 +41,7 @@ class JudgeTraining:
 
     Attributes:
         architecture: "parser" may pay rewards, "reporter" only reports.
-        seed: Seed of weights, synthetic hands and batches. The number of steps in the given time depends on the machine.
+        seed: Seed of weights, synthetic hands and batches. The number of steps depends on the machine.
         seconds: Time to train the judge itself, seconds.
         imitation_seconds: Time to train the first imitator; the second takes 1.5 times as long. 0: no imitators.
         drawing_seconds: Longest wait for the first synthetic hands, seconds.

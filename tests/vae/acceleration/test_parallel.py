@@ -33,7 +33,7 @@ def test_messages_arrive_the_same_in_all_processes(found):
         assert each["sent"].tolist() == [7]
         assert each["flag"] is True
         assert each["made"] == {"by": 0}
-        assert each["alone"] == (1, True, "thread_local")  # where NCCL may still ask the card
+        assert each["alone"] == (1, True, "thread_local")  # where NCCL may still ask the GPU
         matrix, number = each["means"]
         assert torch.equal(matrix, torch.full((3, 2), 0.5))
         assert number == 2

@@ -28,7 +28,7 @@ def test_a_picture_s_features_do_not_depend_on_the_others(features):
 
 
 def test_the_weights_know_pictures_the_network_saw_none_of(features):
-    """Wrong weights or a wrong scale of the pixels would leave synthetic hands no nearer to each other than to noise."""
+    """Wrong weights or a wrong scale of the pixels would put synthetic hands no nearer to each other than to noise."""
     hands, others = (to_float(generate_hands(12, 64, seed=seed).images) for seed in (0, 1))
     near = kernel_distance(features(hands).numpy(), features(others).numpy())
     far = kernel_distance(features(hands.flip(2)).numpy(), features(torch.rand(12, 3, 64, 64)).numpy())

@@ -100,7 +100,7 @@ def test_a_recipe_with_a_killed_process_ends_and_resumes_on_another_number_of_pr
     ("settings", "sentence"),
     [
         ({"batch": 6}, "The batch must be a multiple of twice the number of processes, 4, got 6"),
-        ({"device": "cuda:1"}, "--device must name no single card for several processes, got 'cuda:1'. Use cuda."),
+        ({"device": "cuda:1"}, "--device must name no single GPU for several processes, got 'cuda:1'. Use cuda."),
     ],
 )
 def test_what_several_processes_cannot_do_is_refused(monkeypatch, settings, sentence):

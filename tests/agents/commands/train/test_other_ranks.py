@@ -79,7 +79,7 @@ def test_a_job_with_a_killed_process_ends_and_resumes_on_another_number_of_proce
     [
         ({"agent": "sac-flat"}, "--agent sac-flat learns in one process only"),
         ({"batch_size": 7}, "batch_size must be a multiple of the number of processes, 2, got 7"),
-        ({"device": "cuda:1"}, "--device must name no single card for several processes, got 'cuda:1'. Use cuda."),
+        ({"device": "cuda:1"}, "--device must name no single GPU for several processes, got 'cuda:1'. Use cuda."),
     ],
 )
 def test_what_several_processes_cannot_do_is_refused(monkeypatch, settings, sentence):
