@@ -162,8 +162,8 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     methods = {cell["method"] for cell in cells} - {"rows"}
     overall = {method: sum(mean(method, n) for n in counts) / 3 for method in methods}
     assert max((name for name in overall if name.startswith("uniform")), key=overall.__getitem__) == "uniform-2"
-    said = f"It gives {listed(mean('schedule', n) for n in counts).replace(' %', ' %,')} in the mean over N "
-    assert f"{said}{overall['schedule']:.1f} %. Kappa 2 gives {overall['uniform-2']:.1f} % in the mean." in learning
+    said = f"It gives {listed(mean('schedule', n) for n in counts).replace(' %', ' %,')} and {overall['schedule']:.1f} %"
+    assert f"{said} on average over N. Kappa 2 gives {overall['uniform-2']:.1f} % on average." in learning
     prior = [listed(mean(method, n, "prior") for n in some) for method in ("schedule", "uniform-2", "none")]
     assert f"it gives {prior[0]}. Kappa 2 gives {prior[1]}, no action {prior[2]}." in learning
     settled = [listed(mean(method, n, "settled") for n in some) for method in ("schedule", "uniform-2", "none")]
