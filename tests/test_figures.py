@@ -162,7 +162,9 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     methods = {cell["method"] for cell in cells} - {"rows"}
     overall = {method: sum(mean(method, n) for n in counts) / 3 for method in methods}
     assert max((name for name in overall if name.startswith("uniform")), key=overall.__getitem__) == "uniform-2"
-    said = f"It gives {listed(mean('schedule', n) for n in counts).replace(' %', ' %,')} and {overall['schedule']:.1f} %"
+    said = (
+        f"It gives {listed(mean('schedule', n) for n in counts).replace(' %', ' %,')} and {overall['schedule']:.1f} %"
+    )
     assert f"{said} on average over N. Kappa 2 gives {overall['uniform-2']:.1f} % on average." in learning
     prior = [listed(mean(method, n, "prior") for n in some) for method in ("schedule", "uniform-2", "none")]
     assert f"it gives {prior[0]}. Kappa 2 gives {prior[1]}, no action {prior[2]}." in learning
@@ -330,3 +332,25 @@ def test_the_study_s_records_hold_what_was_asked_of_it():
 def low(values):
     """Lower end of the 95 % interval of a mean."""
     return np.mean(values) - stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+
+
+def test_the_figures_of_the_judges_are_those_of_the_judge_s_page():
+    benchmarks, page = ((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("benchmarks", "judge"))
+
+    def least(judge, kind):
+        """The lowest rate of the lines of a kind, at 64 pixels and at 128."""
+        shares = []
+        for size in (64, 128):
+            (block,) = re.findall(rf"^{judge}, {size} pixels\n(.*?)^```", page, re.S | re.M)
+            found = re.findall(rf"^{kind} +([\d.]+)%", block, re.M)
+            assert len(found) in (1, 6, 8)
+            shares.append(min(map(float, found)))
+        return "{:.1f} % ({:.1f} %)".format(*shares)
+
+    edits, wrong = r"photographs, (?!in a new frame).*?", "synthetic, .*?"
+    for kind, form in (
+        ("photographs", "| {} of 159 by the rewarding judge, {} by the reporting judge; from 16 people |"),
+        (edits, "| {} of 96, {} |"),
+        (wrong, "| {} of 300, {} |"),
+    ):
+        assert form.format(least("parser", kind), least("reporter", kind)) in benchmarks
