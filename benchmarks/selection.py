@@ -1,4 +1,4 @@
-"""Measure what it gives that the rewarding judge selects what the learned prior is fitted to.
+"""Measure what selection gives: the rewarding judge selects the hands that a larger prior is fitted to.
 
 Run `python benchmarks/selection.py RUN --data path/to/11k-hands --device cuda`; it takes about five minutes on an H100.
 RUN comes from `handlatent recipe --candidates 0`, so that its prior is the first one. That prior draws candidates, and

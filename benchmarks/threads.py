@@ -1,4 +1,4 @@
-"""Measure what one thread a process is worth where several processes share a machine: `python benchmarks/threads.py`.
+"""Measure what one thread for each process gains if several share a machine: `python benchmarks/threads.py`.
 
 Each process trains HandLatent-v0's VAE with zero actions for a while. All of them together run once with torch's own
 number of threads, and once with OMP_NUM_THREADS=1. Takes 2 times --seconds, and the time to import torch.

@@ -118,7 +118,7 @@ def refine(
         rounds: Number of episodes, at least 1. Each round starts from the latents that the last round kept, and keeps
             or drops its own corrections. Each row is decoded and judged once at the start and once per round. Pictures
             that the agent itself decodes come on top.
-        refine_below: Rows that score at least this are not corrected. Above some score, a correction pleases the judge
+        refine_below: Rows that score at least this are not corrected. Above some score, a correction raises the score
             without improving the picture.
 
     Returns:

@@ -102,7 +102,7 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
 
 
 def check_numbers(name: str, state: Any) -> None:
-    """Refuse tensors in nested dicts and lists that hold other than finite real numbers.
+    """Refuse tensors in nested dicts and lists that hold anything but finite real numbers.
 
     Args:
         name: What the state is called, for the message.

@@ -1,4 +1,4 @@
-"""Let a command finish whoever reads what it prints: `handlatent judge hands | head -1` loses nothing."""
+"""Let a command finish when its reader stops early: `handlatent judge hands | head -1` loses nothing."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ class Lasting:
             self._drop()
 
     def _drop(self) -> None:
-        """Send what is buffered, and all that follows, nowhere; or Python would fail on it when it exits."""
+        """Drop what is buffered and all that follows. Python would fail on it at its exit."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

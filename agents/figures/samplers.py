@@ -1,4 +1,4 @@
-"""Fit the samplers whose hands stand beside each other: what acting on the latents wins depends on the sampler.
+"""Fit the samplers that are compared: what acting on the latents gains depends on the sampler.
 
 - "normal" is the standard normal, as in the paper.
 - "mixture" is `Mixture`, up to 32 Gaussians.

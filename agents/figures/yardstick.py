@@ -1,4 +1,4 @@
-"""The yardstick `drawn`: what the hands are worth that a VAE draws with each of four samplers.
+"""Measure the hands that a VAE draws with each of four samplers.
 
 The rewarding judge may have paid an agent for these hands. So the reporting judge measures them, and the score of the
 rewarding judge stands beside it.

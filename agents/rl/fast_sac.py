@@ -35,8 +35,8 @@ class FastSAC(SAC):
 
     - The actor's loss computes no gradients of the critics' weights, which SAC discards.
     - With gamma 0, nothing is computed about next observations, because SAC multiplies it by 0. Where it is infinite,
-      SAC's weights become NaN, and these do not. Layers that keep statistics or draw random numbers, layers of a user's
-      own, and actors that draw actions in their own way are asked all the same.
+      SAC's weights become NaN, and these do not. FastSAC still calls layers that keep
+      statistics or draw random numbers, a user's own layers, and actors that draw actions in their own way.
     - Adam, the target networks and the log take fewer calls (`AdamSteps`).
     - `torch.distributions` does not check its arguments in an update. If the weights become NaN, the next action raises
       its error instead.
@@ -289,7 +289,7 @@ class _Networks(NamedTuple):
 
 
 def _is_stateless(actor: Actor, critic: nn.Module) -> bool:
-    """Return whether nothing else changes if both are left uncalled, other than the random numbers of the actions."""
+    """Return whether skipping both changes nothing but the random numbers of the actions."""
     modules = [module for network in (actor, critic) for module in network.modules()]
     known = all(type(module).__module__.startswith(_KNOWN) for module in modules)
     changing = any(isinstance(module, _RANDOM) or module._buffers for module in modules)

@@ -275,6 +275,6 @@ def _value_of_actions(network: nn.Module, after: Tensor, before: Tensor, rest: T
 
 
 def _found(network: Any, pictures: Tensor, rest: Tensor) -> Tensor:
-    """Map pictures and the rest of their observations to (n, 2): what the picture is worth after and before."""
+    """Map pictures and the rest of their observations to (n, 2): the picture's value after and before."""
     found: Tensor = network["value"](torch.cat([network["look"](pictures), rest], 1))
     return found

@@ -25,7 +25,7 @@ N_DRAWN = 128  # hands drawn and judged at each decision
 
 
 def random_schedules(steps: int, rows: int, generator: np.random.Generator) -> Actions:
-    """Draw whole schedules at random: each number of the action follows a line, or means none of it.
+    """Draw whole schedules at random: each number of the action follows a line, or stays at -1, which means 0.
 
     Independent actions would average out over an episode, and all episodes would look alike.
 

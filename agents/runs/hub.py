@@ -76,7 +76,7 @@ def fetch(name: str) -> Path:
         with asking(name), hub.utils.disable_progress_bars():
             folder = hub.snapshot_download(**wanted, allow_patterns=list(WANTED), local_files_only=offline is not None)
     except hub.errors.LocalEntryNotFoundError as error:
-        raise ConnectionError(f"{offline or in_a_line(error)} The cache does not hold the set whole either.") from error
+        raise ConnectionError(f"{offline or in_a_line(error)} The cache does not hold the whole set either.") from error
     if offline is not None:
         warnings.warn(f"{offline} The set is read from the cache, '{folder}'.", stacklevel=3)
     return Path(folder)
@@ -102,7 +102,7 @@ def asking(name: str) -> Iterator[None]:
         name: The set's name, for the errors.
 
     Raises:
-        ValueError: If the hub refuses, or the name or the card is none of its own.
+        ValueError: If the hub refuses, or the name or the card is not valid there.
         ConnectionError: If it cannot be reached, or cannot work now.
     """
     from httpx2 import HTTPError

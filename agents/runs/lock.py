@@ -59,5 +59,5 @@ def held(folder: Path, flag: str = "--out") -> Iterator[None]:
 def _holder(path: Path) -> str:
     try:
         return " ".join(path.read_text(encoding="utf-8").split()) or "another process"
-    except OSError:  # Windows lets nobody read what is locked
+    except OSError:  # Windows does not let others read a locked file
         return "another process"

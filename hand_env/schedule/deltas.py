@@ -18,7 +18,7 @@ from vae.training import Trainer
 
 MAX_REACH = 8.0
 MOST_MIXED = 0.35  # the largest share of the way to another row: at half of it all rows meet, and VAEs learn nothing
-MOST_PULLED = 0.25  # the largest share of the way to the origin: at 0.4 the rewarding judge alone is pleased
+MOST_PULLED = 0.25  # the largest share of the way to the origin: at 0.4 only the rewarding judge's scores rise
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Deltas:
         """Decode an agent's action. A square makes the steps fine where the numbers are small.
 
         Args:
-            action: 3 numbers in [-1, 1]: reach, mix, pull; -1 means none of it.
+            action: 3 numbers in [-1, 1]: reach, mix, pull; -1 means 0.
             max_reach: > 0, the reach of the action 1.
 
         Returns:

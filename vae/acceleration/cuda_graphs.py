@@ -17,7 +17,7 @@ Step = Callable[[Tensors], Tensors]
 
 
 def capture_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return a GPU's stream for captures, always the same: for each stream, cuBLAS keeps memory for ever."""
+    """Return a GPU's stream for captures, always the same one: cuBLAS never frees its memory for a stream."""
     return _stream(torch.cuda.current_device() if device.index is None else device.index)
 
 

@@ -283,7 +283,7 @@ def from_main(make: Callable[[], Made]) -> Made:
 
 def capture_mode() -> str:
     """Return how strict the capture of a CUDA graph may be about what else the process asks the GPU to do."""
-    # NCCL has a thread that asks the GPU how far it is, which a capture of the other mode would not survive
+    # NCCL has a thread that asks the GPU how far it is, which would break a capture in the other mode
     return "thread_local" if dist.is_available() and dist.is_initialized() else "global"
 
 
@@ -316,7 +316,7 @@ def _talking() -> Iterator[None]:
 def _watched(store: Any) -> Iterator[None]:
     """End on SIGTERM even where the main thread waits for a GPU for ever, because another process has ended.
 
-    After an error this goes on, until the process has said what is wrong and ends.
+    After an error this still works, until the process has said what is wrong and ends.
     """
     reader, writer = socket.socketpair()  # Python writes the number of each signal to it, whatever the main thread does
     writer.setblocking(False)

@@ -75,8 +75,9 @@ def disguise(images: Tensor, generator: Generator, parts: int = 1) -> Tensor:
     """Augment pictures before critics see them, so that critics cannot memorise a few photographs.
 
     It changes brightness, contrast and colour, makes a square black in half of the pictures, and shifts all of them by
-    the same whole pixels. This is DiffAugment (Zhao et al. 2020), which shifts each picture by itself. Critics that
-    halve the size see a regular grid from one side only if nothing shifts: then a decoder can draw one to please them.
+    the same whole pixels. This is DiffAugment (Zhao et al. 2020), which shifts each picture by itself. Critics
+    that halve the size see a regular grid from one side only if nothing shifts. Then a decoder can draw one that they
+    accept.
     It is differentiable.
 
     Args:

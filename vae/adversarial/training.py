@@ -5,11 +5,11 @@ Annotated Hands (Yang et al. 2024) does so for a GAN and a diffusion model. The 
 features of an ImageNet network. Two kinds of critics make the pictures sharp:
 
 - patch critics judge decoded latents of pictures, and decoded mixtures of two latents;
-- feature critics start later and judge decoded latents of pictures only. To please them with mixtures, a decoder would
-  have to draw pictures that the latents do not describe.
+- feature critics start later and judge decoded latents of pictures only. If they judged mixtures too, a decoder would
+  learn to draw pictures that the latents do not describe.
 
-At last, `learn_prior` may hand over latents of a learned prior. Then the encoder stays as it is. Both kinds of critics
-also judge what the decoder makes of these latents, since that is what the VAE will be asked to draw.
+Near the end, `learn_prior` may hand over latents of a learned prior. Then the encoder stays as it is. Both kinds of
+critics also judge what the decoder makes of these latents, since that is what the VAE will be asked to draw.
 
 The KL term's weight is adjusted so that latents carry a set number of nats per picture. Uniform deltas may shift the
 latents while the VAE learns; their reach falls to 0.

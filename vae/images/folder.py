@@ -59,7 +59,7 @@ def load_images(
     if inside := next(Path(root).glob(f"*/{TABLE}"), None):
         raise ValueError(
             f"{str(root)!r} must be the download of 11k Hands itself, but is the folder around it, which does not say "
-            f"who is who. Use {str(inside.parent)!r}."
+            f"which picture shows which person. Use {str(inside.parent)!r}."
         )
     return load_folder(root, size, n_images=n_images, seed=seed, cache_dir=cache_dir, progress=progress)
 

@@ -64,7 +64,7 @@ class Gauge:
 
     @cached_property
     def known(self) -> Known:
-        """Tells copies of the training people's photographs from new pictures."""
+        """Finds the pictures that are near-copies of the training people's photographs."""
         training, held_out = to_float(self.photographs.training), to_float(self.photographs.held_out)
         return Known(self.instruments.reporter, training, held_out)
 

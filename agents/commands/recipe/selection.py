@@ -22,7 +22,11 @@ from vae.sampling.reencoded import Reencoded
 Verdicts = Callable[[Tensor], Tensor]
 """Takes (n, 3, S, S) float32 pictures in [0, 1] and returns (n, k) bool; a picture is accepted if all k hold."""
 
-TEMPERATURE, FINAL_DENOISE, REENCODE_PASSES = 1.0, 0.2, 2  # of the candidates: more varied than what is drawn at last
+TEMPERATURE, FINAL_DENOISE, REENCODE_PASSES = (
+    1.0,
+    0.2,
+    2,
+)  # of the candidates: more varied than the hands that are drawn in the end
 WIDTH, BLOCKS = 768, 6  # of the larger prior's network
 NEAR = 0.15  # share of held-out people's photographs that are nearer to a training photograph than a candidate may be
 FEWEST = 256  # accepted latents that a prior is fitted to

@@ -58,7 +58,7 @@ def sweep(args: SweepArgs) -> str:
 
 def _sweep(args: SweepArgs, trials: Sequence[Trial], store: Store) -> str:
     if store.runs("waiting", "failed"):
-        with redirect_stdout(sys.stderr), running_ray(args.address):  # Ray tells on stdout that a worker died
+        with redirect_stdout(sys.stderr), running_ray(args.address):  # Ray prints on stdout that a worker died
             _run(args, trials, store)
     if store.runs("waiting"):
         raise Interrupted(command("sweep", "--resume", args.out))

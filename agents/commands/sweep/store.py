@@ -28,7 +28,7 @@ class Record:
 
     Attributes:
         run: Folder of its run, below the sweep's.
-        setting: What it has of the grid.
+        setting: Its values of the grid.
         seed: Its seed.
         status: "finished"; "stopped" early by the scheduler; "failed" for good; "waiting" else.
         failures: How often it ended with an error.

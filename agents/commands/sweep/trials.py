@@ -22,7 +22,7 @@ class Trial:
 
     Attributes:
         name: Folder of its run below the sweep's: "kl-weight-2/seed-0".
-        setting: What it has of the grid, by name.
+        setting: Its values of the grid, by name.
         seed: Its seed.
         words: The command and its arguments, without --out.
         epochs: How many epochs it trains; 0 if the command has no such setting.
@@ -103,5 +103,5 @@ def _parsed(kind: type[Any], words: Sequence[str]) -> Any:
 
 
 def _folder(setting: dict[str, str]) -> str:
-    """Name a setting's folder by what it has of the grid: "kl-weight-2_epochs-20"."""
+    """Name a setting's folder by its values of the grid: "kl-weight-2_epochs-20"."""
     return "_".join(re.sub(r"[^\w.+-]+", "-", f"{name}-{value}") for name, value in setting.items())

@@ -27,7 +27,7 @@ class TrainArgs:
     irregularities: Keep = "include"
     """11k Hands: whether to use pictures marked as irregular."""
     agent: Literal["none", "random", "sac", "sac-flat"] = "sac"
-    """What acts while the VAE trains. 'sac': the trained agent of HandSchedule-v0, which decides up to five times how the latents are shifted. 'sac-flat': a SAC that learns meanwhile, over the whole batch. 'random': the paper's untrained agent. 'none': nothing."""  # noqa: E501 - help is one line
+    """What acts while the VAE trains. 'sac': the trained agent of HandSchedule-v0, which decides up to five times how the latents are shifted. 'sac-flat': a SAC agent that learns during this training, over the whole batch. 'random': the paper's untrained agent. 'none': nothing."""  # noqa: E501 - help is one line
     agent_weights: Path | None = None
     """Agent 'sac': its weights, as `handlatent schedule` writes them. Default: the packaged ones, for photographs or for synthetic hands."""  # noqa: E501 - help is one line
     epochs: int = 60

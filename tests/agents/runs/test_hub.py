@@ -91,7 +91,7 @@ def test_without_a_network_and_a_cache_it_is_one_line(hub, monkeypatch, cut):
     cut(monkeypatch)
     with pytest.raises(
         ConnectionError,
-        match=rf"^The hub cannot be reached for '{NAME}' \(.*\)\. .* does not hold the set whole either.$",
+        match=rf"^The hub cannot be reached for '{NAME}' \(.*\)\. .* does not hold the whole set either.$",
     ):
         load_packaged(NAME)
 
@@ -99,7 +99,7 @@ def test_without_a_network_and_a_cache_it_is_one_line(hub, monkeypatch, cut):
 def test_a_cache_that_lacks_a_file_is_not_taken_for_a_set(stocked, monkeypatch):
     (fetch(NAME) / "prior.safetensors").unlink()
     switched_off(monkeypatch)
-    with pytest.raises(ConnectionError, match="does not hold the set whole either"):
+    with pytest.raises(ConnectionError, match="does not hold the whole set either"):
         load_packaged(NAME)
 
 

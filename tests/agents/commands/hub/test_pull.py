@@ -77,7 +77,7 @@ def test_without_a_network_it_is_one_sentence(hub, tmp_path, capsys, monkeypatch
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     said = refused(capsys, "hub", "pull", NAME, "--out", tmp_path / "pulled")
     assert said.startswith("handlatent hub pull: The hub cannot be reached for 'someone/hands' (")
-    assert said.endswith("The cache does not hold the set whole either.")
+    assert said.endswith("The cache does not hold the whole set either.")
 
 
 @pytest.mark.filterwarnings("default:The hub cannot be reached")
