@@ -204,7 +204,7 @@ def test_the_figures_that_learning_quotes_of_small_minibatches_are_those_of_thei
     assert f"the agent gives {found[0]} % with the mixture, no action {found[1]} %" in learning
 
 
-def test_the_figures_that_learning_quotes_of_the_agent_for_drawn_hands_are_those_of_their_records():
+def test_the_figures_that_learning_quotes_of_the_agent_for_synthetic_hands_are_those_of_their_records():
     learning = " ".join((DOCS / "learning.md").read_text().split())
     cells = json.loads((DOCS / "learning" / "demo" / "curriculum.json").read_text())["cells"]
     methods = {cell["method"] for cell in cells}
@@ -240,7 +240,7 @@ def test_the_figures_that_learning_quotes_of_the_agent_for_drawn_hands_are_those
         assert f"{rows[0]} to {rows[-1]} %" in learning
 
 
-def test_the_figures_that_learning_quotes_of_drawn_hands_are_those_of_their_records():
+def test_the_figures_that_learning_quotes_of_synthetic_hands_are_those_of_their_records():
     learning = " ".join((DOCS / "learning.md").read_text().split())
 
     def mean(path, n, method, sampler="mixture"):
@@ -280,10 +280,35 @@ def test_the_rounds_that_learning_quotes_are_those_of_the_trainings(path, n, las
 def test_the_recipe_s_tables_are_those_of_its_records(load):
     tables, text = load(DOCS / "make_tables.py"), (DOCS / "recipe.md").read_text()
     files = sorted((DOCS / "recipe").glob("*.json"))
-    assert {"gradients", "seeds", "shipped"} <= {path.stem for path in files}
+    assert {"gradients", "seeds", "shipped", "synthetic"} <= {path.stem for path in files}
     for path in files:
         table = tables.table(json.loads(path.read_text()))
         assert table in text, f"Run python docs/make_tables.py docs/recipe/{path.name}"
+
+
+def test_the_figures_of_the_weights_synthetic_are_those_of_their_record():
+    rows = json.loads((DOCS / "recipe" / "synthetic.json").read_text(encoding="utf-8"))["table"]
+    drawn, corrected = (
+        next(row["figures"] for row in rows if (row["sampler"], row["agent"]) == ("prior", agent))
+        for agent in ("none", "sac-refine-3")
+    )
+
+    def said(figures, name="correct", space=""):
+        share, low, high = (100 * figures[name][part] for part in ("value", "low", "high"))
+        return f"{share:.1f}{space}% ({low:.1f} to {high:.1f})"
+
+    recipe, benchmarks, card = (
+        " ".join((DOCS.parent / name).read_text(encoding="utf-8").split())
+        for name in ("docs/recipe.md", "docs/benchmarks.md", "agents/weights/synthetic/README.md")
+    )
+    assert f"correct | {said(drawn, space=' ')} | {said(corrected, space=' ')} | `handlatent compare" in benchmarks
+    for way, figures in (("as drawn from the prior", drawn), ("as corrected by the agent in 3 rounds", corrected)):
+        assert f"| {way} | {said(figures)} | {said(figures, 'anatomical')} |" in card
+    right = [f"{100 * figures['correct']['value']:.1f} %" for figures in (drawn, corrected)]
+    assert f"{right[0]} of their hands are correct as drawn and {right[1]} with the agent" in recipe
+    assert f"the kernel distance to photographs is {1000 * corrected['kernel_distance']['value']:.0f}," in recipe
+    assert drawn["coverage"]["value"] == corrected["coverage"]["value"] == 0
+    assert drawn["new"]["value"] == corrected["new"]["value"] == 1
 
 
 def test_the_recipe_s_page_holds_the_agent_against_others_run_by_run():

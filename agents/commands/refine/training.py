@@ -244,7 +244,7 @@ def _judge(args: RefineArgs) -> ScoreFn:
 def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
     """Draw latents and keep those that `generate` would correct.
 
-    If most hands are correct already, an agent trained on all latents would learn to please the judge with correct
+    If most hands are correct already, an agent trained on all latents would learn to raise the score of correct
     hands.
 
     Raises:
