@@ -144,8 +144,8 @@ def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[
         notes.append(f"{absent:,} of {len(rows):,} rows of HandInfo.csv have no picture in {str(folder)!r}.")
     if unknown := sorted(files - {row.image for row in rows}):
         notes.append(
-            f"{len(unknown):,} pictures in {str(folder)!r} have no row in HandInfo.csv and are left out, "
-            f"such as {unknown[0]!r}."
+            f"Pictures in {str(folder)!r} without a row in HandInfo.csv are left out: {len(unknown):,}, such as "
+            f"{unknown[0]!r}."
         )
     return present, tuple(notes)
 

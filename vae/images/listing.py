@@ -32,7 +32,9 @@ class Listing:
         """One sentence for each reason to leave something out, with the number and an example."""
         first = {problem.reason: problem.name for problem in reversed(self.left_out)}
         return tuple(
-            f"{count:,} files under {str(self.root)!r} are left out, such as {first[reason]!r}, which {reason}."
+            f"Left out under {str(self.root)!r}: {first[reason]!r}, which {reason}."
+            if count == 1
+            else f"{count:,} files under {str(self.root)!r} are left out, such as {first[reason]!r}, which {reason}."
             for reason, count in Counter(problem.reason for problem in self.left_out).items()
         )
 

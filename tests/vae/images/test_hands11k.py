@@ -92,8 +92,8 @@ def test_pictures_without_a_row_are_counted_in_one_note_and_left_out(download, c
     images = load(download, cache)
     assert len(images) == 40
     (note,) = images.notes
-    assert note.startswith("1 pictures in ")
-    assert "no row in HandInfo.csv and are left out, such as 'stray.jpg'" in note
+    assert note.startswith("Pictures in ")
+    assert "without a row in HandInfo.csv are left out: 1, such as 'stray.jpg'" in note
 
 
 def test_person_stays_on_one_side_of_the_split_whatever_is_chosen(download, cache):
@@ -229,8 +229,8 @@ def test_what_the_folder_of_pictures_leaves_out_is_counted(download, cache):
     (download / "Hands" / "more").mkdir()
     (download / "Hands" / "Hand_0000002.jpg").rename(download / "Hands" / "more" / "Hand_0000002.jpg")
     hidden, other, absent, unknown = load(download, cache).notes
-    assert "such as '.Hand_0000001.jpg', which is hidden" in hidden
-    assert "such as 'readme.txt', which is not named like a picture" in other
+    assert ": '.Hand_0000001.jpg', which is hidden" in hidden
+    assert ": 'readme.txt', which is not named like a picture" in other
     assert absent.startswith("1 of 40 rows")
     assert "such as 'more/Hand_0000002.jpg'" in unknown
 

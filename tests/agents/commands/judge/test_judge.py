@@ -219,8 +219,8 @@ def test_judge_counts_copies(pictures, weights, capsys, tmp_path):
     assert main(["judge", copy, *words, "--held-out", str(tmp_path / "others")]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out.splitlines()[0])["new"] is False
-    assert "such as 'known.txt', which is not named like a picture." in said.err
-    assert "such as 'others.txt', which is not named like a picture." in said.err
+    assert ": 'known.txt', which is not named like a picture." in said.err
+    assert ": 'others.txt', which is not named like a picture." in said.err
     assert main(["judge", copy, *words]) == 2
     known = f"people who are not in '{tmp_path / 'known'}'."
     assert f"--held-out must be a folder with pictures of {known}" in capsys.readouterr().err
@@ -268,8 +268,8 @@ def test_judge_report_and_judge_train_say_how_many_pictures_are_left_out(weights
     assert main(["judge-train", "--data", str(tmp_path / "11k-hands"), "--out", str(tmp_path / "out")]) == 2
     trained = capsys.readouterr().err
     for said in (reported, trained):
-        assert f"1 files under '{hands}' are left out, such as 'note.txt', which is not named like a picture." in said
-        assert f"1 pictures in '{hands}' have no row in HandInfo.csv and are left out, such as 'strange.jpg'." in said
+        assert f"Left out under '{hands}': 'note.txt', which is not named like a picture." in said
+        assert f"Pictures in '{hands}' without a row in HandInfo.csv are left out: 1, such as 'strange.jpg'." in said
 
 
 def stop(*_):
