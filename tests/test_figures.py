@@ -379,3 +379,21 @@ def test_the_figures_of_the_judges_are_those_of_the_judge_s_page():
         (wrong, "| {} of 300, {} |"),
     ):
         assert form.format(least("parser", kind), least("reporter", kind)) in benchmarks
+
+
+def test_the_figures_of_the_tutorial_are_those_of_its_record():
+    page = " ".join((DOCS / "tutorial.md").read_text(encoding="utf-8").split())
+    record = json.loads((DOCS / "tutorial" / "figures.json").read_text(encoding="utf-8"))
+
+    def rate(found):
+        return f"{100 * found['share']:.1f} %", f"({100 * found['low']:.1f} to {100 * found['high']:.1f})"
+
+    assert "calls {} of the 200 hands correct {}".format(*rate(record["mine"]["correct"])) in page
+    acted, alone = (rate(record[name]["correct"]) for name in ("acted-hands", "mine"))
+    assert f"calls {acted[0]} of the 200 hands correct {acted[1]}, instead of {alone[0]}" in page
+    stages = record["refine"]["before"], record["refine"]["after"]
+    assert record["refine"]["latents"] == 100
+    scores = " | ".join(f"{stage['rewarding_judge_score']:.2f}" for stage in stages)
+    assert f"in log-odds | {scores} |" in page
+    right = " | ".join(" ".join(rate(stage["reporting_judge"]["correct"])) for stage in stages)
+    assert f"which no training used | {right} |" in page

@@ -10,8 +10,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from PIL import Image
 
-from agents import cli
+from agents import cli, load_packaged
 from agents.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -109,13 +110,21 @@ def test_the_libraries_page_names_a_trained_vae_for_the_zoo(monkeypatch):
     assert any(np.array_equal(observation, latent) for latent in spec.kwargs["sampler"].latents)
 
 
-def test_the_tutorial_s_python_runs(capsys):
-    draw, act = python_blocks(PAGES["docs/tutorial.md"])
+def test_the_tutorial_s_python_runs(capsys, monkeypatch, tmp_path):
+    draw, act, both = python_blocks(PAGES["docs/tutorial.md"])
     names: dict[str, Any] = {}
     exec(compile(draw.replace("20", "2"), "tutorial.md", "exec"), names)
     exec(compile(act, "tutorial.md", "exec"), names)
     assert "2 hands drawn from the sampler 'prior'" in capsys.readouterr().out
     assert names["info"]["epoch"] == 2
+    read: list[str] = []
+    monkeypatch.setattr("agents.load_run", lambda folder: read.append(folder) or load_packaged())
+    monkeypatch.chdir(tmp_path)
+    Path("tutorial").mkdir()
+    exec(compile(both, "tutorial.md", "exec"), {})
+    assert read == ["tutorial/run", "tutorial/acted"]
+    with Image.open("tutorial/both.png") as picture:
+        assert picture.size == (10 * 130 + 2, 2 * 130 + 2)  # two rows of ten hands of 128 pixels
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if re.match(r"(\S*bin/)?handlatent ", line)])

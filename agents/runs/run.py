@@ -139,7 +139,7 @@ class Run:
         return moved
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path | str) -> Run:
     """Read a finished run, without unpickling.
 
     Args:
@@ -151,6 +151,7 @@ def load_run(folder: Path) -> Run:
     Raises:
         ValueError: If the folder is not a run, or the run is not finished.
     """
+    folder = Path(folder)
     read_config(folder)
     if not (folder / REPORT).is_file():
         settings = read_config(folder)["settings"]

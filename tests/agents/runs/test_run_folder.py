@@ -17,7 +17,7 @@ def run(refined_run, tmp_path):
 
 def test_a_run_knows_its_refiner(run, plain_run):
     assert load_run(run).refiner.notes.env_id == "HandRefine-v0"
-    assert load_run(plain_run).refiner is None
+    assert load_run(str(plain_run)).refiner is None
     (run / "refine.json").unlink()
     assert load_run(run).refiner is not None  # the agent's file is enough
 
