@@ -46,7 +46,7 @@ lowest: .venv/installed
 coverage: .venv/installed .venv/zoo
 	$(PYTEST) --cov --cov-report=term
 
-# What must never break, leak or lose, in its long form: damaged files, odd words behind flags, memory.
+# What must never break, leak or lose, in its long form: damaged files, random words after flags, memory.
 faults: .venv/installed
 	$(PYTEST) --long tests/faults
 

@@ -82,7 +82,8 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 def _default(field: Field[Any]) -> str:
     if field.default_factory is not MISSING:
-        return "`" + " ".join(map(str, field.default_factory())) + "`"
+        listed = " ".join(map(str, field.default_factory()))
+        return f"`{listed}`" if listed else "none"
     if field.default is MISSING:
         return "required"
     if field.default is None:

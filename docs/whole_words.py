@@ -1,13 +1,13 @@
-"""A hook of MkDocs: no line breaks inside a flag or a file name in a line of text, or inside an interval in a table."""
+"""A hook of MkDocs: no line breaks inside flags and file names in lines of text, or inside intervals and flags in tables."""
 
 import re
 from typing import Any
 
 LONGEST = 30  # characters; a longer word must be able to break on a phone
 _CODE = re.compile(r"(?<=<code>)[^<\n]*(?=</code>)")
-_CELL = re.compile(r"(?<=<td>)[^<\n]*(?=</td>)")
+_CELL = re.compile(r"(?<=<td>)[^<\n]*")
 _WORD = re.compile(r"[^\s<>]*-[^\s<>]*")
-_INTERVAL = re.compile(r"\([^\s()]+ to [^\s()]+\)|[a-z]+-[\w-]+")  # or the name of an agent
+_INTERVAL = re.compile(r"\([^\s()]+ to [^\s()]+\)|(--)?[a-z]+-[\w-]+|--[a-z]+")  # or the name of an agent, or a flag
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -42,10 +42,12 @@ def test_a_flag_in_a_line_of_text_has_no_line_break_in_it(load):
     assert hook(long + block) == long + block
 
 
-def test_an_interval_and_the_name_of_an_agent_in_a_table_have_no_line_break_in_them(load):
+def test_an_interval_a_flag_and_the_name_of_an_agent_in_a_table_have_no_line_break_in_them(load):
     hook = load(DOCS / "whole_words.py").on_page_content
     assert hook("<td>1.3 (-0.3 to 2.8)</td>") == '<td>1.3 <span class="whole">(-0.3 to 2.8)</span></td>'
     assert hook("<td>sac-latent-1</td>") == '<td><span class="whole">sac-latent-1</span></td>'
+    for flag in ("--n", "--drawn-n"):
+        assert hook(f"<td>or {flag}. <b>x</b></td>") == f'<td>or <span class="whole">{flag}</span>. <b>x</b></td>'
     assert hook("<p>1.3 (-0.3 to 2.8)</p>") == "<p>1.3 (-0.3 to 2.8)</p>"
 
 
