@@ -1,4 +1,4 @@
-"""A hook of MkDocs: no line breaks inside flags and file names in lines of text, or inside intervals and flags in tables."""
+"""A hook of MkDocs: no line breaks inside flags and file names in a line of text, nor inside intervals in a table."""
 
 import re
 from typing import Any
