@@ -1,6 +1,11 @@
-"""Draw the pictures of README and tutorial, hands.jpg and overlay.jpg: `python docs/make_picture.py`."""
+"""Draw the pictures of README and tutorial, hands.jpg and overlay.jpg: `python docs/make_picture.py`.
 
+`hands.json` keeps what the reporting judge says of the hands, and of which weights they are.
+"""
+
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,24 +21,27 @@ COLUMNS, FIRST, LATENTS, SEED = 10, 20, 700, 0
 OVERLAID, OF, OVERLAID_SEED = (0, 8, 56), 100, 14  # two right hands, and one with six digits
 
 
-def picture() -> Image.Image:
-    """Lay out the first hands as they come, and the first ones that the agent changed, without it and with it."""
+def picture() -> tuple[Image.Image, dict[str, Any]]:
+    """Lay out the first hands as they come, and the first ones that the agent changed, without it and with it.
+
+    Returns:
+        The picture, and what the reporting judge says of it: for each panel the places of wrong hands, from 1.
+    """
     with_agent = draw_hands(LATENTS, seed=SEED)
     without = draw_hands(LATENTS, seed=SEED, refine=False)
     changed = (with_agent.latents != without.latents).any(dim=1)
     chosen = torch.nonzero(changed).flatten()[:COLUMNS]
-    print(f"Of {LATENTS} hands the agent changed {int(changed.sum())}; shown are numbers {chosen.tolist()}.")
+    record: dict[str, Any] = {"latents": LATENTS, "changed": int(changed.sum()), "shown": chosen.tolist(), "wrong": []}
     panels = [
         (f"The first {FIRST} hands as they come, with the agent", with_agent.images[:FIRST]),
         (f"Without the agent: the first {COLUMNS} of {LATENTS} that it changes", without.images[chosen]),
         (f"The same {COLUMNS} latents with the agent", with_agent.images[chosen]),
     ]
-    for caption, images in panels:
+    for _, images in panels:
         verdicts = judge_images(to_float(images), architecture="reporter")
-        wrong = [place for place, verdict in enumerate(verdicts, start=1) if not verdict.correct]
-        print(f"{caption}: wrong by the reporting judge, counted from 1: {wrong}")
+        record["wrong"].append([place for place, verdict in enumerate(verdicts, start=1) if not verdict.correct])
     parts = [captioned(image_grid(images, columns=COLUMNS), caption) for caption, images in panels]
-    return Image.fromarray(np.concatenate(parts))
+    return Image.fromarray(np.concatenate(parts)), record
 
 
 def overlays() -> Image.Image:
@@ -46,4 +54,7 @@ def overlays() -> Image.Image:
 if __name__ == "__main__":
     folder = Path(__file__).parent
     overlays().save(folder / "overlay.jpg", quality=90)
-    picture().save(folder / "hands.jpg", quality=90)
+    hands, found = picture()
+    hands.save(folder / "hands.jpg", quality=90)
+    manifest = json.loads((folder.parent / "agents/weights/photographs/package.json").read_text(encoding="utf-8"))
+    (folder / "hands.json").write_text(json.dumps({**found, "weights": manifest["sha256"]}) + "\n", encoding="utf-8")

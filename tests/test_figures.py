@@ -171,8 +171,13 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     settled = [listed(mean(method, n, "settled") for n in some) for method in ("schedule", "uniform-2", "none")]
     assert f"({settled[1]} against {settled[2]}), and the agent gives more ({settled[0]})" in learning
     assert f"it is higher by {nats('schedule') - nats('none'):,.0f} nats" in learning
-    for method, sampler in (("none", "mixture"), ("uniform-2", "mixture"), ("schedule", "mixture")):
-        assert f"{mean(method, 'all', sampler):.1f} %" in readme
+
+    def with_interval(method):
+        return f"{mean(method, 'all'):.1f} % ({' to '.join(f'{end:.1f}' for end in interval(method, 'all'))})"
+
+    none, constant, agent = (with_interval(method) for method in ("none", "uniform-2", "schedule"))
+    assert f"1,396 photographs: {none}. With the best constant deltas {constant}. With the agent" in readme
+    assert f"agent of `HandSchedule-v0` {agent}." in readme
     assert overall["schedule"] > max(overall[method] for method in overall if method.startswith(("uniform", "falling")))
     card = " ".join((DOCS.parent / "agents" / "weights" / "schedule" / "README.md").read_text().split())
     for method in ("schedule", "none"):
@@ -231,6 +236,8 @@ def test_the_figures_that_learning_quotes_of_the_agent_for_synthetic_hands_are_t
     fresh = [f"{np.mean(found(method, 5)):.1f}" for method in ("schedule+kl-4", "uniform-3+kl-4", "kl-4")]
     assert len(found("schedule+kl-4", 5)) == 5
     assert f"this agent gives {fresh[0]} %, kappa 3 {fresh[1]} %, and no action {fresh[2]} %." in learning
+    readme = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
+    assert "{} % {}, {} % {} and {} % {}.".format(*none, *constant, *agent) in readme
     card = " ".join((DOCS.parent / "agents" / "weights" / "schedule" / "README.md").read_text().split())
     assert f"gives {agent[0]} %, no agent {none[0]} % and the best constant {constant[0]} %." in card
     with (DOCS / "learning" / "demo" / "rounds.csv").open() as file:

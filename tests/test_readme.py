@@ -118,7 +118,12 @@ def test_the_tutorial_s_python_runs(capsys, monkeypatch, tmp_path):
     assert "2 hands drawn from the sampler 'prior'" in capsys.readouterr().out
     assert names["info"]["epoch"] == 2
     read: list[str] = []
-    monkeypatch.setattr("agents.load_run", lambda folder: read.append(folder) or load_packaged())
+
+    def load_run(folder):
+        read.append(folder)
+        return load_packaged()
+
+    monkeypatch.setattr("agents.load_run", load_run)
     monkeypatch.chdir(tmp_path)
     Path("tutorial").mkdir()
     exec(compile(both, "tutorial.md", "exec"), {})
@@ -174,8 +179,34 @@ def test_the_table_of_results_is_what_the_records_say():
         assert new == tables._value(figures, "new")
 
 
+def test_the_caption_of_the_picture_says_what_the_reporting_judge_says_of_these_weights():
+    record = json.loads((ROOT / "docs" / "hands.json").read_text(encoding="utf-8"))
+    weights = json.loads((ROOT / "agents" / "weights" / "photographs" / "package.json").read_text(encoding="utf-8"))
+    assert record["weights"] == weights["sha256"], "Run python docs/make_picture.py"
+    first, without, corrected = map(len, record["wrong"])
+    assert first == 0
+    assert f"the reporting judge counts {10 - without} and {10 - corrected}." in " ".join(README.split())
+    assert f"It changes {record['changed']} of {record['latents']} hands." in PAGES["docs/tutorial.md"]
+    assert f"of {record['latents']} hands, those that" in README
+
+
+def test_the_shares_of_near_copies_are_those_of_the_records():
+    def copies(name):
+        rows = json.loads((ROOT / "docs" / "recipe" / f"{name}.json").read_text(encoding="utf-8"))["table"]
+        (figures,) = [row["figures"] for row in rows if (row["sampler"], row["agent"]) == ("prior", "sac-refine-3")]
+        return f"{100 - 100 * figures['new']['value']:.1f} %"
+
+    benchmarks = " ".join(PAGES["docs/benchmarks.md"].split())
+    assert f"{copies('shipped')} of hands copy a training photo." in " ".join(README.split())
+    assert f"{copies('shipped')} of samples do, and {copies('seeds')} over three training seeds" in benchmarks
+
+
 def test_every_folder_of_the_map_exists_and_none_is_missing():
-    named = set(re.findall(r"^\| `([\w/]+)` \|", README, re.M))
+    (tree,) = re.findall(r"^## Map\n.*?^```\n(.*?)^```", README, re.S | re.M)
+    named, package = set(), ""
+    for indent, name in re.findall(r"^( *)(\w+)/ ", tree, re.M):
+        package = package if indent else name
+        named.add(f"{package}/{name}" if indent else name)
     packages = {path.name for path in ROOT.iterdir() if path.name[0] != "." and list(path.glob("*.py"))}
     rooms = {f"{name}/{path.parent.name}" for name in ("vae", "hand_env", "agents") for path in rooms_of(name)}
     assert named == packages | rooms
