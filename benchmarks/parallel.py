@@ -40,7 +40,7 @@ from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AHEAD, AdversarialTrainer
 from vae.device import resolve_device
-from vae.images.labelled.synthetic_pool import draw_right_hands
+from vae.images.labelled.synthetic_pool import render_right_hands
 from vae.model import count_parameters
 from vae.training import Trainer
 
@@ -141,7 +141,7 @@ def keep(file: Path, kind: str, parameters: int, rows: list[dict[str, Any]]) -> 
 
 def work_on_recipe(args: argparse.Namespace, kind: str) -> None:
     """Measure the steps of the recipe's VAE, with its batches, in blocks of a multiple of the batches made at once."""
-    hands, half = draw_right_hands(HANDS, seed=1, workers=0), HANDS // 2
+    hands, half = render_right_hands(HANDS, seed=1, workers=0), HANDS // 2
     batches = Batches(hands.take(slice(half)).to(kind), hands.take(slice(half, HANDS)).to(kind))
     settings = replace(CONFIG, batch=args.batch * parallel.world_size())
     run = AdversarialTrainer(settings, VAEConfig(128, 300, args.width), batches, kind)

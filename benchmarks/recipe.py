@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.synthetic_pool import draw_right_hands
+from vae.images.labelled.synthetic_pool import render_right_hands
 from vae.model import VAEConfig
 
 HANDS = 2000
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=8)
     parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
-    hands = draw_right_hands(HANDS, seed=1)
+    hands = render_right_hands(HANDS, seed=1)
     peak = per_second("cuda")
     print(
         f"{torch.cuda.get_device_name()}: 128 pixels, batches of {CONFIG.batch}; "

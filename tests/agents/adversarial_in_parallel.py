@@ -12,7 +12,7 @@ from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.training import AdversarialConfig, AdversarialTrainer
 from vae.images.labelled.hands import IGNORE
-from vae.images.labelled.synthetic_pool import draw_right_hands
+from vae.images.labelled.synthetic_pool import render_right_hands
 
 NARROW = {"vae.adversarial.critics.WIDTHS": (8, 16, 32, 32), "vae.adversarial.training.AHEAD": 2}
 # Adam makes steps of full length out of gradients that are 0 but for rounding; with small steps, that stays rounding
@@ -23,7 +23,7 @@ SETTINGS = AdversarialConfig(7, 4, learning_rate=1e-6, patches_from=1 / 7, featu
 
 def curve() -> dict[str, Any]:
     """Train without critics, with those of patches, with those of features too, and with a prior; return all terms."""
-    hands = draw_right_hands(24, seed=3, workers=0)
+    hands = render_right_hands(24, seed=3, workers=0)
     hands.regions[:6] = IGNORE  # the processes know the regions of different numbers of pixels
     run = AdversarialTrainer(
         SETTINGS, VAEConfig(128, 24, "small"), Batches(hands.take(slice(12)), hands.take(slice(12, 24))), "cpu"

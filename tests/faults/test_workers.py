@@ -26,7 +26,7 @@ if __name__ == "__main__":
         return pool
 
     synthetic_pool._processes = told
-    synthetic_pool.draw_right_hands(3200, 0, 1)
+    synthetic_pool.render_right_hands(3200, 0, 1)
 """
 
 

@@ -42,7 +42,7 @@ from vae.device import resolve_device
 from vae.distribution import check_extra
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 from vae.images.labelled.hands import CANVAS, Hands
-from vae.images.labelled.synthetic_pool import draw_right_hands
+from vae.images.labelled.synthetic_pool import render_right_hands
 from vae.model import VAE, VAEConfig, build_vae
 from vae.optim import Purpose, stream_seed
 from vae.progress import progress_bar, say
@@ -350,7 +350,9 @@ def _read_vae(args: RecipeArgs) -> VAE:
 
 def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> RecipePictures:
     held_out = max(1, args.drawn // HELD_OUT)
-    hands = draw_right_hands(args.drawn + held_out, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers)
+    hands = render_right_hands(
+        args.drawn + held_out, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers
+    )
     drawn, rest = hands.take(slice(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
     if photographs is None:
         return RecipePictures(None, drawn, rest)
@@ -374,4 +376,4 @@ def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
 def _synthetic_images(args: RecipeArgs) -> Tensor:
     """Return some of the synthetic hands, for HandLatent-v0."""
     n = min(args.drawn, LATENT_PICTURES)
-    return draw_right_hands(n, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers).images
+    return render_right_hands(n, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers).images

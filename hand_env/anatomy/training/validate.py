@@ -16,7 +16,7 @@ from vae.images.labelled.hands import Hands
 from vae.images.labelled.not_hands import MIXES
 from vae.images.labelled.smear import smear
 from vae.images.labelled.style import reframe, resized, shrink
-from vae.images.labelled.synthetic_pool import draw_hands
+from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.random_source import GeneratorSource
 from vae.images.synthetic import DEFECTS
 from vae.progress import in_chunks, progress_bar
@@ -53,8 +53,8 @@ class Examples:
             kinds[f"edit {name}"] = edited
         for name, mix in MIXES.items():
             kinds[f"mix {name}"] = mix(some, some.take(_turned(some)), GeneratorSource(n, generator))
-        for number, name in enumerate(progress_bar(("none", *DEFECTS), "Drawing validation hands", unit="kinds")):
-            hands = draw_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
+        for number, name in enumerate(progress_bar(("none", *DEFECTS), "Rendering validation hands", unit="kinds")):
+            hands = render_hands(SEED, number * 10_000, 2 * drawn if name == "none" else drawn, name)
             hands.images = hands.images.float() / 255
             kinds[f"drawn {name}"] = hands
         for name in [name for name in kinds if name.startswith(("photographs", "edit "))]:

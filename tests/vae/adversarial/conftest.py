@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from vae.adversarial.batches import Batches
-from vae.images.labelled.synthetic_pool import draw_right_hands
+from vae.images.labelled.synthetic_pool import render_right_hands
 
 
 @pytest.fixture(scope="session")
 def drawn():
-    return draw_right_hands(32, seed=3, workers=0)
+    return render_right_hands(32, seed=3, workers=0)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from agents.commands.recipe.annotate import annotate
 from hand_env.anatomy import Judge
 from hand_env.anatomy.measures import sharpness
 from vae.adversarial.batches import Batches
-from vae.images.labelled.synthetic_pool import draw_right_hands
+from vae.images.labelled.synthetic_pool import render_right_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
 
 
@@ -21,7 +21,7 @@ def test_drawn_hands_are_right_and_labelled(drawn):
 
 
 def test_drawn_hands_do_not_depend_on_the_number_of_workers(drawn):
-    assert torch.equal(draw_right_hands(32, seed=3, workers=1).images, drawn.images)
+    assert torch.equal(render_right_hands(32, seed=3, workers=1).images, drawn.images)
 
 
 def test_a_judge_labels_pictures_about_as_they_were_drawn(drawn):

@@ -49,7 +49,7 @@ _QUIETLY = "ignore::UserWarning:multiprocessing.resource_tracker"
 Arrays = dict[str, NDArray[Any]]
 
 
-def draw_hands(seed: int, first: int, n: int, defect: str, size: int = CANVAS) -> Hands:
+def render_hands(seed: int, first: int, n: int, defect: str, size: int = CANVAS) -> Hands:
     """Render synthetic hands, some with rings and sleeves.
 
     Args:
@@ -177,11 +177,11 @@ def _tasks(seed: int) -> Iterator[tuple[int, int, int]]:
 
 def _drawn(seed: int, first: int, n: int) -> Arrays:
     right = round(SHARE_CORRECT * n)
-    hands = join([draw_hands(seed, first, right, "none"), draw_hands(seed, first + right, n - right, "any")])
+    hands = join([render_hands(seed, first, right, "none"), render_hands(seed, first + right, n - right, "any")])
     return _as_arrays(hands)
 
 
-def draw_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
+def render_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
     """Render synthetic hands without defects, some with rings and sleeves.
 
     Args:
@@ -267,7 +267,7 @@ def _right(seed: int, firsts: Sequence[int], workers: int) -> Generator[Arrays]:
 
 
 def _draw_right(seed: int, first: int) -> Arrays:
-    return _as_arrays(draw_hands(seed, first, CHUNK, "none", CANVAS))
+    return _as_arrays(render_hands(seed, first, CHUNK, "none", CANVAS))
 
 
 def _as_arrays(hands: Hands) -> Arrays:

@@ -4,12 +4,12 @@ import torch
 
 from hand_env.anatomy.training.imitate import Imitator
 from vae.images.labelled.style import resized
-from vae.images.labelled.synthetic_pool import draw_hands
+from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.random_source import GeneratorSource
 
 
 def _hands():
-    hands = draw_hands(5, 0, 3, "none")
+    hands = render_hands(5, 0, 3, "none")
     hands.images = hands.images.float() / 255
     return hands
 

@@ -8,7 +8,7 @@ from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
 from hand_env.anatomy.training.train import JudgeTrainer
 from hand_env.anatomy.training.validate import Examples
 from vae.images.labelled.photographs import _encoded, region_map
-from vae.images.labelled.synthetic_pool import draw_hands
+from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 from vae.progress import show_progress
 
@@ -18,7 +18,7 @@ QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
     """A pack of synthetic hands in place of photographs."""
-    hands = draw_hands(9, 0, 10, "none")
+    hands = render_hands(9, 0, 10, "none")
     jpegs = [_encoded(image.permute(1, 2, 0).numpy()) for image in hands.images]
     path = tmp_path_factory.mktemp("pack") / "pack.npz"
     np.savez(
@@ -35,7 +35,7 @@ def pack(tmp_path_factory):
 def test_a_pack_gives_back_what_was_packed(pack):
     photographs = load_pack(pack)
     assert (len(photographs.train), len(photographs.validation)) == (8, 2)
-    drawn = draw_hands(9, 0, 10, "none")
+    drawn = render_hands(9, 0, 10, "none")
     assert (photographs.train.images.float() - drawn.images[:8].float()).abs().mean() < 4
     assert torch.equal(photographs.validation.regions, drawn.regions[8:])
 
@@ -46,7 +46,7 @@ def test_a_missing_pack_is_one_clear_error(tmp_path):
 
 
 def test_a_region_map_divides_the_skin_by_the_joints():
-    drawn = draw_hands(9, 0, 1, "none")
+    drawn = render_hands(9, 0, 1, "none")
     truth = drawn.regions[0].numpy()
     found = region_map(truth > 0, drawn.joints[0].numpy())
     assert (found == truth).mean() > 0.93

@@ -6,7 +6,7 @@ from vae.images.backgrounds.collection import load_grounds, shipped_pictures, wr
 from vae.images.backgrounds.textures import TEXTURES, made_texture
 from vae.images.labelled.bend import bend
 from vae.images.labelled.compositing import composable, compose
-from vae.images.labelled.synthetic_pool import draw_hands
+from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.labelled.vocabulary import DOUBTS, FUSED, GROUND, NO_EXTRA
 from vae.images.labelled.webbing import web
 from vae.images.random_source import GeneratorSource
@@ -14,7 +14,7 @@ from vae.images.random_source import GeneratorSource
 
 @pytest.fixture
 def drawn():
-    hands = draw_hands(11, 0, 6, "none")
+    hands = render_hands(11, 0, 6, "none")
     hands.images = hands.images.float() / 255
     return hands
 

@@ -8,14 +8,14 @@ from vae.images.labelled.malform import erase
 from vae.images.labelled.not_hands import MIXES
 from vae.images.labelled.pull_apart import double, fuse
 from vae.images.labelled.style import place, reframe, resized, restyle, shrink
-from vae.images.labelled.synthetic_pool import draw_hands
+from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.labelled.vocabulary import EXTRA, FIRST_DIGIT, FUSED
 from vae.images.random_source import GeneratorSource
 
 
 @pytest.fixture
 def right():
-    hands = draw_hands(1, 0, 8, "none", 64)
+    hands = render_hands(1, 0, 8, "none", 64)
     hands.images = hands.images.float() / 255
     return hands
 

@@ -3,12 +3,12 @@
 import torch
 
 from vae.images.labelled.smear import smear
-from vae.images.labelled.synthetic_pool import draw_hands
+from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.random_source import GeneratorSource
 
 
 def test_smear_changes_the_images_and_keeps_every_label():
-    hands = draw_hands(5, 0, 6, "none")
+    hands = render_hands(5, 0, 6, "none")
     hands.images = hands.images.float() / 255
     before = hands.take(torch.arange(6))
     smear(hands, GeneratorSource(6, torch.Generator().manual_seed(0)))
@@ -23,7 +23,7 @@ def test_smear_changes_the_images_and_keeps_every_label():
 
 
 def test_same_seed_gives_the_same_smears():
-    hands = [draw_hands(5, 0, 3, "none") for _ in range(2)]
+    hands = [render_hands(5, 0, 3, "none") for _ in range(2)]
     for some in hands:
         some.images = some.images.float() / 255
         smear(some, GeneratorSource(3, torch.Generator().manual_seed(1)))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vae.images.labelled import synthetic_pool
-from vae.images.labelled.synthetic_pool import SyntheticPool, draw_hands, draw_right_hands
+from vae.images.labelled.synthetic_pool import SyntheticPool, render_hands, render_right_hands
 from vae.images.labelled.vocabulary import (
     ABSENT,
     EXTRA,
@@ -40,7 +40,7 @@ OF_EXTRA = {"extra_digit": EXTRA_FINGER, "second_thumb": EXTRA_THUMB}
 
 
 def test_correct_hands_are_labelled_normal():
-    hands = draw_hands(1, 0, 6, "none", 32)
+    hands = render_hands(1, 0, 6, "none", 32)
     assert bool((hands.states == 0).all())
     assert bool((hands.extra == 0).all())
     assert bool((hands.whole == 1).all())
@@ -50,7 +50,7 @@ def test_correct_hands_are_labelled_normal():
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_each_defect_is_labelled_as_what_it_is(defect):
-    hands = draw_hands(1, 0, 10, defect, 32)
+    hands = render_hands(1, 0, 10, defect, 32)
     assert bool((hands.whole == 0).all())
     for states, extra in zip(hands.states.tolist(), hands.extra.tolist(), strict=True):
         named = {state for state in states if state}
@@ -86,8 +86,8 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
     monkeypatch.setattr(synthetic_pool, "CHUNK", 2)
     with show_progress(between_lines=0):
-        hands = draw_right_hands(8, 3, workers)
-    assert torch.equal(hands.images[2:4], draw_hands(3, 2, 2, "none").images)
+        hands = render_right_hands(8, 3, workers)
+    assert torch.equal(hands.images[2:4], render_hands(3, 2, 2, "none").images)
     assert "Rendering hands: 100 %, 8 of 8 hands" in capsys.readouterr().err
 
 
