@@ -89,8 +89,8 @@ class Run:
     def split_seed(self) -> int:
         """Seed of the split by person that keeps the run's training people apart.
 
-        `handlatent recipe` writes it down: the project's own. `handlatent train` splits by the run's seed. A synthetic hand
-        shows nobody, so a run on them gets the project's own split, which the judges keep to.
+        `handlatent recipe` writes it down: the project's own. `handlatent train` splits by the run's seed. Synthetic
+        hands show nobody, so a run on them gets the project's own split, which the judges keep to.
         """
         own: int = SPLIT_SEED if self.settings["data"] == SYNTHETIC else self.settings["seed"]
         seed: int = self.settings.get("split_seed", own)
