@@ -62,12 +62,20 @@ def test_the_command_line_s_page_has_every_flag_that_help_prints(command, capsys
     assert len(named) == len(set(named))
 
 
-@pytest.mark.parametrize("path", [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))],
+    ids=lambda path: path.stem,
+)
 def test_every_name_and_file_of_the_project_that_a_page_mentions_exists(path):
     code = re.findall(r"`([^`\n]+)`", path.read_text())
     names = {name for text in code for name in re.findall(r"^((?:vae|hand_env|agents)(?:\.\w+)+)", text)}
     assert [name for name in names if not name.endswith(".safetensors") and pydoc.locate(name) is None] == []
-    files = {text for text in code if re.match(r"(tests|examples|benchmarks|agents|hand_env|vae|docs)/[\w./-]+$", text)}
+    files = {
+        text
+        for text in code
+        if re.match(r"(tests|examples|benchmarks|agents|hand_env|vae|docs)/[\w./-]+$", text) and "NAME" not in text
+    }
     assert [name for name in files if not (DOCS.parent / name).exists()] == []
 
 
