@@ -42,6 +42,18 @@ def test_a_flag_in_a_line_of_text_has_no_line_break_in_it(load):
     assert hook(long + block) == long + block
 
 
+def test_a_flag_in_a_command_has_no_line_break_in_it(load):
+    hook = load(DOCS / "whole_words.py").on_page_content
+    block = (
+        '<div class="language-sh highlight"><pre><code id="a-b">train --n <span class="m-x">2</span></code></pre></div>'
+    )
+    assert hook(block) == block.replace("--n", '<span class="whole">--n</span>')
+
+
+def test_a_number_stays_with_its_percent_sign(load):
+    assert load(DOCS / "whole_words.py").on_page_content("<p>17.5 % of %</p>") == "<p>17.5&nbsp;% of %</p>"
+
+
 def test_an_interval_a_flag_and_the_name_of_an_agent_in_a_table_have_no_line_break_in_them(load):
     hook = load(DOCS / "whole_words.py").on_page_content
     assert hook("<td>1.3 (-0.3 to 2.8)</td>") == '<td>1.3 <span class="whole">(-0.3 to 2.8)</span></td>'
