@@ -1,1 +1,1 @@
-"""The agents' fit to the environments: SAC, policies, baselines, adapters; no run folders, no command line."""
+"""What connects agents to the environments: SAC, policies, baselines, adapters; no run folders, no command line."""

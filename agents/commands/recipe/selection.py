@@ -2,7 +2,7 @@
 
 This is reinforcement learning of a generative model in its simplest form: rejection-sampling fine-tuning, as in RAFT
 (Dong et al. 2023, "RAFT: Reward rAnked FineTuning for Generative Foundation Model Alignment"). Its reward is a verdict,
-so any judge will do. The selected latents are as many as one likes, while the pictures that the first prior learned
+so any judge will do. There can be any number of selected latents, while the pictures that the first prior learned
 from are few: a larger network can learn from them.
 """
 
