@@ -24,7 +24,7 @@ from vae.checkpoint import save_hashed_json
 from vae.distribution import Estimate
 from vae.images.backgrounds.collection import write_grounds
 from vae.images.labelled.photographs import _encoded
-from vae.images.labelled.synthetic_pool import draw_hands
+from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.overview import is_overview
 from vae.model import VAEConfig, build_vae
 from vae.progress import show_progress
@@ -84,7 +84,7 @@ def packable(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
     """A pack of drawn hands in place of photographs."""
-    hands = draw_hands(9, 0, 10, "none")
+    hands = render_hands(9, 0, 10, "none")
     jpegs = [_encoded(image.permute(1, 2, 0).numpy()) for image in hands.images]
     ends, sides = np.cumsum([len(jpeg) for jpeg in jpegs]), np.array([0] * 8 + [1] * 2, np.uint8)
     arrays = {"jpegs": np.frombuffer(b"".join(jpegs), np.uint8), "ends": ends, "sides": sides}
@@ -105,7 +105,7 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
     # command: its words, with fixtures in braces; parts of its work that it must show; plots that it must leave
     "train": (
         f"--images 24 --epochs 2 --agent none {TINY} --out {{out}}",
-        {"Drawing hands", "Training", "Fitting the mixture"},
+        {"Rendering hands", "Training", "Fitting the mixture"},
         {"curves.png"},
     ),
     "refine": (
@@ -138,7 +138,7 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
         "--width small --drawn 40 --workers 0 --steps 4 --batch 4 --varied 4 --flow-steps 4 --prior-from 1 "
         "--candidates 65 --latent-samples 64 --refine-samples 0 --device cpu --out {out}",
         {
-            *("Drawing hands", "Training the VAE", "Measuring", "Encoding", "Fitting the prior", "Selecting"),
+            *("Rendering hands", "Training the VAE", "Measuring", "Encoding", "Fitting the prior", "Selecting"),
             *("Drawing from the prior", "Fitting the mixture", "Learning on HandLatent-v0"),
         },
         {"curves.png", "prior-curves.png", "selected-prior-curves.png"},
@@ -146,13 +146,13 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
     "package": ("{packable} --out {out}", {"Rounding", "Hashing"}, set()),
     "hub pull": ("someone/hands --out {out}", {"Fetching"}, set()),
     "hub push": ("{small_set} someone/hands", {"Sending"}, set()),
-    "synth": ("--n 2 --size 32 --out {out}", {"Drawing hands", "Writing"}, set()),
+    "synth": ("--n 2 --size 32 --out {out}", {"Rendering hands", "Writing"}, set()),
     "judge": (
         "{hands}/hand-000000.png {hands}/hand-000001.png --overlay {out}",
         {"Reading pictures", "Judging", "Drawing what was found"},
         set(),
     ),
-    "judge-report": ("--n 1 --architecture reporter --weights {judge}", {"Measuring", "Drawing hands"}, set()),
+    "judge-report": ("--n 1 --architecture reporter --weights {judge}", {"Measuring", "Rendering hands"}, set()),
     "judge-attack": (
         "{narrow_run} --n 2 --steps 1 --parser {judge} --reporter {judge}",
         {"Gradient ascent"},
@@ -161,7 +161,7 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
     "judge-train": (
         "--pack {pack} --grounds {grounds} --architecture reporter --seconds 0.2 --imitation-seconds 0.1 --drawn 64 "
         "--capacity 64 --batch 8 --workers 0 --examples 1 --device cpu --out {out}",
-        {"Training an imitator", "Training the judge", "Waiting for drawn hands", "Drawing validation hands"},
+        {"Training an imitator", "Training the judge", "Waiting for synthetic hands", "Rendering validation hands"},
         set(),
     ),
 }

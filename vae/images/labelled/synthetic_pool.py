@@ -141,7 +141,7 @@ class SyntheticPool:
     def wait_for(self, n: int, seconds: float) -> int:
         """Collect until n pictures are held, or until the time is up and at least one is; return how many are held."""
         end = time.monotonic() + seconds
-        with progress_bar(title="Waiting for drawn hands", unit="hands", total=n, initial=min(n, self.held)) as bar:
+        with progress_bar(title="Waiting for synthetic hands", unit="hands", total=n, initial=min(n, self.held)) as bar:
             while self.collect() < n and (time.monotonic() < end or not self.held):
                 bar.update(self.held - bar.n)
                 time.sleep(0.0 if self._workers is None else 0.05)
