@@ -1,9 +1,9 @@
 """Draw the moving pictures: `python docs/make_moving.py [learning] [correcting]`, both if neither is named.
 
 `learning.webp` shows the VAE of `make demo` while it learns, with the agent and without. Both start from the same
-weights and draw from the same noise. It takes as long as two demos. `correcting.webp` shows latents of the packaged
-prior while the packaged refiner corrects them, round by round: of the hands that it changes, those that most rounds
-change come first. Captions count right hands by the reporting judge.
+weights and draw from the same noise. It takes as long as `make demo` twice. `correcting.webp` shows latents of the
+packaged prior while the packaged refiner corrects them, round by round: of the hands that it changes, those that most
+rounds change come first. Captions count right hands by the reporting judge.
 """
 
 import argparse
