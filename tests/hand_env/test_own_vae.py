@@ -69,7 +69,7 @@ def test_each_reset_copies_a_vae_as_it_is_and_leaves_the_user_s_alone(pictures):
     assert all(torch.equal(a, b) for a, b in zip(weights, vae.encoder.parameters(), strict=True))
 
 
-def test_a_function_makes_the_vae_anew_from_the_episode_s_seed(pictures):
+def test_a_function_makes_a_new_vae_from_the_episode_s_seed(pictures):
     env = make(pictures, seeded)
     first, _ = env.reset(seed=0)
     second, _ = env.reset(seed=1)

@@ -83,7 +83,7 @@ def test_all_rows_are_judged_in_one_batch(make_refine_rows):
     env = make_refine_rows(B, judge=judge, autoreset_mode="SameStep")
     env.reset(seed=0)
     env.step(actions()[0])
-    assert sizes == [B, B, B]  # drawn; corrected; drawn anew
+    assert sizes == [B, B, B]  # drawn; corrected; drawn again
 
 
 def test_zeros_are_paid_exactly_nothing(make_refine_rows):

@@ -168,7 +168,7 @@ def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
 
 @contextmanager
 def averaged_gradients(groups: Iterable[Iterable[nn.Parameter]], also: Iterable[Tensor] = ()) -> Iterator[None]:
-    """Average the gradients of a backward pass over the processes, while the pass goes on.
+    """Average the gradients of a backward pass over the processes, while the pass still runs.
 
     Args:
         groups: Parameters whose gradients are empty before. As soon as a group has all of its gradients, they leave in

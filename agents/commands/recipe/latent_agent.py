@@ -50,6 +50,6 @@ def train_latent_agent(vae: VAE, images: Tensor, samples: int, seed: int, device
 
 
 def _count(bar: Bar, given: dict[str, Any]) -> bool:
-    """Count a step of all rows; Stable-Baselines3 goes on if this is true."""
+    """Count a step of all rows; Stable-Baselines3 continues if this is true."""
     bar.update(len(given["rewards"]))
     return True

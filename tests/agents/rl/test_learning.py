@@ -66,8 +66,8 @@ class Problem:
     def optimum(self, env):
         """Minimise |z - m|^2 / 2 variance + |m|^2 / 2 over m = mean + kappa delta, z the picture's code.
 
-        The best m is z / (1 + variance); around it the loss grows alike in all directions, so that the best delta
-        within the box is the best one clipped.
+        The best m is z / (1 + variance). Around it the loss grows alike in all directions. So the best delta within the
+        box is the best one clipped.
         """
         trainer = env.env.trainer
         mean = trainer.encode()

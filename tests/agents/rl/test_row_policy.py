@@ -63,7 +63,7 @@ def test_a_row_s_action_depends_on_that_row_alone():
     assert same.unflatten(1, (3, 2)).all(dim=(0, 2)).tolist() == [True, False, True]
 
 
-def test_permuting_the_rows_leaves_the_value_and_pairing_them_anew_does_not():
+def test_permuting_the_rows_leaves_the_value_and_pairing_them_again_does_not():
     model = sac(rows=5)
     observations, actions = batch(model)
     order = torch.tensor([3, 0, 4, 1, 2])

@@ -11,7 +11,7 @@ DONE = Record("run", "whole", "abc", "mixture", "none", Cost(), {"correct": Esti
 LACKING = Record("run", "whole", "abc", "prior", "all agents", Cost(), {}, "no sampler 'prior'")
 
 
-def test_a_finished_cell_is_found_again_and_a_missing_one_is_looked_for_anew(tmp_path):
+def test_a_finished_cell_is_found_again_and_a_missing_one_is_looked_for_again(tmp_path):
     first = Store(tmp_path / "out", SETTINGS)
     first.add(DONE)
     first.add(LACKING)
