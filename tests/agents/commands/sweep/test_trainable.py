@@ -12,7 +12,8 @@ from agents.commands.sweep.command import PROGRAM, _scheduler
 from agents.commands.sweep.trainable import CommandTrial, TrialProcess
 from agents.commands.sweep.trials import make_trials
 
-WAIT = ("-c", "import time; print('begun', flush=True); time.sleep(60)")
+HEARS = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # whoever runs the tests in the background does not
+WAIT = ("-c", f"import signal, time; {HEARS}; print('begun', flush=True); time.sleep(60)")
 
 
 @pytest.fixture
@@ -30,10 +31,16 @@ def started(job):
     return trial
 
 
+def wait_for_begun(job):
+    while "begun" not in job.log.read_text():
+        time.sleep(0.01)
+
+
 def test_a_trial_runs_the_command_line_and_an_error_tells_what_it_said(job, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     trial = started(replace(job, words=("synth", "--sise", "32")))
     said = "The command ended with status 2. It said: handlatent: unrecognized arguments: --sise 32"
+    trial.process.wait()  # a busy machine takes longer than a heartbeat to import torch
     with pytest.raises(RuntimeError, match=said):
         trial.step()
     assert job.log.read_text().startswith("$ handlatent synth --sise 32\n")
@@ -57,6 +64,7 @@ def test_rows_are_reported_as_they_come_and_the_last_one_with_the_end(job, monke
     assert trial.step() == {"epoch": 2.0, "loss_nats": 4.5}
     job.metrics.write_text("epoch,loss_nats,reward\n3,4.0,\n")
     assert trial._last_row() == {}
+    wait_for_begun(job)
     trial.cleanup()
     assert trial.process.returncode == -signal.SIGINT
 
@@ -67,8 +75,7 @@ def test_a_command_that_does_not_end_on_ctrl_c_is_killed(job, monkeypatch):
         "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)"
     )
     trial = started(replace(job, program=("-c", deaf)))
-    while "begun" not in job.log.read_text():
-        time.sleep(0.01)
+    wait_for_begun(job)
     trial.cleanup()
     assert trial.process.returncode == -signal.SIGKILL
 
