@@ -8,6 +8,7 @@ export function setUp(panel) {
   const who = document.getElementById("who");
   grids.forEach(arrows);
   job(panel.querySelector("form"), "api/draw", {
+    unit: "hands",
     begin() {
       grids.forEach((grid) => grid.replaceChildren());
       who.textContent = "";
@@ -17,8 +18,11 @@ export function setUp(panel) {
       if (event.summary) return event.summary.join("\n");
       for (const found of event.hands ?? []) {
         for (const grid of grids) {
-          const one = found[grid.dataset.side], title = `Hand ${grid.children.length + 1}, ${grid.dataset.side} the agent`;
-          if (one) add(grid, hand(one, title));
+          const side = grid.dataset.side, one = found[side];
+          if (!one) continue;
+          const shown = hand(one, `Hand ${grid.children.length + 1}, ${side} the agent`);
+          shown.classList.toggle("changed", side === "with" && one.picture !== found.without.picture);
+          add(grid, shown);
         }
       }
     },

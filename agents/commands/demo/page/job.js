@@ -2,15 +2,25 @@
 
 import { stream } from "./net.js";
 
-/** Read a form: numbers as numbers, an empty number as null. */
+/** Read a form: numbers as numbers. Throw an Error that names the first wrong field, and move the focus to it. */
 export function settings(form) {
-  const read = {};
-  for (const field of form.elements) {
-    if (!field.name) continue;
+  const read = {}, fields = [...form.elements].filter((field) => field.name);
+  for (const field of fields) field.removeAttribute("aria-invalid");
+  for (const field of fields) {
+    if (!field.checkValidity()) {
+      field.setAttribute("aria-invalid", "true");
+      field.focus();
+      throw new Error(rule(field));
+    }
     const number = field.type === "number" || /^\d+$/.test(field.value) && field.tagName === "SELECT";
-    read[field.name] = !number ? field.value : field.value === "" ? null : Number(field.value);
+    read[field.name] = number ? Number(field.value) : field.value;
   }
   return read;
+}
+
+function rule({ labels, min, max, value, validity }) {
+  const found = value ? `got ${value}` : validity.badInput ? "and it is no number" : "and it is missing";
+  return `${labels[0].firstChild.textContent.trim()} must be a whole number from ${min} to ${max}, ${found}.`;
 }
 
 /** Show a line of text below a form. */
@@ -21,8 +31,11 @@ export function say(form, text, wrong = false) {
   line.classList.toggle("wrong", wrong);
 }
 
-/** Start `path` with the form's settings when it is sent; `more` adds settings, `begin` clears, `take` shows an event. */
-export function job(form, path, { begin, take, more = () => ({}) }) {
+/**
+ * Start `path` with the form's settings when it is sent. `more` adds settings, `begin` clears what the last job left,
+ * `take` shows an event and may return the last line, and `unit` says what is counted.
+ */
+export function job(form, path, { begin, take, more = () => ({}), unit = "" }) {
   const stop = form.querySelector(".stop"), start = form.querySelector("[type=submit]");
   let running = null;
   stop.addEventListener("click", () => running?.abort());
@@ -36,13 +49,14 @@ export function job(form, path, { begin, take, more = () => ({}) }) {
     let last = "", wrong = false;
     say(form, "Started.");
     try {
+      const chosen = { ...settings(form), ...more() };
       begin();
-      for await (const each of stream(path, { ...settings(form), ...more() }, running.signal)) {
+      for await (const each of stream(path, chosen, running.signal)) {
         if (each.error) throw new Error(each.error);
         if (each.waiting) say(form, `Waiting for ${each.waiting === 1 ? "another job" : `${each.waiting} other jobs`} to end.`);
         else if (each.status) say(form, each.status);
         else last = take(each) || last;
-        if (each.of && each.done < each.of) say(form, `${each.done} of ${each.of}, about ${left(began, each.done / each.of)} left.`);
+        if (each.of && each.done < each.of) say(form, `${each.done} of ${each.of} ${unit}, about ${left(began, each.done / each.of)} left.`);
       }
       last ||= "Done.";
     } catch (error) {
@@ -52,8 +66,8 @@ export function job(form, path, { begin, take, more = () => ({}) }) {
     say(form, last, wrong);
     running = null;
     start.disabled = false;
+    if ([stop, document.body].includes(document.activeElement)) start.focus();  // a button that is disabled loses the focus
     stop.disabled = true;
-    if (document.activeElement === document.body) start.focus();  // the button that had the focus is disabled now
   });
 }
 

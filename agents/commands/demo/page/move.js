@@ -7,7 +7,7 @@ import { post } from "./net.js";
 export function setUp(panel) {
   const form = panel.querySelector("form"), place = document.getElementById("moved"), sliders = document.getElementById("sliders");
   const level = document.getElementById("level");
-  let taken = null, asking = false, changed = false;
+  let taken = null, next = null, asking = false, changed = false;
 
   const shifts = () => [...sliders.querySelectorAll("input")].map((slider) => Number(slider.value));
 
@@ -15,21 +15,25 @@ export function setUp(panel) {
     changed = true;
     if (asking) return;
     asking = true;
-    try {
-      while (changed) {
-        changed = false;
-        const found = await post("api/move", JSON.stringify({ ...taken, shifts: shifts() }), { "content-type": "application/json" });
+    while (changed) {
+      changed = false;
+      const wanted = next ?? taken, others = wanted.weights !== taken?.weights;  // with other directions
+      next = null;
+      try {
+        const found = await post("api/move", JSON.stringify({ ...wanted, shifts: others ? [] : shifts() }), { "content-type": "application/json" });
+        taken = wanted;  // not before: after a refusal, the sliders still move the hand that is shown
         place.replaceChildren(hand(found.hand, `The hand of seed ${taken.seed}, moved`, found.hand.verdict));
-        if (!sliders.children.length) build(found);
+        if (others) build(found);
         say(form, "");
+      } catch (error) {
+        say(form, error.message, true);
       }
-    } catch (error) {
-      say(form, error.message, true);
     }
     asking = false;
   }
 
   function build({ shares, farthest }) {
+    sliders.replaceChildren();
     shares.forEach((share, number) => {
       const slider = element("input", { type: "range", min: -farthest, max: farthest, step: 0.1, value: 0 }), shown = element("output", {}, "0.0");
       slider.addEventListener("input", () => { shown.textContent = Number(slider.value).toFixed(1); ask(); });
@@ -40,9 +44,11 @@ export function setUp(panel) {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const next = settings(form);
-    if (next.weights !== taken?.weights) sliders.replaceChildren();
-    taken = next;
+    try {
+      next = settings(form);
+    } catch (error) {
+      return say(form, error.message, true);
+    }
     say(form, "Drawing the hand, and finding the directions.");
     ask();
   });

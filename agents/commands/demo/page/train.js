@@ -4,12 +4,13 @@ import { element } from "./hands.js";
 import { job } from "./job.js";
 import { plot } from "./plot.js";
 
-const NAMES = { without: "without", with: "with the agent" };
+const NAMES = { without: "● without", with: "● with the agent" };
 
 export function setUp(panel) {
   const bar = panel.querySelector("progress"), decisions = document.getElementById("decisions");
   let losses, rates;
   job(panel.querySelector("form"), "api/train", {
+    unit: "training steps",
     begin() {
       [losses, rates] = [{ without: [], with: [] }, { without: [], with: [] }];
       decisions.replaceChildren();
@@ -32,7 +33,7 @@ export function setUp(panel) {
     picture.src = grid;
     picture.alt = `16 hands drawn after epoch ${epoch}`;
     picture.hidden = false;
-    figure.querySelector("figcaption").textContent = `Epoch ${epoch}: ${Math.round(loss)} nats per image, judge's score ${score.toFixed(3)}`;
+    figure.querySelector("figcaption").textContent = `Epoch ${epoch}: ${Math.round(loss).toLocaleString("en").replace("-", "−")} nats per image, judge's score ${score.toFixed(3)}`;
     losses[side].push([epoch, loss]);
     rates[side].push([epoch, score]);
     plot(document.getElementById("losses"), "Loss, nats per image", "epoch", losses, NAMES);

@@ -6,23 +6,23 @@ import { plot } from "./plot.js";
 
 export function setUp(panel) {
   const steps = document.getElementById("steps"), scores = document.getElementById("scores");
-  const tried = [];
+  const kept = [], dropped = [];
   arrows(steps);
   job(panel.querySelector("form"), "api/watch", {
     begin() {
-      tried.length = 0;
+      kept.length = dropped.length = 0;
       steps.replaceChildren();
       scores.replaceChildren();
     },
     take(event) {
       if (event.end) return event.end;
-      const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
-      const note = event.step ? `${event.kept ? "kept" : "dropped"}, reward ${signed(event.reward)}, mean |action| ${event.size.toFixed(2)}` : "as drawn";
-      const shown = hand(event.hand, `Step ${event.step}`, `${event.step}: score ${event.score.toFixed(2)}, ${note}`);
+      const signed = (value, plus = "") => `${value < 0 ? "−" : plus}${Math.abs(value).toFixed(2)}`;
+      const note = event.step ? `${event.kept ? "kept" : "dropped"}, reward ${signed(event.reward, "+")}, mean |action| ${event.size.toFixed(2)}` : "as drawn";
+      const shown = hand(event.hand, `Step ${event.step}`, `${event.step}: score ${signed(event.score)}, ${note}`);
       shown.classList.toggle("dropped", event.kept === false);
       add(steps, shown);
-      tried.push([event.step, event.score]);
-      plot(scores, "Score of the rewarding judge, log-odds", "step", { score: tried });
+      (event.kept === false ? dropped : kept).push([event.step, event.score]);
+      plot(scores, "Score of the rewarding judge, log-odds", "step", { kept, dropped }, { kept: "● kept", dropped: "○ dropped" });
     },
   });
 }
