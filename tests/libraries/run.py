@@ -4,10 +4,12 @@
     python tests/libraries/run.py skrl torchrl
 
 For each library named, or for all, it installs this project and the library, runs the library's example beside this
-file, and writes versions, CPU time and what ran to docs/libraries/record.json. The table in docs/libraries.md is made
-from that. Where a library goes with constraints.txt, they are used; else torch alone is the version named there.
+file, and writes the date, versions, CPU time, what ran and how much the library takes on the disk beside the project to
+docs/libraries/record.json. The table in docs/libraries.md is made from that. Where a library goes with constraints.txt,
+they are used; else torch alone is the version named there.
 """
 
+import datetime
 import json
 import os
 import platform
@@ -59,19 +61,26 @@ LIBRARIES = {
     "minari": _library("Minari", "minari", "minari[create,hdf5]"),
     "optuna": _library("Optuna", "optuna"),
     "wandb": _library("wandb", "wandb"),
-    "mlflow": _library("MLflow", "mlflow"),
+    "mlflow": _library("MLflow", "mlflow", "mlflow>=3", constrained=False),  # pyarrow < 26
 }
 
 
-def install(library: Library, folder: Path) -> Path:
-    """Make a virtual environment with the project and the library, and return its Python."""
+def install(library: Library, folder: Path) -> tuple[Path, int]:
+    """Make a virtual environment with the project and the library: its Python, and the library's size in bytes."""
     python = folder / "bin" / "python"
     run("uv", "venv", "--python", sys.executable, str(folder))
     torch = next(line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
     run("pip", "--python", str(python), "install", "--quiet", torch)  # as pip is set up here: for a CPU, perhaps
     pins = ["--constraint", str(CONSTRAINTS)] if library.constrained else [torch]
-    run("uv", "pip", "install", "--python", str(python), *pins, "--editable", str(ROOT), library.requirement)
-    return python
+    words = ["pip", "install", "--python", str(python), *pins, "--editable", str(ROOT)]
+    run("uv", *words)
+    before = _size(folder)
+    run("uv", *words, library.requirement)
+    return python, _size(folder) - before
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def run(module: str, *words: str) -> None:
@@ -104,13 +113,14 @@ def _children() -> float:
 
 def table(record: dict[str, Any]) -> str:
     """Lay out the record for docs/libraries.md."""
-    lines = ["| library | version | Gymnasium | what ran | CPU s | example |", "| --- | --- | --- | --- | --- | --- |"]
+    heads = ("library", "version", "Gymnasium", "what ran", "CPU s", "MB", "date", "example")
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for name, library in LIBRARIES.items():
         own = record[name]
         versions = own["versions"]
         version = f"{library.package} {versions[library.package]}"
-        ran = "<br>".join(own["ran"])
-        cells = [library.title, version, versions["gymnasium"], ran, str(own["cpu_seconds"]), f"`{library.script}`"]
+        cost = (str(own["cpu_seconds"]), str(own["megabytes"]), own["date"])
+        cells = (library.title, version, versions["gymnasium"], "<br>".join(own["ran"]), *cost, f"`{library.script}`")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -122,7 +132,8 @@ def main(names: list[str]) -> None:
     for name in names or LIBRARIES:
         library = LIBRARIES[name]
         with tempfile.TemporaryDirectory() as folder:
-            found = attempt(library, install(library, Path(folder) / "venv"))
+            python, size = install(library, Path(folder) / "venv")
+            found = attempt(library, python) | {"date": str(datetime.date.today()), "megabytes": round(size / 1e6)}
         record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
         RECORD.parent.mkdir(exist_ok=True)
         text = json.dumps({**record, name: found}, indent=2, sort_keys=True)
