@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -33,6 +34,14 @@ def test_the_table_of_the_libraries_is_that_of_their_record(run):
     assert set(record) == set(run.LIBRARIES)
     assert run.table(record) in PAGE, "Put what run.table gives into docs/libraries.md"
     assert {path.stem for path in HERE.glob("with_*.py")} == {Path(each.script).stem for each in run.LIBRARIES.values()}
+
+
+def test_ci_runs_each_library_s_example(run):
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    job = workflow["jobs"]["libraries"]
+    assert job["strategy"]["matrix"]["library"] == list(run.LIBRARIES)
+    assert {"run": "python tests/libraries/run.py ${{ matrix.library }}"} in job["steps"]
+    assert {"run": "make lowest"} in workflow["jobs"]["lowest"]["steps"]
 
 
 def test_the_page_names_the_versions_that_ci_installs(run):
