@@ -146,9 +146,9 @@ def test_a_slider_moves_the_hand_and_an_arc_leads_to_another(open_page):
     for _ in range(30):
         window.keyboard.press("ArrowRight")
     assert slider.input_value() == "3"
-    window.wait_for_function("before => document.querySelector('#moved img').src !== before", arg=before)
+    window.locator(f"#moved img:not([src='{before}'])").wait_for()
     window.get_by_role("button", name="Back to 0").click()
-    window.wait_for_function("before => document.querySelector('#moved img').src === before", arg=before)
+    window.locator(f"#moved img[src='{before}']").wait_for()
     window.get_by_role("button", name="Go", exact=True).click()
     window.locator("#path .hand").nth(8).wait_for()
     assert window.locator("#path .hand span").all_inner_texts()[::4] == ["0 %", "50 %", "100 %"]

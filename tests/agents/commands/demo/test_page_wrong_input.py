@@ -66,7 +66,7 @@ def test_wrong_seeds_are_refused_in_move_and_the_hand_that_is_shown_still_moves(
     refuses(window, form, "Seed", SEEDS)
     before = picture.get_attribute("src")
     slider.press("End")
-    window.wait_for_function("before => document.querySelector('#moved img').src !== before", arg=before)
+    window.locator(f"#moved img:not([src='{before}'])").wait_for()
     assert picture.get_attribute("alt").startswith("The hand of seed 3, moved: ")
     status(window, "move", "")
     between = window.locator("#between")
