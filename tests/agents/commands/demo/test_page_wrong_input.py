@@ -1,8 +1,12 @@
 """The page in a real browser: wrong input gets one sentence, a job is stopped, and the next one runs."""
 
 from dataclasses import replace
+from itertools import count
+from threading import Event
 
 import pytest
+
+from agents.commands.demo.train_tab import Side
 
 pytestmark = pytest.mark.usefixtures("bright")
 
@@ -92,20 +96,29 @@ def test_wrong_seeds_and_weights_without_an_agent_are_refused_in_watch(open_page
 
 
 @pytest.mark.usefixtures("small_training")
-def test_a_live_training_is_stopped_and_the_next_job_runs(open_page):
+def test_a_live_training_is_stopped_and_the_next_job_runs(open_page, monkeypatch):
+    clicked, steps, step = Event(), count(), Side.step
+
+    def wait_for_the_click(side):
+        if next(steps) >= 20:
+            clicked.wait(60)  # seconds, should the page fail
+        step(side)
+
+    monkeypatch.setattr(Side, "step", wait_for_the_click)
     window = open_page(DESK, "train")
     panel = window.locator("#train")
     panel.get_by_label("Hands").fill("32")
     panel.get_by_label("Epochs").fill("60")
     panel.get_by_role("button", name="Train").click()
     panel.locator("figcaption").nth(1).filter(has_text="Epoch 1: ").wait_for()
-    window.get_by_text("of 240 training steps, about").wait_for()
+    window.get_by_text("20 of 240 training steps, about").wait_for()
     panel.get_by_role("button", name="Stop").click()
+    clicked.set()
     status(window, "train", "Stopped.")
     assert panel.get_by_role("button", name="Stop").is_disabled()
     assert "wrong" not in panel.locator(".status").get_attribute("class")
     reached = panel.locator("progress").evaluate("each => each.value")
-    assert 0 < reached < 1
+    assert reached == 20 / 240
     window.get_by_role("tab", name="Draw").click()
     window.locator("#draw").get_by_label("Hands").fill("1")
     window.get_by_role("button", name="Draw", exact=True).click()
