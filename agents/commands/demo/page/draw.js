@@ -20,8 +20,9 @@ export function setUp(panel) {
         for (const grid of grids) {
           const side = grid.dataset.side, one = found[side];
           if (!one) continue;
-          const shown = hand(one, `Hand ${grid.children.length + 1}, ${side} the agent`);
-          shown.classList.toggle("changed", side === "with" && one.picture !== found.without.picture);
+          const changed = side === "with" && one.picture !== found.without.picture;
+          const shown = hand(one, `Hand ${grid.children.length + 1}, ${side} the agent${changed ? ", changed" : ""}`);
+          shown.classList.toggle("changed", changed);
           add(grid, shown);
         }
       }
