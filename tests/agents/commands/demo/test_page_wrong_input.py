@@ -110,7 +110,7 @@ def test_a_live_training_is_stopped_and_the_next_job_runs(open_page, monkeypatch
     panel.get_by_label("Hands").fill("32")
     panel.get_by_label("Epochs").fill("60")
     panel.get_by_role("button", name="Train").click()
-    panel.locator("figcaption").nth(1).filter(has_text="Epoch 1: ").wait_for()
+    panel.locator("figcaption").nth(1).filter(has_text="Epoch 5: ").wait_for()  # after which the training waits
     window.get_by_text("20 of 240 training steps, about").wait_for()
     panel.get_by_role("button", name="Stop").click()
     clicked.set()
