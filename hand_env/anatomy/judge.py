@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hand_env.anatomy import measures
-from hand_env.anatomy.framing import Frames, cut_out, frame_hands, whole_pictures
+from hand_env.anatomy.crop_step import Frames, cut_out, frame_hands, whole_pictures
 from hand_env.anatomy.margins import margins as raw_margins
 from hand_env.anatomy.network import Network, Parse, mean_of_both, parse_both_ways
 from hand_env.anatomy.result import CRITERIA, Digit, Judgement

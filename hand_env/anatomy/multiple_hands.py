@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from hand_env.anatomy.framing import Frames, cut_out
+from hand_env.anatomy.crop_step import Frames, cut_out
 from hand_env.anatomy.judge import CHUNK, SMALLEST, Judge, check_images, to_judgements
 from hand_env.anatomy.result import Judgement
 from vae.images.labelled.vocabulary import GROUND, PALM

@@ -1,4 +1,4 @@
-"""Find the hand in a picture, cut it out and turn it upright: what the judge does with `crop=True`."""
+"""The crop step of the judge: find the hand in a picture, cut it out and turn it upright (`crop=True`)."""
 
 from __future__ import annotations
 

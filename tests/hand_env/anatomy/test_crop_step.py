@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from hand_env.anatomy.framing import Frames, cut_out, frame_hands, whole_pictures
+from hand_env.anatomy.crop_step import Frames, cut_out, frame_hands, whole_pictures
 
 
 def hand_joints(centre, size, turn):
