@@ -23,7 +23,7 @@ from hand_env.anatomy.weights import Calibration, save_network
 from vae.checkpoint import save_hashed_json
 from vae.distribution import Estimate
 from vae.images.backgrounds.collection import write_grounds
-from vae.images.labelled.photographs import _encoded
+from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arrays
 from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.overview import is_overview
 from vae.model import VAEConfig, build_vae
@@ -83,14 +83,12 @@ def packable(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """A pack of drawn hands in place of photographs."""
+    """A pack of synthetic hands in place of photographs."""
     hands = render_hands(9, 0, 10, "none")
-    jpegs = [_encoded(image.permute(1, 2, 0).numpy()) for image in hands.images]
-    ends, sides = np.cumsum([len(jpeg) for jpeg in jpegs]), np.array([0] * 8 + [1] * 2, np.uint8)
-    arrays = {"jpegs": np.frombuffer(b"".join(jpegs), np.uint8), "ends": ends, "sides": sides}
-    path = tmp_path_factory.mktemp("pack") / "pack.npz"
-    np.savez(path, joints=hands.joints.numpy(), regions=hands.regions.numpy(), **arrays)
-    return path
+    arrays = jpeg_arrays(encode_jpeg(image.permute(1, 2, 0).numpy(), quality=95) for image in hands.images)
+    arrays |= {"joints": hands.joints.numpy(), "regions": hands.regions.numpy()}
+    sides = np.array([0] * 8 + [1] * 2, np.uint8)
+    return write_arrays(tmp_path_factory.mktemp("pack") / "pack.npz", sides=sides, **arrays)
 
 
 @pytest.fixture(scope="module")

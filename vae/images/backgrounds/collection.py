@@ -6,7 +6,6 @@ Nothing is downloaded. scikit-learn and scikit-image ship photographs; Meta-Worl
 
 from __future__ import annotations
 
-import io
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,14 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from vae.images.backgrounds.textures import made_texture
-from vae.images.decode import decode_stored, open_picture
-from vae.images.labelled.landmarks import write_arrays
+from vae.images.decode import open_picture
+from vae.images.labelled.packed_file import SIDES, decode_jpegs, encode_jpeg, jpeg_arrays, write_arrays
 from vae.progress import progress_bar
 
 TILE = 256  # side, pixels
 TILES = 24  # tiles per photograph
 QUALITY = 88  # of the JPEGs in the file
-SIDES = ("train", "validation")
 
 SHIPPED = {
     "skimage": (
@@ -65,7 +63,7 @@ def write_grounds(out: Path, textures: int = 900, seed: int = 0) -> Path:
     """Write backgrounds into one file.
 
     Args:
-        out: The `.npz` to write: concatenated JPEGs of 256 x 256 pixels, their ends, and their sides (`SIDES`).
+        out: The `.npz` to write: JPEGs of 256 x 256 pixels (`jpeg_arrays`), and their sides (`SIDES`).
         textures: Number of training textures; one sixth of this number is added for validation.
         seed: Seed of the tiles and textures.
 
@@ -83,11 +81,9 @@ def write_grounds(out: Path, textures: int = 900, seed: int = 0) -> Path:
         numbers = progress_bar(range(count), "Making textures", unit="textures")
         tiles += [made_texture(TILE, rng) for _ in numbers]
         sides += [side] * count
-    jpegs = [_encoded(tile) for tile in tiles]
     return write_arrays(
         out,
-        jpegs=np.frombuffer(b"".join(jpegs), np.uint8),
-        ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
+        **jpeg_arrays(encode_jpeg(tile, quality=QUALITY) for tile in tiles),
         sides=np.array(sides, np.uint8),
     )
 
@@ -104,9 +100,7 @@ def load_grounds(path: Path) -> tuple[Tensor, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{str(path)!r} is missing. `handlatent judge-train` makes it.")
     stored = np.load(path)
-    content, ends, sides = stored["jpegs"].tobytes(), stored["ends"].tolist(), stored["sides"]
-    pictures = [decode_stored(content[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
-    tiles = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    tiles, sides = decode_jpegs(stored), stored["sides"]
     train, validation = (tiles[torch.from_numpy(sides == side)] for side in range(len(SIDES)))
     return train, validation
 
@@ -122,9 +116,3 @@ def _cut(picture: Image.Image, rng: np.random.Generator) -> Pixels:
     side = int(rng.integers(TILE, min(picture.size) + 1))
     left, top = (int(rng.integers(0, whole - side + 1)) for whole in picture.size)
     return np.asarray(picture.resize((TILE, TILE), box=(left, top, left + side, top + side)))
-
-
-def _encoded(tile: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(tile).save(file, "JPEG", quality=QUALITY)
-    return file.getvalue()

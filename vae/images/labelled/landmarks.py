@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae.checkpoint import replacing
 from vae.images import load_hands11k
+from vae.images.labelled.packed_file import write_arrays
 from vae.progress import progress_bar
 
 SIZE = 256  # pixels a side of the pictures that MediaPipe sees
@@ -59,14 +59,6 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
             for index in progress_bar(left, "Finding landmarks", unit="photographs"):
                 found[index] = _joints(hands.process(_framed(pixels[index])))
     return found
-
-
-def write_arrays(path: Path, **arrays: NDArray[Any]) -> Path:
-    """Write arrays to an `.npz` of exactly this name, completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-    return path
 
 
 def _mediapipe() -> Any:

@@ -1,26 +1,21 @@
 """Write and read one file that holds all that training needs of 11k Hands: photographs, joints and region maps."""
 
-import io
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
-from vae.images.decode import decode_stored
-from vae.images.labelled.hands import CANVAS, Hands, correct_hands
-from vae.images.labelled.landmarks import write_arrays
+from vae.images.labelled.hands import CANVAS, IGNORE, Hands, correct_hands
+from vae.images.labelled.packed_file import SIDES, decode_jpegs, encode_jpeg, jpeg_arrays, write_arrays
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
 from vae.progress import progress_bar
 
-SIDES = ("train", "validation")
-QUALITY = 95  # of the JPEGs in the pack
+JPEG = {"quality": 95, "subsampling": 0}  # of the pictures in the pack
 WEB = 0.45  # of a finger's first phalanx: where the finger leaves the palm
 THUMB_WEB = 0.15  # the same for the thumb
 REACH = 0.62  # of the distance between two knuckles: skin nearer than this to a digit's bones belongs to the digit
@@ -45,8 +40,7 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
     Args:
         data: The 11k Hands download.
         landmarks: The file that `write_landmarks` wrote.
-        out: The `.npz` to write: JPEGs of 128 pixels a side one after another, the byte where each ends, joints, region
-            maps, and sides.
+        out: The `.npz` to write: JPEGs of 128 x 128 pixels (`jpeg_arrays`), joints, region maps, and sides (`SIDES`).
 
     Returns:
         `out`.
@@ -62,7 +56,7 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
     wanted = [(side, row) for side, rows in enumerate((split.train, split.validation)) for row in rows.tolist()]
     for side, index in progress_bar(wanted, "Packing photographs", unit="photographs"):
         picture = regular.pixels[index].permute(1, 2, 0).numpy()
-        jpegs.append(_encoded(picture))
+        jpegs.append(encode_jpeg(picture, **JPEG))
         if regular.names[index] not in joints_of:
             raise ValueError(
                 f"{str(landmarks)!r} must hold the joints of every photograph in {str(data)!r}, and "
@@ -73,8 +67,7 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
         sides.append(side)
     return write_arrays(
         out,
-        jpegs=np.frombuffer(b"".join(jpegs), np.uint8),
-        ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
+        **jpeg_arrays(jpegs),
         joints=np.stack(joints),
         regions=np.stack(regions),
         sides=np.array(sides, np.uint8),
@@ -90,12 +83,7 @@ def load_pack(path: Path) -> Photographs:
     if not path.is_file():
         raise FileNotFoundError(f"{str(path)!r} is missing. Make it with `handlatent judge-train --data ...`.")
     stored = np.load(path)
-    content, ends = stored["jpegs"].tobytes(), stored["ends"].tolist()
-    with ThreadPoolExecutor() as threads:
-        pictures = list(
-            threads.map(lambda k: decode_stored(content[ends[k - 1] if k else 0 : ends[k]]), range(len(ends)))
-        )
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    images = decode_jpegs(stored)
     hands = correct_hands(images, torch.from_numpy(stored["regions"]), torch.from_numpy(stored["joints"]))
     sides = torch.from_numpy(stored["sides"])
     train, validation = (hands.take(torch.nonzero(sides == side)[:, 0]) for side in range(len(SIDES)))
@@ -113,7 +101,7 @@ def region_map(hand: NDArray[np.bool_], joints: NDArray[np.float32]) -> NDArray[
         (S, S) uint8, `REGIONS` by number, or `IGNORE`.
     """
     if np.isnan(joints).any():
-        return np.where(hand, np.uint8(255), np.uint8(GROUND))
+        return np.where(hand, np.uint8(IGNORE), np.uint8(GROUND))
     places = torch.from_numpy(joints) * len(hand)
     regions = np.where(hand, np.uint8(PALM), np.uint8(GROUND))
     distance = digit_distance(places.unsqueeze(0), len(hand))[0].numpy()  # (5, S, S)
@@ -156,9 +144,3 @@ def skin(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Mark the hand, not the background: (S, S) bool from (S, S, 3) uint8."""
     pixels = picture.astype(np.float32)
     return hand_mask(pixels, ground_colour(pixels))
-
-
-def _encoded(picture: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=QUALITY, subsampling=0)
-    return file.getvalue()

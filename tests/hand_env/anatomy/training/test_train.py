@@ -7,7 +7,8 @@ from hand_env.anatomy.training import JudgeTraining, load_pack, train, train_jud
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
 from hand_env.anatomy.training.train import JudgeTrainer
 from hand_env.anatomy.training.validate import Examples
-from vae.images.labelled.photographs import _encoded, region_map
+from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arrays
+from vae.images.labelled.photographs import region_map
 from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 from vae.progress import show_progress
@@ -19,17 +20,10 @@ QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity
 def pack(tmp_path_factory):
     """A pack of synthetic hands in place of photographs."""
     hands = render_hands(9, 0, 10, "none")
-    jpegs = [_encoded(image.permute(1, 2, 0).numpy()) for image in hands.images]
-    path = tmp_path_factory.mktemp("pack") / "pack.npz"
-    np.savez(
-        path,
-        jpegs=np.frombuffer(b"".join(jpegs), np.uint8),
-        ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
-        joints=hands.joints.numpy(),
-        regions=hands.regions.numpy(),
-        sides=np.array([0] * 8 + [1] * 2, np.uint8),
-    )
-    return path
+    arrays = jpeg_arrays(encode_jpeg(image.permute(1, 2, 0).numpy(), quality=95) for image in hands.images)
+    arrays |= {"joints": hands.joints.numpy(), "regions": hands.regions.numpy()}
+    sides = np.array([0] * 8 + [1] * 2, np.uint8)
+    return write_arrays(tmp_path_factory.mktemp("pack") / "pack.npz", sides=sides, **arrays)
 
 
 def test_a_pack_gives_back_what_was_packed(pack):

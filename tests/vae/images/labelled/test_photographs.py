@@ -3,15 +3,8 @@ import pytest
 import torch
 
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group
-from vae.images.labelled.landmarks import write_arrays
+from vae.images.labelled.packed_file import write_arrays
 from vae.images.labelled.photographs import load_pack, write_pack
-
-
-def test_arrays_are_written_under_the_name_that_was_asked_for(tmp_path):
-    path = tmp_path / "new" / "joints"
-    assert write_arrays(path, names=np.array(["a"])) == path
-    assert np.load(path)["names"].tolist() == ["a"]
-    assert [file.name for file in path.parent.iterdir()] == ["joints"]
 
 
 @pytest.fixture
