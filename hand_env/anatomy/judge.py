@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hand_env.anatomy import measures
 from hand_env.anatomy.crop_step import Frames, cut_out, frame_hands, whole_pictures
-from hand_env.anatomy.margins import margins as raw_margins
+from hand_env.anatomy.margins import raw_margins
 from hand_env.anatomy.network import Network, Parse, mean_of_both, parse_both_ways
 from hand_env.anatomy.result import CRITERIA, Digit, Judgement
 from hand_env.anatomy.weights import Calibration, load_network, packaged_weights

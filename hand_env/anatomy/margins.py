@@ -6,8 +6,8 @@ from hand_env.anatomy.network import Parse
 from vae.images.labelled.vocabulary import NO_EXTRA, NORMAL
 
 
-def margins(parse: Parse) -> dict[str, Tensor]:
-    """Measure how sure the network is that everything is right.
+def raw_margins(parse: Parse) -> dict[str, Tensor]:
+    """Measure how sure the network is that everything is right, before any limit is subtracted.
 
     Args:
         parse: The network's answers for n pictures.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hand_env.anatomy.judge import Judge
-from hand_env.anatomy.margins import margins
+from hand_env.anatomy.margins import raw_margins
 from hand_env.anatomy.network import Network
 from hand_env.anatomy.training.validate import Examples
 from hand_env.anatomy.weights import Calibration
@@ -66,7 +66,8 @@ def _look(judge: Judge, images: Tensor) -> dict[str, Tensor]:
     """Return the margins and doubts of pictures, cropped as the judge does, on the CPU."""
     parses = [judge.find(part, crop=True).parse for part in in_chunks(images, CHUNK, "Judging")]
     each = [
-        {**margins(parse), **{name: parse.doubts[:, number] for number, name in enumerate(DOUBTS)}} for parse in parses
+        {**raw_margins(parse), **{name: parse.doubts[:, number] for number, name in enumerate(DOUBTS)}}
+        for parse in parses
     ]
     return {name: torch.cat([values[name] for values in each]).float().cpu() for name in each[0]}
 

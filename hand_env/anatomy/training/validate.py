@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from hand_env.anatomy.margins import margins
+from hand_env.anatomy.margins import raw_margins
 from hand_env.anatomy.network import Network, Parse, parse_both_ways
 from hand_env.anatomy.training.batches import ALL_EDITS
 from hand_env.anatomy.training.imitate import Imitator
@@ -109,7 +109,7 @@ def choose_limits(network: Network, examples: Examples) -> dict[str, float]:
     limits: dict[str, float] = {}
     sources = {"photographs": REJECTED_REAL, "drawn none": REJECTED_DRAWN}
     found = {
-        source: [margins(parse_all(network, examples.kinds[source].images, size)) for size in SIZES]
+        source: [raw_margins(parse_all(network, examples.kinds[source].images, size)) for size in SIZES]
         for source in sources
     }
     for name in ("whole", "hand", "states", "extra"):
@@ -129,7 +129,7 @@ def figures(network: Network, examples: Examples, limits: dict[str, float]) -> d
         known = hands.whole == 0 if "edit " in name else ~torch.isnan(hands.whole)  # not all edits can be made
         each = []
         for size in SIZES:
-            values = margins(parse_all(network, hands.images, size))
+            values = raw_margins(parse_all(network, hands.images, size))
             passed = torch.stack([values[key] >= limits[key] for key in limits]).all(0)
             each.append(float(passed[known].float().mean()))
         shares[name] = (each[0], each[1])
