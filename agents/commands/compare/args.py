@@ -5,9 +5,9 @@ from pathlib import Path
 
 from simple_parsing import field
 
-from agents.command_line.flags import check_list
+from agents.command_line.flags import check_above_zero, check_at_least, check_list, check_not_nan, flag
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
-from vae.checks import check_not_nan
+from vae.checks import check_at_least as at_least
 from vae.distribution import MEASURES, NETWORKS
 
 SAMPLERS = ("normal", "mixture", "prior")
@@ -72,8 +72,7 @@ def check_args(args: CompareArgs) -> None:
         raise ValueError("--data must name the folder of the photographs to compare with, got none.")
     if args.n < BATCH:
         raise ValueError(f"--n must be at least {BATCH}, one batch, got {args.n!r}.")
-    if args.seed < 0:
-        raise ValueError(f"--seed must be at least 0, got {args.seed!r}.")
+    check_at_least(0, args, "seed")
     words = (
         ("samplers", args.samplers, SAMPLERS),
         ("agents", args.agents, AGENTS),
@@ -85,9 +84,6 @@ def check_args(args: CompareArgs) -> None:
             raise ValueError(f"--{name} must be one of {', '.join(map(repr, known))}, got {wrong[0]!r}.")
     for name, numbers in (("rounds", args.rounds), ("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
         check_list(name, numbers)
-        if min(numbers) < 1:
-            raise ValueError(f"--{name} must be at least 1, got {min(numbers)!r}.")
-    check_not_nan(**{"--refine-below": args.refine_below})
-    for name, value in (("gradient-rate", args.gradient_rate), ("delta-scale", args.delta_scale)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"--{name} must be a number above 0, got {value!r}.")
+        at_least(1, **{flag(name): min(numbers)})
+    check_not_nan(args, "refine_below")
+    check_above_zero(args, "gradient_rate", *(["delta_scale"] if args.delta_scale is not None else []))
