@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.images.crop import LUMA
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
-LUMA = (0.299, 0.587, 0.114)
 STEEPEST = 0.01  # share of the pixels: those at the sharpest edges
 LARGEST = 128  # side, pixels; larger pictures are measured at this size
 SURE = 0.8  # probability above which a pixel counts as a digit or as background

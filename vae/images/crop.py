@@ -25,7 +25,7 @@ DARK = 0.45  # of the background's brightness missing: sleeves, watches, black n
 FINGERS = 4.2  # palm radii from the tip of the longest finger to the middle of the palm, at most
 NEARLY = 0.93  # of the largest radius
 REACH = 3  # pixels of the small copy, odd: wider gaps in a finger, such as those of rings, are not closed
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in the brightness of a pixel (Rec. 601)
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -75,7 +75,7 @@ def ground_colour(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         (3,) float32, 1..255.
     """
-    luma = picture @ LUMA
+    luma = _luma(picture)
     bright = picture[luma >= np.quantile(luma, 0.6)]
     return np.asarray(np.maximum(np.median(bright, axis=0), 1.0), dtype=np.float32)
 
@@ -95,7 +95,7 @@ def hand_mask(picture: NDArray[np.float32], ground: NDArray[np.float32]) -> Mask
     """
     relative = picture / ground
     warmth = relative[..., 0] - relative[..., 2]
-    dark = 1 - (relative @ LUMA) > DARK
+    dark = 1 - _luma(relative) > DARK
     warm = warmth > WARM
     if warm.any():
         warm = warmth > max(WARM, WARM_SHARE * float(np.median(warmth[warm])))
@@ -104,6 +104,10 @@ def hand_mask(picture: NDArray[np.float32], ground: NDArray[np.float32]) -> Mask
         return marked
     row, column, _ = palm(marked)
     return connected(marked, row, column)
+
+
+def _luma(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(picture @ np.array(LUMA, np.float32))
 
 
 def palm(hand: Mask) -> tuple[int, int, int]:

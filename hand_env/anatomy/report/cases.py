@@ -16,7 +16,7 @@ from torch import Tensor
 from hand_env.anatomy.report.edits import EDITS, edited
 from hand_env.anatomy.report.outline import find_outline
 from vae.images import PictureError, load_hands11k
-from vae.images.crop import ground_colour, hand_mask
+from vae.images.crop import LUMA, ground_colour, hand_mask
 from vae.images.decode import open_picture
 from vae.images.labels import read_labels
 from vae.images.resize import resize
@@ -174,7 +174,7 @@ def _flat(picture: Pixels, hand: NDArray[np.bool_]) -> Pixels:
 
 def _tinted(picture: Pixels, hand: NDArray[np.bool_], gains: tuple[float, float, float]) -> Pixels:
     """Give the skin another hue: its grey value times 1.1 times the gains."""
-    grey = picture.astype(np.float64) @ (0.299, 0.587, 0.114)
+    grey = picture.astype(np.float64) @ LUMA
     tinted = (1.1 * grey[..., None] * gains).clip(0, 255)
     return np.where(hand[..., None], tinted, picture).astype(np.uint8)
 
