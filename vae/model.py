@@ -175,11 +175,11 @@ class Decoder(nn.Module):
             layers += [nn.Conv2d(before, 4 * after, 3, padding=1), PixelShuffle(2), Residual(after)]
         layers += [nn.SiLU(), nn.Conv2d(channels[-1], 3 * patch**2, 3, padding=1), PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
-        self.width = channels[-1]  # of the features
+        self.feature_channels = channels[-1]
         self.finish = NoCheckerboard() if _channels(config) is _LARGE_128 else nn.Identity()
 
     def features(self, latents: Tensor) -> Tensor:
-        """Decode (batch, latent) float to the feature maps for `paint`, (batch, `width`, S/2, S/2), or S/4."""
+        """Decode (batch, latent) float to what `paint` takes: (batch, `feature_channels`, S/2, S/2), or S/4."""
         return cast(Tensor, self.body[:-2](self.head(latents)))
 
     def paint(self, features: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ class AdversarialTrainer:
         self.decoder = cast(Decoder, self.vae.decoder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.regions = nn.Conv2d(self.decoder.width, len(REGIONS), 1)
+            self.regions = nn.Conv2d(self.decoder.feature_channels, len(REGIONS), 1)
             self.patches, self.features = PatchCritic(), FeatureCritic()
         self.look = Perceptual()
         for module in (self.vae, self.regions, self.patches, self.features, self.look):
