@@ -1,4 +1,4 @@
-"""Measure a VAE on pictures without training it."""
+"""Use a VAE without training it: measure its loss, encode all pictures of a set, decode latents to pictures."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,9 +106,9 @@ def decode_all(vae: VAE, latents: Tensor, batch_size: int = 64) -> Tensor:
     Args:
         vae: The model.
         latents: (n, latent) float32, on any device.
-        batch_size: Latents at a time.
+        batch_size: Latents at a time, >= 1.
 
     Returns:
-        (n, 3, S, S) uint8 on the CPU.
+        (n, 3, S, S) uint8 on the CPU, RGB in 0..255.
     """
     return torch.cat([to_uint8(chunk).cpu() for chunk in decode_chunks(vae, latents, batch_size)])

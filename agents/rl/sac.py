@@ -1,4 +1,4 @@
-"""SAC for the environments: suitable settings, and a state that resumes exactly."""
+"""SAC for the environments: suitable settings, and a state that resumes exactly. The update is in `fast_sac`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -50,6 +50,9 @@ class PackedPictures:
             n: How many, or "all".
             seed: Seed of the choice.
 
+        Returns:
+            (n, 3, S, S) uint8 on the device of the pictures.
+
         Raises:
             ValueError: If there are fewer.
         """
@@ -62,7 +65,7 @@ class PackedPictures:
 
 
 def read_packed(data: str, images: int | None, size: int, pack: Path | None) -> PackedPictures:
-    """Read the pack if there is one; else read or draw the pictures, and write the pack if one is named.
+    """Read the pack if there is one; else read or render the pictures, and write the pack if one is named.
 
     Photographs marked as irregular are left out, as in `handlatent recipe`.
 
@@ -81,8 +84,7 @@ def read_packed(data: str, images: int | None, size: int, pack: Path | None) -> 
     """
     if pack is not None and pack.is_file():
         return _unpack(pack, size)
-    drawn = data == SYNTHETIC
-    irregular = "include" if drawn else "exclude"
+    irregular = "include" if data == SYNTHETIC else "exclude"
     pictures = gather(Choice(data, images, size, "all", "all", "include", irregular, SPLIT_SEED))  # type: ignore[arg-type]  # checked by check_args
     tell(pictures.notes)
     packed = PackedPictures(pictures.train, pictures.validation, pictures.test)

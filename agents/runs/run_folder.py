@@ -1,4 +1,4 @@
-"""A run folder: which files it holds, how a new run claims it, and how they are read."""
+"""A run folder: which files it holds, how a new run claims it, and how they are read. The commands write them."""
 
 import hashlib
 import importlib.metadata

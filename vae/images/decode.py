@@ -65,12 +65,12 @@ def decode_picture(path: Path | BinaryIO, size: int, prepare: Prepare, *, larges
 
     Args:
         path: The file, or the content of one.
-        size: Pixels a side of the result.
+        size: Pixels a side of the result, >= 1.
         prepare: Makes (height, width, 3) uint8 square.
-        largest: If given, the picture keeps its own longer side within `size`..`largest`.
+        largest: If given, the side of the result is the longer side of the picture, within `size`..`largest`.
 
     Returns:
-        (3, S, S) uint8, RGB; S is `size`, or what `largest` allows.
+        (3, S, S) uint8, RGB; S is `size` unless `largest` is given.
 
     Raises:
         PictureError: If the file cannot be read as a picture, for any reason.
@@ -93,7 +93,7 @@ def decode_stored(content: bytes) -> Pixels:
         (height, width, 3) uint8, RGB.
 
     Raises:
-        PictureError: If it is none.
+        PictureError: If it cannot be decoded as one of these, or is too large, too small or too thin.
     """
     with open_picture(io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))

@@ -36,7 +36,7 @@ class Mixture:
     def fit(cls, mean: Tensor, log_var: Tensor, *, components: int = 32, draws: int = 8192, seed: int = 0) -> "Mixture":
         """Fit a mixture to draws from the posteriors of the training pictures, with scikit-learn's EM.
 
-        For latents on a GPU, the same steps run there: the result is the same up to rounding, many times as fast.
+        For latents on a GPU, the same steps run there, much faster: the result is the same up to rounding.
 
         Args:
             mean: (image, latent) float32, posterior means.
@@ -47,6 +47,9 @@ class Mixture:
 
         Returns:
             The fitted sampler.
+
+        Raises:
+            ValueError: If the seed is negative.
         """
         device = mean.device
         generator = seeded(seed)
@@ -66,7 +69,7 @@ class Mixture:
             seed: >= 0.
 
         Returns:
-            (n, latent) float32.
+            (n, latent) float32 on the CPU.
         """
         generator = seeded(seed)
         component = torch.multinomial(self.weights, n, replacement=True, generator=generator)

@@ -89,7 +89,8 @@ def agent_of(run: Run) -> str | None:
 def in_parts(sampler: Sampler, n: int, seed: int) -> Iterator[Tensor]:
     """Draw the latents that `sampler.sample(n, seed)` draws, `CHUNK` at a time, (up to CHUNK, D) each.
 
-    A re-encoding sampler takes as long for its passes as all else together, so it passes only these on.
+    A re-encoding sampler decodes and encodes again, which takes as long as everything else together. So each part is
+    re-encoded only when it is asked for.
     """
     if not isinstance(sampler, Reencoded):
         yield from torch.split(sampler.sample(n, seed), CHUNK)

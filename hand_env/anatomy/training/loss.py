@@ -32,7 +32,8 @@ def loss_terms(parse: Parse, hands: Hands) -> dict[str, Tensor]:
         hands: Labels of the same pictures.
 
     Returns:
-        A scalar, unweighted, for each of `WEIGHTS` except "near".
+        A float32 scalar, >= 0, unweighted, for each of `WEIGHTS` except "near". The unit is nats; for "joints"
+        it is the mean of |x| + |y| in fractions of the side, and for "up" the mean squared distance of unit vectors.
     """
     regions = hands.regions.unsqueeze(1)
     regions = F.interpolate(regions, size=parse.regions.shape[-2:], mode="nearest-exact")[:, 0].long()
@@ -59,6 +60,9 @@ def nearness(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: (n, 128) unit vectors.
         second: (n, 128) unit vectors of the same hands in another style.
+
+    Returns:
+        A scalar, >= 0, nats per hand.
     """
     alike = first @ second.T / TEMPERATURE
     return F.cross_entropy(alike, torch.arange(len(first), device=first.device))

@@ -1,4 +1,7 @@
-"""Make pictures that do not show an anatomical hand: mixtures of hands, and pictures without a hand."""
+"""Make pictures that do not show an anatomical hand: mixtures of hands, and pictures without a hand.
+
+The functions in `MIXES` do not change the hands that they are given; those without a use for other hands ignore them.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,17 @@ from vae.images.labelled.style import place
 from vae.images.labelled.vocabulary import GROUND
 from vae.images.random_source import GeneratorSource
 
+SQUARES = (2, 3, 4, 6)  # a side, in a shuffled picture
 DIFFERENT = 0.05  # mean absolute difference above which a mixture of two pictures is never a correct hand
 
 
 def shuffled(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
     """Cut a picture into squares and put them in another order."""
     images = hands.images.clone()
-    parts = torch.tensor([2, 3, 4, 6], device=random.device)[random.choice(0, 4)]
+    counts = torch.tensor(SQUARES, device=random.device)[random.choice(0, len(SQUARES))]
     size = images.shape[-1]
-    for count in (2, 3, 4, 6):
-        rows = torch.nonzero(parts == count)[:, 0]
+    for count in SQUARES:
+        rows = torch.nonzero(counts == count)[:, 0]
         side = size // count
         whole = images[rows, :, : side * count, : side * count]
         squares = F.unfold(whole, side, stride=side)
@@ -118,7 +122,8 @@ MIXES: dict[str, Callable[[Hands, Hands, GeneratorSource], Hands]] = {
     "enlarged": enlarged,
     "texture": texture,
 }
-"""Each takes hands, the same number of other hands, and random numbers."""
+"""Each takes n hands, n other hands and random numbers, and returns n pictures with `whole` 0, or NaN where a mixture
+could pass for a hand."""
 
 
 def _no_hand(images: Tensor) -> Hands:
