@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from vae.checks import check_at_least
 from vae.images import ImageSet, load_images, split_by_group
 from vae.images.hands11k import Hand, Keep, Side
 from vae.images.synthetic.generate import check_fits, generate_hands
@@ -90,8 +91,7 @@ def _synthetic(choice: Choice) -> ImageSet:
         if getattr(choice, name) not in ("all", "include"):
             raise ValueError(f"--{name} can be chosen for 11k Hands only, got {getattr(choice, name)!r}. Leave it out.")
     n = 2000 if choice.images is None else choice.images
-    if n < 1:
-        raise ValueError(f"--images must be at least 1, got {n!r}.")
+    check_at_least(1, **{"--images": n})
     check_fits("--images", n, choice.size)
     pixels = generate_hands(n, choice.size, seed=choice.seed).images
     names = tuple(f"{i:06d}" for i in range(n))

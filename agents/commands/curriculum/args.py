@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.command_line.flags import SWITCH, check_above_zero, check_at_least, check_list
+from agents.command_line.flags import SWITCH, check_above_zero, check_at_least, check_list, flag
 from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
 from agents.runs.packed_pictures import ALL
+from vae.checks import check_at_least as at_least
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
 
@@ -77,8 +78,7 @@ def check_args(args: CurriculumArgs) -> None:
         if word != ALL and not (word.isdigit() and int(word) >= 2):
             raise ValueError(f"--n must be a number of at least 2, or 'all', got {word!r}.")
     for name, low in (("epochs", 1), ("seeds", 0)):
-        if min(getattr(args, name)) < low:
-            raise ValueError(f"--{name} must be at least {low}, got {min(getattr(args, name))!r}.")
+        at_least(low, **{flag(name): min(getattr(args, name))})
     for word in (*args.methods, *(args.prior_for or ())):
         parse_method(word)
     if wrong := [word for word in args.prior_for or () if word not in args.methods]:

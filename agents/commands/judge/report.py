@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from agents.command_line.flags import check_at_least
 from agents.commands.judge.command import judge_each
 from agents.runs.lock import held
 from agents.runs.pictures import tell
@@ -68,8 +69,7 @@ def judge_report(args: JudgeReportArgs) -> str:
     """
     if args.size not in (64, 128):
         raise ValueError(f"--size must be 64 or 128, got {args.size!r}.")
-    if args.n < 1:
-        raise ValueError(f"--n must be at least 1, got {args.n!r}.")
+    check_at_least(1, args, "n")
     if args.data and not is_hands11k(args.data / "11k-hands"):
         raise FileNotFoundError(
             f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}, which does not."
