@@ -183,7 +183,7 @@ def test_the_figures_that_readme_and_learning_quote_are_those_of_the_curriculum(
     for method in ("schedule", "none"):
         assert listed(mean(method, n) for n in counts) in card
     seen_once = [listed(fresh(method, n) for n in counts) for method in ("schedule", "uniform-2", "none")]
-    said = f"On them the agent gives {seen_once[0]}, kappa 2 {seen_once[1]}, and no action {seen_once[2]}."
+    said = f"On them the agent gives {seen_once[0]}. Kappa 2 gives {seen_once[1]}, and no action {seen_once[2]}."
     assert said in learning
     with_agent, without = interval("schedule", "80"), interval("none", "80")
     assert f"{with_agent[0]:.1f} to {with_agent[1]:.1f} % against {without[0]:.1f} to {without[1]:.1f} %" in learning

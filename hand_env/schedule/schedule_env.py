@@ -112,7 +112,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     | `epoch` | epochs | epochs that are done |
     | `loss_nats`, `reconstruction_nats`, `kl_nats` | nats per image | means over the stretch's last epoch, with the shift |
     | `drawn_change` | the judge's | W_t - W_(t-1); only with the reward "drawn_change" |
-    | `drawn_wrong` | the judge's | W_t, after reset W_0; 1 if a VAE that diverged gives none; only with the reward "drawn_change" |
+    | `drawn_wrong` | the judge's | W_t, after reset W_0; 1 if the VAE diverged and W cannot be measured; only with the reward "drawn_change" |
     | `reach` | 1 | what the action meant; 0 after reset |
     | `mix`, `pull` | share | what the action meant; 0 after reset |
     | `loss_change_nats`, `counterfactual_nats`, `validation_change_nats`, `anatomy_change` | as in HandLatent-v0 | sums over the stretch; not with the reward "drawn_change", unless there are `validation_images` |
@@ -130,7 +130,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     | `reward` | "drawn_change" | a name of a reward of HandLatent-v0, or a function |
     | `reward_scale` | 100.0 | lambda, likewise |
     | `render_mode` | None | None or "rgb_array": a grid of 16 pictures that the VAE, as it is now, decodes from standard normal latents |
-    | others | | those of `HandLatentEnv` but `delta_scale`, `drawn_every` and `flat` |
+    | others | | those of `HandLatentEnv`, except `delta_scale`, `drawn_every` and `flat` |
 
     ## Sources
 

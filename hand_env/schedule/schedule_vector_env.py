@@ -30,7 +30,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
     The rows are K episodes of `HandScheduleEnv`, each with its own VAE, seed, data order and actions. With seed s, row i
     is the single form with seed s + i, bit for bit on the CPU. On a GPU all VAEs take their steps in one CUDA graph
-    (`vae.acceleration.side_by_side.SideBySide`), if "drawn_change" is paid. Then the hands of all rows are judged together.
+    (`vae.acceleration.side_by_side.SideBySide`), if the reward is "drawn_change". Then the hands of all rows are judged together.
 
     ## Spaces
 
