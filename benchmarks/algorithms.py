@@ -38,8 +38,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents import GymnasiumVecEnv
 from agents.figures.store import read_store
 from agents.runs.run_folder import claim_folder, sha256, versions
-from vae.checkpoint import save_text
 from vae.device import resolve_device
+from vae.files import save_text
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"sac": SAC, "td3": TD3, "ppo": PPO, "tqc": TQC, "crossq": CrossQ}
 NONE = "none"

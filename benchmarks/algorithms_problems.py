@@ -25,8 +25,8 @@ from hand_env import HandScheduleVectorEnv
 from hand_env.anatomy.judge import default_judge
 from hand_env.refinement import correct, decode
 from vae import VAE, Mixture, Pool, Trainer, TrainingConfig, VAEConfig, build_vae, encode_all
-from vae.checkpoint import save_tensors
 from vae.evaluation import decode_all
+from vae.files import save_tensors
 from vae.images import to_float
 from vae.images.synthetic import generate_hands
 from vae.sampling.local_gaussians import LocalGaussians, group_count

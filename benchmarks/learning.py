@@ -40,7 +40,7 @@ from torch import Tensor
 from agents import GradientSteps, NoAction, RandomAction, RowPolicy, make_sac
 from hand_env import REWARDS, HandLatentVectorEnv, Visit
 from vae import VAE, Trainer, TrainingConfig, VAEConfig, build_vae
-from vae.checkpoint import save_tensors
+from vae.files import save_tensors
 from vae.images import SPLIT_SEED, load_images, split_by_group
 
 SIZE, ROWS, PRETRAINING, EVALUATED = 32, 16, 400, 30  # pixels, B, optimiser steps, environment steps

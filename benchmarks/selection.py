@@ -25,10 +25,10 @@ from agents.commands.recipe import selection
 from agents.runs.run import SAMPLERS, load_run
 from agents.runs.run_folder import versions
 from hand_env.anatomy import Judge, Known
-from vae.checkpoint import save_json
 from vae.device import resolve_device
 from vae.distribution import NETWORKS, PictureFeatures
 from vae.evaluation import decode_all
+from vae.files import save_json
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 from vae.sampling.flow import FlowPrior
 from vae.sampling.reencoded import Reencoded

@@ -6,7 +6,7 @@ from agents.draw.settings import GenerateArgs, draw_as_asked, how_made, load_as_
 from agents.runs.output_folder import new_pictures
 from hand_env import image_grid
 from hand_env.rendering import enlarged
-from vae.checkpoint import save_json
+from vae.files import save_json
 from vae.images.overview import save_overview, save_picture
 from vae.progress import progress_bar
 

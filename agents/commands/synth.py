@@ -9,7 +9,7 @@ from typing import Literal
 from simple_parsing import flag
 
 from agents.runs.output_folder import new_pictures
-from vae.checkpoint import save_text
+from vae.files import save_text
 from vae.images.overview import save_picture
 from vae.images.synthetic.generate import SyntheticHands, check_fits, generate_hands
 from vae.progress import progress_bar

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from agents.runs.renamed import with_new_keys
 from agents.runs.run_folder import claim_folder
-from vae.checkpoint import DamagedError, load_hashed_json
+from vae.files import DamagedError, load_hashed_json
 
 Kept = TypeVar("Kept")
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from agents.rl.picture_policy import PictureExtractor, Sight
 from hand_env import Refined, refine
 from hand_env.scoring import ScoreFn
-from vae.checkpoint import load_weights, save_tensors
 from vae.checks import integer
+from vae.files import load_weights, save_tensors
 from vae.model import VAE
 
 ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")

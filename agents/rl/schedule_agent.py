@@ -13,7 +13,7 @@ from stable_baselines3.sac.policies import SACPolicy
 
 from agents.rl.sac import build_policy
 from hand_env.schedule.features import FEATURES
-from vae.checkpoint import DamagedError, load_weights
+from vae.files import DamagedError, load_weights
 
 Actions = NDArray[np.float32]
 

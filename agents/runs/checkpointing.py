@@ -11,7 +11,8 @@ import torch
 from agents.runs.ctrl_c import CtrlC
 from agents.runs.json_rules import Rule, check_rules
 from agents.runs.renamed import with_new_keys
-from vae.checkpoint import STATE, DamagedError, load_latest_checkpoint, save_checkpoint
+from vae.checkpoint import STATE, load_latest_checkpoint, save_checkpoint
+from vae.files import DamagedError
 
 
 class Checkpointer:

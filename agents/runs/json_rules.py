@@ -6,7 +6,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from vae.checkpoint import DamagedError
+from vae.files import DamagedError
 
 Rule = tuple[str, Callable[[Any], bool]]
 

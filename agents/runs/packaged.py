@@ -18,7 +18,7 @@ from agents.runs.hub import fetch, is_hub_name
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR, read_manifest
 from agents.runs.run import Run, load_run
 from agents.runs.run_folder import REFINER, sha256
-from vae.checkpoint import load_weights
+from vae.files import load_weights
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
 from vae.sampling.reencoded import Reencoded

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agents.runs.pictures import SYNTHETIC, Choice, gather, tell
-from vae.checkpoint import DamagedError, load_tensors, save_tensors
+from vae.files import DamagedError, load_tensors, save_tensors
 from vae.images import SPLIT_SEED
 
 ALL = "all"

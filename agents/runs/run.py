@@ -28,7 +28,7 @@ from agents.runs.run_folder import (
     read_refine_report,
     sha256,
 )
-from vae.checkpoint import DamagedError, load_weights
+from vae.files import DamagedError, load_weights
 from vae.images import SPLIT_SEED
 from vae.model import VAE, VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior

@@ -11,8 +11,8 @@ from typing import Any, get_args
 from agents.command_line.shell_words import command
 from agents.runs.json_rules import NUMBER, OBJECT, TEXT, Rule, check_rules, one_of, whole
 from agents.runs.renamed import with_new_agent, with_new_keys
-from vae.checkpoint import DamagedError, load_hashed_json
 from vae.checks import LARGEST_SEED
+from vae.files import DamagedError, load_hashed_json
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width
 from vae.sampling.reencoded import MAX_PASSES
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from agents.rl.schedule_agent import N_DRAWN
 from agents.runs.log_intervals import ends_of_mean, ends_of_share
 from hand_env import image_grid
-from vae.checkpoint import save_text
+from vae.files import save_text
 from vae.images.image_set import to_float, to_uint8
 from vae.progress import Bar, progress_bar
 from vae.sampling.sampler import StandardNormal

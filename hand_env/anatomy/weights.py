@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from hand_env.anatomy.network import ARCHITECTURES, Network, build_network
-from vae.checkpoint import load_weights, save_tensors
+from vae.files import load_weights, save_tensors
 
 SHARPNESS = ((32, 0.54, 0.345), (48, 0.52, 0.315), (64, 0.50, 0.295), (96, 0.48, 0.275), (128, 0.52, 0.285))
 """(size, median, limit), measured on photographs of training people; less than 0.2 % of them are below the limit."""

@@ -16,7 +16,7 @@ from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.run_folder import REFINER, sha256
 from hand_env import HandRefineEnv
 from vae import VAEConfig, build_vae
-from vae.checkpoint import save_json, save_tensors
+from vae.files import save_json, save_tensors
 from vae.sampling.flow import FlowPrior, Velocity
 
 

@@ -25,7 +25,8 @@ from agents.runs.checkpointing import Checkpointer
 from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.run import load_run
 from agents.runs.run_folder import read_config
-from vae.checkpoint import DamagedError, load_hashed_json, save_checkpoint, save_hashed_json, save_tensors
+from vae.checkpoint import save_checkpoint
+from vae.files import DamagedError, load_hashed_json, save_hashed_json, save_tensors
 
 AMOUNTS = [25, pytest.param(300, marks=pytest.mark.long)]
 

@@ -1,4 +1,3 @@
-import math
 import os
 from typing import Any
 
@@ -7,14 +6,7 @@ import pytest
 import torch
 
 from vae import checkpoint
-from vae.checkpoint import (
-    latest_checkpoint,
-    load_checkpoint,
-    load_latest_checkpoint,
-    save_checkpoint,
-    save_json,
-    save_tensors,
-)
+from vae.checkpoint import latest_checkpoint, load_checkpoint, load_latest_checkpoint, save_checkpoint
 
 
 def test_a_state_comes_back_as_it_was(tmp_path):
@@ -49,7 +41,7 @@ def test_the_last_two_checkpoints_are_kept_and_earlier_ones_dropped(tmp_path):
 
 def test_a_checkpoint_cut_off_halfway_leaves_the_one_before_and_is_cleared_later(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, 1, {"a": torch.ones(2)})
-    monkeypatch.setattr("vae.checkpoint.save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("vae.files.save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path, 2, {"a": torch.zeros(2)})
     monkeypatch.undo()
@@ -84,16 +76,6 @@ def test_load_raises_where_there_is_no_checkpoint(tmp_path):
         load_checkpoint(tmp_path)
 
 
-def test_files_are_replaced_whole_and_nan_is_refused(tmp_path):
-    save_tensors(tmp_path / "a.safetensors", {"x": torch.ones(1)})
-    save_json(tmp_path / "a.json", {})
-    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # others may read the one as the other
-    save_json(tmp_path / "a.json", {"x": 1})
-    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
-        save_json(tmp_path / "a.json", {"x": math.nan})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.safetensors"]
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
 def test_the_umask_decides_who_may_read_a_checkpoint(tmp_path):
     before = os.umask(0o002)
@@ -103,16 +85,6 @@ def test_the_umask_decides_who_may_read_a_checkpoint(tmp_path):
     finally:
         os.umask(before)
     assert modes == {path.name: 0o775, "tensors.safetensors": 0o664, "state.json": 0o664}
-
-
-def test_a_file_is_synced_while_it_is_open_for_writing(tmp_path, monkeypatch):
-    """Windows refuses to sync a file that is open for reading alone."""
-    fcntl = pytest.importorskip("fcntl")
-    modes = []
-    monkeypatch.setattr(os, "fsync", lambda file: modes.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
-    save_json(tmp_path / "a.json", 1)
-    save_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
-    assert modes == [os.O_RDWR] * 2
 
 
 def test_no_folder_is_synced_on_windows_which_opens_none(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from vae.checkpoint import replacing, writing
+from vae.files import replacing, writing
 
 KEYWORD, KIND = "handlatent", "overview"
 _MARK = f"tEXt{KEYWORD}\0{KIND}".encode()

@@ -1,1 +1,1 @@
-"""How large weights are stored in one byte each; `vae.checkpoint.load_weights` restores them."""
+"""How large weights are stored in one byte each; `vae.files.load_weights` restores them."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vae.checkpoint import load_weights, save_tensors
 from vae.checks import seeded
+from vae.files import load_weights, save_tensors
 from vae.progress import progress_bar
 
 WIDTH, BLOCKS = 576, 4

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae.checkpoint import load_weights, save_tensors
 from vae.checks import seeded
+from vae.files import load_weights, save_tensors
 from vae.progress import progress_bar
 from vae.sampling.em import expectation_maximisation
 

@@ -11,7 +11,7 @@ from agents.commands.blind.sheet_layout import read_sheets
 from agents.commands.blind.sheets import KEY
 from hand_env.anatomy import Judge, wilson
 from hand_env.anatomy.summary import cohens_kappa
-from vae.checkpoint import load_hashed_json, save_json
+from vae.files import load_hashed_json, save_json
 from vae.images import to_float
 
 SCORE = "blind.json"

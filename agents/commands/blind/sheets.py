@@ -13,7 +13,7 @@ from agents.draw.settings import GenerateArgs, draw_as_asked, how_made, load_as_
 from agents.runs.output_folder import new_pictures
 from agents.runs.pictures import tell
 from agents.runs.run import Run
-from vae.checkpoint import save_hashed_json
+from vae.files import save_hashed_json
 from vae.images import load_images, split_by_group
 from vae.images.overview import save_overview
 from vae.progress import progress_bar

@@ -9,8 +9,8 @@ from agents.commands.compare.methods import Cost
 from agents.figures.intervals import Figures
 from agents.figures.store import claim_store, read_store
 from agents.runs.run_folder import versions
-from vae.checkpoint import save_hashed_json
 from vae.distribution import Estimate
+from vae.files import save_hashed_json
 
 FILE = "compare.json"
 UNSAID = {"features": "lite0"}  # what files of earlier versions do not say

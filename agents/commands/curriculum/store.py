@@ -9,8 +9,8 @@ from agents.figures.intervals import Figures
 from agents.figures.store import claim_store, read_store
 from agents.runs.renamed import KEYS
 from agents.runs.run_folder import versions
-from vae.checkpoint import SHA256, hashed, save_text
 from vae.distribution.half_samples import Estimate
+from vae.files import SHA256, hashed, save_text
 
 FILE = "curriculum.json"
 DIGITS = 6  # significant, of every number that is kept

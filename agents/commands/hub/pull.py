@@ -8,7 +8,7 @@ from agents.runs.lock import held
 from agents.runs.manifest import HALVES, MANIFEST, read_manifest
 from agents.runs.packaged import read_package
 from agents.runs.run_folder import check_folder, claim_folder
-from vae.checkpoint import copy_file
+from vae.files import copy_file
 
 
 def pull_set(args: HubPullArgs) -> Path:

@@ -9,7 +9,7 @@ from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
 from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_report, sha256
-from vae.checkpoint import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
+from vae.files import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
 from vae.progress import progress_bar
 from vae.quantisation.int8 import quantised
 

@@ -36,10 +36,10 @@ from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied, squared_error
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer, own_rows
-from vae.checkpoint import load_weights, save_hashed_json, save_json, save_tensors
 from vae.checks import check_between
 from vae.device import resolve_device
 from vae.distribution import check_extra
+from vae.files import load_weights, save_hashed_json, save_json, save_tensors
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
 from vae.images.labelled.hands import CANVAS, Hands
 from vae.images.labelled.synthetic_pool import render_right_hands

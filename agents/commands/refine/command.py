@@ -24,9 +24,9 @@ from agents.runs.run import SAMPLERS, Run, load_run
 from hand_env import Refined, image_grid
 from hand_env.anatomy import Judge, Summary, summarise
 from hand_env.rendering import captioned, enlarged
-from vae.checkpoint import DamagedError, copy_file, load_hashed_json, save_hashed_json
 from vae.device import resolve_device
 from vae.evaluation import decode_all
+from vae.files import DamagedError, copy_file, load_hashed_json, save_hashed_json
 from vae.images import to_float
 from vae.images.overview import save_overview
 

@@ -21,8 +21,8 @@ from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.lock import held
 from agents.runs.run_folder import check_folder
 from hand_env.anatomy import Judge
-from vae.checkpoint import save_tensors, save_text
 from vae.device import resolve_device
+from vae.files import save_tensors, save_text
 from vae.progress import Bar, progress_bar
 
 _STATE = {"settings": OBJECT, "agent": OBJECT, "generator": OBJECT, "rows": OBJECTS}

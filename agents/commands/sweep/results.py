@@ -11,7 +11,7 @@ from agents.commands.recipe.args import RecipeArgs
 from agents.commands.refine.args import RefineArgs
 from agents.commands.train.args import TrainArgs
 from agents.runs.run_folder import REFINE_REPORT, REPORT
-from vae.checkpoint import load_hashed_json
+from vae.files import load_hashed_json
 
 
 @dataclass(frozen=True)

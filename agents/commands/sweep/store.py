@@ -14,8 +14,8 @@ from agents.figures.markdown import markdown_table
 from agents.figures.store import claim_store, read_store
 from agents.runs.json_rules import LIST, OBJECT, OBJECTS, check_rules
 from agents.runs.run_folder import versions
-from vae.checkpoint import DamagedError, load_hashed_json, save_hashed_json, save_text
 from vae.distribution.half_samples import Estimate
+from vae.files import DamagedError, load_hashed_json, save_hashed_json, save_text
 
 FILE, CSV, MARKDOWN = "sweep.json", "sweep.csv", "sweep.md"
 ABSENT = "-"

@@ -32,9 +32,9 @@ from agents.runs.training_log import TrainingLog, metrics_csv
 from hand_env import HandLatentEnv
 from hand_env.anatomy import Judge
 from vae.acceleration import parallel
-from vae.checkpoint import save_bytes, save_hashed_json, save_tensors, save_text
 from vae.device import resolve_device
 from vae.evaluation import encode_all
+from vae.files import save_bytes, save_hashed_json, save_tensors, save_text
 from vae.model import count_parameters
 from vae.sampling.mixture import Mixture
 

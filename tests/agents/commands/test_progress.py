@@ -20,8 +20,8 @@ from agents.runs.run_folder import REPORT
 from hand_env.anatomy.network import build_network
 from hand_env.anatomy.training.validate import Examples
 from hand_env.anatomy.weights import Calibration, save_network
-from vae.checkpoint import save_hashed_json
 from vae.distribution import Estimate
+from vae.files import save_hashed_json
 from vae.images.backgrounds.collection import write_grounds
 from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arrays
 from vae.images.labelled.synthetic_pool import render_hands

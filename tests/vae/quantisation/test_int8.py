@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vae.checkpoint import DamagedError, load_weights, save_tensors
+from vae.files import DamagedError, load_weights, save_tensors
 from vae.model import VAEConfig, build_vae
 from vae.quantisation.int8 import LARGE, SCALES, quantised, restored
 from vae.sampling.flow import FlowPrior, Velocity

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vae.checkpoint import replacing
+from vae.files import replacing
 from vae.images.decode import decode_stored
 
 SIDES = ("train", "validation")

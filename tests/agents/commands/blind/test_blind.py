@@ -13,7 +13,7 @@ from agents.commands.blind import BlindScoreArgs, BlindSheetsArgs, blind_score, 
 from agents.commands.blind.score import compare_with_judge, read_numbers, score_answers
 from agents.commands.blind.sheet_layout import lay_out, read_sheets
 from agents.commands.blind.sheets import held_out_photographs, write_sheets
-from vae.checkpoint import load_hashed_json
+from vae.files import load_hashed_json
 from vae.images import load_images, split_by_group
 from vae.images.overview import is_overview
 

@@ -5,7 +5,7 @@ import pytest
 from agents import load_packaged
 from agents.cli import main
 from agents.commands.hub import HubPullArgs, pull_set
-from vae.checkpoint import copy_file
+from vae.files import copy_file
 
 NAME = "someone/hands"
 

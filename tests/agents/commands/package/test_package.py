@@ -20,7 +20,7 @@ from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.packaged import read_package
 from agents.runs.run import Run
 from agents.runs.run_folder import REFINER, REPORT, sha256
-from vae.checkpoint import load_weights, save_hashed_json, save_tensors
+from vae.files import load_weights, save_hashed_json, save_tensors
 from vae.model import VAEConfig, build_vae
 from vae.quantisation.int8 import LARGE, SCALES
 from vae.sampling.flow import FlowPrior, Velocity

@@ -23,7 +23,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
 from agents.runs.run import load_run
 from vae.adversarial.training import AdversarialTrainer
-from vae.checkpoint import save_hashed_json
+from vae.files import save_hashed_json
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flow
 from vae.sampling.reencoded import Reencoded

@@ -10,8 +10,8 @@ import pytest
 
 from agents import RefineArgs, load_run, refine_run
 from agents.commands.refine.training import RefinerTraining
-from vae.checkpoint import save_hashed_json
 from vae.evaluation import decode_all
+from vae.files import save_hashed_json
 from vae.images import to_float
 from vae.sampling.sampler import Pool
 
