@@ -53,8 +53,8 @@ def gradient_ascent(
         better = scores.detach() > reached[rows]
         best[rows[better]], reached[rows[better]] = moved.detach()[better], scores.detach()[better]
         if step < steps:
-            climbed = scores if objective is None else objective(scores)
-            (position.grad,) = torch.autograd.grad(-climbed.sum(), position)
+            raised = scores if objective is None else objective(scores)
+            (position.grad,) = torch.autograd.grad(-raised.sum(), position)
             optimizer.step()
             if bound is not None:
                 with torch.no_grad():

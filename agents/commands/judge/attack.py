@@ -69,16 +69,16 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     run = load_run(args.run)
     judges = Judge.load(args.parser), Judge.load(args.reporter, architecture="reporter")
     latents = run.samplers[run.sampler_name(args.sampler)].sample(args.n, args.seed)
-    climbed = _attacked(run.vae, judges[0], latents, args.steps, args.rate)
+    raised = _attacked(run.vae, judges[0], latents, args.steps, args.rate)
     lines = [
         f"{'':28} {'rewarding judge: anatomical':36} {'reporting judge: anatomical':36} {'alike':36} kappa  scores"
     ]
     drawn = []
-    for name, places in (("samples", latents), (f"after {args.steps} steps uphill", climbed)):
+    for name, places in (("samples", latents), (f"after {args.steps} steps uphill", raised)):
         pictures = decode_all(run.vae, places)
         drawn.append(pictures[:SHOWN])
         lines.append(_line(name, measure_agreement(*(judge.judge(to_float(pictures)) for judge in judges))))
-    moved = (climbed - latents).norm(dim=1).mean() / latents.norm(dim=1).mean()
+    moved = (raised - latents).norm(dim=1).mean() / latents.norm(dim=1).mean()
     if args.grid:
         save_overview(args.grid, image_grid(torch.cat(drawn), columns=min(args.n, SHOWN)))
     return "\n".join([*lines, f"latents moved by {moved:.0%} of their length"])
