@@ -16,8 +16,8 @@ from hand_env.rendering import image_grid
 from hand_env.schedule.deltas import MAX_REACH, Deltas
 from hand_env.schedule.features import FEATURES, Array, Latents, loss_without_shift, observe, per_value
 from hand_env.schedule.train_epochs import Paid, terms_of, train
-from vae.acceleration.side_by_side import SideBySide
 from vae.checks import integer
+from vae.side_by_side import SideBySide
 from vae.torch_modes import usual_modes
 
 N_RENDERED = 16

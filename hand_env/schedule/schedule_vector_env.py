@@ -16,8 +16,8 @@ from hand_env.drawn_score import wrong_together
 from hand_env.schedule.features import FEATURES, Array
 from hand_env.schedule.schedule_env import NO_DELTAS, HandScheduleEnv, Step
 from hand_env.schedule.train_epochs import pays_only_at_the_end, train
-from vae.acceleration.side_by_side import SideBySide
 from vae.checks import integer
+from vae.side_by_side import SideBySide
 from vae.torch_modes import usual_modes
 
 Flags = NDArray[np.bool_]
@@ -30,7 +30,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
     The rows are K episodes of `HandScheduleEnv`, each with its own VAE, seed, data order and actions. With seed s, row i
     is the single form with seed s + i, bit for bit on the CPU. On a GPU all VAEs take their steps in one CUDA graph
-    (`vae.acceleration.side_by_side.SideBySide`), if the reward is "drawn_change". Then the hands of all rows are judged together.
+    (`vae.side_by_side.SideBySide`), if the reward is "drawn_change". Then the hands of all rows are judged together.
 
     ## Spaces
 

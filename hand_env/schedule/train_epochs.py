@@ -12,8 +12,8 @@ from hand_env.latent_env import HandLatentEnv
 from hand_env.rewards import drawn_change
 from hand_env.schedule.deltas import Deltas, combine, draw_noise, shift_latents, stack_choices, step_generator
 from hand_env.scoring import LOSSES
-from vae.acceleration.side_by_side import SideBySide
 from vae.progress import progress_bar
+from vae.side_by_side import SideBySide
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.jobs import Job
 from agents.commands.curriculum.methods import AGENT, ALONE, PAPER, ROWS
 from hand_env.schedule.deltas import combine, draw_noise, stack_choices, step_generator
-from vae.acceleration.side_by_side import SideBySide
 from vae.model import VAEConfig, build_vae
 from vae.progress import progress_bar
+from vae.side_by_side import SideBySide
 from vae.training import Trainer
 
 PAPER_KAPPA = 0.1  # the default of HandLatent-v0

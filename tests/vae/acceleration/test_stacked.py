@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from vae.acceleration import stacked
-from vae.acceleration.side_by_side import SideBySide, _can_stack
 from vae.acceleration.stacked import EAGER_STEPS, _concatenate
 from vae.acceleration.stacked_weights import StackedWeights
+from vae.side_by_side import SideBySide, _can_stack
 from vae.training import Trainer, stack
 from vae.training_config import TrainingConfig
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from vae.acceleration.side_by_side import SideBySide
 from vae.model import VAEConfig, build_vae
+from vae.side_by_side import SideBySide
 from vae.training import Trainer
 from vae.training_config import TrainingConfig
 
