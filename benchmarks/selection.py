@@ -22,7 +22,7 @@ from torch import Tensor
 from agents.commands.compare.figures import Gauge, Instruments
 from agents.commands.compare.photographs import read_photographs
 from agents.commands.recipe import selection
-from agents.runs.run import SAMPLERS, load_run
+from agents.runs.run import SAMPLER_FILES, load_run
 from agents.runs.run_folder import versions
 from hand_env.anatomy import Judge, Known
 from vae.device import resolve_device
@@ -133,7 +133,7 @@ def main() -> None:
     if json.loads((args.run / "report.json").read_text(encoding="utf-8")).get("selection"):
         parser.error(f"the prior of {args.run} is already a selected one: run handlatent recipe --candidates 0")
     bench = Bench(args)
-    first = FlowPrior.load(args.run / SAMPLERS["prior"][0])
+    first = FlowPrior.load(args.run / SAMPLER_FILES["prior"][0])
     bench.measure("first", first)
     drawn = selection.draw_candidates(first, bench.vae, bench.verdicts, args.candidates, args.seed)
     for column, share in enumerate(args.near, 1):

@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 from agents.runs.json_rules import TEXT, Rule, one_of, whole
 from agents.runs.renamed import with_new_keys
-from agents.runs.run import SAMPLERS
+from agents.runs.run import SAMPLER_FILES
 from agents.runs.run_folder import REFINER
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width
 from vae.sampling.reencoded import MAX_PASSES
 
-MANIFEST, PRIOR = "package.json", SAMPLERS["prior"][0]
+MANIFEST, PRIOR = "package.json", SAMPLER_FILES["prior"][0]
 HALVES = ("encoder", "decoder")
 NEEDED = (*(f"{half}.safetensors" for half in HALVES), PRIOR)
 LARGEST = 2**20  # bytes; `handlatent package` writes less than 1,000

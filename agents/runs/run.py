@@ -36,7 +36,7 @@ from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.sampler import Sampler, StandardNormal
 
-SAMPLERS: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
+SAMPLER_FILES: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
     # name: (file in the run's folder, function that reads it), the best first; a run may lack some files
     "prior": ("prior.safetensors", FlowPrior.load),
     "mixture": (SAMPLER, Mixture.load),
@@ -169,7 +169,7 @@ def read_parts(folder: Path) -> Run:
     settings = read_config(folder)["settings"]
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
     vae.load_state_dict(load_weights(folder / VAE_WEIGHTS))
-    samplers = {name: load(folder / file) for name, (file, load) in SAMPLERS.items() if _has(folder, name)}
+    samplers = {name: load(folder / file) for name, (file, load) in SAMPLER_FILES.items() if _has(folder, name)}
     samplers["normal"] = StandardNormal(vae.latent_dim)
     if "prior" in samplers:
         samplers["prior"] = Reencoded(samplers["prior"], vae, settings.get("reencode_passes", 0))
@@ -179,7 +179,7 @@ def read_parts(folder: Path) -> Run:
 
 
 def _has(folder: Path, sampler: str) -> bool:
-    return sampler == "mixture" or (folder / SAMPLERS[sampler][0]).is_file()  # every run has a mixture
+    return sampler == "mixture" or (folder / SAMPLER_FILES[sampler][0]).is_file()  # every run has a mixture
 
 
 def _latent_agent(folder: Path, vae: VAE) -> RowAgent | None:

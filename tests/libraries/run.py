@@ -9,6 +9,7 @@ docs/libraries/record.json. The table in docs/libraries.md is made from that. Wh
 they are used; else torch alone is the version named there.
 """
 
+import argparse
 import datetime
 import json
 import os
@@ -142,4 +143,6 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("libraries", nargs="*", help=f"any of {', '.join(LIBRARIES)}; default: all")
+    main(parser.parse_args().libraries)

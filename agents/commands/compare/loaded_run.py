@@ -13,7 +13,7 @@ from torch import Tensor
 from agents.runs.manifest import HALVES
 from agents.runs.packaged import is_package, read_run
 from agents.runs.pictures import tell
-from agents.runs.run import SAMPLERS, Run
+from agents.runs.run import SAMPLER_FILES, Run
 from agents.runs.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, REPORT, VAE_WEIGHTS, sha256
 from hand_env.refinement import Agent
 from vae.model import VAE
@@ -43,7 +43,7 @@ class LoadedRun:
 
     Attributes:
         vae: Decodes latents.
-        samplers: The run's samplers, by their names in `SAMPLERS`.
+        samplers: The run's samplers, by their names in `SAMPLER_FILES`.
         agents: The run's agents, by name: "sac-latent" and "sac-refine".
         split_seed: Seed of the split by person that the run was trained on.
         settings: The run's settings, as text.
@@ -91,7 +91,7 @@ def load_compared_run(folder: Path) -> LoadedRun:
     """
     run, packed = read_run(folder), is_package(folder)
     agents: dict[str, Corrections] = {}
-    files = {name: SAMPLERS[name][0] for name in run.samplers if name in SAMPLERS}
+    files = {name: SAMPLER_FILES[name][0] for name in run.samplers if name in SAMPLER_FILES}
     if run.settings["agent"] == "sac-flat":
         agents["sac-latent"] = Corrections(BatchAgent(run), run.settings["delta_scale"])
         files["sac-latent"] = AGENT_WEIGHTS

@@ -30,7 +30,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.lock import held
 from agents.runs.pictures import SYNTHETIC, tell
-from agents.runs.run import SAMPLERS, load_run
+from agents.runs.run import SAMPLER_FILES, load_run
 from hand_env.anatomy import Judge, Known
 from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
@@ -232,7 +232,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
     save_curves(out / run_folder.PRIOR_CURVES, log, "step", PRIOR_CURVES)
     flow, selection = _selected(args, flow, vae, material)
     flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
-    flow.save(out / SAMPLERS["prior"][0])
+    flow.save(out / SAMPLER_FILES["prior"][0])
     some = slice(MIXTURE)
     Mixture.fit(posteriors.mean[some], posteriors.log_var[some], draws=MIXTURE, seed=args.seed).save(
         out / run_folder.SAMPLER

@@ -20,7 +20,7 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import OBJECT, check_rules
 from agents.runs.lock import held
 from agents.runs.renamed import with_new_keys
-from agents.runs.run import SAMPLERS, Run, load_run
+from agents.runs.run import SAMPLER_FILES, Run, load_run
 from hand_env import Refined, image_grid
 from hand_env.anatomy import Judge, Summary, summarise
 from hand_env.rendering import captioned, enlarged
@@ -103,8 +103,8 @@ def _identity(args: RefineArgs) -> dict[str, Any]:
     settings = {name: value for name, value in asdict(args).items() if name not in _NOT_SETTINGS}
     settings["refine_below"] = str(args.refine_below)  # JSON has no infinity
     files = {"vae_sha256": run_folder.VAE_WEIGHTS}
-    if args.sampler in SAMPLERS:
-        files["sampler_sha256"] = SAMPLERS[args.sampler][0]
+    if args.sampler in SAMPLER_FILES:
+        files["sampler_sha256"] = SAMPLER_FILES[args.sampler][0]
     return {"settings": settings, **{name: run_folder.sha256(args.run / file) for name, file in files.items()}}
 
 

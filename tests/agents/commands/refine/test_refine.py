@@ -21,7 +21,7 @@ from agents.commands.refine.command import HELD_OUT_SEED
 from agents.commands.refine.training import TRAINING_LOG_COLUMNS, RefinerTraining
 from agents.runs import run_folder
 from agents.runs.ctrl_c import Interrupted
-from agents.runs.run import SAMPLERS
+from agents.runs.run import SAMPLER_FILES
 from hand_env import LogitScore
 from vae import StandardNormal
 from vae.checkpoint import load_checkpoint, save_checkpoint
@@ -279,7 +279,7 @@ class StandIn(StandardNormal):
 
 
 def test_a_learned_prior_is_preferred_where_the_run_has_one(run, tmp_path, monkeypatch):
-    monkeypatch.setitem(SAMPLERS, "prior", ("prior.safetensors", StandIn.load))
+    monkeypatch.setitem(SAMPLER_FILES, "prior", ("prior.safetensors", StandIn.load))
     assert list(load_run(run).samplers) == ["mixture", "normal"]
     save_file({"size": torch.tensor(5)}, run / "prior.safetensors")
     assert list(load_run(run).samplers) == ["prior", "mixture", "normal"]
