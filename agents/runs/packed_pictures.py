@@ -11,6 +11,7 @@ from torch import Tensor
 from agents.runs.pictures import SYNTHETIC, Choice, gather, tell
 from vae.files import DamagedError, load_tensors, save_tensors
 from vae.images import SPLIT_SEED
+from vae.images.folder import is_hands11k
 
 ALL = "all"
 FEWEST = 20  # pictures of held-out people
@@ -67,7 +68,7 @@ class PackedPictures:
 def read_packed(data: str, images: int | None, size: int, pack: Path | None) -> PackedPictures:
     """Read the pack if there is one; else read or render the pictures, and write the pack if one is named.
 
-    Photographs marked as irregular are left out, as in `handlatent recipe`.
+    Photographs of 11k Hands that are marked as irregular are left out, as in `handlatent recipe`.
 
     Args:
         data: "synthetic", or the folder of the photographs.
@@ -84,7 +85,7 @@ def read_packed(data: str, images: int | None, size: int, pack: Path | None) -> 
     """
     if pack is not None and pack.is_file():
         return _unpack(pack, size)
-    irregular = "include" if data == SYNTHETIC else "exclude"
+    irregular = "exclude" if data != SYNTHETIC and is_hands11k(Path(data)) else "include"
     pictures = gather(Choice(data, images, size, "all", "all", "include", irregular, SPLIT_SEED))  # type: ignore[arg-type]  # checked by check_args
     tell(pictures.notes)
     packed = PackedPictures(pictures.train, pictures.validation, pictures.test)

@@ -33,6 +33,7 @@ def load_images(
     Arguments, results and errors are those of `load_hands11k` and `load_folder`.
 
     Raises:
+        FileNotFoundError: If the folder does not exist.
         ValueError: Also if `side`, `hand`, `accessories` or `irregularities` is chosen for a plain folder,
             which does not record them; or if 11k Hands lies in a folder of this folder.
     """
@@ -50,6 +51,7 @@ def load_images(
             cache_dir=cache_dir,
             progress=progress,
         )
+    _check_folder(Path(root))
     for name, value in choices.items():
         if value not in ("all", "include"):
             raise ValueError(
@@ -110,8 +112,7 @@ def load_folder(
     """
     size = check_size(size)
     root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"{str(root)!r} must be a folder of pictures, but is no folder. Check the path.")
+    _check_folder(root)
     listing = list_pictures(root)
     listing.need_pictures()
     names = listing.names
@@ -146,3 +147,8 @@ def pad_to_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = picture
     return square
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise FileNotFoundError(f"{str(root)!r} must be a folder of pictures, but is no folder. Check the path.")

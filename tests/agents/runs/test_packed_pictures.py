@@ -1,8 +1,10 @@
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from agents.runs.packed_pictures import PackedPictures, read_packed
+from vae.images.synthetic import generate_hands
 
 
 @pytest.fixture
@@ -38,3 +40,13 @@ def test_a_pack_is_written_once_and_then_stands_for_the_pictures(tmp_path):
 def test_too_few_held_out_pictures_are_refused():
     with pytest.raises(ValueError, match=r"at least 20 pictures each of validation and test people, got 2 and 2"):
         read_packed("synthetic", 20, 32, None)
+
+
+def test_a_folder_without_the_download_s_table_is_read_as_it_is(tmp_path):
+    images = generate_hands(220, 32, seed=0).images
+    for number, image in enumerate(images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{number}.png")
+    packed = read_packed(str(tmp_path), None, 32, None)
+    assert len(packed.training) + len(packed.validation) + len(packed.held_out) == 220
+    with pytest.raises(FileNotFoundError, match="must be a folder of pictures, but is no folder"):
+        read_packed(str(tmp_path / "absent"), None, 32, None)
