@@ -70,6 +70,24 @@ def test_the_keyboard_alone_draws_hands_and_looks_at_one(open_page):
     assert "Hand 5, without the agent" in window.evaluate("document.activeElement.firstChild.alt")
 
 
+@pytest.mark.usefixtures("small_training")
+def test_the_keyboard_alone_trains(open_page):
+    window = open_page(DESK)
+    press, focus = window.keyboard.press, "document.activeElement.name"
+    press("Tab")
+    for _ in range(3):
+        press("ArrowRight")
+    for name, typed in (("images", "32"), ("size", ""), ("epochs", "1")):
+        press("Tab")
+        assert window.evaluate(focus) == name
+        if typed:
+            press("ControlOrMeta+A")
+            window.keyboard.type(typed)
+    press("Enter")
+    status(window, "train", "Done.")
+    assert window.locator("#train figure img").first.is_visible()
+
+
 def test_the_keyboard_alone_moves_watches_and_judges(open_page, tmp_path):
     hand = generate_hands(1, 128, seed=1).images[0].permute(1, 2, 0).numpy()
     Image.fromarray(hand).save(tmp_path / "hand.png")
