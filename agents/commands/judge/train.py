@@ -1,17 +1,33 @@
 """Train the anatomy judge from scratch."""
 
-from dataclasses import dataclass
+import json
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agents.command_line.flags import check_above_zero, check_at_least, check_seed
+from agents.command_line.shell_words import typed
+from agents.runs.checkpointing import Checkpointer
+from agents.runs.ctrl_c import Interrupted
+from agents.runs.json_rules import NUMBER, OBJECT, whole
 from agents.runs.lock import held
 from agents.runs.pictures import tell
-from agents.runs.run_folder import claim_folder
+from agents.runs.run_folder import CHECKPOINTS, claim_folder
 from hand_env.anatomy.network import Architecture
-from hand_env.anatomy.training import JudgeTraining, train_judge, write_grounds, write_landmarks, write_pack
+from hand_env.anatomy.training import (
+    JudgeTrainer,
+    JudgeTraining,
+    load_grounds,
+    load_pack,
+    write_grounds,
+    write_landmarks,
+    write_pack,
+)
 from vae.images.hands11k import left_out
+from vae.progress import say
 
 _OWN = ("landmarks.npz", "pack.npz", "grounds.npz", "parser.safetensors", "reporter.safetensors")
+_STATE = {"network": OBJECT, "averaged": OBJECT, "optimizer": OBJECT, "steps": whole(0, 2**63), "spent": NUMBER}
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,7 @@ def judge_train(args: JudgeTrainArgs) -> Path:
     Raises:
         ValueError: If there is neither a pack nor data, a setting is out of its range, or the folder holds other files
             or is in use.
+        Interrupted: After Ctrl-C, once the training is saved.
     """
     check_at_least(1, args, "batch", "capacity", "drawn", "examples")
     check_at_least(0, args, "imitation_seconds", "drawing_seconds")
@@ -80,7 +97,8 @@ def judge_train(args: JudgeTrainArgs) -> Path:
 
 
 def _judge_train(args: JudgeTrainArgs) -> Path:
-    stopped = (args.out / "checkpoints" / args.architecture).is_dir()
+    checkpoints = args.out / CHECKPOINTS / args.architecture
+    stopped = checkpoints.is_dir()
     claim_folder(args.out, is_own=lambda entry: stopped or entry.name in _OWN)
     settings = JudgeTraining(
         architecture=args.architecture,
@@ -101,7 +119,43 @@ def _judge_train(args: JudgeTrainArgs) -> Path:
     grounds = args.grounds or args.out / "grounds.npz"
     if not grounds.is_file():
         write_grounds(grounds, seed=args.seed)
-    return train_judge(settings, pack, args.out, grounds)
+    trainer = JudgeTrainer(settings, load_pack(pack), args.out, load_grounds(grounds))
+    say(json.dumps(asdict(settings)), sys.stdout)
+    try:
+        return _train(trainer, Checkpointer(checkpoints, settings.every), typed("judge-train", args))
+    finally:
+        trainer.pool.close()
+
+
+def _train(trainer: JudgeTrainer, checkpoints: Checkpointer, again: str) -> Path:
+    state = checkpoints.load(_STATE)
+    if state is not None:
+        with checkpoints.restoring("network"):
+            trainer.load_state_dict(state)
+        checkpoints.resumed_at(trainer.steps)
+        say(f"Resuming from step {trainer.steps}.", sys.stdout)
+
+    def save() -> None:
+        checkpoints.save(trainer.steps, trainer.state_dict())
+
+    def stops() -> bool:
+        if checkpoints.due:
+            save()
+        return checkpoints.ctrl_c.pressed
+
+    try:
+        trainer.prepare()
+        checkpoints.folder.parent.mkdir(exist_ok=True)  # of both judges
+        with checkpoints.ctrl_c:
+            trainer.train(stops)
+            save()  # what follows takes time and may be stopped too
+        if checkpoints.ctrl_c.pressed:
+            raise Interrupted(again)
+        return trainer.finish()
+    except KeyboardInterrupt:
+        if checkpoints.step < 0:
+            raise  # nothing is saved yet
+        raise Interrupted(again) from None
 
 
 def _pack(args: JudgeTrainArgs) -> Path:

@@ -1,13 +1,15 @@
-"""Train a judge from new or given weights within a time budget."""
+"""Train a judge from new or given weights within a time budget; the caller writes the checkpoints."""
 
 from __future__ import annotations
 
 import copy
-import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +21,9 @@ from hand_env.anatomy.training.imitate import Imitator
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
 from hand_env.anatomy.training.validate import Examples, choose_limits, figures, table
 from hand_env.anatomy.weights import load_network, save_network
-from vae.checkpoint import load_latest_checkpoint, save_checkpoint
 from vae.device import resolve_device
-from vae.images.backgrounds.collection import load_grounds
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.photographs import Photographs, load_pack
+from vae.images.labelled.photographs import Photographs
 from vae.images.labelled.style import restyle
 from vae.images.labelled.synthetic_pool import SyntheticPool
 from vae.images.random_source import GeneratorSource
@@ -78,7 +78,14 @@ class JudgeTrainer:
     def __init__(
         self, settings: JudgeTraining, photographs: Photographs, out: Path, grounds: tuple[Tensor, Tensor] | None = None
     ) -> None:
-        """Build the network, its average and the batches; train nothing yet."""
+        """Build the network, its average and the batches; train nothing yet.
+
+        Args:
+            settings: See `JudgeTraining`.
+            photographs: What `load_pack` returns.
+            out: Folder of the weights, which exists.
+            grounds: What `load_grounds` returns; None: no hand gets another background.
+        """
         self.settings, self.out = settings, out
         self.device = resolve_device(settings.device)
         if self.device != "cpu":
@@ -106,7 +113,20 @@ class JudgeTrainer:
         self._ready: list[Hands] = []
         self.photographs = photographs
 
-    def imitate(self) -> None:
+    def prepare(self) -> None:
+        """Wait for synthetic hands, train the imitators, and make the validation examples."""
+        settings = self.settings
+        self.pool.wait_for(min(settings.drawn, 2000), settings.drawing_seconds)
+        self._imitate()
+        held = self.pool.wait_for(settings.drawn, settings.drawing_seconds)
+        say(f"{held} synthetic hands to begin with", sys.stdout)
+        self.examples = Examples(self.photographs.validation, settings.examples, self.device)
+        if self.batches.imitators:
+            self.examples.imitate(self.batches.imitators)
+        if self.grounds is not None:
+            self.examples.compose(self.grounds[1])
+
+    def _imitate(self) -> None:
         """Train two imitators, one on photographs and one on everything."""
         seconds = self.settings.imitation_seconds
         if not seconds:
@@ -158,66 +178,61 @@ class JudgeTrainer:
         self.steps += 1
         return {name: float(term.detach()) for name, term in terms.items()} if self.steps % 100 == 1 else None
 
-    def train(self) -> None:
-        """Train until the time is used up."""
-        examples = Examples(self.photographs.validation, self.settings.examples, self.device)
-        if self.batches.imitators:
-            examples.imitate(self.batches.imitators)
-        if self.grounds is not None:
-            examples.compose(self.grounds[1])
-        start, looked, total = time.monotonic() - self.spent, self.spent, round(1000 * self.settings.seconds)
+    def train(self, stops: Callable[[], bool]) -> None:
+        """Train until the time is used up, after `prepare`.
+
+        Args:
+            stops: Called between two steps, where all parts of the training agree; returns whether to stop now.
+        """
+        start, validated, total = time.monotonic() - self.spent, self.spent, round(1000 * self.settings.seconds)
         done = min(total, round(1000 * self.spent))
         with progress_bar(title="Training the judge", unit="ms", total=total, initial=done, leave=True) as bar:
-            while self.spent < self.settings.seconds:
-                if self.spent - looked > self.settings.every:
-                    looked = self.spent
-                    self.finish(examples)
-                    self.save()
+            while self.spent < self.settings.seconds and not stops():
+                if self.spent - validated > self.settings.every:
+                    validated = self.spent
+                    self.finish()
                 terms = self.step()
-                if self.steps % 5 == 0:
-                    self.pool.collect()
+                try:
+                    if self.steps % 5 == 0:
+                        self.pool.collect()
+                except BrokenProcessPool:  # in a terminal, Ctrl-C ends the worker processes too
+                    if not stops():
+                        raise
                 self.spent = time.monotonic() - start
                 bar.update(min(total, round(1000 * self.spent)) - bar.n)
                 if terms is not None:
                     self._log(terms)
-        self.finish(examples)
-        self.save()
 
-    def look(self, examples: Examples) -> dict[str, float]:
-        """Choose limits, print the validation figures of the averaged network, and return the limits."""
-        limits = choose_limits(self.averaged, examples)
-        shares = figures(self.averaged, examples, limits)
-        say(f"{self.spent:5.0f} s limits {limits}\n{table(shares)}", sys.stdout)
-        return limits
-
-    def finish(self, examples: Examples) -> Path:
-        """Choose limits and write the current weights."""
-        limits = self.look(examples)
+    def finish(self) -> Path:
+        """Validate, choose limits, and write the current weights; return their file."""
+        limits = self._validate()
         path = self.out / f"{self.settings.architecture}.safetensors"
-        save_network(path, self.averaged, calibrate(self.averaged, self.settings.architecture, limits, examples))
+        save_network(path, self.averaged, calibrate(self.averaged, self.settings.architecture, limits, self.examples))
         return path
 
-    def save(self) -> None:
-        """Write a checkpoint."""
-        state = {
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training needs; its batches start over from the seed."""
+        return {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "steps": self.steps,
             "spent": self.spent,
         }
-        save_checkpoint(self.out / "checkpoints" / self.settings.architecture, self.steps, state)
 
-    def resume(self) -> None:
-        """Resume from the newest checkpoint, if there is one; the batches start over from the seed."""
-        state = load_latest_checkpoint(self.out / "checkpoints" / self.settings.architecture)
-        if state is None:
-            return
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.spent = state["steps"], state["spent"]
-        say(f"Resuming from step {self.steps}.", sys.stdout)
+
+    def _validate(self) -> dict[str, float]:
+        """Choose limits, print the validation figures of the averaged network, and return the limits."""
+        limits = choose_limits(self.averaged, self.examples)
+        shares = figures(self.averaged, self.examples, limits)
+        say(f"{self.spent:5.0f} s limits {limits}\n{table(shares)}", sys.stdout)
+        return limits
 
     def _log(self, terms: dict[str, float]) -> None:
         left = max(0.0, self.settings.seconds - self.spent)
@@ -247,33 +262,6 @@ class JudgeTrainer:
         update_ema(self.averaged.parameters(), self.network.parameters(), ema_decay(0.999, self.steps))
         for kept, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
             kept.copy_(current)
-
-
-def train_judge(settings: JudgeTraining, pack: Path, out: Path, grounds: Path | None = None) -> Path:
-    """Train a judge and write its weights.
-
-    Args:
-        settings: See `JudgeTraining`.
-        pack: File written by `write_pack`.
-        out: Folder for `parser.safetensors` or `reporter.safetensors`, and for checkpoints. A stopped run resumes.
-        grounds: File written by `write_grounds`; None: no hand gets another background.
-
-    Returns:
-        The path of the weights.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    run = JudgeTrainer(settings, load_pack(pack), out, load_grounds(grounds) if grounds else None)
-    say(json.dumps(asdict(settings)), sys.stdout)
-    try:
-        run.resume()
-        run.pool.wait_for(min(settings.drawn, 2000), settings.drawing_seconds)
-        run.imitate()
-        held = run.pool.wait_for(settings.drawn, settings.drawing_seconds)
-        say(f"{held} synthetic hands to begin with", sys.stdout)
-        run.train()
-    finally:
-        run.pool.close()
-    return out / f"{settings.architecture}.safetensors"
 
 
 def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,6 @@ import re
 from functools import partial
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from drawn_hands import write_download
@@ -22,9 +21,6 @@ from hand_env.anatomy.training.validate import Examples
 from hand_env.anatomy.weights import Calibration, save_network
 from vae.distribution import Estimate
 from vae.files import save_hashed_json
-from vae.images.backgrounds.collection import write_grounds
-from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arrays
-from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.overview import is_overview
 from vae.model import VAEConfig, build_vae
 from vae.progress import show_progress
@@ -79,23 +75,6 @@ def packable(tmp_path_factory):
     FlowPrior(Velocity(6, width=16, blocks=1), torch.zeros(6), torch.ones(6)).save(folder / PRIOR)
     save_hashed_json(folder / REPORT, {"pictures": {"photographs": 0, "drawn": 24}})
     return folder
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory):
-    """A pack of synthetic hands in place of photographs."""
-    hands = render_hands(9, 0, 10, "none")
-    arrays = jpeg_arrays(encode_jpeg(image.permute(1, 2, 0).numpy(), quality=95) for image in hands.images)
-    arrays |= {"joints": hands.joints.numpy(), "regions": hands.regions.numpy()}
-    sides = np.array([0] * 8 + [1] * 2, np.uint8)
-    return write_arrays(tmp_path_factory.mktemp("pack") / "pack.npz", sides=sides, **arrays)
-
-
-@pytest.fixture(scope="module")
-def grounds(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vae.images.backgrounds.collection.shipped_pictures", list)
-        return write_grounds(tmp_path_factory.mktemp("grounds") / "grounds.npz", textures=6)
 
 
 TINY = "--size 32 --latent-dim 5 --batch-size 4 --device cpu"

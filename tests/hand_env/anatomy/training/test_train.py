@@ -2,18 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from hand_env.anatomy.judge import Judge
-from hand_env.anatomy.training import JudgeTraining, load_pack, train, train_judge
+from hand_env.anatomy.training import load_pack
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
-from hand_env.anatomy.training.train import JudgeTrainer
-from hand_env.anatomy.training.validate import Examples
 from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arrays
 from vae.images.labelled.photographs import region_map
 from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
-from vae.progress import show_progress
-
-QUICK = {"imitation_seconds": 0.01, "drawing_seconds": 1, "drawn": 32, "capacity": 64, "batch": 8, "workers": 0}
 
 
 @pytest.fixture(scope="module")
@@ -47,42 +41,6 @@ def test_a_region_map_divides_the_skin_by_the_joints():
     assert set(np.unique(found)) == {0, PALM, *range(FIRST_DIGIT, FIRST_DIGIT + 5)}
     unknown = region_map(truth > 0, np.full((21, 2), np.nan, np.float32))
     assert set(np.unique(unknown)) == {0, 255}
-
-
-@pytest.mark.slow(seconds=30)
-@pytest.mark.parametrize("architecture", ["parser", "reporter"])
-def test_a_quick_training_writes_a_judge_and_resumes(pack, tmp_path, monkeypatch, capsys, architecture):
-    finish, finished = JudgeTrainer.finish, []
-
-    def noted(run, examples):
-        finished.append(run.steps)
-        return finish(run, examples)
-
-    def few_kinds(*arguments):
-        """The other network, which takes a third of the time, validates all kinds."""
-        examples = Examples(*arguments)
-        names = ("photographs", "edit erase", "mix shuffled", "drawn none", "smeared photographs")
-        examples.kinds = {name: examples.kinds[name] for name in names}
-        return examples
-
-    if architecture == "parser":
-        monkeypatch.setattr(train, "Examples", few_kinds)
-    monkeypatch.setattr(JudgeTrainer, "finish", noted)
-    monkeypatch.setattr(train, "NEAR", 4)  # 64, in another style too, cost more than the batch itself
-    settings = JudgeTraining(architecture=architecture, seconds=1.0, device="cpu", examples=1, every=0.1, **QUICK)
-    path = train_judge(settings, pack, tmp_path)
-    assert finished == sorted(set(finished))  # no step is validated twice, not even the last, when `every` is over
-    judge = Judge.load(path)
-    assert judge.calibration.architecture == architecture
-    assert path.stat().st_size < 16_000_000
-    assert len(judge.judge(torch.rand(2, 3, 64, 64))) == 2
-    assert (tmp_path / "checkpoints" / architecture).is_dir()
-    last = finished[-1]
-    longer = JudgeTraining(architecture=architecture, seconds=1.5, device="cpu", examples=1, **QUICK)
-    assert capsys.readouterr().out == ""
-    with show_progress():
-        assert train_judge(longer, pack, tmp_path) == path
-    assert f"Resuming from step {last}." in capsys.readouterr().out
 
 
 def test_the_loss_ignores_what_is_not_known():
