@@ -83,6 +83,22 @@ def test_gradient_steps_repeat_by_seed_go_on_from_their_state_and_train_nothing(
     assert np.abs(agent.predict(observation)[0]).max() <= 1
 
 
+def test_gradient_steps_are_those_of_torch_s_adam_within_rounding(rows, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    gradients = torch.randn(10, 4, 6, generator=generator) * torch.logspace(-6, 3, 6)
+    left = iter(gradients)
+    monkeypatch.setattr(rows.env.trainer, "loss_gradient", lambda delta, generator: next(left))
+    found, _ = GradientSteps(rows, 10, step_size=0.2).predict(np.zeros((4, 6), np.float32))
+    delta = torch.zeros(4, 6)
+    adam = torch.optim.Adam([delta], lr=0.2, betas=(0.9, 0.99), eps=1e-12)
+    for gradient in gradients:
+        delta.grad = 0.5 * gradient  # the environment's delta_scale
+        adam.step()
+        delta.clamp_(-1, 1)
+    np.testing.assert_allclose(found, delta.numpy(), rtol=0, atol=1e-5)
+    assert 0 < np.mean(np.abs(found) < 1) < 1  # some are clipped, not all
+
+
 def test_gradient_steps_take_a_batch_of_one_as_stable_baselines3_gives_it(make_env):
     env = make_env()
     observation, _ = env.reset(seed=0)
