@@ -1,9 +1,8 @@
 """Settings of the training of a VAE."""
 
-import math
 from dataclasses import dataclass
 
-from vae.checks import check_between, integer
+from vae.checks import check_above_zero, check_at_least, check_between, integer
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,7 @@ class TrainingConfig:
         """
         for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
             object.__setattr__(self, name, integer(f"TrainingConfig.{name}", getattr(self, name), low))
-        if not 0 <= self.learning_rate < math.inf:
-            raise ValueError(f"TrainingConfig.learning_rate must be at least 0, got {self.learning_rate!r}.")
-        if not 0 < self.gradient_norm < math.inf:
-            raise ValueError(f"TrainingConfig.gradient_norm must be above 0, got {self.gradient_norm!r}.")
+        for name in ("learning_rate", "kl_weight"):
+            check_at_least(0, **{f"TrainingConfig.{name}": getattr(self, name)})
+        check_above_zero(**{"TrainingConfig.gradient_norm": self.gradient_norm})
         check_between("TrainingConfig.averaging", self.averaging, 0.0, 1.0, without="high")
-        if not 0 <= self.kl_weight < math.inf:
-            raise ValueError(f"TrainingConfig.kl_weight must be at least 0, got {self.kl_weight!r}.")

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hand_env import HandLatentEnv, HandLatentVectorEnv
-from vae.checks import seeded
+from vae.checks import check_above_zero, integer, seeded
 
 Array = NDArray[np.float32]
 
@@ -99,12 +99,12 @@ class GradientSteps:
             seed: >= 0, seed of the latent noise that the gradient steps draw.
 
         Raises:
-            ValueError: If an argument is out of its range.
+            TypeError: If an argument is no number.
+            ValueError: If it is out of its range.
         """
-        if steps < 1 or not step_size > 0:
-            raise ValueError(f"steps must be at least 1 and step_size above 0, got {steps!r} and {step_size!r}.")
+        check_above_zero(step_size=step_size)
         self.env = env.env if isinstance(env, HandLatentVectorEnv) else env
-        self.steps, self.step_size = steps, step_size
+        self.steps, self.step_size = integer("steps", steps, 1), step_size
         self.generator = seeded(seed, self.env.device)
 
     def predict(

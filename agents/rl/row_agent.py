@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agents.rl.picture_policy import PictureExtractor, Sight
 from hand_env import Refined, refine
 from hand_env.scoring import ScoreFn
-from vae.checks import integer
+from vae.checks import check_above_zero, integer
 from vae.files import load_weights, save_tensors
 from vae.model import VAE
 
@@ -65,8 +65,7 @@ class RowAgentNotes:
             object.__setattr__(self, name, integer(name, getattr(self, name), 1))
         object.__setattr__(self, "net_arch", tuple(integer("net_arch", width, 1) for width in self.net_arch))
         object.__setattr__(self, "seed", integer("seed", self.seed, 0))
-        if not 0 < self.delta_scale < np.inf:
-            raise ValueError(f"delta_scale must be a number above 0, got {self.delta_scale!r}")
+        check_above_zero(delta_scale=self.delta_scale)
         if not isinstance(self.sees_pictures, bool):
             raise ValueError(f"sees_pictures must be true or false, got {self.sees_pictures!r}")
 

@@ -4,7 +4,6 @@ shift = schedule(trainer.steps_done / trainer.total_steps)   # a Deltas: how far
 losses = trainer.step(shift_latents(trainer.encode(), shift, step_generator(trainer)))
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from vae.checks import check_between
+from vae.checks import check_at_least, check_between
 from vae.optim import Purpose, stream_seed
 from vae.training import Trainer
 
@@ -41,8 +40,7 @@ class Deltas:
         Raises:
             ValueError: If a field is out of its range.
         """
-        if not 0 <= self.reach < math.inf:
-            raise ValueError(f"Deltas.reach must be a number of at least 0, got {self.reach!r}.")
+        check_at_least(0, **{"Deltas.reach": self.reach})
         for name in ("mix", "pull"):
             check_between(f"Deltas.{name}", getattr(self, name), 0.0, 1.0)
 

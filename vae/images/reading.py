@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae.checks import check_between, integer
 from vae.images.cache import cache_folder, load_cached, store_cached
 from vae.images.decode import UNREADABLE, PictureError, Prepare, check_file, decode_picture
 from vae.images.image_set import Problem
@@ -102,11 +102,12 @@ def check_size(size: int) -> int:
     """Return a number of pixels a side, an integer of any kind, as Python's own.
 
     Raises:
+        TypeError: If it is no integer.
         ValueError: If it is out of range.
     """
-    if not isinstance(size, Integral) or not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"size must be an integer in {SMALLEST}..{LARGEST}, got {size!r}. Use 64 or 128.")
-    return int(size)
+    size = integer("size", size)
+    check_between("size", size, SMALLEST, LARGEST, advice="Use 64 or 128.")
+    return size
 
 
 def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
@@ -122,15 +123,13 @@ def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
         Ascending indices.
 
     Raises:
-        ValueError: If `n_images` is not in 1..n.
+        TypeError: If `n_images` is no integer.
+        ValueError: If it is not in 1..n.
     """
     if n_images is None:
         return list(range(n))
-    if not isinstance(n_images, Integral) or not 1 <= n_images <= n:
-        raise ValueError(
-            f"images must be in 1..{n}, because there are {n} pictures {where}, got {n_images!r}. "
-            "Leave it out to take them all."
-        )
+    n_images = integer("images", n_images)
+    check_between("images", n_images, 1, n, advice=f"There are {n} pictures {where}. Leave it out to take them all.")
     return sorted(np.random.default_rng(seed).permutation(n)[:n_images].tolist())
 
 

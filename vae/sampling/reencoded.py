@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-from typing import SupportsIndex
-
 import torch
 from torch import Tensor, nn
 
+from vae.checks import check_between, integer
 from vae.model import VAE
 from vae.progress import in_chunks
 from vae.sampling.flow import FlowPrior
@@ -34,13 +32,12 @@ class Reencoded:
             reencode_passes: Number of passes, 0..MAX_PASSES.
 
         Raises:
+            TypeError: If the number of passes is no integer.
             ValueError: If the number of passes is out of range.
         """
-        if not isinstance(reencode_passes, SupportsIndex) or not 0 <= operator.index(reencode_passes) <= MAX_PASSES:
-            raise ValueError(
-                f"reencode_passes must be an integer in 0..{MAX_PASSES}, got {reencode_passes!r}. The recipe uses 1."
-            )
-        self.sampler, self.vae, self.reencode_passes = sampler, vae, operator.index(reencode_passes)
+        self.sampler, self.vae = sampler, vae
+        self.reencode_passes = integer("reencode_passes", reencode_passes)
+        check_between("reencode_passes", self.reencode_passes, 0, MAX_PASSES, advice="The recipe uses 1.")
 
     @torch.no_grad()
     def sample(self, n: int, seed: int) -> Tensor:

@@ -70,8 +70,7 @@ def check_args(args: CompareArgs) -> None:
     """
     if args.data is None:
         raise ValueError("--data must name the folder of the photographs to compare with, got none.")
-    if args.n < BATCH:
-        raise ValueError(f"--n must be at least {BATCH}, one batch, got {args.n!r}.")
+    check_at_least(BATCH, args, "n")  # one batch
     check_at_least(0, args, "seed")
     words = (
         ("samplers", args.samplers, SAMPLERS),

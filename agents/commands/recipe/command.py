@@ -171,15 +171,12 @@ def _check(args: RecipeArgs) -> None:
     check_extra()  # it installs the network of the perceptual distance
     check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps")
     check_at_least(1, args, "refine_rows", "refine_width")
-    check_at_least(0, args, "candidates", "reencode_passes", "latent_samples", "refine_samples")
+    check_at_least(0, args, "candidates", "latent_samples", "refine_samples")
     check_at_least(0, args, "checkpoint_seconds", "falling_deltas")
     if args.workers is not None:
         check_at_least(0, args, "workers")
     check_above_zero(args, "nats", "delta_scale")
-    if args.reencode_passes > MAX_PASSES:
-        raise ValueError(
-            f"--reencode-passes must be at most {MAX_PASSES}, got {args.reencode_passes!r}. The default is 1."
-        )
+    check_between("--reencode-passes", args.reencode_passes, 0, MAX_PASSES, advice="The default is 1.")
     check_between("--temperature", args.temperature, 0.0, 1.0, without="low")
     check_between("--final-denoise", args.final_denoise, 0.0, 1.0, without="high")
     check_between("--prior-from", args.prior_from, 0.0, 1.0, without="low")

@@ -107,7 +107,14 @@ def test_gradient_steps_take_a_batch_of_one_as_stable_baselines3_gives_it(make_e
     assert env.action_space.contains(action[0])
 
 
-@pytest.mark.parametrize("settings", [{"steps": 0}, {"step_size": 0.0}, {"step_size": float("nan")}])
-def test_wrong_gradient_steps_raise(make_env, settings):
-    with pytest.raises(ValueError, match="steps must be at least 1 and step_size above 0, got"):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"step_size": 0.0}, "step_size must be a number above 0, got 0.0"),
+        ({"step_size": float("nan")}, "step_size must be a number above 0, got nan"),
+    ],
+)
+def test_wrong_gradient_steps_raise(make_env, settings, message):
+    with pytest.raises(ValueError, match=message):
         GradientSteps(make_env(), **settings)

@@ -108,8 +108,8 @@ def test_schedules_say_how_far_at_each_share_of_the_training():
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ({"reach": -1}, "Deltas.reach must be a number of at least 0, got -1"),
-        ({"reach": math.nan}, "Deltas.reach must be a number of at least 0, got nan"),
+        ({"reach": -1}, "Deltas.reach must be at least 0, got -1"),
+        ({"reach": math.nan}, "Deltas.reach must be a finite number, got nan"),
         ({"mix": 1.5}, r"Deltas.mix must lie in \[0, 1\], got 1.5"),
         ({"pull": -0.1}, r"Deltas.pull must lie in \[0, 1\], got -0.1"),
     ],

@@ -73,7 +73,7 @@ def test_smaller_number_of_images_is_part_of_a_larger_one_with_the_same_seed(dow
 
 
 def test_more_images_than_there_are_is_an_error_that_says_how_many(download, cache):
-    with pytest.raises(ValueError, match=r"images must be in 1..20, because there are 20 pictures .* got 21"):
+    with pytest.raises(ValueError, match=r"images must lie in 1\.\.20, got 21\. There are 20 pictures "):
         load(download, cache, side="dorsal", n_images=21)
 
 

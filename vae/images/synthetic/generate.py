@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae.checks import integer
+from vae.checks import check_between, integer
 from vae.images.synthetic.defects import DEFECTS
 from vae.images.synthetic.labels import joints
 from vae.images.synthetic.render import pictures_at_once, render
 from vae.images.synthetic.scene import draw_scene
 from vae.progress import progress_bar
 
+SMALLEST, LARGEST = 16, 1024  # pixels a side
 BYTES_PER_PIXEL = 10  # three colours, six masks of digits and one of the palm
 
 
@@ -87,9 +88,13 @@ def generate_hands(
         TypeError: If a number is no integer.
         ValueError: If an argument is out of its range.
     """
-    named = {"n": n, "size": size, "seed": seed, "first": first}
-    n, size, seed, first = (integer(name, value) for name, value in named.items())
-    _check(n, size, seed, defect, first)
+    n, seed, first = integer("n", n, 1), integer("seed", seed, 0), integer("first", first, 0)
+    size = integer("size", size)
+    check_between("size", size, SMALLEST, LARGEST, advice="Use 64 or 128 to train a VAE.")
+    check_fits("n", n, size)
+    if defect not in ("none", "any", *DEFECTS):
+        choices = ", ".join(("none", "any", *DEFECTS))
+        raise ValueError(f"defect must be one of {choices}; got {defect!r}. Use 'none' for correct hands.")
     chunk = pictures_at_once(size, device)
     starts = range(first, first + n, chunk)
     parts = []
@@ -119,21 +124,6 @@ def check_fits(name: str, n: int, size: int) -> None:
         raise ValueError(
             f"{name} must be at most {most}: this computer's memory holds no more hands of {size} pixels; got {n!r}."
         )
-
-
-def _check(n: int, size: int, seed: int, defect: str, first: int) -> None:
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n!r}. Ask for one picture or more.")
-    if not 16 <= size <= 1024:
-        raise ValueError(f"size must lie in 16..1024 pixels, got {size!r}. Use 64 or 128 to train a VAE.")
-    check_fits("n", n, size)
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed!r}. Use any natural number, for example 0.")
-    if first < 0:
-        raise ValueError(f"first must be at least 0, got {first!r}. Leave it out to start with picture 0.")
-    if defect not in ("none", "any", *DEFECTS):
-        choices = ", ".join(("none", "any", *DEFECTS))
-        raise ValueError(f"defect must be one of {choices}; got {defect!r}. Use 'none' for correct hands.")
 
 
 def _generate_chunk(

@@ -146,7 +146,7 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--n", "5"], "--n must be at least 20, one batch, got 5."),
+        (["--n", "5"], "--n must be at least 20, got 5."),
         (["--seed", "-1"], "--seed must be at least 0, got -1."),
         (["--samplers", "gaussian"], "--samplers must be one of 'normal', 'mixture', 'prior', got 'gaussian'."),
         (["--agents", "none", "sac"], "--agents must be one of 'none', 'random',"),

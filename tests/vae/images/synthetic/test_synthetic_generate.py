@@ -195,8 +195,8 @@ def test_progress_is_shown_on_request_only() -> None:
     ("n", "size", "seed", "defect", "message"),
     [
         (0, 64, 0, "none", "n must be at least 1, got 0"),
-        (1, 15, 0, "none", r"size must lie in 16\.\.1024 pixels, got 15"),
-        (1, 1025, 0, "none", r"size must lie in 16\.\.1024 pixels, got 1025"),
+        (1, 15, 0, "none", r"size must lie in 16\.\.1024, got 15"),
+        (1, 1025, 0, "none", r"size must lie in 16\.\.1024, got 1025"),
         (1, 64, -1, "none", "seed must be at least 0, got -1"),
         (1, 64, 0, "claw", "defect must be one of none, any, missing_digit, .*; got 'claw'"),
     ],
