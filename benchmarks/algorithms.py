@@ -47,7 +47,7 @@ FILE, MATERIAL = "algorithms.json", "material.safetensors"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SEEDS_A_RUN = 1000  # rows of two runs never share a seed
 Settings = dict[str, Any]
-Record = dict[str, Any]
+RunRecord = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Measure(BaseCallback):
     def __init__(self, problem: Problem) -> None:
         """Begin with no points."""
         super().__init__()
-        self.problem, self.points = problem, list[Record]()
+        self.problem, self.points = problem, list[RunRecord]()
 
     def _on_rollout_start(self) -> None:  # after the updates that followed the last samples
         if self.model.num_timesteps % self.problem.every == 0:
@@ -137,7 +137,7 @@ def problem_of(environment: str, quick: bool, folder: Path, device: str) -> Prob
     return PROBLEMS[environment](read_material(folder / MATERIAL, scale, device), scale, device)
 
 
-def carry_out(job: Job) -> Record:
+def carry_out(job: Job) -> RunRecord:
     """Do one run with one thread."""
     torch.set_num_threads(1)
     began, problem = time.monotonic(), problem_of(job.environment, job.quick, job.folder, job.device)
@@ -146,14 +146,14 @@ def carry_out(job: Job) -> Record:
     return {**key, "seconds": round(time.monotonic() - began, 1), "points": points}
 
 
-def _without(problem: Problem) -> list[Record]:
+def _without(problem: Problem) -> list[RunRecord]:
     space = problem.make(1, 0).single_action_space
     assert space.shape is not None, "a Box has a shape"
     still: Agent = Still(problem.nothing, space.shape[0])
     return [{"samples": 0, **problem.measure(still)}]
 
 
-def _learn(job: Job, problem: Problem) -> list[Record]:
+def _learn(job: Job, problem: Problem) -> list[RunRecord]:
     settings, seed = read_settings(job.algorithm, job.environment, job.quick), SEEDS_A_RUN * (job.seed + 1)
     env = GymnasiumVecEnv(problem.make(settings["n_envs"], seed))
     model = build(job.algorithm, settings, env, job.seed, problem.agent_device)
@@ -164,7 +164,7 @@ def _learn(job: Job, problem: Problem) -> list[Record]:
     return measure.points
 
 
-class Store:
+class RunStore:
     """Hold the records of finished runs in memory and in the folder's algorithms.json."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -174,13 +174,13 @@ class Store:
             ValueError: If the file is damaged, or its records are from other settings.
         """
         self.path, self.settings = folder / FILE, settings
-        self.records: list[Record] = read_store(self.path, settings, lambda content: content["runs"])
+        self.records: list[RunRecord] = read_store(self.path, settings, lambda content: content["runs"])
 
     def lacks(self, job: Job) -> bool:
         """Whether a run is not finished."""
         return all((own["environment"], own["algorithm"], own["seed"]) != job.key for own in self.records)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: RunRecord) -> None:
         """Add a record, and write all of them atomically, one a line."""
         self.records.append(record)
         head = json.dumps({"settings": self.settings, "versions": versions()}, indent=1)
@@ -197,7 +197,7 @@ def make_jobs(args: argparse.Namespace) -> Iterator[Job]:
             yield from (Job(environment, algorithm, seed, *further) for algorithm in args.algorithms)
 
 
-def do_all(jobs: Sequence[Job], store: Store, workers: int, seconds: float) -> None:
+def do_all(jobs: Sequence[Job], store: RunStore, workers: int, seconds: float) -> None:
     """Do runs in processes of their own, and keep each when it is finished.
 
     Args:
@@ -228,7 +228,7 @@ def do_all(jobs: Sequence[Job], store: Store, workers: int, seconds: float) -> N
         raise ExceptionGroup(f"{len(failed)} of {len(jobs)} runs failed", failed)
 
 
-def _report(record: Record, spent: float) -> None:
+def _report(record: RunRecord, spent: float) -> None:
     first, last = (f"{record['points'][place]['correct']:.1%}" for place in (0, -1))
     print(
         f"{spent:6.0f} s: {record['environment']}, {record['algorithm']}, seed {record['seed']}: {first} to {last} "
@@ -265,7 +265,7 @@ def main() -> None:
     for environment in PROBLEMS:
         for algorithm in ALGORITHMS:
             settings[f"{algorithm} on {environment}"] = read_settings(algorithm, environment, args.quick)
-    store = Store(args.out, settings)
+    store = RunStore(args.out, settings)
     jobs = [job for job in make_jobs(args) if store.lacks(job)]
     if jobs:
         do_all(jobs, store, args.jobs, args.seconds)

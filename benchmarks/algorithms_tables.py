@@ -16,12 +16,12 @@ from agents.figures.intervals import Column, interquartile
 from agents.figures.markdown import markdown_table
 from vae.distribution.half_samples import Estimate
 
-Record = dict[str, Any]
+RunRecord = dict[str, Any]
 NAMES = {"none": "no agent", "sac": "SAC", "td3": "TD3", "ppo": "PPO", "tqc": "TQC", "crossq": "CrossQ"}
 RIGHT, SCORE = Column("correct %", 100, 1), Column("mean score", 1, 3)
 
 
-def tables(records: Sequence[Record]) -> str:
+def tables(records: Sequence[RunRecord]) -> str:
     """Write a table for each environment in Markdown: right hands at the start, halfway and at the end."""
     parts = []
     for environment in _in_order(record["environment"] for record in records):
@@ -30,7 +30,7 @@ def tables(records: Sequence[Record]) -> str:
     return "\n\n".join(parts)
 
 
-def curves(records: Sequence[Record]) -> dict[str, dict[int, Estimate]]:
+def curves(records: Sequence[RunRecord]) -> dict[str, dict[int, Estimate]]:
     """Return each algorithm's share of right hands, in [0, 1], by the number of samples.
 
     Args:
@@ -42,12 +42,12 @@ def curves(records: Sequence[Record]) -> dict[str, dict[int, Estimate]]:
     return {name: _curve(own, "correct") for name, own in _by_algorithm(records).items()}
 
 
-def _by_algorithm(records: Sequence[Record]) -> dict[str, list[Record]]:
+def _by_algorithm(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     there = {record["algorithm"] for record in records}
     return {name: [own for own in records if own["algorithm"] == name] for name in NAMES if name in there}
 
 
-def _curve(own: Sequence[Record], figure: str) -> dict[int, Estimate]:
+def _curve(own: Sequence[RunRecord], figure: str) -> dict[int, Estimate]:
     places = [point["samples"] for point in own[0]["points"]]
     for record in own:
         there = [point["samples"] for point in record["points"]]
@@ -62,7 +62,7 @@ def _curve(own: Sequence[Record], figure: str) -> dict[int, Estimate]:
     }
 
 
-def _table(records: Sequence[Record]) -> str:
+def _table(records: Sequence[RunRecord]) -> str:
     groups = _by_algorithm(records)
     places = _shown(max((list(_curve(own, "correct")) for own in groups.values()), key=len))
     heads = ["algorithm", "seeds", *(f"{RIGHT.heading} at {samples:,}" for samples in places), SCORE.heading]
@@ -79,7 +79,7 @@ def _shown(places: Sequence[int]) -> list[int]:
     return _in_order(places[place] for place in (0, len(places) // 2, -1))
 
 
-def _text(column: Column, found: Estimate, own: Sequence[Record]) -> str:
+def _text(column: Column, found: Estimate, own: Sequence[RunRecord]) -> str:
     return column.text(column.clip(found)) if len(own) > 1 else column.number(found.value)
 
 
@@ -87,7 +87,7 @@ def _in_order(values: Any) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def plot(records: Sequence[Record]) -> Any:
+def plot(records: Sequence[RunRecord]) -> Any:
     """Draw the learning curves, one panel for each environment, as a figure of matplotlib."""
     environments = _in_order(record["environment"] for record in records)
     figure = Figure(figsize=(5 * len(environments), 3.6), layout="constrained")

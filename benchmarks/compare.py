@@ -2,8 +2,8 @@
 
 Run `python benchmarks/compare.py`; it takes a few minutes. It prints three ratios:
 
-- cells: 20 pictures from the packaged weights' learned prior, uncorrected and corrected by each of three agents, are
-  judged and their features computed. Latents are drawn again for each cell, or drawn once and remembered;
+- methods: 20 pictures from the packaged weights' learned prior, uncorrected and corrected by each of three agents, are
+  judged and their features computed. Latents are drawn again for each method, or drawn once and remembered;
 - gradient: three gradient steps from those latents, on all of them or only on those whose hands the judge doubts;
 - features: those of 16 pictures, in the contiguous format or in the channels-last format of `PictureFeatures`.
 
@@ -33,7 +33,7 @@ TURNS, PICTURES = 5, 20
 AGENTS = ["none", "random", "sac-refine", "gradient"]
 
 
-def measured_cells(loaded: LoadedRun, parser: Judge, reporter: Judge, features: PictureFeatures) -> None:
+def measured_methods(loaded: LoadedRun, parser: Judge, reporter: Judge, features: PictureFeatures) -> None:
     """Draw and correct hands, judge them and compute their features."""
     args = CompareArgs([], n=PICTURES, samplers=["prior"], agents=AGENTS, rounds=[1], gradient_steps=[1])
     for cell in make_methods(loaded, lambda images: parser.find(images).score, args):
@@ -67,9 +67,9 @@ def main() -> None:
 
     def remembered() -> None:
         fresh = replace(loaded, samplers={"prior": Remembered(prior.sampler)})
-        measured_cells(fresh, parser, reporter, features)
+        measured_methods(fresh, parser, reporter, features)
 
-    print(f"cells: {ratio(lambda: measured_cells(redrawn, parser, reporter, features), remembered)}", flush=True)
+    print(f"methods: {ratio(lambda: measured_methods(redrawn, parser, reporter, features), remembered)}", flush=True)
     latents = prior.sample(PICTURES, 0)
     all_of_them, doubted = (
         ascended(loaded, lambda images: parser.find(images).score, 3, args)

@@ -10,7 +10,7 @@ from typing import Any
 
 from agents.commands.compare import Cost
 from agents.commands.compare.figures import COLUMNS
-from agents.commands.curriculum.store import read_cells
+from agents.commands.curriculum.store import read_records
 from agents.commands.curriculum.table import make_tables
 
 OF_CURRICULUM = ("correct", "new", "sharpness")  # the command itself prints more
@@ -37,7 +37,7 @@ HEADS = (
 def table(content: dict[str, Any]) -> str:
     """Return a file's tables as Markdown; those of the recipe have intervals for shares of right hands alone."""
     if "table" not in content:
-        return make_tables(read_cells(content), OF_CURRICULUM)
+        return make_tables(read_records(content), OF_CURRICULUM)
     rows = [row for row in content["table"] if row["figures"]]
     alone = {row["sampler"]: row["figures"] for row in rows if row["agent"] == "none"}
     lines = [HEADS, ("---",) * len(HEADS), *(_cells(row, alone.get(row["sampler"])) for row in rows)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agents.commands.curriculum.store import read_cells
+from agents.commands.curriculum.store import read_records
 from agents.commands.curriculum.table import make_tables
 from agents.commands.recipe.selection import NEAR
 from agents.figures.intervals import student
@@ -57,7 +57,7 @@ def test_the_tables_of_the_curriculum_are_those_of_its_records(load):
         laid_out = tables.table(json.loads(path.read_text()))
         assert laid_out.startswith("correct %")
         assert laid_out in text, f"Run python docs/make_tables.py docs/learning/{path.name}"
-    paper = read_cells(json.loads((DOCS / "learning" / "paper" / "curriculum.json").read_text()))
+    paper = read_records(json.loads((DOCS / "learning" / "paper" / "curriculum.json").read_text()))
     assert make_tables(paper, ("skin",)).split("\n\nloss on")[0] in text
     assert {figures["correct"].value for cell in paper for figures in cell.samplers.values()} == {0}
     plain = [

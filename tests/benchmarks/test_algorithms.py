@@ -91,16 +91,16 @@ def test_no_agent_changes_nothing(script, value, dimensions):
 
 
 def test_the_store_keeps_runs_for_the_next_call_and_refuses_other_settings(script, tmp_path):
-    store = script.Store(tmp_path, {"scale": 1})
+    store = script.RunStore(tmp_path, {"scale": 1})
     done = job(script, "HandRefine-v0", "sac")
     assert store.lacks(done)
     store.add({"environment": "HandRefine-v0", "algorithm": "sac", "seed": 0, "seconds": 1.0, "points": []})
-    again = script.Store(tmp_path, {"scale": 1})
+    again = script.RunStore(tmp_path, {"scale": 1})
     assert again.records == store.records
     assert not again.lacks(done)
     assert again.lacks(job(script, "HandSchedule-v0", "sac"))
     with pytest.raises(ValueError, match=r"holds figures with scale 1, not 2\. Choose another --out"):
-        script.Store(tmp_path, {"scale": 2})
+        script.RunStore(tmp_path, {"scale": 2})
 
 
 def test_runs_go_seed_by_seed_so_that_a_stopped_call_leaves_as_many_of_each_algorithm(script, tmp_path):
@@ -121,7 +121,7 @@ def test_jobs_below_one_are_refused(script, monkeypatch, capsys):
 
 
 def test_unfinished_runs_are_given_up_when_the_time_is_over(script, tmp_path, capsys):
-    store = script.Store(tmp_path, {})
+    store = script.RunStore(tmp_path, {})
     script.do_all([job(script, "HandRefine-v0", "sac", folder=tmp_path)], store, workers=1, seconds=0.01)
     assert store.records == []
     assert capsys.readouterr().err == "Stopped after 0 s; repeat the command for the rest.\n"
@@ -164,7 +164,7 @@ def test_the_quick_command_measures_every_run_once_and_keeps_what_is_done(script
 @pytest.mark.usefixtures("real_channels")
 def test_a_run_that_fails_is_named_after_the_others_are_kept(script, tmp_path):
     script.read_material(tmp_path / script.MATERIAL, script.QUICK, "cpu")
-    store = script.Store(tmp_path, {})
+    store = script.RunStore(tmp_path, {})
     jobs = [job(script, "HandRefine-v0", name, folder=tmp_path) for name in ("unknown", "none")]
     with pytest.raises(ExceptionGroup, match="1 of 2 runs failed") as failed:
         script.do_all(jobs, store, workers=1, seconds=0)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from agents.cli import main
-from agents.commands.compare.store import Store
+from agents.commands.compare.store import MethodStore
 from vae.images.cache import load_cached, store_cached
 
 TRAIN = ["train", "--images", "24", "--size", "32", "--epochs", "2", "--batch-size", "4", "--latent-dim", "5"]
@@ -155,7 +155,7 @@ def test_pictures_on_a_full_disk_leave_nothing(capsys, trained, tmp_path, number
 
 
 def test_a_comparison_on_a_full_disk_keeps_the_figures_before(tmp_path):
-    store = Store(tmp_path, {"n": 20})
+    store = MethodStore(tmp_path, {"n": 20})
     before = (tmp_path / "compare.json").read_text()
     with full_from(0), pytest.raises(OSError, match=r"compare\.json' could not be written: No space left on device"):
         store.write([{"row": 1}])

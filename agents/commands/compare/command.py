@@ -16,7 +16,7 @@ from agents.commands.compare.loaded_run import LoadedRun, load_compared_run, run
 from agents.commands.compare.methods import MEASURING, Method, bound_of, decoded, make_methods
 from agents.commands.compare.pairs import draw_pairs
 from agents.commands.compare.photographs import ReferencePhotographs, read_photographs
-from agents.commands.compare.store import Record, Store
+from agents.commands.compare.store import MethodRecord, MethodStore
 from agents.commands.compare.table import Row, make_rows, write_table
 from agents.figures.plots import save_intervals
 from agents.runs.lock import held
@@ -56,7 +56,7 @@ class ComparedRun:
     photographs: ReferencePhotographs
     common: str
 
-    def cell_sha256(self, sampler: str, agent: str) -> str:
+    def method_sha256(self, sampler: str, agent: str) -> str:
         """Return the SHA-256 of what a method's figures depend on; runs that share these files share the figures."""
         parts = (sampler, agent.rpartition("-")[0])  # without the number of rounds, which belongs to no file
         words = [self.common, *(self.loaded.sha256.get(part, "") for part in parts)]
@@ -107,9 +107,9 @@ def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str
         Judge.load(args.reporter, architecture="reporter", device=device),
         PictureFeatures(args.features, device),
     )
-    store = Store(args.out, _settings(args))
+    store = MethodStore(args.out, _settings(args))
     gauges: dict[str, Gauge] = {}  # runs with the same split share the measurements of their photographs
-    work = [MEASURING + sum(_work(cell) for cell in _methods(parts, instruments, args)) for parts in loaded]
+    work = [MEASURING + sum(_work(method) for method in _methods(parts, instruments, args)) for parts in loaded]
     with progress_bar(title="Comparing", unit="units of work", total=sum(work), leave=True) as bar:
         for name, parts in zip(run_names(args.runs), loaded, strict=True):
             subject = _subject(name, parts, args)
@@ -122,7 +122,7 @@ def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str
     return write_table(rows, store.records, describe(store, args))
 
 
-def compare_run(subject: ComparedRun, gauge: Gauge, store: Store, args: CompareArgs, bar: Bar) -> None:
+def compare_run(subject: ComparedRun, gauge: Gauge, store: MethodStore, args: CompareArgs, bar: Bar) -> None:
     """Measure the methods of one run that the store does not have, and the photographs of its training people.
 
     Args:
@@ -140,17 +140,17 @@ def compare_run(subject: ComparedRun, gauge: Gauge, store: Store, args: CompareA
     _count(bar, MEASURING, done=known is not None)
     if known is None:
         figures = gauge.measure(subject.photographs.training[: args.n], drawn=False).figures
-        known = Record(name, whole, subject.common, PHOTOGRAPHS, NOBODY, None, figures)
+        known = MethodRecord(name, whole, subject.common, PHOTOGRAPHS, NOBODY, None, figures)
     store.add(replace(known, run=name, run_sha256=whole))
-    for cell in _methods(loaded, instruments, args):
-        known = store.find(subject.cell_sha256(cell.sampler, cell.agent), cell.sampler, cell.agent)
-        record = replace(known, run=name, run_sha256=whole) if known else _measure(cell, subject, gauge, args)
+    for method in _methods(loaded, instruments, args):
+        known = store.find(subject.method_sha256(method.sampler, method.agent), method.sampler, method.agent)
+        record = replace(known, run=name, run_sha256=whole) if known else _measure(method, subject, gauge, args)
         store.add(record)
-        _count(bar, _work(cell), done=known is not None)
+        _count(bar, _work(method), done=known is not None)
     loaded.vae.to("cpu")
 
 
-def describe(store: Store, args: CompareArgs) -> str:
+def describe(store: MethodStore, args: CompareArgs) -> str:
     """Describe what the table shows, with one line for each run."""
     lines = [f"{args.n:,} pictures per row and run, from latents of seed {args.seed}, the same for all agents."]
     title = NETWORKS[args.features].title
@@ -187,8 +187,8 @@ def _methods(loaded: LoadedRun, instruments: Instruments, args: CompareArgs) -> 
     return make_methods(loaded, lambda images: instruments.parser.find(images).score, args)
 
 
-def _work(cell: Method) -> int:
-    return 0 if cell.correct is None else cell.cost.work
+def _work(method: Method) -> int:
+    return 0 if method.correct is None else method.cost.work
 
 
 def _count(bar: Bar, work: int, *, done: bool) -> None:
@@ -199,19 +199,21 @@ def _count(bar: Bar, work: int, *, done: bool) -> None:
         bar.update(work)
 
 
-def _measure(cell: Method, subject: ComparedRun, gauge: Gauge, args: CompareArgs) -> Record:
-    name, began = f"{subject.name}: {cell.sampler}, {cell.agent}", time.monotonic()
-    sha256 = subject.cell_sha256(cell.sampler, cell.agent)
-    record = Record(subject.name, subject.sha256, sha256, cell.sampler, cell.agent, cell.cost, {}, cell.missing)
-    if cell.correct is None:
+def _measure(method: Method, subject: ComparedRun, gauge: Gauge, args: CompareArgs) -> MethodRecord:
+    name, began = f"{subject.name}: {method.sampler}, {method.agent}", time.monotonic()
+    sha256 = subject.method_sha256(method.sampler, method.agent)
+    record = MethodRecord(
+        subject.name, subject.sha256, sha256, method.sampler, method.agent, method.cost, {}, method.missing
+    )
+    if method.correct is None:
         return record
-    latents = subject.loaded.samplers[cell.sampler].sample(args.n, args.seed)
-    pictures = decoded(subject.loaded, cell.correct(latents))
+    latents = subject.loaded.samplers[method.sampler].sample(args.n, args.seed)
+    pictures = decoded(subject.loaded, method.correct(latents))
     measured = gauge.measure(pictures)
     if args.out is not None:
-        file = f"{subject.name}-{cell.sampler}-{cell.agent}"
+        file = f"{subject.name}-{method.sampler}-{method.agent}"
         save_overview(args.out / f"{file}.png", image_grid(pictures[:SHOWN], columns=IN_A_ROW))
-        if measured.nearest is not None and cell.agent in ("none", f"{PAIRED}-{max(args.rounds)}"):
+        if measured.nearest is not None and method.agent in ("none", f"{PAIRED}-{max(args.rounds)}"):
             draw_pairs(args.out / f"{file}-nearest.png", pictures, subject.photographs.training, measured.nearest)
     correct = measured.figures["correct"].value
     say(f"{name}: {correct:.1%} correct, {time.monotonic() - began:.0f} s")

@@ -23,7 +23,7 @@ _EXTRA = (
 
 
 @dataclass(frozen=True)
-class Record:
+class MethodRecord:
     """The figures of one method of one run.
 
     Attributes:
@@ -47,7 +47,7 @@ class Record:
     missing: str = ""
 
 
-class Store:
+class MethodStore:
     """Hold the records in memory and, if a folder is given, in its compare.json."""
 
     def __init__(self, folder: Path | None, settings: dict[str, Any]) -> None:
@@ -62,8 +62,8 @@ class Store:
         """
         self.folder, self.settings = folder, settings
         self.runs: list[dict[str, Any]] = []
-        self.records: list[Record] = []
-        self._found: dict[tuple[str, str, str], Record] = {}
+        self.records: list[MethodRecord] = []
+        self._found: dict[tuple[str, str, str], MethodRecord] = {}
         if folder is None:
             return
         claim_store(folder / FILE)
@@ -71,12 +71,12 @@ class Store:
         if not (folder / FILE).is_file():
             self.write([])  # before any picture: it shows whose folder this is
 
-    def find(self, sha256: str, sampler: str, agent: str) -> Record | None:
+    def find(self, sha256: str, sampler: str, agent: str) -> MethodRecord | None:
         """Return the record of a method that this or an earlier comparison measured, from any run, or None."""
         record = self._found.get((sha256, sampler, agent))
         return None if record is None or record.missing else record
 
-    def add(self, record: Record) -> None:
+    def add(self, record: MethodRecord) -> None:
         """Add a record, and write all records."""
         self.records.append(record)
         self._found[_key(record)] = record
@@ -98,15 +98,15 @@ class Store:
         save_hashed_json(self.folder / FILE, content)
 
 
-def _key(record: Record) -> tuple[str, str, str]:
+def _key(record: MethodRecord) -> tuple[str, str, str]:
     return record.sha256, record.sampler, record.agent
 
 
-def _records(content: dict[str, Any]) -> list[Record]:
-    return [_record(cell) for cell in (*content["cells"], *content["other_cells"])]
+def _records(content: dict[str, Any]) -> list[MethodRecord]:
+    return [_record(plain) for plain in (*content["cells"], *content["other_cells"])]
 
 
-def _record(cell: dict[str, Any]) -> Record:
-    figures = {name: Estimate(**estimate) for name, estimate in cell["figures"].items()}
-    cost = None if cell["cost"] is None else Cost(**cell["cost"])
-    return Record(**{**cell, "figures": figures, "cost": cost})
+def _record(plain: dict[str, Any]) -> MethodRecord:
+    figures = {name: Estimate(**estimate) for name, estimate in plain["figures"].items()}
+    cost = None if plain["cost"] is None else Cost(**plain["cost"])
+    return MethodRecord(**{**plain, "figures": figures, "cost": cost})

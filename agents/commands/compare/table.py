@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.commands.compare.figures import COLUMNS, over_runs
 from agents.commands.compare.methods import Cost
-from agents.commands.compare.store import Record
+from agents.commands.compare.store import MethodRecord
 from agents.figures.intervals import Figures, student
 from agents.figures.markdown import markdown_table
 
@@ -49,20 +49,20 @@ class Row:
         return asdict(self)
 
 
-def make_rows(records: Sequence[Record]) -> list[Row]:
+def make_rows(records: Sequence[MethodRecord]) -> list[Row]:
     """Combine the records of each method over all runs, in the order in which the methods first appear.
 
     With several runs, the gain over no agent is computed run by run, on the same latents. Its interval is therefore
     narrower than the intervals of the two rates suggest.
     """
-    cells: dict[tuple[str, str], list[Record]] = {}
+    methods: dict[tuple[str, str], list[MethodRecord]] = {}
     for record in records:
-        cells.setdefault((record.sampler, record.agent), []).append(record)
+        methods.setdefault((record.sampler, record.agent), []).append(record)
     alone = {(r.run_sha256, r.sampler): r.figures for r in records if r.agent == "none" and not r.missing}
-    return [_row(found, alone) for found in cells.values()]
+    return [_row(found, alone) for found in methods.values()]
 
 
-def write_table(rows: Sequence[Row], records: Sequence[Record], above: str) -> str:
+def write_table(rows: Sequence[Row], records: Sequence[MethodRecord], above: str) -> str:
     """Write the table in Markdown that is readable as plain text.
 
     Args:
@@ -81,7 +81,7 @@ def write_table(rows: Sequence[Row], records: Sequence[Record], above: str) -> s
     return "\n\n".join([*parts, *_notes(rows, records)])
 
 
-def _row(found: Sequence[Record], alone: dict[tuple[str, str], Figures]) -> Row:
+def _row(found: Sequence[MethodRecord], alone: dict[tuple[str, str], Figures]) -> Row:
     first, there = found[0], [record for record in found if not record.missing]
     figures = over_runs([record.figures for record in there]) if there else {}
     pairs = [(record.figures, alone.get((record.run_sha256, record.sampler))) for record in there]
@@ -108,7 +108,7 @@ def _cost(row: Row) -> str:
     return str(row.cost) if row.cost and row.runs else ABSENT
 
 
-def _notes(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
+def _notes(rows: Sequence[Row], records: Sequence[MethodRecord]) -> list[str]:
     """Return notes on the intervals and on what is left out."""
     notes = []
     counts = {row.runs for row in rows if row.runs}

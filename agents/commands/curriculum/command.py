@@ -6,7 +6,7 @@ from agents.commands.curriculum.args import CurriculumArgs, check_args
 from agents.commands.curriculum.jobs import make_job
 from agents.commands.curriculum.measuring import Measuring
 from agents.commands.curriculum.methods import parse_method
-from agents.commands.curriculum.store import Cell, Store
+from agents.commands.curriculum.store import VAERecord, VAEStore
 from agents.commands.curriculum.table import make_tables
 from agents.commands.curriculum.training import groups, train_group
 from agents.figures.yardstick import Judges
@@ -43,7 +43,7 @@ def _curriculum(args: CurriculumArgs) -> str:
         Judge.load(args.parser, device=device), Judge.load(args.reporter, architecture="reporter", device=device)
     )
     pictures = read_packed(args.data, args.images, args.size, args.pack)
-    store = Store(args.out, _settings(args, pictures))
+    store = VAEStore(args.out, _settings(args, pictures))
     for folder in args.join:
         store.join(folder)
     on_device = pictures.to(device)
@@ -57,7 +57,7 @@ def _curriculum(args: CurriculumArgs) -> str:
     ) as bar:
         for epochs, n in columns:
             _fill_column(n, epochs, on_device, measuring, args, device, bar)
-    return make_tables(store.cells)
+    return make_tables(store.records)
 
 
 def _fill_column(
@@ -72,16 +72,16 @@ def _fill_column(
     lacking = [job for job in jobs if measuring.lacking(job)]
     bar.total -= len(jobs) - len(lacking)
     for group in groups(lacking, args.side_by_side):
-        for cell in measuring.measure(train_group(group, args, device)):
-            _report(cell)
+        for record in measuring.measure(train_group(group, args, device)):
+            _report(record)
             bar.update()
 
 
-def _report(cell: Cell) -> None:
-    right = ", ".join(f"{name} {found['correct'].value:.1%}" for name, found in cell.samplers.items())
+def _report(record: VAERecord) -> None:
+    right = ", ".join(f"{name} {found['correct'].value:.1%}" for name, found in record.samplers.items())
     say(
-        f"N = {cell.n}, {cell.epochs} epochs, {cell.method}, seed {cell.seed}: {cell.missing or right + ' correct'}; "
-        f"{sum(cell.seconds.values()):.1f} s"
+        f"N = {record.n}, {record.epochs} epochs, {record.method}, seed {record.seed}: "
+        f"{record.missing or right + ' correct'}; {sum(record.seconds.values()):.1f} s"
     )
 
 

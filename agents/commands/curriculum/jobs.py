@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from agents.commands.curriculum.args import CurriculumArgs, batch_size
-from agents.commands.curriculum.methods import Method
-from agents.commands.curriculum.store import Cell, Key
+from agents.commands.curriculum.methods import TrainingMethod
+from agents.commands.curriculum.store import Key, VAERecord
 from vae.training_config import TrainingConfig
 
 
@@ -25,26 +25,26 @@ class Job:
 
     n: str
     epochs: int
-    method: Method
+    method: TrainingMethod
     seed: int
     images: Tensor
     batch_size: int
 
     @property
     def key(self) -> Key:
-        """The key of its cell in the store."""
+        """The key of its record in the store."""
         return self.n, self.epochs, self.batch_size, self.method.name, self.seed
 
     def config(self, args: CurriculumArgs) -> TrainingConfig:
         """Return the settings of its training."""
         return TrainingConfig(self.epochs, self.batch_size, args.learning_rate, kl_weight=self.method.kl_weight)
 
-    def cell(self, agent_sha256: str = "") -> Cell:
-        """Return its cell, still empty."""
+    def record(self, agent_sha256: str = "") -> VAERecord:
+        """Return its record, still empty."""
         images = len(self.images)
-        return Cell(self.n, images, self.epochs, self.batch_size, self.method.name, self.seed, agent_sha256)
+        return VAERecord(self.n, images, self.epochs, self.batch_size, self.method.name, self.seed, agent_sha256)
 
 
-def make_job(n: str, epochs: int, method: Method, seed: int, images: Tensor, args: CurriculumArgs) -> Job:
+def make_job(n: str, epochs: int, method: TrainingMethod, seed: int, images: Tensor, args: CurriculumArgs) -> Job:
     """Make a job, with the batch size that its number of pictures gives."""
     return Job(n, epochs, method, seed, images, batch_size(len(images), args))

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.jobs import Job
-from agents.commands.curriculum.methods import AGENT, Method
-from agents.commands.curriculum.store import Cell, Store
+from agents.commands.curriculum.methods import AGENT, TrainingMethod
+from agents.commands.curriculum.store import VAERecord, VAEStore
 from agents.commands.curriculum.training import Trained
 from agents.figures.samplers import LEARNED, TrainedVAE, fit_mixture, fit_priors
 from agents.figures.yardstick import Judges, Yardstick
@@ -28,7 +28,7 @@ PICTURES = "pictures"
 class Measuring:
     """Measure the VAEs of one curriculum, as far as its store lacks their figures."""
 
-    def __init__(self, judges: Judges, pictures: PackedPictures, store: Store, args: CurriculumArgs) -> None:
+    def __init__(self, judges: Judges, pictures: PackedPictures, store: VAEStore, args: CurriculumArgs) -> None:
         """Store everything; the pictures are on the judges' device."""
         self.judges, self.pictures, self.store, self.args = judges, pictures, store, args
         self.agent_sha256 = "" if args.agent is None else sha256(args.agent)
@@ -41,31 +41,33 @@ class Measuring:
             return wanted
         return [] if known.missing else [name for name in wanted if name not in known.samplers]
 
-    def measure(self, trained: Sequence[Trained]) -> Iterator[Cell]:
+    def measure(self, trained: Sequence[Trained]) -> Iterator[VAERecord]:
         """Measure the VAEs of a group, and keep each one's figures before the next one is measured.
 
         Yields:
-            The finished cells.
+            The finished records.
         """
         at_most = SIDE_BY_SIDE[self.judges.reporter.device.type]
         for start in range(0, len(trained), at_most):
             part = [(one, self._begin(one)) for one in trained[start : start + at_most]]
-            priors = self._fit_priors([one for one, cell in part if not cell.missing])
-            for one, cell in part:
-                done = cell if cell.missing else self._draw_and_measure(one, cell, *priors.get(id(one), ({}, 0.0)))
+            priors = self._fit_priors([one for one, record in part if not record.missing])
+            for one, record in part:
+                done = (
+                    record if record.missing else self._draw_and_measure(one, record, *priors.get(id(one), ({}, 0.0)))
+                )
                 self.store.add(done)
                 yield done
 
-    def _begin(self, one: Trained) -> Cell:
-        """Measure the losses; the cell says so if they are not finite."""
-        job, cell = one.job, self._known(one.job) or one.job.cell(self._agent_of(one.job))
+    def _begin(self, one: Trained) -> VAERecord:
+        """Measure the losses; the record says so if they are not finite."""
+        job, record = one.job, self._known(one.job) or one.job.record(self._agent_of(one.job))
         of_vae: dict[str, float] = {}
         for name, images in (("validation", self.pictures.validation), ("training", job.images)):
             found = one.trainer.measure(images, averaged=True)
             of_vae |= {f"{name}_loss_nats": float(found.total.mean()), f"{name}_kl_nats": float(found.kl.mean())}
             if not bool(found.total.isfinite().all()):
-                return replace(cell, missing="the VAE diverged")
-        return replace(cell, vae=of_vae, seconds={**cell.seconds, "training": one.seconds})
+                return replace(record, missing="the VAE diverged")
+        return replace(record, vae=of_vae, seconds={**record.seconds, "training": one.seconds})
 
     def _fit_priors(self, trained: Sequence[Trained]) -> dict[int, tuple[dict[str, Sampler], float]]:
         """Fit the learned priors that are lacking; return them with their share of the seconds."""
@@ -77,10 +79,12 @@ class Measuring:
         seconds = (time.monotonic() - began) / len(wanted)
         return {id(one): (samplers, seconds) for one, samplers in zip(wanted, found, strict=True)}
 
-    def _draw_and_measure(self, one: Trained, cell: Cell, priors: dict[str, Sampler], fitting: float) -> Cell:
+    def _draw_and_measure(
+        self, one: Trained, record: VAERecord, priors: dict[str, Sampler], fitting: float
+    ) -> VAERecord:
         """Measure what the VAE draws with the samplers that are lacking."""
         job, trainer, args = one.job, one.trainer, self.args
-        seconds, figures = dict(cell.seconds), dict(cell.samplers)
+        seconds, figures = dict(record.seconds), dict(record.samplers)
         if priors:
             seconds["fitting prior"] = fitting
         for name in self.lacking(job):
@@ -93,7 +97,7 @@ class Measuring:
             seconds[f"measuring {name}"] = time.monotonic() - began
             if args.pictures:
                 self._save_grid(job, name, hands)
-        return replace(cell, seconds=seconds, samplers=figures)
+        return replace(record, seconds=seconds, samplers=figures)
 
     def _sampler(self, name: str, one: Trained, priors: dict[str, Sampler]) -> Sampler:
         if name == "normal":
@@ -116,14 +120,14 @@ class Measuring:
         name = f"{job.n}-{job.epochs}-{job.method.name}-{job.seed}-{sampler}.png"
         save_overview(folder / name, image_grid(hands[:SHOWN], columns=GRID_COLUMNS))
 
-    def _known(self, job: Job) -> Cell | None:
+    def _known(self, job: Job) -> VAERecord | None:
         return self.store.find(job.key, self._agent_of(job))
 
     def _agent_of(self, job: Job) -> str:
         return self.agent_sha256 if job.method.acts == AGENT else ""
 
 
-def samplers_for(method: Method, args: CurriculumArgs) -> list[str]:
+def samplers_for(method: TrainingMethod, args: CurriculumArgs) -> list[str]:
     """List the samplers that are fitted to the VAEs of a method."""
     without = args.prior_for is not None and method.name not in args.prior_for
     return [name for name in args.samplers if not (without and name in LEARNED)]

@@ -24,7 +24,7 @@ GRAMMAR = (
 
 
 @dataclass(frozen=True)
-class Method:
+class TrainingMethod:
     """One way of acting on a training.
 
     Attributes:
@@ -51,7 +51,7 @@ class Method:
         return self.schedule(done)
 
 
-def parse_method(name: str) -> Method:
+def parse_method(name: str) -> TrainingMethod:
     """Read a method's name.
 
     Args:
@@ -63,7 +63,7 @@ def parse_method(name: str) -> Method:
     Raises:
         ValueError: If the name is no method.
     """
-    method = Method(name)
+    method = TrainingMethod(name)
     if name == "none":
         return method
     seen = set[str]()

@@ -19,7 +19,7 @@ Key = tuple[str, int, int, str, int]
 
 
 @dataclass(frozen=True)
-class Cell:
+class VAERecord:
     """The figures of one VAE.
 
     Attributes:
@@ -50,7 +50,7 @@ class Cell:
 
     @property
     def key(self) -> Key:
-        """What tells cells of one curriculum apart."""
+        """What tells records of one curriculum apart."""
         return self.n, self.epochs, self.batch_size, self.method, self.seed
 
     def line(self) -> str:
@@ -67,11 +67,11 @@ class Cell:
         return json.dumps(plain, allow_nan=False)
 
 
-class Store:
-    """Hold the cells in memory and in the folder's curriculum.json."""
+class VAEStore:
+    """Hold the records in memory and in the folder's curriculum.json."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Read the cells that the folder holds.
+        """Read the records that the folder holds.
 
         Args:
             folder: Created if absent.
@@ -82,13 +82,15 @@ class Store:
         """
         claim_store(folder / FILE)
         self.path, self.settings = folder / FILE, settings
-        self._cells: dict[Key, Cell] = {cell.key: cell for cell in read_store(self.path, settings, read_cells)}
-        self._lines = {key: cell.line() for key, cell in self._cells.items()}
+        self._records: dict[Key, VAERecord] = {
+            record.key: record for record in read_store(self.path, settings, read_records)
+        }
+        self._lines = {key: record.line() for key, record in self._records.items()}
         if not self.path.is_file():
             self._write()  # before any picture: it shows whose folder this is
 
     def join(self, folder: Path) -> None:
-        """Add the cells of another folder that this one lacks.
+        """Add the records of another folder that this one lacks.
 
         Raises:
             FileNotFoundError: If it holds no figures.
@@ -97,39 +99,41 @@ class Store:
         path = folder / FILE
         if not path.is_file():
             raise FileNotFoundError(f"--join '{folder}' must hold a {FILE}, and there is none.")
-        for cell in read_store(path, self.settings, read_cells):
-            if self.find(cell.key, cell.agent_sha256) is None:
-                self.add(cell)
+        for record in read_store(path, self.settings, read_records):
+            if self.find(record.key, record.agent_sha256) is None:
+                self.add(record)
 
     @property
-    def cells(self) -> list[Cell]:
-        """All cells, in the order in which they were measured."""
-        return list(self._cells.values())
+    def records(self) -> list[VAERecord]:
+        """All records, in the order in which they were measured."""
+        return list(self._records.values())
 
-    def find(self, key: Key, agent_sha256: str = "") -> Cell | None:
-        """Return a VAE's cell; None if there is none, or if another agent acted on it."""
-        cell = self._cells.get(key)
-        return cell if cell is not None and cell.agent_sha256 == agent_sha256 else None
+    def find(self, key: Key, agent_sha256: str = "") -> VAERecord | None:
+        """Return a VAE's record; None if there is none, or if another agent acted on it."""
+        record = self._records.get(key)
+        return record if record is not None and record.agent_sha256 == agent_sha256 else None
 
-    def add(self, cell: Cell) -> None:
-        """Add a cell, or replace it, and write all cells atomically."""
-        line = cell.line()
-        (kept,) = read_cells({"cells": [json.loads(line)]})  # rounded, so that the tables do not change after a restart
-        self._cells[cell.key], self._lines[cell.key] = kept, line
+    def add(self, record: VAERecord) -> None:
+        """Add a record, or replace it, and write all records atomically."""
+        line = record.line()
+        (kept,) = read_records(
+            {"cells": [json.loads(line)]}
+        )  # rounded, so that the tables do not change after a restart
+        self._records[record.key], self._lines[record.key] = kept, line
         self._write()
 
     def _write(self) -> None:
         head = {"settings": self.settings, "versions": versions()}
-        cells = [json.loads(line) for line in self._lines.values()]
-        head[SHA256] = hashed({**head, "cells": cells})[SHA256]
+        records = [json.loads(line) for line in self._lines.values()]
+        head[SHA256] = hashed({**head, "cells": records})[SHA256]
         text = json.dumps(head, indent=1)
         save_text(self.path, text[:-2] + ',\n "cells": [\n' + ",\n".join(self._lines.values()) + "\n]}\n")
 
 
-def read_cells(content: dict[str, Any]) -> list[Cell]:
-    """Make cells from the content of curriculum.json, of earlier versions too."""
+def read_records(content: dict[str, Any]) -> list[VAERecord]:
+    """Make records from the content of curriculum.json, of earlier versions too."""
     return [
-        Cell(
+        VAERecord(
             **{
                 **plain,
                 "samplers": {

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from agents.commands.curriculum.methods import order_of
-from agents.commands.curriculum.store import Cell
+from agents.commands.curriculum.store import VAERecord
 from agents.figures.intervals import Column, student
 from agents.figures.markdown import markdown_table
 from agents.figures.samplers import SAMPLERS
@@ -17,14 +17,14 @@ OF_VAES = {
     "validation_loss_nats": Column("loss on validation people, nats per picture", 1, 0, float("inf")),
     "validation_kl_nats": Column("KL divergence on validation people, nats per picture", 1, 0, float("inf")),
 }
-Read = Callable[[Cell], Estimate | None]
+Read = Callable[[VAERecord], Estimate | None]
 
 
-def make_tables(cells: Sequence[Cell], figures: Sequence[str] = SHOWN) -> str:
-    """Write the tables of all cells in Markdown.
+def make_tables(records: Sequence[VAERecord], figures: Sequence[str] = SHOWN) -> str:
+    """Write the tables of all records in Markdown.
 
     Args:
-        cells: The cells of one curriculum.
+        records: The records of one curriculum.
         figures: Names from `yardstick.COLUMNS`; each gets a table for each number of epochs.
 
     Returns:
@@ -32,40 +32,40 @@ def make_tables(cells: Sequence[Cell], figures: Sequence[str] = SHOWN) -> str:
     """
     parts = []
     for name in figures:
-        for epochs in _epochs(cells):
+        for epochs in _epochs(records):
             heading = f"{COLUMNS[name].heading}, {_passes(epochs)}"
-            parts.append(f"{heading}:\n\n{_of_hands(cells, name, epochs)}")
+            parts.append(f"{heading}:\n\n{_of_hands(records, name, epochs)}")
     for name, column in OF_VAES.items():
-        for epochs in _epochs(cells):
-            parts.append(f"{column.heading}, {_passes(epochs)}:\n\n{_of_vaes(cells, name, epochs)}")
-    return "\n\n".join([*parts, *_notes(cells)])
+        for epochs in _epochs(records):
+            parts.append(f"{column.heading}, {_passes(epochs)}:\n\n{_of_vaes(records, name, epochs)}")
+    return "\n\n".join([*parts, *_notes(records)])
 
 
 def _of_sampler(sampler: str, name: str) -> Read:
-    return lambda cell: cell.samplers.get(sampler, {}).get(name)
+    return lambda record: record.samplers.get(sampler, {}).get(name)
 
 
-def _of_hands(cells: Sequence[Cell], name: str, epochs: int) -> str:
+def _of_hands(records: Sequence[VAERecord], name: str, epochs: int) -> str:
     columns: dict[str, tuple[str, Read]] = {}
-    for n in _counts(cells, epochs):
+    for n in _counts(records, epochs):
         for sampler in SAMPLERS:
             columns[f"{n}, {sampler}"] = n, _of_sampler(sampler, name)
-    return _lay_out(cells, epochs, columns, COLUMNS[name])
+    return _lay_out(records, epochs, columns, COLUMNS[name])
 
 
-def _of_vaes(cells: Sequence[Cell], name: str, epochs: int) -> str:
-    def read(cell: Cell) -> Estimate | None:
-        value = cell.vae.get(name)
+def _of_vaes(records: Sequence[VAERecord], name: str, epochs: int) -> str:
+    def read(record: VAERecord) -> Estimate | None:
+        value = record.vae.get(name)
         return None if value is None else Estimate(value, value, value)
 
-    return _lay_out(cells, epochs, {n: (n, read) for n in _counts(cells, epochs)}, OF_VAES[name])
+    return _lay_out(records, epochs, {n: (n, read) for n in _counts(records, epochs)}, OF_VAES[name])
 
 
-def _lay_out(cells: Sequence[Cell], epochs: int, columns: dict[str, tuple[str, Read]], column: Column) -> str:
+def _lay_out(records: Sequence[VAERecord], epochs: int, columns: dict[str, tuple[str, Read]], column: Column) -> str:
     lines = []
-    for method in sorted({cell.method for cell in cells if cell.epochs == epochs}, key=order_of):
-        own = [cell for cell in cells if (cell.method, cell.epochs) == (method, epochs)]
-        texts = [_text([read(cell) for cell in own if cell.n == n], column) for n, read in columns.values()]
+    for method in sorted({record.method for record in records if record.epochs == epochs}, key=order_of):
+        own = [record for record in records if (record.method, record.epochs) == (method, epochs)]
+        texts = [_text([read(record) for record in own if record.n == n], column) for n, read in columns.values()]
         lines.append([method, *texts])
     used = [0, *(place for place in range(1, len(columns) + 1) if any(line[place] != ABSENT for line in lines))]
     heads = ["N, sampler" if any("," in head for head in columns) else "N", *columns]
@@ -84,12 +84,12 @@ def over_seeds(found: Sequence[Estimate]) -> Estimate:
     return found[0] if len(found) == 1 else student([each.value for each in found])
 
 
-def _epochs(cells: Sequence[Cell]) -> list[int]:
-    return sorted({cell.epochs for cell in cells})
+def _epochs(records: Sequence[VAERecord]) -> list[int]:
+    return sorted({record.epochs for record in records})
 
 
-def _counts(cells: Sequence[Cell], epochs: int) -> list[str]:
-    found = {cell.n for cell in cells if cell.epochs == epochs}
+def _counts(records: Sequence[VAERecord], epochs: int) -> list[str]:
+    found = {record.n for record in records if record.epochs == epochs}
     return sorted(found, key=lambda n: float("inf") if n == ALL else int(n))
 
 
@@ -97,11 +97,11 @@ def _passes(epochs: int) -> str:
     return "1 epoch" if epochs == 1 else f"{epochs} epochs"
 
 
-def _notes(cells: Sequence[Cell]) -> list[str]:
+def _notes(records: Sequence[VAERecord]) -> list[str]:
     seeds: dict[tuple[str, int, str], int] = {}
-    for cell in cells:
-        if not cell.missing:
-            place = cell.n, cell.epochs, cell.method
+    for record in records:
+        if not record.missing:
+            place = record.n, record.epochs, record.method
             seeds[place] = seeds.get(place, 0) + 1
     counts = set(seeds.values())
     notes = []
@@ -110,12 +110,13 @@ def _notes(cells: Sequence[Cell]) -> list[str]:
         notes.append(f"Mean over {many} seeds (95 % interval by Student's t over seeds).")
     if 1 in counts:
         notes.append("One seed: (95 % interval over its hands; none for a loss or a divergence).")
-    images = {cell.images for cell in cells if cell.n == ALL}
+    images = {record.images for record in records if record.n == ALL}
     if images:
         notes.append(f"'all' are {', '.join(f'{count:,}' for count in sorted(images))} training pictures.")
-    for cell in cells:
-        if cell.missing:
+    for record in records:
+        if record.missing:
             notes.append(
-                f"Left out: {cell.method}, N = {cell.n}, {_passes(cell.epochs)}, seed {cell.seed}: {cell.missing}."
+                f"Left out: {record.method}, N = {record.n}, {_passes(record.epochs)}, seed {record.seed}: "
+                f"{record.missing}."
             )
     return notes

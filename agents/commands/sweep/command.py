@@ -13,7 +13,7 @@ from agents.command_line.shell_words import command
 from agents.commands.sweep.args import SweepArgs, check_args, mode
 from agents.commands.sweep.cluster import gpus_for_each, import_ray, running_ray
 from agents.commands.sweep.results import SWEPT
-from agents.commands.sweep.store import Store, read_settings
+from agents.commands.sweep.store import TrialStore, read_settings
 from agents.commands.sweep.trials import Trial, make_trials
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.lock import held
@@ -53,10 +53,10 @@ def sweep(args: SweepArgs) -> str:
     import_ray(args.address)
     args = replace(args, out=args.out.absolute())
     with held(args.out):
-        return _sweep(args, trials, Store(args, trials, folder))
+        return _sweep(args, trials, TrialStore(args, trials, folder))
 
 
-def _sweep(args: SweepArgs, trials: Sequence[Trial], store: Store) -> str:
+def _sweep(args: SweepArgs, trials: Sequence[Trial], store: TrialStore) -> str:
     if store.runs("waiting", "failed"):
         with redirect_stdout(sys.stderr), running_ray(args.address):  # Ray prints on stdout that a worker died
             _run(args, trials, store)
@@ -72,7 +72,7 @@ def _sweep(args: SweepArgs, trials: Sequence[Trial], store: Store) -> str:
     return table
 
 
-def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
+def _run(args: SweepArgs, trials: Sequence[Trial], store: TrialStore) -> None:
     """Give the trials to Tune, and wait for the end of all."""
     import ray
     from ray import cloudpickle, tune
@@ -105,7 +105,7 @@ def _run(args: SweepArgs, trials: Sequence[Trial], store: Store) -> None:
     finish_late_runs(store)
 
 
-def count_epochs(epochs: Mapping[str, int], store: Store) -> Bar:
+def count_epochs(epochs: Mapping[str, int], store: TrialStore) -> Bar:
     """Return a bar that counts epochs, or the runs themselves if each has one.
 
     Args:
@@ -122,7 +122,7 @@ def count_epochs(epochs: Mapping[str, int], store: Store) -> Bar:
     )
 
 
-def finish_late_runs(store: Store) -> None:
+def finish_late_runs(store: TrialStore) -> None:
     """Take runs as finished that reached their end while the scheduler stopped them."""
     swept = SWEPT[store.settings["command"][0]]
     for record in store.runs("stopped"):

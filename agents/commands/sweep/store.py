@@ -23,7 +23,7 @@ Status = Literal["waiting", "finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
-class Record:
+class TrialRecord:
     """What became of a trial.
 
     Attributes:
@@ -45,7 +45,7 @@ class Record:
     error: str = ""
 
 
-class Store:
+class TrialStore:
     """The records of a sweep, in memory and in sweep.json."""
 
     def __init__(self, args: SweepArgs, trials: Sequence[Trial], folder: Path) -> None:
@@ -63,7 +63,7 @@ class Store:
         claim_store(self.out / FILE)
         found = read_store(self.out / FILE, self.settings, _records)
         known = {record.run: record for record in found}
-        fresh = [Record(trial.name, trial.setting, trial.seed) for trial in trials]
+        fresh = [TrialRecord(trial.name, trial.setting, trial.seed) for trial in trials]
         self.records = {record.run: known.get(record.run, record) for record in fresh}
         self.write()
 
@@ -72,7 +72,7 @@ class Store:
         self.records[run] = replace(self.records[run], **changes)
         self.write()
 
-    def runs(self, *statuses: Status) -> list[Record]:
+    def runs(self, *statuses: Status) -> list[TrialRecord]:
         """Return the records that have one of these statuses."""
         return [record for record in self.records.values() if record.status in statuses]
 
@@ -126,12 +126,12 @@ def read_settings(folder: Path) -> tuple[dict[str, Any], Path]:
     return content["settings"], Path(content["folder"])
 
 
-def summaries(records: Iterable[Record]) -> list[dict[str, Any]]:
+def summaries(records: Iterable[TrialRecord]) -> list[dict[str, Any]]:
     """Return a row for each setting: name, setting, number of seeds, of finished ones, and the figures over these.
 
     A figure is an `Estimate`: a mean with its 95 % interval; of a single run, the value without one.
     """
-    settings: dict[str, list[Record]] = {}
+    settings: dict[str, list[TrialRecord]] = {}
     for record in records:
         settings.setdefault(", ".join(f"{name} {value}" for name, value in record.setting.items()), []).append(record)
     rows = []
@@ -159,7 +159,7 @@ def _text(found: Estimate | None) -> str:
     return f"{found.value:.5g}" if alone else f"{found.value:.5g} ({found.low:.5g} to {found.high:.5g})"
 
 
-def _csv(records: Sequence[Record]) -> str:
+def _csv(records: Sequence[TrialRecord]) -> str:
     settings = list(dict.fromkeys(name for record in records for name in record.setting))
     figures = list(dict.fromkeys(name for record in records for name in record.figures))
     text = io.StringIO()
@@ -172,5 +172,5 @@ def _csv(records: Sequence[Record]) -> str:
     return text.getvalue()
 
 
-def _records(content: dict[str, Any]) -> list[Record]:
-    return [Record(**record) for record in content["trials"]]
+def _records(content: dict[str, Any]) -> list[TrialRecord]:
+    return [TrialRecord(**record) for record in content["trials"]]

@@ -9,14 +9,16 @@ from typing import Any
 from ray import tune
 
 from agents.commands.sweep.results import SWEPT
-from agents.commands.sweep.store import Store
+from agents.commands.sweep.store import TrialStore
 from vae.progress import Bar, say
 
 
 class Watch(tune.Callback):  # type: ignore[misc]  # Ray is not typed for us
     """Tell the store what Tune says of its trials."""
 
-    def __init__(self, store: Store, max_failures: int, seconds: float, epochs: Mapping[str, int], bar: Bar) -> None:
+    def __init__(
+        self, store: TrialStore, max_failures: int, seconds: float, epochs: Mapping[str, int], bar: Bar
+    ) -> None:
         """Start.
 
         Args:

@@ -20,30 +20,33 @@ FIGURES = {"correct": Estimate(0.5, 0.25, 0.75)}
 
 @dataclass(frozen=True)
 class Kind:
-    """A file of figures: its module, one of its records, and how they are read back."""
+    """A file of figures: its module, one of its records, how they are read back, and the class that keeps them."""
 
     module: Any
     record: Any
     read: Any
+    kept_in: Any
 
     @property
     def name(self):
         return self.module.FILE
 
     def store(self, folder, **changed):
-        return self.module.Store(folder, {**SETTINGS, **changed})
+        return self.kept_in(folder, {**SETTINGS, **changed})
 
 
 KINDS = {
     "compare": Kind(
         of_compare,
-        of_compare.Record("run", "whole", "abc", "mixture", "none", Cost(), FIGURES),
+        of_compare.MethodRecord("run", "whole", "abc", "mixture", "none", Cost(), FIGURES),
         lambda store: [store.find("abc", "mixture", "none")],
+        of_compare.MethodStore,
     ),
     "curriculum": Kind(
         of_curriculum,
-        of_curriculum.Cell("8", 8, 1, 4, "kl-2", 0, samplers={"normal": FIGURES}),
-        lambda store: store.cells,
+        of_curriculum.VAERecord("8", 8, 1, 4, "kl-2", 0, samplers={"normal": FIGURES}),
+        lambda store: store.records,
+        of_curriculum.VAEStore,
     ),
 }
 

@@ -2,7 +2,7 @@ import pytest
 
 from agents.commands.compare.figures import COLUMNS
 from agents.commands.compare.methods import Cost
-from agents.commands.compare.store import Record
+from agents.commands.compare.store import MethodRecord
 from agents.commands.compare.table import make_rows, write_table
 from vae.distribution import Estimate
 
@@ -10,7 +10,7 @@ FIGURES = dict.fromkeys(COLUMNS, Estimate(0.5, 0.25, 0.75))
 
 
 def record(run, agent="none", cost=None, figures=FIGURES, missing=""):
-    return Record(run, run, run, "mixture", agent, cost or Cost(), figures, missing)
+    return MethodRecord(run, run, run, "mixture", agent, cost or Cost(), figures, missing)
 
 
 def test_a_row_holds_the_mean_over_runs_and_says_which_interval():

@@ -1,20 +1,20 @@
 import pytest
 
-from agents.commands.curriculum.methods import DEFAULT, Method, order_of, parse_method
+from agents.commands.curriculum.methods import DEFAULT, TrainingMethod, order_of, parse_method
 
 
 @pytest.mark.parametrize(
     ("name", "method"),
     [
-        ("none", Method("none")),
-        ("uniform-0.3", Method("uniform-0.3", "uniform", 0.3)),
-        ("falling-6", Method("falling-6", "falling", 6.0)),
-        ("kl-16", Method("kl-16", kl_weight=16.0)),
-        ("uniform-2+kl-4", Method("uniform-2+kl-4", "uniform", 2.0, 4.0)),
-        ("kl-4+falling-2", Method("kl-4+falling-2", "falling", 2.0, 4.0)),
-        ("untrained", Method("untrained", "untrained")),
-        ("rows", Method("rows", "rows")),
-        ("schedule+kl-2", Method("schedule+kl-2", "schedule", kl_weight=2.0)),
+        ("none", TrainingMethod("none")),
+        ("uniform-0.3", TrainingMethod("uniform-0.3", "uniform", 0.3)),
+        ("falling-6", TrainingMethod("falling-6", "falling", 6.0)),
+        ("kl-16", TrainingMethod("kl-16", kl_weight=16.0)),
+        ("uniform-2+kl-4", TrainingMethod("uniform-2+kl-4", "uniform", 2.0, 4.0)),
+        ("kl-4+falling-2", TrainingMethod("kl-4+falling-2", "falling", 2.0, 4.0)),
+        ("untrained", TrainingMethod("untrained", "untrained")),
+        ("rows", TrainingMethod("rows", "rows")),
+        ("schedule+kl-2", TrainingMethod("schedule+kl-2", "schedule", kl_weight=2.0)),
     ],
 )
 def test_a_name_says_how_the_latents_are_acted_on(name, method):

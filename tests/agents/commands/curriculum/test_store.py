@@ -2,26 +2,26 @@ import json
 
 import pytest
 
-from agents.commands.curriculum.store import Cell, Store
+from agents.commands.curriculum.store import VAERecord, VAEStore
 from vae.distribution import Estimate
 
 SETTINGS = {"hands": 20, "size": 32}
-DONE = Cell("8", 8, 1, 4, "none", 0, vae={"validation_loss_nats": -1.5}, seconds={"training": 2.0})
-DRAWN = Cell("8", 8, 1, 4, "kl-2", 0, samplers={"normal": {"correct": Estimate(0.5, 0.25, 0.75)}})
+DONE = VAERecord("8", 8, 1, 4, "none", 0, vae={"validation_loss_nats": -1.5}, seconds={"training": 2.0})
+DRAWN = VAERecord("8", 8, 1, 4, "kl-2", 0, samplers={"normal": {"correct": Estimate(0.5, 0.25, 0.75)}})
 
 
 def test_a_finished_cell_is_found_again_with_all_its_figures(tmp_path):
-    first = Store(tmp_path / "out", SETTINGS)
+    first = VAEStore(tmp_path / "out", SETTINGS)
     first.add(DONE)
     first.add(DRAWN)
-    second = Store(tmp_path / "out", SETTINGS)
-    assert second.cells == [DONE, DRAWN]
+    second = VAEStore(tmp_path / "out", SETTINGS)
+    assert second.records == [DONE, DRAWN]
     assert second.find(DRAWN.key) == DRAWN
     assert second.find(("8", 1, 4, "none", 1)) is None
 
 
 def test_the_file_is_json_with_a_line_for_each_cell_settings_and_versions(tmp_path):
-    store = Store(tmp_path, SETTINGS)
+    store = VAEStore(tmp_path, SETTINGS)
     store.add(DONE)
     store.add(DRAWN)
     store.add(DRAWN)  # it replaces itself
@@ -35,30 +35,30 @@ def test_the_file_is_json_with_a_line_for_each_cell_settings_and_versions(tmp_pa
 
 
 def test_the_cell_of_another_agent_is_not_found(tmp_path):
-    cell = Cell("8", 8, 1, 4, "schedule", 0, agent_sha256="abc")
-    store = Store(tmp_path, SETTINGS)
-    store.add(cell)
-    assert store.find(cell.key, "abc") == cell
-    assert store.find(cell.key, "other") is None
+    record = VAERecord("8", 8, 1, 4, "schedule", 0, agent_sha256="abc")
+    store = VAEStore(tmp_path, SETTINGS)
+    store.add(record)
+    assert store.find(record.key, "abc") == record
+    assert store.find(record.key, "other") is None
 
 
 def test_figures_are_rounded_when_they_are_added_not_when_they_are_read_again(tmp_path):
-    long = Cell("8", 8, 1, 4, "none", 0, samplers={"normal": {"score": Estimate(1 / 3, 0.0, 2 / 3)}})
-    store = Store(tmp_path, SETTINGS)
+    long = VAERecord("8", 8, 1, 4, "none", 0, samplers={"normal": {"score": Estimate(1 / 3, 0.0, 2 / 3)}})
+    store = VAEStore(tmp_path, SETTINGS)
     store.add(long)
-    assert store.cells == Store(tmp_path, SETTINGS).cells
-    assert store.cells[0].samplers["normal"]["score"].value == 0.333333
+    assert store.records == VAEStore(tmp_path, SETTINGS).records
+    assert store.records[0].samplers["normal"]["score"].value == 0.333333
 
 
 def test_the_cells_of_other_folders_join_those_that_are_there(tmp_path):
-    for name, cells in (("a", [DONE]), ("b", [DRAWN, Cell("8", 8, 1, 4, "none", 0)])):
-        store = Store(tmp_path / name, SETTINGS)
-        for cell in cells:
-            store.add(cell)
-    store = Store(tmp_path / "a", SETTINGS)
+    for name, records in (("a", [DONE]), ("b", [DRAWN, VAERecord("8", 8, 1, 4, "none", 0)])):
+        store = VAEStore(tmp_path / name, SETTINGS)
+        for record in records:
+            store.add(record)
+    store = VAEStore(tmp_path / "a", SETTINGS)
     store.join(tmp_path / "b")
-    assert Store(tmp_path / "a", SETTINGS).cells == store.cells == [DONE, DRAWN]
+    assert VAEStore(tmp_path / "a", SETTINGS).records == store.records == [DONE, DRAWN]
     with pytest.raises(FileNotFoundError, match=r"--join '.*absent' must hold a curriculum.json, and there is none"):
         store.join(tmp_path / "absent")
     with pytest.raises(ValueError, match=r"holds figures with hands 20, not 40"):
-        Store(tmp_path / "c", {**SETTINGS, "hands": 40}).join(tmp_path / "a")
+        VAEStore(tmp_path / "c", {**SETTINGS, "hands": 40}).join(tmp_path / "a")

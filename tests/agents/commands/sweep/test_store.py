@@ -7,7 +7,7 @@ import pytest
 from agents.commands.sweep import SweepArgs
 from agents.commands.sweep.command import finish_late_runs
 from agents.commands.sweep.results import SWEPT
-from agents.commands.sweep.store import FILE, Store, read_settings
+from agents.commands.sweep.store import FILE, TrialStore, read_settings
 from agents.commands.sweep.trials import make_trials
 from agents.figures.intervals import student
 
@@ -16,7 +16,7 @@ from agents.figures.intervals import student
 def make_store(tmp_path):
     def make(**settings):
         args = SweepArgs(["train"], **{"grid": ["kl-weight=1,2"], "seeds": [0, 1], **settings}, out=tmp_path / "sweep")
-        return Store(args, make_trials(args), Path("here"))
+        return TrialStore(args, make_trials(args), Path("here"))
 
     return make
 
