@@ -54,6 +54,14 @@ def test_a_number_stays_with_its_percent_sign(load):
     assert load(DOCS / "whole_words.py").on_page_content("<p>17.5 % of %</p>") == "<p>17.5&nbsp;% of %</p>"
 
 
+def test_a_table_of_samplers_and_agents_keeps_its_agents_in_sight(load):
+    hook, style = load(DOCS / "whole_words.py").on_page_content, (DOCS / "assets" / "extra.css").read_text()
+    table = "<table>\n<thead>\n<tr>\n<th>{}</th>\n<th>agent</th>\n"
+    assert hook(table.format("sampler")) == table.format("sampler").replace("<table>", '<table data-names="2">')
+    assert hook(table.format("run")) == table.format("run")
+    assert 'table[data-names="2"] :is(th, td):nth-child(2) {\n  position: sticky;' in style
+
+
 def test_an_interval_a_flag_and_the_name_of_an_agent_in_a_table_have_no_line_break_in_them(load):
     hook = load(DOCS / "whole_words.py").on_page_content
     assert hook("<td>1.3 (-0.3 to 2.8)</td>") == '<td>1.3 <span class="whole">(-0.3 to 2.8)</span></td>'
