@@ -48,7 +48,8 @@ HEADS = (
 def module(run: Run, part: str) -> nn.Module:
     """Return the network that is a part of a set."""
     if part != "prior":
-        return getattr(run.vae, part)  # type: ignore[no-any-return]
+        half: nn.Module = getattr(run.vae, part)
+        return half
     prior = run.samplers["prior"]
     assert isinstance(prior, Reencoded)
     assert isinstance(prior.sampler, FlowPrior)

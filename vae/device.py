@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
+from torch import nn
 
+Module = TypeVar("Module", bound=nn.Module)
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -38,6 +40,20 @@ def resolve_device(name: str | torch.device) -> str:
     return name
 
 
+def channels_last(module: Module, device: str | torch.device | None = None) -> Module:
+    """Move a network to a device, and its convolutions to the channels-last format, which is faster on CPUs too.
+
+    Args:
+        module: It is changed itself.
+        device: The device; None: where it is.
+
+    Returns:
+        The same network.
+    """
+    moved: Module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has none
+    return moved
+
+
 def reduced_precision(device: torch.device) -> torch.autocast:
     """Return a context in which a GPU computes in bfloat16 where that is safe; nothing changes on the CPU."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
@@ -56,7 +72,7 @@ def compiled(function: Function, device: torch.device, wanted: bool = True) -> F
     """
     compilers = ("cc", "gcc", "clang", os.environ.get("CC", "cc"))
     can = device.type == "cuda" and find_spec("triton") is not None and any(map(shutil.which, compilers))
-    return torch.compile(function, dynamic=False) if wanted and can else function  # type: ignore[return-value]  # the same arguments and results
+    return cast(Function, torch.compile(function, dynamic=False)) if wanted and can else function
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae.checks import check_between, integer, seeded
+from vae.device import channels_last
 
 ImageSize = Literal[32, 64, 128]
 Width = Literal["small", "large"]
@@ -248,8 +249,8 @@ def build_vae(config: VAEConfig, seed: int) -> VAE:
     """
     with torch.device("meta"):
         vae = VAE(Encoder(config), Decoder(config), config.size, config.latent_dim)
-    # as to_empty does, which would first import for 0.7 s; torch has no types here
-    vae._apply(lambda meta: torch.empty(meta.shape, dtype=meta.dtype))  # type: ignore[no-untyped-call]
+    # as to_empty does, which would first import for 0.7 s
+    vae._apply(lambda meta: torch.empty(meta.shape, dtype=meta.dtype))  # type: ignore[no-untyped-call]  # torch's
     generator = seeded(seed)
     with torch.no_grad():
         vae.log_variance.fill_(FIRST_LOG_VARIANCE)
@@ -262,8 +263,7 @@ def build_vae(config: VAEConfig, seed: int) -> VAE:
                 nn.init.zeros_(module.last.weight)
             if isinstance(module, NoCheckerboard):
                 module.fill()
-    laid_out: VAE = vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload
-    return laid_out
+    return channels_last(vae)
 
 
 @torch.no_grad()

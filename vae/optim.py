@@ -1,7 +1,7 @@
 """Shared parts of all trainings: optimiser, cosine decay, moving averages of weights and variance, random streams."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -13,7 +13,7 @@ VARIANCE_DECAY = 0.95  # per step, of the running mean squared error, which is u
 SMALLEST_VARIANCE = 1e-6
 
 
-def adamw(parameters: list[Tensor], rate: float | Tensor) -> torch.optim.AdamW:
+def adamw(parameters: Sequence[Tensor], rate: float | Tensor) -> torch.optim.AdamW:
     """Return the optimiser that all VAEs are trained with.
 
     Args:

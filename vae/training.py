@@ -25,7 +25,7 @@ from vae.acceleration import parallel
 from vae.acceleration.stacked import Stack
 from vae.acceleration.stacked_weights import StackedWeights
 from vae.checks import check_images, check_numbers, integer
-from vae.device import reduced_precision
+from vae.device import channels_last, reduced_precision
 from vae.evaluation import Losses, measure
 from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
@@ -70,7 +70,7 @@ class Trainer:
         parallel.local_rows(config.batch_size)
         self.config, self.seed, self.device = config, integer("seed", seed, 0), torch.device(device)
         self.images = images.to(self.device)
-        self.vae = vae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
+        self.vae = channels_last(vae, self.device)
         self.vae.train(config.learning_rate > 0)  # a frozen VAE stays in evaluation mode
         parallel.take_weights_of_main(self.vae)
         self.averaged = AveragedModel(self.vae).eval()  # `step` sets the decay of its moving average
@@ -310,7 +310,7 @@ class Trainer:
     def _descend(self, objective: Tensor, squared_error: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         with parallel.averaged_gradients(self._groups, [squared_error]):
-            objective.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            objective.backward()
         clip_grad_norm_(self._parameters, self.config.gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.next_rate

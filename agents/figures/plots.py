@@ -152,8 +152,8 @@ class _Drawing:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
 
             canvas = FigureCanvasAgg(self.figure)
-            canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib does not annotate it
-            pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # likewise
+            canvas.draw()
+            pixels = np.asarray(canvas.buffer_rgba())
             save_overview(self.path, pixels[:, :, :3].copy())
 
 

@@ -94,7 +94,7 @@ class Sight:
 
     def of(self, observations: Tensor) -> Tensor:
         """Return the pictures of (n, D) observations, or (n, D + 1), without a gradient."""
-        pictures: Tensor | None = self._seen.get(observations)  # type: ignore[no-untyped-call]  # torch does not annotate it
+        pictures: Tensor | None = self._seen.get(observations)
         if pictures is None:
             pictures = self.pictures(observations[:, : self.vae.latent_dim].detach())
             self._seen[observations] = pictures

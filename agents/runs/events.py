@@ -34,11 +34,11 @@ class Events:
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """Write one number."""
-        self._write(step, summary=summary.scalar(name, value))  # type: ignore[no-untyped-call]  # TensorBoard annotates none
+        self._write(step, summary=summary.scalar(name, value))
 
     def add_image(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
         """Write one picture, (height, width, 3) uint8."""
-        self._write(step, summary=summary.image(name, picture, dataformats="HWC"))  # type: ignore[no-untyped-call]  # TensorBoard annotates none
+        self._write(step, summary=summary.image(name, picture, dataformats="HWC"))
 
     def close(self) -> None:
         """Close the file."""

@@ -20,6 +20,7 @@ from hand_env.anatomy.margins import raw_margins
 from hand_env.anatomy.network import Network, Parse, mean_of_both, parse_both_ways
 from hand_env.anatomy.result import CRITERIA, Digit, Judgement
 from hand_env.anatomy.weights import Calibration, load_network, packaged_weights
+from vae.device import channels_last
 from vae.images.labelled.vocabulary import (
     ABSENT,
     DIGITS,
@@ -86,8 +87,7 @@ class Judge:
 
     def __init__(self, network: Network, calibration: Calibration, device: str | torch.device = "cpu") -> None:
         """Move the network to a device; pictures may be on another one."""
-        # channels last, the layout of oneDNN: about 10 % faster on two cores
-        self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch has no overload for it
+        self.network = channels_last(network, device).eval()  # about 10 % faster on two cores
         self.calibration, self.device = calibration, torch.device(device)
 
     @classmethod

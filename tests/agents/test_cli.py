@@ -142,7 +142,7 @@ def test_missing_data_and_too_many_images_are_one_sentence(capsys, tmp_path):
         "--images must be at least 1, got 0."
     )
     many = fails(capsys, "train", *QUICK, "--data", tmp_path, "--images", 4, "--out", tmp_path / "run")
-    assert re.search(r"there are 3 pictures", many)
+    assert re.search(r"There are 3 pictures", many)
     assert not (tmp_path / "run" / "config.json").exists()
 
 

@@ -41,7 +41,7 @@ def bright(monkeypatch):
 @contextmanager
 def files_up_to(size):
     """Let the system refuse to write more than `size` bytes into a file."""
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="this system does not limit the size of files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

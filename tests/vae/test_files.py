@@ -19,7 +19,7 @@ def test_files_are_replaced_whole_and_nan_is_refused(tmp_path):
 
 def test_a_file_is_synced_while_it_is_open_for_writing(tmp_path, monkeypatch):
     """Windows refuses to sync a file that is open for reading alone."""
-    fcntl = pytest.importorskip("fcntl")
+    fcntl = pytest.importorskip("fcntl", reason="this system does not say how a file is open")
     modes = []
     monkeypatch.setattr(os, "fsync", lambda file: modes.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
     save_json(tmp_path / "a.json", 1)

@@ -23,7 +23,7 @@ def capture_stream(device: torch.device) -> torch.cuda.Stream:
 
 @cache
 def _stream(number: int) -> torch.cuda.Stream:
-    return torch.cuda.Stream(number)  # type: ignore[no-untyped-call]  # torch does not annotate it
+    return torch.cuda.Stream(number)
 
 
 @dataclass(frozen=True, eq=False)

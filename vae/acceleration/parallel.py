@@ -196,7 +196,7 @@ def averaged_gradients(groups: Iterable[Iterable[nn.Parameter]], also: Iterable[
             send(place)
 
     hooks = [
-        own.register_post_accumulate_grad_hook(partial(arrived, place))  # type: ignore[no-untyped-call]  # likewise
+        own.register_post_accumulate_grad_hook(partial(arrived, place))
         for place, group in enumerate(known)
         for own in group
     ]

@@ -36,7 +36,7 @@ from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.adversarial.batches import Batches
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from vae.adversarial.perceptual import Perceptual
-from vae.device import compiled
+from vae.device import channels_last, compiled
 from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
@@ -128,8 +128,7 @@ class AdversarialTrainer:
             self.patches, self.features = PatchCritic(), FeatureCritic()
         self.look = Perceptual()
         for module in (self.vae, self.regions, self.patches, self.features, self.look):
-            module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no overload for it
-            parallel.take_weights_of_main(module)
+            parallel.take_weights_of_main(channels_last(module, self.device))
         fuse = partial(
             compiled, device=self.device, wanted=fused
         )  # not the critics: it would take longer than it saves
@@ -307,7 +306,7 @@ class AdversarialTrainer:
         self.painters.zero_grad(set_to_none=True)
         loss = torch.stack(terms).sum()
         with parallel.averaged_gradients(self._groups, [term.detach() for term in terms]):
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            loss.backward()
         nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
         self.painters.step()
 
@@ -320,7 +319,7 @@ class AdversarialTrainer:
         self.critics.zero_grad(set_to_none=True)
         loss = torch.stack(losses).sum()
         with parallel.averaged_gradients([self.critics.param_groups[0]["params"]], [loss.detach()]):
-            loss.backward()  # type: ignore[no-untyped-call]  # likewise
+            loss.backward()
         self.critics.step()
         return loss
 

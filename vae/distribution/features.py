@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.device import channels_last
 from vae.progress import in_chunks
 
 _MEAN, _DEVIATION = 127.0, 128.0  # of a pixel in 0..255, as in the networks' training
@@ -64,7 +65,7 @@ class PictureFeatures:
         network = EfficientNet.from_name(f"efficientnet-{name}")
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         network = network.eval().requires_grad_(False)
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # faster on CPUs
+        self.network = channels_last(network, self.device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, side: int | None = None) -> Tensor:

@@ -86,7 +86,7 @@ def fit_flows(
     def train(inputs: Weights) -> Weights:
         losses = _losses(skeleton, weights, **inputs)  # (K,)
         optimizer.zero_grad(set_to_none=True)
-        losses.sum().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        losses.sum().backward()
         optimizer.step()
         return {"losses": losses.detach()}
 

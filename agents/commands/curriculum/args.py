@@ -21,7 +21,8 @@ class CurriculumArgs:
     data: str = "synthetic"
     """The folder of the 11k Hands download, or 'synthetic' for synthetic hands."""
     images: int | None = None
-    """Pictures to read or to render, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
+    """Pictures to read or to render, before they are split 80/10/10 by person. Default: all photographs, or 2,000
+    hands."""
     pack: Path | None = None
     """The pictures in one file, .safetensors, for a machine without the download; written if missing."""
     n: list[str] = field(default_factory=lambda: ["8", "80", "800", ALL])
@@ -39,11 +40,13 @@ class CurriculumArgs:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     """Seeds. Each chooses its training pictures, weights, data order, noise and drawn hands."""
     methods: list[str] = field(default_factory=lambda: [*DEFAULT])
-    """Rows of the table. 'uniform-2': uniform deltas of kappa 2. 'falling-6': from 6 down to 0. 'kl-4': KL term times 4, no agent. 'uniform-2+kl-4': both. 'untrained': the paper's agent. 'rows': SAC. 'schedule': needs --agent."""  # noqa: E501 - likewise
+    """Rows of the table. 'uniform-2': uniform deltas of kappa 2. 'falling-6': from 6 down to 0. 'kl-4': KL term times
+    4, no agent. 'uniform-2+kl-4': both. 'untrained': the paper's agent. 'rows': SAC. 'schedule': needs --agent."""
     agent: Path | None = None
     """Weights of a trained agent of HandSchedule-v0, for the method 'schedule': SAC's policy, .safetensors."""
     samplers: list[str] = field(default_factory=lambda: [*SAMPLERS])
-    """Any of 'normal' (the standard normal), 'mixture' (32 Gaussians), 'prior' (the learned prior) and 'denoised' (the learned prior at temperature 0.9 with a final denoising step)."""  # noqa: E501 - likewise
+    """Any of 'normal' (the standard normal), 'mixture' (32 Gaussians), 'prior' (the learned prior) and 'denoised' (the
+    learned prior at temperature 0.9 with a final denoising step)."""
     prior_for: list[str] | None = None
     """Methods whose VAEs get 'prior' and 'denoised', which cost most. Default: all methods."""
     prior_steps: int = PRIOR_STEPS

@@ -28,15 +28,18 @@ class RecipeArgs:
     nats: float = AdversarialConfig.nats
     """Target KL divergence of the latents, in nats per picture."""
     falling_deltas: float = AdversarialConfig.deltas
-    """Reach of uniform deltas that shift the latents while the VAE learns, at the start; it falls to 0 at the end. 0: none."""  # noqa: E501 - help is one line
+    """Reach of uniform deltas that shift the latents while the VAE learns, at the start; it falls to 0 at the end. 0:
+    none."""
     prior_from: float = 0.65
-    """Share of the VAE's steps after which the encoder is frozen and the decoder also learns from the prior's latents; 1: never."""  # noqa: E501 - help is one line
+    """Share of the VAE's steps after which the encoder is frozen and the decoder also learns from the prior's latents;
+    1: never."""
     varied: int = 60_000
     """Number of augmented pictures whose latents the samplers are fitted to."""
     flow_steps: int = 12_000
     """Training steps of the learned prior, and again of the one that is fitted to selected candidates."""
     candidates: int = 100_000
-    """Latents that the learned prior draws for the rewarding judge to select from. A larger prior, fitted to those that it accepts, takes the first one's place. 0: none."""  # noqa: E501 - help is one line
+    """Latents that the learned prior draws for the rewarding judge to select from. A larger prior, fitted to those that
+    it accepts, takes the first one's place. 0: none."""
     temperature: float = 0.9
     """Temperature of the learned prior: the standard deviation of the noise that a sample starts from."""
     final_denoise: float = 0.4

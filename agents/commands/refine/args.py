@@ -27,7 +27,8 @@ class RefineArgs:
     reward: Literal["logit", "verdict"] = "logit"
     """What pays SAC when it changes: the rewarding judge's 'logit', or its 'verdict', 1 for correct and 0 for wrong."""
     refine_below: float = REFINE_BELOW
-    """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all. With --reward verdict, SAC learns from wrong hands alone."""  # noqa: E501 - help is one line
+    """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all.
+    With --reward verdict, SAC learns from wrong hands alone."""
     delta_scale: float = 1.0
     """Kappa: a correction moves a latent by at most this in each dimension."""
     steps_per_episode: int = 1

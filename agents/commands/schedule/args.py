@@ -14,9 +14,11 @@ class ScheduleArgs:
     """Train SAC on HandSchedule-v0: how far, in what way and when to shift the latents while a VAE learns."""
 
     data: str = "synthetic"
-    """The folder of the 11k Hands download, or 'synthetic' for synthetic hands. The agent sees photographs of validation and test people only."""  # noqa: E501 - help is one line
+    """The folder of the 11k Hands download, or 'synthetic' for synthetic hands. The agent sees photographs of
+    validation and test people only."""
     images: int | None = None
-    """Pictures to read or to render, before they are split 80/10/10 by person. Default: all photographs, or 2,000 hands."""  # noqa: E501 - help is one line
+    """Pictures to read or to render, before they are split 80/10/10 by person. Default: all photographs, or 2,000
+    hands."""
     pack: Path | None = None
     """The pictures in one file, .safetensors, as `handlatent curriculum` writes it; written if missing."""
     n: list[int] = field(default_factory=lambda: [80, 320])
@@ -54,7 +56,8 @@ class ScheduleArgs:
     parser: Path | None = None
     """Weights of the rewarding judge. Default: the packaged ones."""
     out: Path = Path("runs/schedule")
-    """Folder for agent.safetensors and rounds.csv, both written after every round. Rerun the command to resume, also with other --n, --drawn-n, --steps, --batch-size, --learning-rate, --kl-weight, --drawn, --updates and --explore."""  # noqa: E501 - help is one line
+    """Folder for agent.safetensors and rounds.csv, both written after every round. Rerun the command to resume, also
+    with other --n, --drawn-n, --steps, --batch-size, --learning-rate, --kl-weight, --drawn, --updates and --explore."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
 

@@ -15,7 +15,7 @@ _OF_THE_MACHINE = ("address", "gpus_per_trial", "cpus_per_trial", "max_concurren
 
 @dataclass(frozen=True)
 class SweepArgs:
-    """Run a command with several seeds and settings, side by side on Ray Tune. Run it again to resume. Needs the extra 'ray'."""  # noqa: E501 - help is one line
+    """Run a command with several seeds and settings in parallel on Ray Tune. Rerun to resume. Needs the extra 'ray'."""
 
     command: list[str] = field(default_factory=list, metadata=COMMAND)
     """The command to run, 'train', 'refine', 'recipe' or 'compare', and its own arguments except --seed and --out."""

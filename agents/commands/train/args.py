@@ -27,9 +27,12 @@ class TrainArgs:
     irregularities: Keep = "include"
     """11k Hands: whether to use pictures marked as irregular."""
     agent: Literal["none", "random", "sac", "sac-flat"] = "sac"
-    """What acts while the VAE trains. 'sac': the trained agent of HandSchedule-v0, which decides up to five times how the latents are shifted. 'sac-flat': a SAC agent that learns during this training, over the whole batch. 'random': the paper's untrained agent. 'none': nothing."""  # noqa: E501 - help is one line
+    """What acts while the VAE trains. 'sac': the trained agent of HandSchedule-v0, which decides up to five times how
+    the latents are shifted. 'sac-flat': a SAC agent that learns during this training, over the whole batch. 'random':
+    the paper's untrained agent. 'none': nothing."""
     agent_weights: Path | None = None
-    """Agent 'sac': its weights, as `handlatent schedule` writes them. Default: the packaged ones, for photographs or for synthetic hands."""  # noqa: E501 - help is one line
+    """Agent 'sac': its weights, as `handlatent schedule` writes them. Default: the packaged ones, for photographs or
+    for synthetic hands."""
     epochs: int = 60
     """Passes over the training pictures."""
     batch_size: int = 16
@@ -41,7 +44,8 @@ class TrainArgs:
     learning_rate: float = 5e-4
     """Peak learning rate of the VAE."""
     kl_weight: float = 1.0
-    """Factor of the KL term in the VAE's objective (beta): larger ones pull the latents towards the standard normal, and blur the hands."""  # noqa: E501 - help is one line
+    """Factor of the KL term in the VAE's objective (beta): larger ones pull the latents towards the standard normal,
+    and blur the hands."""
     delta_scale: float = 0.1
     """Agents 'random' and 'sac-flat': kappa, the most that they move a latent in each dimension."""
     reward_scale: float = 0.01

@@ -74,7 +74,7 @@ class Imitator:
             loss = gaussian_reconstruction(decoded.float(), images, self.vae.log_variance)
             loss = (loss + kl_to_standard_normal(mean, log_var)).mean() / images[0].numel()
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
             optimizer.step()
             decay = VARIANCE_DECAY if self.steps else 0.0

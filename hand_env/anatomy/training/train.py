@@ -170,7 +170,7 @@ class JudgeTrainer:
         terms = {**loss_terms(parse, hands), "near": near}
         loss = torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
         if torch.isfinite(norm):
             self.optimizer.step()
