@@ -4,12 +4,15 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from hand_env import HandLatentEnv, HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
 from vae import VAE, VAEConfig, build_vae, model
+from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arrays
+from vae.images.labelled.synthetic_pool import render_hands
 
 REAL = model._CHANNELS["small"]
 
@@ -166,6 +169,16 @@ def make_schedule(schedule_settings):
 @pytest.fixture
 def make_schedule_rows(schedule_settings):
     return lambda num_envs=3, **settings: HandScheduleVectorEnv(num_envs, **{**schedule_settings, **settings})
+
+
+@pytest.fixture(scope="session")
+def judge_pack(tmp_path_factory):
+    """A pack of synthetic hands in place of photographs."""
+    hands = render_hands(9, 0, 10, "none")
+    arrays = jpeg_arrays(encode_jpeg(image.permute(1, 2, 0).numpy(), quality=95) for image in hands.images)
+    arrays |= {"joints": hands.joints.numpy(), "regions": hands.regions.numpy()}
+    sides = np.array([0] * 8 + [1] * 2, np.uint8)
+    return write_arrays(tmp_path_factory.mktemp("pack") / "pack.npz", sides=sides, **arrays)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 from agents.runs.manifest import MANIFEST, NEEDED
 from agents.runs.run_folder import REFINER
+from vae.extras import needing_extra
 from vae.progress import progress_bar
 
 CARD = "README.md"
@@ -35,13 +36,8 @@ def import_hub(name: str) -> ModuleType:
     Raises:
         ImportError: If the extra `hub` is not installed.
     """
-    try:
+    with needing_extra("hub", f"{name!r} names a set of weights on the hub, which"):
         import huggingface_hub
-    except ImportError as error:
-        raise ImportError(
-            f"{name!r} names a set of weights on the hub, which needs the extra 'hub', and {error.name!r} is not "
-            'installed. Install it in the checkout with: pip install -e ".[hub]"'
-        ) from error
     found: ModuleType = huggingface_hub
     return found
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae.device import channels_last
+from vae.extras import needing_extra
 from vae.progress import in_chunks
 
 _MEAN, _DEVIATION = 127.0, 128.0  # of a pixel in 0..255, as in the networks' training
@@ -95,14 +96,9 @@ def check_extra() -> None:
     Raises:
         ImportError: If one is missing.
     """
-    try:
+    with needing_extra("compare", "Comparing pictures with photographs"):
         for name in _EXTRA:
             importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"Comparing pictures with photographs needs the extra 'compare' ({error}). "
-            'Install it from the checkout with: pip install -e ".[compare]"'
-        ) from error
 
 
 def feature_weights(name: str = MEASURES) -> Path:

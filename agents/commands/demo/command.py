@@ -9,6 +9,7 @@ from types import ModuleType
 
 from agents.commands.demo.args import DemoArgs, check_args
 from agents.commands.demo.weights import Weights
+from vae.extras import needing_extra
 
 GRACE = 2  # seconds that a running job has to end after Ctrl-C
 
@@ -48,13 +49,8 @@ def import_server() -> ModuleType:
     Raises:
         ImportError: If the extra `demo` is not installed.
     """
-    try:
+    with needing_extra("demo", "The page"):
         from agents.commands.demo import server
-    except ImportError as error:
-        raise ImportError(
-            f"The page needs the extra 'demo', and {error.name!r} is not installed. Install it with: "
-            'pip install -e ".[demo]"'
-        ) from error
     return server
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from vae.extras import needing_extra
+
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # else Tune prints boxes at `verbose=0` too
@@ -37,14 +39,9 @@ def import_ray(address: str | None) -> ModuleType:
         ImportError: If the extra `ray` is not installed.
     """
     os.environ.update(_QUIET if address is not None else {**_QUIET, **_ALONE})  # it reads them at its import
-    try:
+    with needing_extra("ray", "A sweep"):
         import pandas  # noqa: F401  # of ray[tune]; `import ray` alone does without
         import ray
-    except ImportError as error:
-        raise ImportError(
-            f"A sweep needs the extra 'ray', and {error.name!r} is not installed. Install it with: "
-            'pip install -e ".[ray]"'
-        ) from error
     found: ModuleType = ray
     return found
 

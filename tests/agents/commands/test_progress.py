@@ -136,8 +136,8 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
         set(),
     ),
     "judge-train": (
-        "--pack {pack} --grounds {grounds} --architecture reporter --seconds 0.2 --imitation-seconds 0.1 --drawn 64 "
-        "--capacity 64 --batch 8 --workers 0 --examples 1 --device cpu --out {out}",
+        "--pack {judge_pack} --grounds {grounds} --architecture reporter --seconds 0.2 --imitation-seconds 0.1 "
+        "--drawn 64 --capacity 64 --batch 8 --workers 0 --examples 1 --device cpu --out {out}",
         {"Training an imitator", "Training the judge", "Waiting for synthetic hands", "Rendering validation hands"},
         set(),
     ),

@@ -54,5 +54,5 @@ def test_too_few_photographs_are_refused():
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "prdc", None)
-    with pytest.raises(ImportError, match=r'Install it from the checkout with: pip install -e "\.\[compare\]"'):
+    with pytest.raises(ImportError, match=r'Install it in the checkout with: pip install -e "\.\[compare\]"'):
         coverage_and_density(draw(20), draw(20))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vae.extras import needing_extra
 from vae.images import load_hands11k
 from vae.images.labelled.packed_file import write_arrays
 from vae.progress import progress_bar
@@ -32,7 +33,7 @@ def write_landmarks(data: Path, out: Path) -> Path:
         `out`.
 
     Raises:
-        ModuleNotFoundError: If MediaPipe is not installed.
+        ImportError: If MediaPipe is not installed.
     """
     _mediapipe()  # fail before the photographs are read, which takes minutes
     photographs = load_hands11k(data, SIZE)
@@ -62,12 +63,8 @@ def find_joints(pixels: Tensor) -> NDArray[np.float32]:
 
 
 def _mediapipe() -> Any:
-    try:
+    with needing_extra("landmarks", "Finding joints"):
         import mediapipe  # optional: it is large and has no wheels for some Python versions
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            'MediaPipe is missing. Install it from the checkout with: pip install -e ".[landmarks]"'
-        ) from error
     return mediapipe
 
 

@@ -190,9 +190,7 @@ def test_what_is_no_run_or_named_twice_is_one_sentence(capsys, runs, photographs
 
 def test_a_missing_extra_is_said_before_anything_is_read(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    assert 'from the checkout with: pip install -e ".[compare]"' in fails(
-        capsys, tmp_path / "no run", "--data", tmp_path
-    )
+    assert 'in the checkout with: pip install -e ".[compare]"' in fails(capsys, tmp_path / "no run", "--data", tmp_path)
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):

@@ -41,11 +41,11 @@ def few_kinds(*arguments):
 
 
 @pytest.fixture
-def quick(pack, grounds, monkeypatch):
+def quick(judge_pack, grounds, monkeypatch):
     """Settings of a training that takes seconds."""
     monkeypatch.setattr("hand_env.anatomy.training.train.NEAR", 4)  # 64 cost more than the batch itself
     monkeypatch.setattr("hand_env.anatomy.training.train.Examples", few_kinds)
-    return {**QUICK, "pack": pack, "grounds": grounds, "architecture": "reporter"}
+    return {**QUICK, "pack": judge_pack, "grounds": grounds, "architecture": "reporter"}
 
 
 @pytest.mark.slow(seconds=30)

@@ -97,8 +97,8 @@ def test_without_the_extra_one_sentence_says_how_to_install_it(capsys, tmp_path,
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["sweep", "train", "--out", str(tmp_path / "new")]) == 2
     assert capsys.readouterr().err == (
-        "handlatent sweep: A sweep needs the extra 'ray', and 'ray' is not installed. Install it with: "
-        'pip install -e ".[ray]"\n'
+        "handlatent sweep: A sweep needs the extra 'ray', and 'ray' is not installed. Install it in the checkout "
+        'with: pip install -e ".[ray]"\n'
     )
     assert not (tmp_path / "new").exists()
 

@@ -4,24 +4,13 @@ import torch
 
 from hand_env.anatomy.training import load_pack
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
-from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arrays
 from vae.images.labelled.photographs import region_map
 from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
 
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory):
-    """A pack of synthetic hands in place of photographs."""
-    hands = render_hands(9, 0, 10, "none")
-    arrays = jpeg_arrays(encode_jpeg(image.permute(1, 2, 0).numpy(), quality=95) for image in hands.images)
-    arrays |= {"joints": hands.joints.numpy(), "regions": hands.regions.numpy()}
-    sides = np.array([0] * 8 + [1] * 2, np.uint8)
-    return write_arrays(tmp_path_factory.mktemp("pack") / "pack.npz", sides=sides, **arrays)
-
-
-def test_a_pack_gives_back_what_was_packed(pack):
-    photographs = load_pack(pack)
+def test_a_pack_gives_back_what_was_packed(judge_pack):
+    photographs = load_pack(judge_pack)
     assert (len(photographs.train), len(photographs.validation)) == (8, 2)
     drawn = render_hands(9, 0, 10, "none")
     assert (photographs.train.images.float() - drawn.images[:8].float()).abs().mean() < 4
