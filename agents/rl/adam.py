@@ -11,15 +11,15 @@ _PLAIN = ("weight_decay", "amsgrad", "maximize", "foreach", "capturable", "diffe
 
 
 class AdamSteps:
-    """Take an optimiser's steps down a loss; `settle` afterwards.
+    """Take an optimiser's steps down a loss; `write_counts` afterwards.
 
     If the optimiser is a plain `torch.optim.Adam` on a CPU, its weights and moments change as in its own `step`, bit
-    for bit. The counts of steps in its state are written by `settle` alone. Torch's way takes a fifth of an update of
-    small networks, most of it around the arithmetic. Any other optimiser steps itself.
+    for bit. The counts of steps in its state are written by `write_counts` alone. Torch's way takes a fifth of an
+    update of small networks, most of it around the arithmetic. Any other optimiser steps itself.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        """Look at the optimiser's settings and state; nothing of them may change from outside before `settle`.
+        """Look at the optimiser's settings and state; nothing of them may change from outside before `write_counts`.
 
         Args:
             optimizer: Steps down the losses.
@@ -44,7 +44,7 @@ class AdamSteps:
         for part in self._parts:
             self._apply(gradients[part], part)
 
-    def settle(self) -> None:
+    def write_counts(self) -> None:
         """Write the count of steps to the optimiser's state."""
         if self._count is not None:
             for step in self._steps:
@@ -64,7 +64,7 @@ class AdamSteps:
         torch._foreach_addcdiv_(self.weights[part], means, deviations, -rate / (1 - beta1**self._count))
 
     def _leave_to_the_optimizer(self, gradients: Sequence[Tensor | None]) -> None:
-        self.settle()
+        self.write_counts()
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient
         self.optimizer.step()

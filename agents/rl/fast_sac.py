@@ -131,7 +131,7 @@ class FastSAC(SAC):
                 for follow in follows
             ]
         finally:
-            networks.settle()
+            networks.write_counts()
 
     def _on_gpu(self, graphs: "_Graphs", follows: Sequence[bool], batch_size: int) -> list[Tensor]:
         """Make updates without waiting for the GPU in between; return what to log, as tensors there."""
@@ -282,10 +282,10 @@ class _Networks(NamedTuple):
     followers: list[Tensor]  # the target critics'
     looks_ahead: bool  # whether next observations matter
 
-    def settle(self) -> None:
+    def write_counts(self) -> None:
         for steps in (self.actor, self.critic, self.temperature):
             if steps is not None:
-                steps.settle()
+                steps.write_counts()
 
 
 def _is_stateless(actor: Actor, critic: nn.Module) -> bool:

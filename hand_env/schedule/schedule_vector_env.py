@@ -173,8 +173,8 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         nothing, infos = [None] * self.num_envs, dict[str, Any]()
         resets = self._restart([row for row in range(self.num_envs) if self._is_due(steps.get(row))], nothing, nothing)
         for row in range(self.num_envs):
-            settled = self._settle(row, steps.get(row), resets.get(row))
-            rewards[row], terminations[row], truncations[row], info = settled
+            outcome = self._outcome(row, steps.get(row), resets.get(row))
+            rewards[row], terminations[row], truncations[row], info = outcome
             infos = self._add_info(infos, info, row)
         return self._observations.copy(), rewards, terminations, truncations, infos
 
@@ -210,7 +210,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         """Whether a row is reset now: in NextStep mode without a step, in SameStep mode after an episode's last one."""
         return step is None or (self.autoreset_mode is AutoresetMode.SAME_STEP and (step[2] or step[3]))
 
-    def _settle(
+    def _outcome(
         self, row: int, step: Step | None, of_reset: dict[str, Any] | None
     ) -> tuple[float, bool, bool, dict[str, Any]]:
         """Keep what a row's step gave, unless the row was reset after it."""

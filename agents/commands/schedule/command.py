@@ -28,8 +28,8 @@ from vae.progress import Bar, progress_bar
 _STATE = {"settings": OBJECT, "agent": OBJECT, "generator": OBJECT, "rows": OBJECTS}
 AGENT, ROUNDS, CHECKPOINTS = "agent.safetensors", "rounds.csv", "checkpoints"
 # What may differ when a training is resumed. Tasks too: the replay buffer keeps what the agent saw on others.
-COURSES = ("n", "drawn_n", "steps", "batch_size", "learning_rate", "kl_weight", "drawn", "updates", "explore")
-MAY_DIFFER = ("data", "pack", "parser", "rounds", "seconds", "out", "device", *COURSES)
+TASK_SETTINGS = ("n", "drawn_n", "steps", "batch_size", "learning_rate", "kl_weight", "drawn", "updates", "explore")
+MAY_DIFFER = ("data", "pack", "parser", "rounds", "seconds", "out", "device", *TASK_SETTINGS)
 
 Infos = list[list[dict[str, Any]]]
 

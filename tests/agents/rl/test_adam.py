@@ -26,7 +26,7 @@ def losses(own, steps=6):
 
 
 def stepped(optimizer, own, together=()):
-    """Take torch's steps, or ours: `together` says how many before each `settle`."""
+    """Take torch's steps, or ours: `together` says how many before each `write_counts`."""
     source = losses(own)
     for _ in range(0 if together else 6):
         optimizer.zero_grad()
@@ -36,7 +36,7 @@ def stepped(optimizer, own, together=()):
         steps = AdamSteps(optimizer)
         for _ in range(count):
             steps.step(next(source))
-        steps.settle()
+        steps.write_counts()
     return optimizer.state_dict(), own
 
 

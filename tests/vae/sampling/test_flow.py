@@ -74,7 +74,7 @@ def test_a_lower_temperature_is_less_diverse(fitted):
     assert cooler.sample(500, seed=0)[:, 1:].std() < 0.8 * flow.sample(500, seed=0)[:, 1:].std()
 
 
-def test_samples_that_settle_lie_closer_to_the_mean_of_their_kind(fitted):
+def test_samples_with_a_final_denoising_step_lie_closer_to_the_mean_of_their_kind(fitted):
     flow, _ = fitted
     denoised = FlowPrior(flow.velocity, flow.mean, flow.scale, final_denoise=0.3).sample(500, seed=0)
     before = flow.sample(500, seed=0)
