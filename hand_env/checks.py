@@ -272,7 +272,7 @@ def reading_state() -> Iterator[None]:
         ) from error
 
 
-def restored(random: np.random.Generator, state: Any) -> np.random.Generator:
+def generator_in_state(random: np.random.Generator, state: Any) -> np.random.Generator:
     """Return a generator of the same kind in another state; the generator itself stays as it is."""
     other = np.random.Generator(type(random.bit_generator)())
     other.bit_generator.state = state

@@ -25,9 +25,9 @@ from hand_env.checks import (
     copied,
     fits_float32,
     further_training,
+    generator_in_state,
     minibatch,
     reading_state,
-    restored,
     state_in,
 )
 from hand_env.drawn_score import DrawnFrom, DrawnScore, check_drawn_from
@@ -300,7 +300,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             trainer.load_state_dict(state["trainer"])
             drawn_score, scorer = self._scoring(trainer, False)
             scorer.load_state_dict(state["scorer"])
-            random = restored(self.np_random, state["np_random"])
+            random = generator_in_state(self.np_random, state["np_random"])
         super().reset(seed=seed)
         self.np_random = random
         self._take(trainer, drawn_score, scorer)

@@ -20,8 +20,8 @@ from hand_env.checks import (
     check_scale,
     check_vae,
     fits_float32,
+    generator_in_state,
     reading_state,
-    restored,
     state_in,
 )
 from hand_env.refinement import Array, LogitScore, Scores, correct, decode, observe, score_latents
@@ -197,7 +197,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
                 first, latent = (check_finite(name, state[name], shape) for name in ("first", "latent"))
                 score = float(check_finite("score", state["score"], (), np.float64))
                 left = integer("left", state["left"], 0, self.steps_per_episode)
-                random = restored(self.np_random, state["np_random"])
+                random = generator_in_state(self.np_random, state["np_random"])
             super().reset(seed=seed)
             self.np_random = random
             self._first, self._latent, self._score, self._left = first, latent, score, left

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from hand_env.checks import (
     check_action,
     check_finite,
+    generator_in_state,
     reading_state,
     resolve_autoreset_mode,
-    restored,
     row_seeds,
     state_in,
 )
@@ -202,7 +202,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             scores = check_finite("scores", state["scores"], self._scores.shape, np.float64)
             left = [integer("left", own, 0, steps) for own in state["left"]]
             pairs = zip(left, state["np_random"], self._generators, strict=True)
-            generators = [restored(generator, random) for _, random, generator in pairs]
+            generators = [generator_in_state(generator, random) for _, random, generator in pairs]
         self._seed(None, np.ones(self.num_envs, np.bool_))
         self._first, self._latents, self._scores, self._left = first, latents, scores, np.array(left)
         self._generators = generators

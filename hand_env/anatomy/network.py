@@ -50,7 +50,7 @@ class Parse:
     doubts: Tensor
 
 
-class Residual(nn.Module):
+class StridedResidual(nn.Module):
     """Two 3 x 3 convolutions with batch normalisation around a shortcut (He et al. 2016)."""
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
@@ -134,10 +134,12 @@ class Parser(nn.Module):
         """Build the layers."""
         super().__init__()
         self.fine = nn.Sequential(
-            nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), Residual(32, 48)
+            nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), StridedResidual(32, 48)
         )
-        self.middle = nn.Sequential(Residual(48, 96, 2), Residual(96, 96))
-        self.coarse = nn.Sequential(Residual(96, WIDTH, 2), Residual(WIDTH, WIDTH), Residual(WIDTH, WIDTH))
+        self.middle = nn.Sequential(StridedResidual(48, 96, 2), StridedResidual(96, 96))
+        self.coarse = nn.Sequential(
+            StridedResidual(96, WIDTH, 2), StridedResidual(WIDTH, WIDTH), StridedResidual(WIDTH, WIDTH)
+        )
         side = self.size // 8
         self.places = nn.Parameter(0.02 * torch.randn(1, side**2, WIDTH))
         self.tokens = nn.Parameter(0.02 * torch.randn(1, TOKENS, WIDTH))
@@ -145,7 +147,7 @@ class Parser(nn.Module):
         self.norm = nn.LayerNorm(WIDTH)
         self.answers = Answers(WIDTH)
         self.from_coarse, self.from_middle = nn.Conv2d(WIDTH, 96, 1), nn.Conv2d(96, 96, 1)
-        self.draw = nn.Sequential(Residual(96, 64), nn.Conv2d(64, len(REGIONS) + JOINTS, 1))
+        self.draw = nn.Sequential(StridedResidual(96, 64), nn.Conv2d(64, len(REGIONS) + JOINTS, 1))
 
     def forward(self, images: Tensor) -> Parse:
         """Parse (n, 3, 96, 96) float in [0, 1]."""

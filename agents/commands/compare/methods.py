@@ -101,7 +101,7 @@ def _methods_of(agent: str, sampler: str, loaded: LoadedRun, score: Score, args:
             yield Method(sampler, f"gradient-{steps}", cost, ascended(loaded, score, steps, args))
     elif agent == "best-of":
         for k in args.best_of:
-            best = best_of(k, loaded.samplers[sampler], args.seed, loaded, score)
+            best = best_drawn(k, loaded.samplers[sampler], args.seed, loaded, score)
             yield Method(sampler, f"best-of-{k}", Cost(k, k), best)
     else:
         acting = _acting(agent, loaded, args)
@@ -174,7 +174,7 @@ def ascended(loaded: LoadedRun, score: Score, steps: int, args: CompareArgs) -> 
     return correct
 
 
-def best_of(k: int, sampler: Sampler, seed: int, loaded: LoadedRun, score: Score) -> Correct:
+def best_drawn(k: int, sampler: Sampler, seed: int, loaded: LoadedRun, score: Score) -> Correct:
     """Compare the latents with k - 1 further draws and keep the best; `hand_env.best_of` draws all k itself."""
     judge = LogitScore(score)
 

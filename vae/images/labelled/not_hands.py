@@ -91,7 +91,7 @@ def melted(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
     return nothing_known(sample(hands.images, places))
 
 
-def enlarged(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
+def close_up(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
     """Cut out a part of a hand."""
     zoom = random.uniform(1.7, 3.0).view(-1, 1, 1, 1)
     middle = torch.stack([random.uniform(0.3, 0.7), random.uniform(0.3, 0.8)], 1).view(-1, 1, 1, 2)
@@ -119,7 +119,7 @@ MIXES: dict[str, Callable[[Hands, Hands, GeneratorSource], Hands]] = {
     "averaged": averaged,
     "mosaic": mosaic,
     "melted": melted,
-    "enlarged": enlarged,
+    "enlarged": close_up,
     "texture": texture,
 }
 """Each takes n hands, n other hands and random numbers, and returns n pictures with `whole` 0, or NaN where a mixture
