@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vae.checks import check_above_zero, integer
+from vae.checks import check_above_zero, check_one_of, integer
 from vae.model import VAE
 from vae.training_config import TrainingConfig
 
@@ -300,7 +300,6 @@ def resolve_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
     Raises:
         ValueError: If there is no mode of that name.
     """
-    names = [known.value for known in AutoresetMode]
-    if not isinstance(mode, AutoresetMode) and not (isinstance(mode, str) and mode in names):
-        raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}.")
+    if not isinstance(mode, AutoresetMode):
+        check_one_of("autoreset_mode", mode, [known.value for known in AutoresetMode])
     return AutoresetMode(mode)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hand_env.anatomy.judge import default_judge
 from hand_env.scoring import ScoreFn, judge_pictures
+from vae.checks import check_one_of
 from vae.evaluation import decode_chunks, encode_all
 from vae.optim import Purpose, stream_seed
 from vae.progress import progress_bar
@@ -28,8 +29,7 @@ def check_drawn_from(name: str) -> None:
     Raises:
         ValueError: If there is no sampler of that name.
     """
-    if not isinstance(name, str) or name not in get_args(DrawnFrom):
-        raise ValueError(f"drawn_from must be one of {get_args(DrawnFrom)}, got {name!r}.")
+    check_one_of("drawn_from", name, get_args(DrawnFrom))
 
 
 class DrawnScore:

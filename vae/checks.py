@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any, Literal
 
@@ -94,6 +95,24 @@ def check_not_nan(**values: float) -> None:
     for name, value in values.items():
         if math.isnan(value):
             raise ValueError(f"{name} must be a number, or 'inf', got {value!r}.")
+
+
+def check_one_of(name: str, value: object, choices: Iterable[object], *, advice: str = "") -> None:
+    """Refuse anything but one of some values, each of its own type.
+
+    Args:
+        name: Name of the value, for the message.
+        value: The value.
+        choices: The values allowed.
+        advice: What the message says at its end.
+
+    Raises:
+        ValueError: If it is none of them.
+    """
+    allowed = list(choices)
+    if not any(isinstance(value, type(choice)) and value == choice for choice in allowed):
+        listed = ", ".join(map(repr, allowed))
+        raise ValueError(f"{name} must be one of {listed}, got {value!r:.80}.{advice and ' ' + advice}")
 
 
 def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae.checks import check_between, integer, seeded
+from vae.checks import check_between, check_one_of, integer, seeded
 from vae.device import channels_last
 
 ImageSize = Literal[32, 64, 128]
@@ -55,10 +55,8 @@ class VAEConfig:
         """
         for name in ("size", "latent_dim"):  # as Python's own: torch's layers refuse NumPy's
             object.__setattr__(self, name, integer(f"VAEConfig.{name}", getattr(self, name)))
-        if self.size not in IMAGE_SIZES:
-            raise ValueError(f"VAEConfig.size must be one of {IMAGE_SIZES}, got {self.size!r}.")
-        if self.width not in _CHANNELS:
-            raise ValueError(f"VAEConfig.width must be one of {tuple(_CHANNELS)}, got {self.width!r}.")
+        check_one_of("VAEConfig.size", self.size, IMAGE_SIZES)
+        check_one_of("VAEConfig.width", self.width, _CHANNELS)
         check_between("VAEConfig.latent_dim", self.latent_dim, 1, MAX_LATENT_DIM, advice="The paper uses 300.")
 
 

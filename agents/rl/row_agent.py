@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agents.rl.picture_policy import PictureExtractor, Sight
 from hand_env import Refined, refine
 from hand_env.scoring import ScoreFn
-from vae.checks import check_above_zero, integer
+from vae.checks import check_above_zero, check_one_of, integer
 from vae.files import load_weights, save_tensors
 from vae.model import VAE
 
@@ -59,8 +59,7 @@ class RowAgentNotes:
             TypeError: If a field has a wrong type.
             ValueError: If a field is out of its range.
         """
-        if self.env_id not in ENVIRONMENTS:
-            raise ValueError(f"env_id must be one of {', '.join(map(repr, ENVIRONMENTS))}, got {self.env_id!r}")
+        check_one_of("env_id", self.env_id, ENVIRONMENTS)
         for name in ("latent_dim", "steps_per_episode"):
             object.__setattr__(self, name, integer(name, getattr(self, name), 1))
         object.__setattr__(self, "net_arch", tuple(integer("net_arch", width, 1) for width in self.net_arch))

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae.checks import check_one_of
 from vae.images.labelled.vocabulary import DIGITS, DOUBTS, EXTRAS, JOINTS, REGIONS, STATES
 
 Architecture = Literal["parser", "reporter"]
@@ -222,8 +223,7 @@ def build_network(architecture: str, seed: int = 0) -> Network:
     Raises:
         ValueError: If there is no such architecture.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture must be one of {', '.join(map(repr, ARCHITECTURES))}, got {architecture!r}.")
+    check_one_of("architecture", architecture, ARCHITECTURES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Parser() if architecture == "parser" else Reporter()

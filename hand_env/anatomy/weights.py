@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from hand_env.anatomy.network import ARCHITECTURES, Network, build_network
+from vae.checks import check_one_of
 from vae.files import load_weights, save_tensors
 
 SHARPNESS = ((32, 0.54, 0.345), (48, 0.52, 0.315), (64, 0.50, 0.295), (96, 0.48, 0.275), (128, 0.52, 0.285))
@@ -95,6 +96,5 @@ def packaged_weights(architecture: str) -> Path:
     Raises:
         ValueError: If there is no such architecture.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture must be one of {', '.join(map(repr, ARCHITECTURES))}, got {architecture!r}.")
+    check_one_of("architecture", architecture, ARCHITECTURES)
     return Path(str(resources.files("hand_env.anatomy") / f"{architecture}.safetensors"))

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from vae.checks import check_between
+from vae.checks import check_between, check_one_of
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,14 @@ def test_both_bounds_are_inside(value):
     check_between("x", value, 0.0, 1.0)
     check_between("x", 0.5, 0.0, 1.0, without="low")
     check_between("x", 0.0, 0.0, 1.0, without="high")
+
+
+@pytest.mark.parametrize("value", ["c", 1, None, ["a"], np.array(["a", "b"]), "x" * 200])
+def test_what_is_none_of_the_choices_is_refused(value):
+    with pytest.raises(ValueError, match=r"^kind must be one of 'a', 'b', got .{1,80}\. Take 'a'\.$"):
+        check_one_of("kind", value, {"a": 0, "b": 1}, advice="Take 'a'.")
+
+
+def test_each_choice_is_taken():
+    check_one_of("kind", "b", ("a", "b"))
+    check_one_of("size", 64, (32, 64))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae.checks import check_one_of
 from vae.device import channels_last
 from vae.extras import needing_extra
 from vae.progress import in_chunks
@@ -108,8 +109,7 @@ def feature_weights(name: str = MEASURES) -> Path:
         ImportError: If the extra `compare` is not installed.
         ValueError: If there is no such network.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"features must be one of {', '.join(map(repr, NETWORKS))}, got {name!r}.")
+    check_one_of("features", name, NETWORKS)
     check_extra()
     network = NETWORKS[name]
     holder = getattr(importlib.import_module(network.package), network.holder)

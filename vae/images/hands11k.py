@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from vae.checks import check_one_of
 from vae.images.crop import CROP_VERSION, crop_to_hand
 from vae.images.handinfo import HandRow, read_handinfo
 from vae.images.image_set import ImageSet
@@ -67,7 +68,7 @@ def load_hands11k(
     }
     _check_choices(choices)
     if part is not None:
-        _check_choice("part", part, get_args(Part))
+        check_one_of("part", part, get_args(Part))
         choices["part"] = part
     root = download_root(Path(root))
     rows = read_handinfo(root / TABLE)
@@ -118,12 +119,7 @@ def download_root(root: Path) -> Path:
 
 def _check_choices(choices: Mapping[str, str]) -> None:
     for (name, value), allowed in zip(choices.items(), (Side, Hand, Keep, Keep), strict=True):
-        _check_choice(name, value, get_args(allowed))
-
-
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+        check_one_of(name, value, get_args(allowed))
 
 
 def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[str, ...]]:

@@ -8,6 +8,7 @@ from simple_parsing import field
 from agents.command_line.flags import check_above_zero, check_at_least, check_list, check_not_nan, flag
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from vae.checks import check_at_least as at_least
+from vae.checks import check_one_of
 from vae.distribution import MEASURES, NETWORKS
 
 SAMPLERS = ("normal", "mixture", "prior")
@@ -79,8 +80,8 @@ def check_args(args: CompareArgs) -> None:
     )
     for name, chosen, known in words:
         check_list(name, chosen)
-        if wrong := [word for word in chosen if word not in known]:
-            raise ValueError(f"--{name} must be one of {', '.join(map(repr, known))}, got {wrong[0]!r}.")
+        for word in chosen:
+            check_one_of(f"--{name}", word, known)
     for name, numbers in (("rounds", args.rounds), ("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
         check_list(name, numbers)
         at_least(1, **{flag(name): min(numbers)})

@@ -8,6 +8,7 @@ from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
 from agents.runs.packed_pictures import ALL
 from vae.checks import check_at_least as at_least
+from vae.checks import check_one_of
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
 
@@ -86,8 +87,8 @@ def check_args(args: CurriculumArgs) -> None:
         parse_method(word)
     if wrong := [word for word in args.prior_for or () if word not in args.methods]:
         raise ValueError(f"--prior-for must name some of --methods, got {wrong[0]!r}.")
-    if wrong := [word for word in args.samplers if word not in SAMPLERS]:
-        raise ValueError(f"--samplers must be one of {', '.join(map(repr, SAMPLERS))}, got {wrong[0]!r}.")
+    for word in args.samplers:
+        check_one_of("--samplers", word, SAMPLERS)
     if args.agent is None and any(parse_method(word).acts == AGENT for word in args.methods):
         raise ValueError(
             "--agent must name the file of a trained agent of HandSchedule-v0 for the method 'schedule', got none. "

@@ -5,6 +5,7 @@ from typing import get_args
 
 from agents.runs.packaged import WeightSet, check_installed, load_packaged, packaged_sets, read_run
 from agents.runs.run import Run
+from vae.checks import check_one_of
 
 
 class Weights:
@@ -33,8 +34,7 @@ class Weights:
         Raises:
             ValueError: If the page offers no set of that name.
         """
-        if name not in self.names:
-            raise ValueError(f"weights must be one of {', '.join(map(repr, self.names))}, got {name!r:.80}.")
+        check_one_of("weights", name, self.names)
         if name not in self._read:
             self._read[name] = load_packaged(name)
         return self._read[name]

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
-from agents.command_line.flags import check_at_least, check_seed, flag
+from agents.command_line.flags import check_at_least, check_list, check_seed, flag
 from agents.runs.training_log import METRICS
-from vae.checks import check_not_nan
+from vae.checks import check_not_nan, check_one_of
 
 SWEPT = ("train", "refine", "recipe", "compare")
 COMMAND = {"positional": True, "custom_args": {"metavar": "[COMMAND ...]", "nargs": "*"}}
@@ -52,11 +52,8 @@ def check_args(args: SweepArgs) -> None:
     _check_machine(args)
     for seed in args.seeds:
         check_seed(seed)
-    if not args.seeds or len(set(args.seeds)) < len(args.seeds):
-        raise ValueError(f"--seeds must list at least one seed, none twice, got {args.seeds!r}.")
-    if _goodness(args.metric) not in ("up", "down"):
-        known = ", ".join(repr(name) for name in METRICS if _goodness(name) in ("up", "down"))
-        raise ValueError(f"--metric must be one of {known}, got {args.metric!r}.")
+    check_list("seeds", args.seeds)
+    check_one_of("--metric", args.metric, [name for name in METRICS if _goodness(name) in ("up", "down")])
     if args.resume is not None:
         own = [item.name for item in fields(SweepArgs) if item.name not in ("resume", *_OF_THE_MACHINE)]
         given = [name for name in own if getattr(args, name) != getattr(SweepArgs(), name)]
@@ -64,9 +61,7 @@ def check_args(args: SweepArgs) -> None:
             what = "the command" if given[0] == "command" else flag(given[0])
             raise ValueError(f"--resume takes command, settings and seeds from the sweep; leave {what} out.")
         return
-    if not args.command or args.command[0] not in SWEPT:
-        given_word = args.command[0] if args.command else "none"
-        raise ValueError(f"The command must be one of {', '.join(map(repr, SWEPT))}, got {given_word!r}.")
+    check_one_of("The command", args.command[0] if args.command else "none", SWEPT)
     if args.scheduler == "asha" and args.command[0] != "train":
         raise ValueError(
             f"--scheduler 'asha' belongs to 'train', whose log can be read while it runs, got {args.command[0]!r}. "

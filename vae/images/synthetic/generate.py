@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae.checks import check_between, integer
+from vae.checks import check_between, check_one_of, integer
 from vae.images.synthetic.defects import DEFECTS
 from vae.images.synthetic.labels import joints
 from vae.images.synthetic.render import pictures_at_once, render
@@ -92,9 +92,7 @@ def generate_hands(
     size = integer("size", size)
     check_between("size", size, SMALLEST, LARGEST, advice="Use 64 or 128 to train a VAE.")
     check_fits("n", n, size)
-    if defect not in ("none", "any", *DEFECTS):
-        choices = ", ".join(("none", "any", *DEFECTS))
-        raise ValueError(f"defect must be one of {choices}; got {defect!r}. Use 'none' for correct hands.")
+    check_one_of("defect", defect, ("none", "any", *DEFECTS), advice="Use 'none' for correct hands.")
     chunk = pictures_at_once(size, device)
     starts = range(first, first + n, chunk)
     parts = []

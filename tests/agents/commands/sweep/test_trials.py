@@ -53,7 +53,7 @@ def test_a_value_of_a_list_may_have_several_words_and_runs_may_vary_too():
         ({"grid": ["epochs=2,2"]}, "none twice, got '2,2'"),
         ({"grid": ["data=a/b,a-b"]}, "--grid must give each setting a folder of its own"),
         ({"grid": ["epochs=few"]}, "argument --epochs: invalid int value: 'few'"),
-        ({"seeds": []}, "--seeds must list at least one seed, none twice, got []"),
+        ({"seeds": []}, "--seeds must list at least one value, none twice, got []"),
         ({"seeds": [1, 1]}, "none twice, got [1, 1]"),
         ({"seeds": [-1]}, "--seed must lie in 0..4294967295, got -1"),
         ({"gpus_per_trial": 1.5}, "--gpus-per-trial must be a fraction in 0..1 or an integer, got 1.5"),

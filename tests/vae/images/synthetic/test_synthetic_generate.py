@@ -198,7 +198,7 @@ def test_progress_is_shown_on_request_only() -> None:
         (1, 15, 0, "none", r"size must lie in 16\.\.1024, got 15"),
         (1, 1025, 0, "none", r"size must lie in 16\.\.1024, got 1025"),
         (1, 64, -1, "none", "seed must be at least 0, got -1"),
-        (1, 64, 0, "claw", "defect must be one of none, any, missing_digit, .*; got 'claw'"),
+        (1, 64, 0, "claw", "defect must be one of 'none', 'any', 'missing_digit', .*, got 'claw'"),
     ],
 )
 def test_wrong_argument_is_named(n: int, size: int, seed: int, defect: str, message: str) -> None:
