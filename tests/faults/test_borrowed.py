@@ -11,9 +11,8 @@ def same(first, second):
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.array])
 @pytest.mark.parametrize("name", ["images", "validation_images"])
+@pytest.mark.parametrize("form", ["latent", "latent-drawn", "latent-rows", "schedule", "schedule-rows"], indirect=True)
 def test_pictures_that_the_caller_refills_do_not_change_the_episode(form, name, kind, play):
-    if not form.trains:
-        pytest.skip("it takes no pictures")
     given = kind(np.random.default_rng(0).integers(0, 256, (8, 3, 8, 8), np.uint8))
     rewards = {"reward": "validation_loss_change"} if name == "validation_images" else {}
     env = form.make(**{name: given, **rewards})
@@ -45,9 +44,8 @@ def test_an_action_that_the_caller_refills_does_not_change_what_came_of_it(form)
     assert np.array_equal(observation, kept)
 
 
+@pytest.mark.parametrize("form", ["schedule-rows"], indirect=True)
 def test_rows_that_share_pictures_share_one_copy(form):
-    if form.id != "HandSchedule-v0" or form.rows is None:
-        pytest.skip("it has one set of pictures")
     env = form.make(images=np.zeros((8, 3, 8, 8), np.uint8))
     first, second = env.unwrapped.envs
     assert first.env.images.data_ptr() == second.env.images.data_ptr()
