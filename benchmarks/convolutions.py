@@ -8,11 +8,11 @@ algorithm that cuDNN finds to be fastest. Their sum is less than any step can ta
 else cost nothing: activations, the optimiser, augmentation. So it bounds the share of a matrix product's speed that
 the step can reach.
 
-Beside it stands what the card itself would allow: each convolution takes at least its operations at the speed of a
-matrix product, and at least the time to read its inputs and write its output once.
+Beside it stands what the card itself would allow. A convolution takes at least its operations at the speed of a matrix
+product. It also takes at least the time to read its inputs and write its output once.
 
-Prints a line for each kind of convolution, the slowest first: how often it occurs in a step, its time, its share of the
-matrix product's speed, and the share that the card would allow.
+Prints a line for each kind of convolution, the slowest first. It says how often the kind occurs in a step, its time,
+its share of the matrix product's speed, and the share that the card would allow.
 """
 
 import argparse
