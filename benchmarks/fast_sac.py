@@ -1,7 +1,8 @@
 """Measure the updates/s of `FastSAC` over those of Stable-Baselines3's SAC, at the sizes that the project trains.
 
 Run `python benchmarks/fast_sac.py`, on a GPU with `--device cuda`; it takes about two minutes. With `--check`, it
-compares CUDA graphs with kernels that are launched one by one. With `--learn`, it compares learning curves.
+compares CUDA graphs with kernels that are launched one by one. With `--learn`, it compares learning curves
+(`fast_sac_learning.py`).
 
 Both algorithms take turns, so that a noisy machine slows both equally. Replay buffers are full of random numbers. It
 prints updates/s (the median turn) and the ratio in the same turn (the median over turns, with its quartiles). On a CPU,
@@ -18,7 +19,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from fast_sac_check import check
-from fast_sac_learning import learn
+from fast_sac_learning import add_flags, learn, tables
 from gymnasium import spaces
 from refine import filled_sac
 from stable_baselines3 import SAC
@@ -26,6 +27,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.sac.policies import SACPolicy
 
 from agents import FastSAC, RowPolicy
+from vae.files import load_hashed_json
 
 CAPACITY = 2**15  # numbers in a buffer's actions, times 300: beyond any cache
 
@@ -167,15 +169,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--learn", action="store_true")
-    parser.add_argument("--seeds", type=int, default=5, help="with --learn")
-    parser.add_argument("--steps", type=int, default=5_000, help="of Pendulum-v1, with --learn")
-    parser.add_argument("--samples", type=int, default=10_240, help="of HandRefine-v0, with --learn")
+    add_flags(parser)
     args = parser.parse_args()
+    if min(args.jobs, args.seeds, args.samples, args.steps, args.picture_samples, args.rows or 1) < 1:
+        parser.error("--jobs, --seeds, --samples, --steps, --picture-samples and --rows must be at least 1.")
     torch.set_num_threads(args.threads)
     if args.check:
         sys.exit(not check(args.device, checked(args.device)))
-    if args.learn:
-        learn(args.device, args.seeds, args.steps, args.samples)
+    if args.table:
+        print(tables(load_hashed_json(args.table)["trainings"]))
+    elif args.learn:
+        learn(args)
     else:
         speed(args.device, args.turns, args.seconds)
 
