@@ -64,6 +64,7 @@ def test_a_recipe_whose_photographs_have_moved_resumes_on_the_same_photographs_o
     monkeypatch.setattr("agents.commands.recipe.command._draw_and_sample", lambda args, *_: stages.append(args.data))
     here, other, out = download(tmp_path / "here", 12), download(tmp_path / "other", 13), tmp_path / "run"
     recipe = ["recipe", "--latent-samples", "0", "--refine-samples", "0", "--device", "cpu", "--out", str(out)]
+    recipe += ["--workers", "0"]
     assert main([*recipe, "--data", str(here)]) == 0
     moved = here.rename(tmp_path / "moved")
     before = (out / "config.json").read_text()

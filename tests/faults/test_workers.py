@@ -26,7 +26,15 @@ if __name__ == "__main__":
         return pool
 
     synthetic_pool._processes = told
+"""
+AT_ONCE = """
     synthetic_pool.render_right_hands(3200, 0, 1)
+"""
+MEANWHILE = """
+    import time
+    with synthetic_pool.RightHands(3200, 0, 1) as hands:
+        hands.start()
+        time.sleep(600)  # stands for reading photographs
 """
 
 
@@ -39,8 +47,9 @@ def runs(pid):
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="this system does not say what runs")
 @pytest.mark.parametrize("seconds", [0, 4])  # while the processes start, and while they draw
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_process_that_draws_ends_with_the_one_that_started_it(tmp_path, number, seconds):
-    (tmp_path / "script.py").write_text(DRAWS)
+@pytest.mark.parametrize("waits", [AT_ONCE, MEANWHILE], ids=["at once", "meanwhile"])
+def test_a_process_that_draws_ends_with_the_one_that_started_it(tmp_path, number, seconds, waits):
+    (tmp_path / "script.py").write_text(DRAWS + waits)
     with subprocess.Popen(
         [sys.executable, tmp_path / "script.py"],
         stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,17 @@ from torch import Generator, Tensor
 
 from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag
 from agents.command_line.shell_words import typed
-from agents.commands.recipe.annotate import annotate
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.latent_agent import train_latent_agent
+from agents.commands.recipe.pictures import (
+    RecipePictures,
+    gather,
+    read_photographs,
+    some_synthetic_hands,
+    synthetic_hands,
+)
 from agents.commands.recipe.selection import FEWEST, NEAR, draw_candidates, fit_to_selected, right_and_new
+from agents.commands.recipe.stages import SECONDS, Stages
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
 from agents.figures.plots import Panel, binned, save_curves
@@ -29,7 +36,7 @@ from agents.runs.checkpointing import Checkpointer
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import OBJECT, OBJECTS
 from agents.runs.lock import held
-from agents.runs.pictures import SYNTHETIC, tell
+from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import SAMPLER_FILES, load_run
 from hand_env.anatomy import Judge, Known
 from vae.acceleration import parallel
@@ -40,9 +47,9 @@ from vae.checks import check_between
 from vae.device import resolve_device
 from vae.distribution import check_extra
 from vae.files import load_weights, save_hashed_json, save_json, save_tensors
-from vae.images import SPLIT_SEED, load_hands11k, split_by_group, to_float
-from vae.images.labelled.hands import CANVAS, Hands
-from vae.images.labelled.synthetic_pool import render_right_hands
+from vae.images import SPLIT_SEED, to_float
+from vae.images.labelled.hands import CANVAS
+from vae.images.labelled.synthetic_pool import RightHands
 from vae.model import VAE, VAEConfig, build_vae
 from vae.optim import Purpose, stream_seed
 from vae.progress import progress_bar, say
@@ -52,9 +59,7 @@ from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import MAX_PASSES
 
 LATENT_DIM = 300  # as in the paper
-LATENT_PICTURES = 2048  # most synthetic hands that HandLatent-v0 gets
 LOGGED = 50  # steps between two entries of training_log.json
-HELD_OUT = 40  # one of this many synthetic hands is held out, for validation without photographs
 PRIOR_POOL = 32_768  # most latents of the learned prior that the decoder learns to decode
 MIXTURE = 16_384  # augmented pictures that the mixture is fitted to; EM on all of them takes minutes
 TRAINING_LOG = "training_log.json"
@@ -83,21 +88,6 @@ BEFORE = {"falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0}
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
 
 
-@dataclass(frozen=True, eq=False)
-class RecipePictures:
-    """The pictures of the recipe.
-
-    Attributes:
-        photographs: Photographs of training people; None if the recipe uses synthetic hands only.
-        drawn: Synthetic hands.
-        others: (m, 3, 128, 128) uint8, photographs of validation people, or held-out synthetic hands.
-    """
-
-    photographs: Hands | None
-    drawn: Hands
-    others: Tensor
-
-
 def recipe(args: RecipeArgs) -> Path:
     """Run the recipe from the start, or resume it. All processes call it, inside `parallel.process_group`.
 
@@ -116,9 +106,14 @@ def recipe(args: RecipeArgs) -> Path:
     try:
         if not parallel.is_main():
             return _follow(args, resolve_device(args.device))
-        photographs = None if args.data == SYNTHETIC else _photographs(args)  # before the folder is claimed
-        with held(args.out):
-            return _run_stages(args, photographs, resolve_device(args.device))
+        stages = Stages()
+        with synthetic_hands(args) as hands:
+            photographs = None
+            if args.data != SYNTHETIC:  # before the folder is claimed
+                with stages("photographs"):
+                    photographs = read_photographs(args, hands)
+            with held(args.out):
+                return _run_stages(args, photographs, hands, resolve_device(args.device), stages)
     except ConnectionError as error:
         raise ConnectionError(f"{error} Then continue with: {typed('recipe', args)}") from error
 
@@ -127,42 +122,47 @@ def _follow(args: RecipeArgs, device: str) -> Path:
     """Train the VAE with the main process, if it has none yet. It alone does all else, and logs and saves."""
     if parallel.flag_of_main(False):
         material: Any = parallel.from_main(lambda: None)  # a RecipePictures
-        _train_autoencoder(args, material, _batches(material, device), device)
+        _train_autoencoder(args, material, material.batches(device), device)
     return args.out
 
 
-def _run_stages(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Path:
+def _run_stages(
+    args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, hands: RightHands, device: str, stages: Stages
+) -> Path:
     out = args.out
     _claim(args, "" if photographs is None else hashlib.sha256(photographs[0].numpy().tobytes()).hexdigest())
     parallel.flag_of_main(not any((out / name).is_file() for name in (run_folder.REPORT, run_folder.VAE_WEIGHTS)))
     if not (out / run_folder.REPORT).is_file():
-        _draw_and_sample(args, photographs, device)
+        _draw_and_sample(args, photographs, hands, device, stages)
     with parallel.alone():
-        return _train_agents(args, photographs, device)
+        return _train_agents(args, photographs, device, stages)
 
 
-def _train_agents(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> Path:
+def _train_agents(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str, stages: Stages) -> Path:
     out = args.out
     shutil.rmtree(out / run_folder.CHECKPOINTS, ignore_errors=True)
     if args.latent_samples and not (out / run_folder.LATENT_AGENT).is_file():
         say("The agent on HandLatent-v0", sys.stdout)
-        images = _synthetic_images(args) if photographs is None else photographs[0]
-        agent = train_latent_agent(load_run(out).vae, images, args.latent_samples, args.seed, device)
-        agent.save(out / run_folder.LATENT_AGENT)
+        with stages("latent_agent"):
+            images = some_synthetic_hands(args) if photographs is None else photographs[0]
+            agent = train_latent_agent(load_run(out).vae, images, args.latent_samples, args.seed, device)
+            agent.save(out / run_folder.LATENT_AGENT)
+        stages.add_to(out / run_folder.REPORT, "latent_agent")
     if args.refine_samples and not (out / run_folder.REFINER).is_file():
         say("The agent on HandRefine-v0", sys.stdout)
-        refine_run(
-            RefineArgs(
-                out,
-                samples=args.refine_samples,
-                rows=args.refine_rows,
-                width=args.refine_width,
-                delta_scale=args.delta_scale,
-                checkpoint_seconds=args.checkpoint_seconds,
-                seed=args.seed,
-                device=args.device,
-            )
+        refine = RefineArgs(
+            out,
+            samples=args.refine_samples,
+            rows=args.refine_rows,
+            width=args.refine_width,
+            delta_scale=args.delta_scale,
+            checkpoint_seconds=args.checkpoint_seconds,
+            seed=args.seed,
+            device=args.device,
         )
+        with stages("refiner"):
+            refine_run(refine)
+        stages.add_to(out / run_folder.REPORT, "refiner")
     return out
 
 
@@ -214,26 +214,32 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
         save_hashed_json(args.out / run_folder.CONFIG, {**begun, "settings": {**there, "data": args.data}})
 
 
-def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> None:
+def _draw_and_sample(
+    args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, hands: RightHands, device: str, stages: Stages
+) -> None:
     """Train the VAE and fit the samplers."""
     out = args.out
     began = time.monotonic()
-    material = _material(args, photographs, device)
-    batches = _batches(material, device)
+    material = gather(args, photographs, hands, device, stages)
+    batches = material.batches(device)
     if not (out / run_folder.VAE_WEIGHTS).is_file():
         parallel.from_main(lambda: material)  # for those that follow
-        _train_autoencoder(args, material, batches, device)
+        with stages("vae"):
+            _train_autoencoder(args, material, batches, device)
     vae = _read_vae(args).to(device)
-    posteriors, others, held_out = _encode(args, vae, material, batches)
-    flow, log = _fit_prior(args, posteriors, held_out)
+    with stages("latents"):
+        posteriors, others, held_out = _encode(args, vae, material, batches)
+    with stages("prior"):
+        flow, log = _fit_prior(args, posteriors, held_out)
     save_curves(out / run_folder.PRIOR_CURVES, log, "step", PRIOR_CURVES)
-    flow, selection = _selected(args, flow, vae, material)
+    with stages("selection"):
+        flow, selection = _selected(args, flow, vae, material)
     flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
     flow.save(out / SAMPLER_FILES["prior"][0])
     some = slice(MIXTURE)
-    Mixture.fit(posteriors.mean[some], posteriors.log_var[some], draws=MIXTURE, seed=args.seed).save(
-        out / run_folder.SAMPLER
-    )
+    with stages("mixture"):
+        mixture = Mixture.fit(posteriors.mean[some], posteriors.log_var[some], draws=MIXTURE, seed=args.seed)
+    mixture.save(out / run_folder.SAMPLER)
     mean_kl = 0.5 * (others.mean.square() + others.log_var.exp() - others.log_var - 1).sum(1).mean()
     report = {
         "pictures": {
@@ -246,6 +252,7 @@ def _draw_and_sample(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None
         "prior": log,
         "selection": selection,
         "seconds_since_last_start": time.monotonic() - began,
+        SECONDS: stages.seconds,
         "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
     }
     save_hashed_json(out / run_folder.REPORT, report)
@@ -343,34 +350,3 @@ def _read_vae(args: RecipeArgs) -> VAE:
     vae = build_vae(VAEConfig(CANVAS, LATENT_DIM, args.width), seed=0)
     vae.load_state_dict(load_weights(args.out / run_folder.VAE_WEIGHTS))
     return vae.eval().requires_grad_(False)
-
-
-def _material(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, device: str) -> RecipePictures:
-    held_out = max(1, args.drawn // HELD_OUT)
-    hands = render_right_hands(
-        args.drawn + held_out, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers
-    )
-    drawn, rest = hands.take(slice(args.drawn)), hands.images[args.drawn : args.drawn + held_out]
-    if photographs is None:
-        return RecipePictures(None, drawn, rest)
-    images, others = photographs
-    return RecipePictures(annotate(images, Judge.load(device=device)), drawn, others)
-
-
-def _batches(material: RecipePictures, device: str) -> Batches:
-    photographs = None if material.photographs is None else material.photographs.to(device)
-    return Batches(photographs, material.drawn.to(device))
-
-
-def _photographs(args: RecipeArgs) -> tuple[Tensor, Tensor]:
-    """Read the photographs of training and of validation people, without those marked as irregular."""
-    found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude")
-    tell(found.notes)
-    split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
-    return found.pixels[split.train], found.pixels[split.validation]
-
-
-def _synthetic_images(args: RecipeArgs) -> Tensor:
-    """Return some of the synthetic hands, for HandLatent-v0."""
-    n = min(args.drawn, LATENT_PICTURES)
-    return render_right_hands(n, stream_seed(args.seed, Purpose.RECIPE_HANDS) % 2**31, args.workers).images

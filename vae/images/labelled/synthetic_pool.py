@@ -8,9 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -181,6 +181,64 @@ def _drawn(seed: int, first: int, n: int) -> Arrays:
     return _as_arrays(hands)
 
 
+class RightHands:
+    """Synthetic hands without defects, which worker processes render while this process does something else.
+
+    Use it in `with`, whose end stops the processes, whatever ends it.
+    """
+
+    def __init__(self, n: int, seed: int, workers: int | None = None) -> None:
+        """Take the arguments of `render_right_hands`, and render nothing yet."""
+        self._seed, self._firsts = seed, range(0, n, CHUNK)
+        self._most = min(one_per_core(workers), len(self._firsts))
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting: list[Future[Arrays]] = []
+
+    def start(self) -> None:
+        """Let worker processes start to render, and do not wait for them; without workers, do nothing."""
+        if self._most and self._pool is None:
+            self._pool = _processes(self._most)
+            self._waiting = [self._pool.submit(_draw_right, self._seed, first) for first in self._firsts][::-1]
+
+    def collect(self) -> Hands:
+        """Wait for the hands, start to render if nobody has, and stop the processes.
+
+        Returns:
+            Labelled hands on the CPU, 128 pixels a side, images uint8.
+        """
+        self.start()
+        room: Hands | None = None
+        rows = len(self._firsts) * CHUNK
+        with progress_bar(title="Rendering hands", unit="hands", total=rows) as bar:
+            for first in self._firsts:
+                new = _as_hands(self._next(first))
+                room = _room(new, rows) if room is None else room
+                room.put(torch.arange(first, first + CHUNK), new)
+                bar.update(CHUNK)
+        self.close()
+        assert room is not None, "the caller wants at least one"
+        return room
+
+    def close(self) -> None:
+        """Stop the processes as soon as they have rendered the few hands at hand, and drop what they have rendered."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)  # and wait: a pool that nobody holds would render all
+            self._pool, self._waiting = None, []
+
+    def __enter__(self) -> RightHands:
+        """Return this."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the processes."""
+        self.close()
+
+    def _next(self, first: int) -> Arrays:
+        return (
+            self._waiting.pop().result() if self._waiting else _draw_right(self._seed, first)
+        )  # and keep it no longer
+
+
 def render_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
     """Render synthetic hands without defects, some with rings and sleeves.
 
@@ -192,17 +250,8 @@ def render_right_hands(n: int, seed: int, workers: int | None = None) -> Hands:
     Returns:
         Labelled hands on the CPU, 128 pixels a side, images uint8.
     """
-    firsts = range(0, n, CHUNK)
-    room: Hands | None = None
-    bar = progress_bar(title="Rendering hands", unit="hands", total=len(firsts) * CHUNK)
-    with bar, closing(_right(seed, firsts, one_per_core(workers))) as chunks:
-        for first, arrays in zip(firsts, chunks, strict=True):
-            new = _as_hands(arrays)
-            room = _room(new, len(firsts) * CHUNK) if room is None else room
-            room.put(torch.arange(first, first + CHUNK), new)
-            bar.update(CHUNK)
-    assert room is not None, "the caller renders at least one"
-    return room
+    with RightHands(n, seed, workers) as hands:
+        return hands.collect()
 
 
 def one_per_core(workers: int | None) -> int:
@@ -251,19 +300,6 @@ def _end_with_parent() -> None:
     assert parent is not None, "this is a process of a pool"
     parent.join()
     os._exit(1)  # or it would wait for tasks for ever
-
-
-def _right(seed: int, firsts: Sequence[int], workers: int) -> Generator[Arrays]:
-    if not workers:
-        yield from (_draw_right(seed, first) for first in firsts)
-        return
-    pool = _processes(min(workers, len(firsts)))
-    try:
-        waiting = [pool.submit(_draw_right, seed, first) for first in firsts][::-1]
-        while waiting:
-            yield waiting.pop().result()  # and keep it no longer
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _draw_right(seed: int, first: int) -> Arrays:

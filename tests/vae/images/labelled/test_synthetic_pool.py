@@ -5,13 +5,15 @@ import sys
 import threading
 import types
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import pytest
 import torch
 
 from vae.images.labelled import synthetic_pool
-from vae.images.labelled.synthetic_pool import SyntheticPool, render_hands, render_right_hands
+from vae.images.labelled.synthetic_pool import RightHands, SyntheticPool, render_hands, render_right_hands
 from vae.images.labelled.vocabulary import (
     ABSENT,
     EXTRA,
@@ -89,6 +91,45 @@ def test_as_many_processes_draw_as_there_are_cores_or_tasks(monkeypatch, capsys,
         hands = render_right_hands(8, 3, workers)
     assert torch.equal(hands.images[2:4], render_hands(3, 2, 2, "none").images)
     assert "Rendering hands: 100 %, 8 of 8 hands" in capsys.readouterr().err
+
+
+def test_hands_that_are_drawn_meanwhile_are_the_same():
+    with RightHands(64, 3, 1) as hands:
+        hands.start()
+        assert len(multiprocessing.active_children()) == 1
+        drawn = hands.collect()
+    with RightHands(64, 3, 0) as hands:
+        hands.start()
+        assert hands._pool is None
+        expected = hands.collect()
+    for name, tensor in vars(expected).items():
+        assert torch.equal(getattr(drawn, name), tensor), name
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_no_process_draws_on_after_an_error_meanwhile(error):
+    def fail():
+        with RightHands(32_000, 3, 1) as hands:
+            hands.start()
+            processes.extend(multiprocessing.active_children())
+            raise error
+
+    processes = list[BaseProcess]()
+    with pytest.raises(error):
+        fail()
+    assert len(processes) == 1
+    assert not processes[0].is_alive()
+
+
+def test_a_process_that_dies_ends_the_others_and_is_told_of():
+    with RightHands(32_000, 3, 2) as hands:
+        hands.start()
+        processes = multiprocessing.active_children()
+        processes[0].kill()
+        with pytest.raises(BrokenProcessPool):
+            hands.collect()
+    assert len(processes) == 2
+    assert not any(process.is_alive() for process in processes)
 
 
 def test_a_process_that_draws_waits_for_the_end_of_the_one_that_started_it_and_ends(monkeypatch):
