@@ -14,7 +14,7 @@ class Stages:
     """Measure stages by the clock.
 
     Attributes:
-        seconds: Of the stages that are over, by name, in the order in which they ended.
+        seconds: How long each stage took that is over, by its name.
     """
 
     def __init__(self) -> None:
