@@ -52,6 +52,7 @@ def read_photographs(args: RecipeArgs, hands: RightHands) -> tuple[Tensor, Tenso
         hands.start()
     found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude")
     tell(found.notes)
+    hands.check()  # before more work is done in vain
     split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
     return found.pixels[split.train], found.pixels[split.validation]
 

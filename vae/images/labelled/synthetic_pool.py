@@ -200,6 +200,12 @@ class RightHands:
             self._pool = _processes(self._most)
             self._waiting = [self._pool.submit(_draw_right, self._seed, first) for first in self._firsts][::-1]
 
+    def check(self) -> None:
+        """Raise the error of a worker process, if there has been one; `collect` does so, too."""
+        for future in self._waiting:
+            if future.done():
+                future.result()
+
     def collect(self) -> Hands:
         """Wait for the hands, start to render if nobody has, and stop the processes.
 
