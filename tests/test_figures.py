@@ -313,6 +313,34 @@ def test_the_recipe_s_page_holds_the_agent_against_others_run_by_run():
     assert f"{value} points more than the agent ({low} to {high})" in text
 
 
+def test_the_recipe_s_page_says_what_falling_deltas_change_run_by_run():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+
+    def more(sampler, without, figure, times):
+        pairs = zip(*(by_run(name, sampler, "none", figure) for name in ("falling", without)), strict=True)
+        found = student([times * (mine - other) for mine, other in pairs])
+        return [f"{value:.1f}" for value in (found.value, found.low, found.high)]
+
+    value, low, high = more("mixture", "mixture", "correct", 100)
+    assert f"that is {value} points more ({low} to {high})" in text
+    value, low, high = more("prior", "seeds", "correct", 100)
+    assert f"gives no more**: {value} points ({low} to {high})" in text
+    value, low, high = (number.removeprefix("-") for number in more("prior", "seeds", "new", 100))
+    assert f"{value} points fewer new hands ({low} fewer to {high} more)" in text
+    value, low, high = (number.removeprefix("-") for number in more("prior", "seeds", "kernel_distance", 1000))
+    assert f"prior falls by {value} ({low} to {high})" in text
+    without, acting = (np.mean(by_run(name, "mixture", "none", "correct")) for name in ("mixture", "falling"))
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+    assert f"raises the mixture from {100 * without:.1f} to {100 * acting:.1f} %" in learning
+
+
+def by_run(name, sampler, agent, figure):
+    """A figure of each run of a record."""
+    cells = json.loads((DOCS / "recipe" / f"{name}.json").read_text())["cells"]
+    chosen = [cell["figures"] for cell in cells if (cell["sampler"], cell["agent"]) == (sampler, agent)]
+    return [figures[figure]["value"] for figures in chosen]
+
+
 def right_on_the_prior(name):
     """Percentages of right hands of the learned prior, a list over runs for each agent."""
     content = json.loads((DOCS / "recipe" / f"{name}.json").read_text())
