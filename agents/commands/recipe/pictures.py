@@ -58,7 +58,7 @@ def read_photographs(args: RecipeArgs, hands: RightHands) -> tuple[Tensor, Tenso
 
 
 def synthetic_hands(args: RecipeArgs) -> RightHands:
-    """Return the synthetic hands, of which none is rendered yet."""
+    """Return the synthetic hands; their rendering has not started yet."""
     return RightHands(args.drawn + _held_out(args), _seed(args), args.workers)
 
 
