@@ -88,8 +88,7 @@ def find_outline(picture: NDArray[np.uint8]) -> Outline | None:
 
 
 def _opened(mask: Mask, radius: float) -> Mask:
-    padded = np.pad(mask, ((0, 0), (0, 0)))
-    padded = np.concatenate([padded, np.repeat(padded[-1:], round(radius) + 2, 0)])  # the arm continues below
+    padded = np.concatenate([mask, np.repeat(mask[-1:], round(radius) + 2, 0)])  # the arm continues below
     inside = ndimage.distance_transform_edt(padded) > radius
     grown = ndimage.distance_transform_edt(~inside) <= radius + 1
     return np.asarray(grown[: len(mask)], dtype=np.bool_)
