@@ -24,7 +24,7 @@ from vae.images.labelled.style import resized
 from vae.images.random_source import GeneratorSource
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE, VAEConfig, Width, build_vae
-from vae.optim import VARIANCE_DECAY, follow_variance
+from vae.optim import VARIANCE_DECAY, follow_variance, set_rate
 from vae.progress import in_chunks, progress_bar
 
 SIZE = 64
@@ -63,7 +63,7 @@ class Imitator:
         optimizer = torch.optim.AdamW(self.vae.parameters(), rate, (0.9, 0.99))
         error = torch.ones((), device=self.device)
         for share in _passing(seconds):
-            optimizer.param_groups[0]["lr"] = rate * min(1.0, (self.steps + 1) / 100) * (1.02 - share)
+            set_rate(optimizer, rate * min(1.0, (self.steps + 1) / 100) * (1.02 - share))
             images = resized(pictures(), SIZE)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
                 mean, log_var = self.vae.encode(images)

@@ -28,7 +28,7 @@ from vae.images.labelled.style import restyle
 from vae.images.labelled.synthetic_pool import SyntheticPool
 from vae.images.random_source import GeneratorSource
 from vae.model import Width
-from vae.optim import cosine_decay, ema_decay, update_ema
+from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
 from vae.progress import progress_bar, say
 
 NEAR = 64  # hands per batch whose features are compared in two styles
@@ -155,8 +155,7 @@ class JudgeTrainer:
         """Take one step; return the loss terms every 100 steps, else None."""
         share = min(1.0, self.spent / self.settings.seconds)
         rate = self.settings.rate * min(1.0, (self.steps + 1) / 200) * cosine_decay(share, floor=0.02)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         hands = self._next()
         again = self._again(hands)
         images = torch.cat([hands.images, again]).contiguous(memory_format=torch.channels_last)
