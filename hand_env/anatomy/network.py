@@ -84,10 +84,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, tokens, WIDTH)."""
         n, tokens, _ = x.shape
-        asked = self.ask(self.before_attention(x)).view(n, tokens, 3, HEADS, WIDTH // HEADS)
-        query, key, value = asked.permute(2, 0, 3, 1, 4).unbind(0)  # (n, HEADS, tokens, WIDTH / HEADS) each
-        heard = F.scaled_dot_product_attention(query, key, value)
-        x = x + self.answer(heard.transpose(1, 2).reshape(n, tokens, WIDTH))
+        projected = self.ask(self.before_attention(x)).view(n, tokens, 3, HEADS, WIDTH // HEADS)
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)  # (n, HEADS, tokens, WIDTH / HEADS) each
+        attended = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.answer(attended.transpose(1, 2).reshape(n, tokens, WIDTH))
         return cast(Tensor, x + self.mix(self.before_mixing(x)))
 
 
