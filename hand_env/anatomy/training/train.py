@@ -49,7 +49,7 @@ class JudgeTraining:
         capacity: Largest number of synthetic hands in memory; more are rendered during the training.
         batch: Hands per step.
         rate: Peak learning rate.
-        workers: Number of processes that render them; None: one for each core.
+        workers: Number of processes that render synthetic hands; None: one for each core.
         device: "auto", "cpu" or "cuda".
         examples: Number of synthetic validation hands of each kind.
         every: Seconds between two validations.
@@ -84,18 +84,18 @@ class JudgeTrainer:
             settings: See `JudgeTraining`.
             photographs: What `load_pack` returns.
             out: Folder of the weights, which exists.
-            grounds: What `load_grounds` returns; None: no hand gets another background.
+            grounds: Backgrounds, as `load_grounds` returns them; None: no hand gets another background.
         """
         self.settings, self.out = settings, out
         self.device = resolve_device(settings.device)
         if self.device != "cpu":
             torch.backends.cudnn.benchmark = True
             torch.backends.cuda.matmul.allow_tf32 = True
-        other = settings.architecture == "reporter"
-        offset = 7919 if other else 0
+        reports = settings.architecture == "reporter"
+        offset = 7919 if reports else 0  # with the same seed, both learn from different hands
         self.pool = SyntheticPool(settings.capacity, settings.seed + offset, self.device, settings.workers)
         generator = torch.Generator(self.device).manual_seed(settings.seed + offset)
-        recipe = Recipe(malformed=0.65, strength=1.25) if other else Recipe()
+        recipe = Recipe(malformed=0.65, strength=1.25) if reports else Recipe()
         self.grounds = grounds
         self.batches = JudgeBatches(photographs.train.to(self.device), self.pool, generator, recipe)
         if grounds is not None:
@@ -132,7 +132,7 @@ class JudgeTrainer:
         if not seconds:
             return
         images, generator = self.photographs.train.images, self.batches.generator
-        narrow: Width = "small" if self.device == "cpu" else "large"
+        width: Width = "small" if self.device == "cpu" else "large"
         size = min(128, self.settings.batch)
 
         def photographs() -> Tensor:
@@ -145,7 +145,7 @@ class JudgeTrainer:
             return self.batches.labelled(size).images
 
         for number, pictures in enumerate((photographs, everything)):
-            imitator = Imitator(self.settings.seed + number, self.device, narrow)
+            imitator = Imitator(self.settings.seed + number, self.device, width)
             error = imitator.train(pictures, seconds * (1.0 + 0.5 * number), generator)
             imitator.fit(images)
             say(f"imitator {number}: {imitator.steps} steps, mean squared error {error:.5f}", sys.stdout)
