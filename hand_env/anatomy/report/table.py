@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def write_table(rows: Sequence[Row]) -> str:
     for row in rows:
         star = " " if row.value >= row.wanted else "*"
         share = f"{row.value:.1%}" if row.value != row.verdicts.share else ""
-        area = "" if row.area != row.area else f"{row.area:.3f}" + ("" if row.area >= AREA_WANTED else "*")
+        area = "" if math.isnan(row.area) else f"{row.area:.3f}" + ("" if row.area >= AREA_WANTED else "*")
         lines.append(f"{row.name:38} {row.verdicts!s:38} {row.wanted:6.0%}{star} {area:7} {share}".rstrip())
         if row.count:
             star = " " if row.count.share >= COUNT_WANTED else "*"
