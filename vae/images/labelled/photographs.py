@@ -107,8 +107,8 @@ def region_map(hand: NDArray[np.bool_], joints: NDArray[np.float32]) -> NDArray[
     distance = digit_distance(places.unsqueeze(0), len(hand))[0].numpy()  # (5, S, S)
     reach = REACH * float((places[5] - places[17]).norm()) / 3
     nearest = distance.argmin(0)
-    mine = hand & (distance.min(0) < reach)
-    regions[mine] = (FIRST_DIGIT + nearest[mine]).astype(np.uint8)
+    on_digit = hand & (distance.min(0) < reach)
+    regions[on_digit] = (FIRST_DIGIT + nearest[on_digit]).astype(np.uint8)
     return regions
 
 
@@ -135,9 +135,9 @@ def digit_distance(joints: Tensor, size: int) -> Tensor:
     along = ((pixels - a) * (b - a)).sum(-1) / (b - a).square().sum(-1).clamp(min=1e-6)
     nearest = a + along.clamp(0, 1).unsqueeze(-1) * (b - a)
     distance = (pixels - nearest).norm(dim=-1).amin(2)  # (n, 5, S * S)
-    before = along[:, :, 0] < 0
-    free: Tensor = distance.masked_fill(before, torch.inf)
-    return free.view(*distance.shape[:2], size, size)
+    on_palm_side = along[:, :, 0] < 0
+    masked: Tensor = distance.masked_fill(on_palm_side, torch.inf)
+    return masked.view(*distance.shape[:2], size, size)
 
 
 def skin(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -26,8 +26,8 @@ def double(hands: Hands, random: GeneratorSource) -> None:
     digit = random.choice(INDEX, LITTLE + 1)
     axis = axis_of(hands, digit)
     width = random.uniform(0.92, 1.12) * axis.breadth
-    before = _move(hands, axis, width, random)
-    finger = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)) & (before * random.sign().view(-1, 1, 1) < 0)
+    across = _move(hands, axis, width, random)
+    finger = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)) & (across * random.sign().view(-1, 1, 1) < 0)
     hands.regions = torch.where(finger, torch.full_like(hands.regions, EXTRA), hands.regions)
     _forget(hands, digit)
     hands.extra[:], hands.whole[:] = EXTRA_FINGER, 0.0
