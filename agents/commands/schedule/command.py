@@ -140,13 +140,13 @@ def _explore(model: SAC, task: Task, generator: np.random.Generator, bar: Bar) -
 def _learn(model: SAC, task: Task, bar: Bar) -> Infos:
     model.set_env(task.env, force_reset=False)
     model._last_obs = task.observations  # the environment has reset itself; another reset would build all VAEs again
-    kept = _Keep(bar)
-    model.learn(task.decisions * task.env.num_envs, callback=kept, reset_num_timesteps=False)
+    keep = _KeepInfos(bar)
+    model.learn(task.decisions * task.env.num_envs, callback=keep, reset_num_timesteps=False)
     task.observations = model._last_obs
-    return kept.infos
+    return keep.infos
 
 
-class _Keep(BaseCallback):
+class _KeepInfos(BaseCallback):
     """Keep the infos of each step, and count it."""
 
     def __init__(self, bar: Bar) -> None:
