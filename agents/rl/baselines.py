@@ -84,6 +84,8 @@ class GradientSteps:
     An agent sees only the latents. This baseline sees the pictures and differentiates the VAE, as in semi-amortised
     inference (Kim, Wiseman, Miller, Sontag & Rush 2018). It does not see the latent noise that the step will draw. Each
     gradient step costs one forward and one backward pass through the decoder.
+
+    The gradient steps of `handlatent compare` are others: `hand_env.gradient_ascent` raises the score of drawn hands.
     """
 
     def __init__(
