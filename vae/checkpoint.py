@@ -128,7 +128,7 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
 
 
 def _remove_partial(folder: Path) -> None:
-    """Remove what a process left that was killed while it wrote its first checkpoint."""
+    """Remove the files of a process that was killed while it wrote its first checkpoint."""
     for partial in folder.glob(f"{_PARTIAL}*"):
         shutil.rmtree(partial)
     if folder.is_dir() and not any(folder.iterdir()):

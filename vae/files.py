@@ -43,7 +43,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under another name, and give it its own when it is complete; leave nothing if that fails.
+    """Write a file under a temporary name, and rename it when it is complete; if that fails, nothing is left.
 
     Args:
         path: The file; its folder must exist.

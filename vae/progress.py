@@ -27,7 +27,7 @@ _IN_A_FILE = "{desc}{percentage:.0f} %, {n_fmt} of {total_fmt} {unit}, {elapsed}
 
 
 class Bar(Protocol):
-    """What is said of a job: an iterable of its items, or a context whose `update` counts them."""
+    """Show the progress of work: iterate over the bar to get the items, or enter it and count them with `update`."""
 
     n: float
     total: Any  # the number of items, or None; it may be lowered if there is less to do

@@ -28,7 +28,7 @@ _RANDOM = nn.modules.dropout._DropoutNd, nn.RReLU
 
 
 class FastSAC(SAC):
-    """Stable-Baselines3's SAC, with the same arguments, methods and files; only `train` is another.
+    """Stable-Baselines3's SAC, with the same arguments, methods and files; only `train` differs.
 
     Each can load what the other saved: `SAC.load`, `FastSAC.load`. On a CPU, an update gives stock SAC's numbers bit
     for bit, with any policy, for less work:
@@ -209,7 +209,7 @@ class FastSAC(SAC):
         return torch.stack([temperature.reshape(()), actor_loss.detach(), critic_loss.detach(), *temperature_loss])
 
     def _temper(self, networks: "_Networks", log_probs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the temperature, and its loss if it learns; then let it learn."""
+        """Return the temperature, and its loss if it is learned; then take its optimiser step."""
         if networks.temperature is None:
             return self.ent_coef_tensor, ()
         assert self.log_ent_coef is not None, "it learns"

@@ -32,7 +32,7 @@ class Graph:
 
     Attributes:
         replay: Launches it.
-        inputs: What it reads, at addresses that stay.
+        inputs: Tensors that it reads; they keep their addresses.
         outputs: What it writes, likewise.
     """
 

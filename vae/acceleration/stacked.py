@@ -208,7 +208,7 @@ def _call_all(forward: nn.Module, weights: dict[str, Tensor], method: str, argum
 def _captured(
     encode: Callable[[], None], step: Callable[[], None], stream: torch.cuda.Stream | None
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Record the kernels of two functions, the second of which reads what the first made; return what replays them."""
+    """Record the kernels of two functions and return functions that replay them; `step` reads what `encode` wrote."""
     encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
     mode = parallel.capture_mode()
     torch.cuda.synchronize()

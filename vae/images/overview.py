@@ -1,4 +1,4 @@
-"""Write pictures of hands, and overviews: grids of hands and drawings, which no reader takes for a picture of a hand.
+"""Write pictures of hands, and overviews: grids of hands and drawings, which are never read as pictures of hands.
 
 An overview is a PNG with a mark in its header. The mark stays when the file is moved or renamed.
 """
@@ -18,7 +18,7 @@ _MARK = f"tEXt{KEYWORD}\0{KIND}".encode()
 _HEAD = 64  # bytes; Pillow writes the mark right behind the PNG's first 33
 
 UNMARKED = {"grid.png": ("generated.json", "config.json"), "refine.png": ("refine.json",)}
-"""Overviews that earlier versions wrote without a mark, each with the files of which one lies beside it."""
+"""Overviews that earlier versions wrote without a mark, by name. Beside each lies one of the listed files."""
 
 
 def save_overview(path: Path, picture: NDArray[np.uint8]) -> None:

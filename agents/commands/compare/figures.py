@@ -89,7 +89,7 @@ class Gauge:
 
         Args:
             pictures: (n, 3, S, S) uint8, n >= 20, of the photographs' size.
-            drawn: Whether a model drew them; only then it is measured which are new.
+            drawn: Whether a model drew them. If so, "new" and "new_by_features" are measured too.
 
         Returns:
             Figures, with Wilson's intervals for shares, else over halves of the pictures; the nearest photographs.

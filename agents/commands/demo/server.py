@@ -52,8 +52,8 @@ def make_app(weights: Weights, host: str = "127.0.0.1") -> Starlette:
 
     Args:
         weights: What the page offers.
-        host: The address that it is served at. A request that names another one is refused unless it is the whole
-            network's: a page of somebody else's could otherwise reach this one through a name of its own.
+        host: The address that it is served at. A request for another host is refused, so that no foreign page can
+            reach this one under a name of its own. An address for the whole network accepts all hosts.
     """
     tabs = Tabs(weights)
     routes = [
@@ -150,7 +150,7 @@ class Tabs:
         return JSONResponse(await self.worker.call(move))
 
     async def _judge(self, request: Request) -> Response:
-        """Judge the picture that is the request's body; a header says what it is called, or that the page drew it."""
+        """Judge the picture in the request's body; a header gives its name, or says that the page drew it."""
         content = await body(request, LARGEST_FILE)
         if request.headers.get("x-drawn") is not None:
             return JSONResponse(await self.worker.call(judge_drawn, content))
