@@ -59,7 +59,7 @@ class Deltas:
         return cls(max_reach * reach, MOST_MIXED * mix, MOST_PULLED * pull)
 
     def to_action(self, max_reach: float = MAX_REACH) -> np.ndarray:
-        """Return the action, (3,) float32 in [-1, 1], that means these deltas; larger ones than it can mean are cut."""
+        """Return the action, (3,) float32 in [-1, 1], that means these deltas; larger deltas are clipped."""
         shares = np.array([self.reach / max_reach, self.mix / MOST_MIXED, self.pull / MOST_PULLED])
         action: np.ndarray = (2 * np.sqrt(shares.clip(0, 1)) - 1).astype(np.float32)
         return action

@@ -27,7 +27,7 @@ def push_set(args: HubPushArgs) -> str:
 
     Raises:
         ImportError: If the extra `hub` is not installed.
-        ValueError: If the name is none, the set or its card is damaged, there is no token, or the hub refuses.
+        ValueError: If the name is not valid, the set or its card is damaged, there is no token, or the hub refuses.
         ConnectionError: If the hub cannot be reached.
     """
     check_push(args)
@@ -109,7 +109,7 @@ def _send(hub: ModuleType, args: HubPushArgs, files: dict[str, Path | bytes]) ->
 
 
 def _send_large(api: Any, name: str, files: Sequence[Any]) -> None:
-    """Send the files that the hub takes before the commit, one by one, and show how many bytes are there."""
+    """Upload large files before the commit, one by one, and show how much has arrived."""
     sizes = [file.upload_info.size // 1000 for file in files]
     with progress_bar(title="Sending", unit="KB", total=sum(sizes)) as bar:
         for file, size in zip(files, sizes, strict=True):
