@@ -36,9 +36,9 @@ AGENTS = ["none", "random", "sac-refine", "gradient"]
 def measured_methods(loaded: LoadedRun, parser: Judge, reporter: Judge, features: PictureFeatures) -> None:
     """Draw and correct hands, judge them and compute their features."""
     args = CompareArgs([], n=PICTURES, samplers=["prior"], agents=AGENTS, rounds=[1], gradient_steps=[1])
-    for cell in make_methods(loaded, lambda images: parser.find(images).score, args):
-        assert cell.correct is not None, "weights have a prior and a refiner"
-        images = to_float(decoded(loaded, cell.correct(loaded.samplers[cell.sampler].sample(PICTURES, 0))))
+    for method in make_methods(loaded, lambda images: parser.find(images).score, args):
+        assert method.correct is not None, "weights have a prior and a refiner"
+        images = to_float(decoded(loaded, method.correct(loaded.samplers[method.sampler].sample(PICTURES, 0))))
         for judge in (parser, reporter):
             judge.judge(images)
         features(images)
