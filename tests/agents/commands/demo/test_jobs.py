@@ -29,7 +29,7 @@ def run(main):
     async def whole():
         worker = Worker()
         try:
-            return await asyncio.wait_for(main(worker), 30)
+            return await asyncio.wait_for(main(worker), 600)
         finally:
             worker.thread.shutdown()
 
