@@ -65,7 +65,8 @@ def draw_hands(
         seed: Seed of the latents, >= 0.
         weights: Packaged weights: "photographs", or in a checkout "synthetic", trained on synthetic hands only.
         run: A finished run to draw from instead of the packaged weights; see `load_run`.
-        sampler: "prior", "mixture", "normal" or "auto": the sampler that the refiner was trained on, or the run's best.
+        sampler: "rejection", "prior", "mixture", "normal" or "auto": the sampler that the refiner was trained on, or
+            the run's best. "rejection" takes the place of "prior" if the run has it.
         best_of_k: Draw k latents for each hand and keep the one that the rewarding judge scores highest. This is
             selection, not correction; `record` says so.
         agent: Whether the run's agent acts on the latents.

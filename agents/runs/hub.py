@@ -8,13 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from agents.runs.manifest import MANIFEST, NEEDED
-from agents.runs.run_folder import REFINER
+from agents.runs.manifest import MANIFEST, NEEDED, OPTIONAL
 from vae.extras import needing_extra
 from vae.progress import progress_bar
 
 CARD = "README.md"
-WANTED = (MANIFEST, *NEEDED, REFINER, CARD)  # all that a set can have; nothing else is ever fetched
+WANTED = (MANIFEST, *NEEDED, *OPTIONAL, CARD)  # all that a set can have; nothing else is ever fetched
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]*", re.ASCII)

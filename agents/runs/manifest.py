@@ -8,13 +8,14 @@ from typing import Any, get_args
 from agents.runs.json_rules import TEXT, Rule, one_of, whole
 from agents.runs.renamed import with_new_keys
 from agents.runs.run import SAMPLER_FILES
-from agents.runs.run_folder import REFINER
+from agents.runs.run_folder import CLASSIFIER, REFINER
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width
 from vae.sampling.reencoded import MAX_PASSES
 
 MANIFEST, PRIOR = "package.json", SAMPLER_FILES["prior"][0]
 HALVES = ("encoder", "decoder")
 NEEDED = (*(f"{half}.safetensors" for half in HALVES), PRIOR)
+OPTIONAL = (CLASSIFIER, REFINER)
 LARGEST = 2**20  # bytes; `handlatent package` writes less than 1,000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -41,7 +42,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         folder: Folder of the set.
 
     Returns:
-        "settings", as in `SETTINGS`, and "sha256": the hashes of the files `NEEDED` and, if it is there, the refiner.
+        "settings", as in `SETTINGS`, and "sha256": the hashes of the files `NEEDED` and, if they are there,
+        `OPTIONAL`.
 
     Raises:
         ValueError: If it breaks a rule.
@@ -56,11 +58,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError(f"{MANIFEST} must hold the objects 'settings' and 'sha256', and {name!r} is none")
     for name, rule in SETTINGS.items():
         _check(f"settings.{name}", content["settings"].get(name), rule)
-    for name in (*NEEDED, *([REFINER] if (folder / REFINER).exists() else [])):
+    for name in (*NEEDED, *(name for name in OPTIONAL if (folder / name).exists())):
         if name not in content["sha256"]:
             raise ValueError(f"{MANIFEST} must name each file of the set under 'sha256', and {name} is missing")
     for name, digest in content["sha256"].items():
-        if name not in (*NEEDED, REFINER):  # so that no name leads out of the folder
+        if name not in (*NEEDED, *OPTIONAL):  # so that no name leads out of the folder
             raise ValueError(f"{MANIFEST} names {name!r} under 'sha256', which is no file of a set of weights")
         _check(f"sha256[{name!r}]", digest, ("64 hexadecimal digits", _is_sha256))
     return content

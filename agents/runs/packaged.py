@@ -1,4 +1,4 @@
-"""The packaged weights: a run's VAE, learned prior and refiner, small enough to ship.
+"""The packaged weights: a run's VAE, learned prior, classifier and refiner, small enough to ship.
 
 `handlatent package` writes one folder per set, with the VAE's encoder and decoder in two files. The large weights of
 these two are int8 with a scale per row (`vae.quantisation`), nearly all others are in half precision. package.json says
@@ -16,8 +16,8 @@ from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgent
 from agents.runs.hub import fetch, is_hub_name
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR, read_manifest
-from agents.runs.run import Run, load_run
-from agents.runs.run_folder import REFINER, sha256
+from agents.runs.run import REJECTION, Run, load_run, with_rejection
+from agents.runs.run_folder import CLASSIFIER, REFINER, sha256
 from vae.files import load_weights
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
@@ -60,6 +60,11 @@ def load_packaged(name: str | Path = "photographs") -> Run:
 def packaged_sets() -> tuple[str, ...]:
     """Return the names of the sets that this installation holds: in a wheel, "photographs" alone."""
     return tuple(name for name in get_args(WeightSet) if is_package(_folder(name)))
+
+
+def packaged_samplers(name: str) -> list[str]:
+    """Return the names of a packaged set's samplers, the best first, without reading the set."""
+    return [*([REJECTION] if (_folder(name) / CLASSIFIER).is_file() else []), "prior", "normal"]
 
 
 def check_installed(name: str) -> None:
@@ -117,6 +122,8 @@ def _read(folder: Path, manifest: dict[str, Any]) -> Run:
     vae.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     prior = Reencoded(FlowPrior.load(folder / PRIOR), vae, settings["reencode_passes"])
     samplers: dict[str, Sampler] = {"prior": prior, "normal": StandardNormal(vae.latent_dim)}
+    if CLASSIFIER in manifest["sha256"]:
+        samplers = with_rejection(samplers, folder, vae.latent_dim)
     refiner = RowAgent.load(folder / REFINER, vae) if REFINER in manifest["sha256"] else None
     action_space = spaces.Box(-1.0, 1.0, (settings["batch_size"], settings["latent_dim"]), np.float32)
     return Run(settings, vae.eval(), samplers, NoAction(action_space), None, refiner)

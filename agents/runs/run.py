@@ -18,6 +18,7 @@ from agents.rl.sac import build_policy
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run_folder import (
     AGENT_WEIGHTS,
+    CLASSIFIER,
     LATENT_AGENT,
     REFINE_REPORT,
     REFINER,
@@ -34,6 +35,7 @@ from vae.model import VAE, VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import Reencoded
+from vae.sampling.rejection import LatentClassifier, RejectionSampler
 from vae.sampling.sampler import Sampler, StandardNormal
 
 SAMPLER_FILES: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
@@ -41,6 +43,7 @@ SAMPLER_FILES: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
     "prior": ("prior.safetensors", FlowPrior.load),
     "mixture": (SAMPLER, Mixture.load),
 }
+REJECTION = "rejection"  # the sampler that draws from "prior" and turns most latents away
 
 
 class Agent(Protocol):
@@ -64,8 +67,8 @@ class Run:
     Attributes:
         settings: The arguments that it was trained with.
         vae: The VAE with averaged weights, on the CPU.
-        samplers: Samplers by name, the best first: "prior" (learned), if the run has one; "mixture", fitted to the
-            aggregated posterior; "normal", as in the paper.
+        samplers: Samplers by name, the best first: "rejection" (some of what "prior" draws) and "prior" (learned), if
+            the run has them; "mixture", fitted to the aggregated posterior; "normal", as in the paper.
         agent: Gives zeros for "none", and for "sac", which acts on a VAE's training only; uniform deltas for "random";
             the trained policy's deltas for "sac-flat".
         latent_agent: Trained by `handlatent recipe` on single latents in HandLatent-v0; None if there is none.
@@ -108,6 +111,7 @@ class Run:
 
         Args:
             asked: Its name, or "auto": the sampler that the refiner was trained on, or without a refiner the best.
+                "rejection" takes the place of "prior", since it draws some of the same latents.
 
         Raises:
             ValueError: If the run does not have it.
@@ -115,6 +119,8 @@ class Run:
         name = asked
         if asked == "auto":
             name = next(iter(self.samplers)) if self.refiner is None else self.refiner.notes.sampler
+            if name == "prior" and REJECTION in self.samplers:
+                name = REJECTION
         if name not in self.samplers:
             raise ValueError(f"The run has no sampler {name!r}. Choose one of: {', '.join(self.samplers)}.")
         return name
@@ -173,9 +179,25 @@ def read_parts(folder: Path) -> Run:
     samplers["normal"] = StandardNormal(vae.latent_dim)
     if "prior" in samplers:
         samplers["prior"] = Reencoded(samplers["prior"], vae, settings.get("reencode_passes", 0))
+        samplers = with_rejection(samplers, folder, vae.latent_dim)
     return Run(
         settings, vae.eval(), samplers, _agent(folder, settings), _latent_agent(folder, vae), _refiner(folder, vae)
     )
+
+
+def with_rejection(samplers: dict[str, Sampler], folder: Path, latent_dim: int) -> dict[str, Sampler]:
+    """Put the sampler "rejection" before the others if the folder of a run or a set holds its classifier.
+
+    Raises:
+        DamagedError: If the file is no classifier, or one of another number of latents.
+    """
+    path = folder / CLASSIFIER
+    if not path.is_file():
+        return samplers
+    classifier = LatentClassifier.load(path)
+    if len(classifier.mean) != latent_dim:
+        raise DamagedError(f"'{path}' is for {len(classifier.mean)} latents, and the VAE has {latent_dim}")
+    return {REJECTION: RejectionSampler(samplers["prior"], classifier), **samplers}
 
 
 def _has(folder: Path, sampler: str) -> bool:

@@ -24,6 +24,7 @@ CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
 )
 REPORT, CHECKPOINTS = "report.json", "checkpoints"
 LATENT_AGENT = "latent_agent.safetensors"
+CLASSIFIER = "classifier.safetensors"  # of rejection sampling
 REFINER, REFINE_REPORT, REFINE_PICTURE = "refiner.safetensors", "refine.json", "refine.png"
 CURVES, REFINE_CURVES = "curves.png", "refine-curves.png"
 PRIOR_CURVES, SELECTED_CURVES = "prior-curves.png", "selected-prior-curves.png"

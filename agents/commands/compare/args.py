@@ -11,7 +11,7 @@ from vae.checks import check_at_least as at_least
 from vae.checks import check_one_of
 from vae.distribution import MEASURES, NETWORKS
 
-SAMPLERS = ("normal", "mixture", "prior")
+SAMPLERS = ("normal", "mixture", "prior", "rejection")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
 BATCH = 20  # pictures, as in the paper; fewer do not count as a batch
 
@@ -29,9 +29,9 @@ class CompareArgs:
     """Pictures per sampler and agent, at least 20."""
     seed: int = 0
     """Seed of the latents, which are the same for all agents, and of the random agent."""
-    samplers: list[str] = field(default_factory=lambda: [*SAMPLERS])
-    """Any of 'normal' (the standard normal), 'mixture' (fitted to the training pictures' latents) and 'prior'
-    (learned)."""
+    samplers: list[str] = field(default_factory=lambda: ["normal", "mixture", "prior"])
+    """Any of 'normal' (the standard normal), 'mixture' (fitted to the training pictures' latents), 'prior'
+    (learned) and 'rejection' (of the learned prior's latents, those that a classifier accepts)."""
     agents: list[str] = field(default_factory=lambda: [*AGENTS])
     """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (trained in HandRefine-v0),
     'gradient' (gradient ascent) and 'best-of' (best of k draws)."""

@@ -13,8 +13,8 @@ from torch import Tensor
 from agents.runs.manifest import HALVES
 from agents.runs.packaged import is_package, read_run
 from agents.runs.pictures import tell
-from agents.runs.run import SAMPLER_FILES, Run
-from agents.runs.run_folder import AGENT_WEIGHTS, CONFIG, LATENT_AGENT, REFINER, REPORT, VAE_WEIGHTS, sha256
+from agents.runs.run import REJECTION, SAMPLER_FILES, Run
+from agents.runs.run_folder import AGENT_WEIGHTS, CLASSIFIER, CONFIG, LATENT_AGENT, REFINER, REPORT, VAE_WEIGHTS, sha256
 from hand_env.refinement import Agent
 from vae.model import VAE
 from vae.sampling.sampler import Sampler
@@ -43,7 +43,7 @@ class LoadedRun:
 
     Attributes:
         vae: Decodes latents.
-        samplers: The run's samplers, by their names in `SAMPLER_FILES`.
+        samplers: The run's samplers, by their names in `Run.samplers`.
         agents: The run's agents, by name: "sac-latent" and "sac-refine".
         split_seed: Seed of the split by person that the run was trained on.
         settings: The run's settings, as text.
@@ -107,6 +107,8 @@ def load_compared_run(folder: Path) -> LoadedRun:
     vae = [f"{half}.safetensors" for half in HALVES] if packed else [VAE_WEIGHTS]
     digests = {"vae": " ".join(sha256(folder / file) for file in vae)}
     digests |= {name: sha256(folder / file) for name, file in files.items()}
+    if REJECTION in run.samplers:  # it depends on both files
+        digests[REJECTION] = f"{digests['prior']} {sha256(folder / CLASSIFIER)}"
     settings = json.dumps(run.settings) if packed else (folder / CONFIG).read_text(encoding="utf-8")
     samplers = {name: Remembered(sampler) for name, sampler in run.samplers.items()}
     return LoadedRun(run.vae.eval().requires_grad_(False), samplers, agents, run.split_seed, settings, digests)

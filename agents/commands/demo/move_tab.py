@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.commands.demo.verdict import decoded_hand
 from agents.runs.run import Run
 from vae.checks import LARGEST_SEED, check_between, integer
-from vae.sampling.reencoded import Reencoded
+from vae.sampling.rejection import innermost
 
 DIRECTIONS = 8  # principal directions, at most
 FITTED = 400  # latents that the directions are fitted to
@@ -63,10 +63,9 @@ class Walk:
     """Where one can go from the hands of a run: the principal directions of its sampler's latents."""
 
     def __init__(self, run: Run) -> None:
-        """Fit the directions to `FITTED` latents of the run's own sampler, before any re-encoding, which takes long."""
+        """Fit the directions to `FITTED` latents of the innermost sampler: re-encoding and rejection take long."""
         self.run, self._latents = run, dict[int, Tensor]()
-        sampler = run.samplers[run.sampler_name()]
-        drawn = (sampler.sampler if isinstance(sampler, Reencoded) else sampler).sample(FITTED, 0)
+        drawn = innermost(run.samplers[run.sampler_name()]).sample(FITTED, 0)
         pca = PCA(min(DIRECTIONS, drawn.shape[1]), random_state=0).fit(drawn.numpy())
         deviations = torch.from_numpy(pca.explained_variance_).sqrt().unsqueeze(1)
         self.steps = (torch.from_numpy(pca.components_) * deviations).float()  # (direction, latent), one deviation each

@@ -16,7 +16,7 @@ from agents.runs.run import Agent, Run
 from hand_env import HandRefineEnv, LogitScore
 from hand_env.refinement import score_latents
 from vae.checks import LARGEST_SEED, integer
-from vae.sampling.reencoded import Reencoded
+from vae.sampling.rejection import innermost
 from vae.torch_modes import usual_modes
 
 Array = NDArray[np.float32]
@@ -116,9 +116,8 @@ def _episode(env: HandRefineEnv, agent: Agent) -> tuple[Tensor, Array, list[floa
 
 @usual_modes()
 def _first_wrong(run: Run, settings: WatchSettings) -> Tensor:
-    """Draw latents, without re-encoding, which mends some; return the first wrong one, else the lowest one, (D,)."""
-    sampler = run.samplers[run.sampler_name(settings.sampler)]
-    latents = (sampler.sampler if isinstance(sampler, Reencoded) else sampler).sample(CANDIDATES, settings.seed)
+    """Return the first wrong latent, else the lowest, (D,), without re-encoding and rejection, which leave few."""
+    latents = innermost(run.samplers[run.sampler_name(settings.sampler)]).sample(CANDIDATES, settings.seed)
     scores = np.empty(0)
     for part in torch.split(latents, CHUNK):
         scores = np.append(scores, score_latents(run.vae, LogitScore(), part.numpy()))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from agents.runs.packaged import WeightSet, check_installed, load_packaged, packaged_sets, read_run
+from agents.runs.packaged import WeightSet, check_installed, load_packaged, packaged_samplers, packaged_sets, read_run
 from agents.runs.run import Run
 from vae.checks import check_one_of
 
@@ -42,5 +42,5 @@ class Weights:
     def choices(self) -> dict[str, list[str]]:
         """Return the names of the sets, each with its samplers, the best first."""
         own = {name: list(run.samplers) for name, run in self._read.items() if name not in get_args(WeightSet)}
-        packaged = {name: ["prior", "normal"] for name in self._packaged}
+        packaged = {name: packaged_samplers(name) for name in self._packaged}
         return {name: {**packaged, **own}[name] for name in self.names}

@@ -36,7 +36,7 @@ class JudgeAttackArgs:
     rate: float = 0.05
     """Learning rate of Adam: about how far each number of a latent moves per step."""
     sampler: str = "auto"
-    """'auto', 'prior', 'mixture' or 'normal', as in generate."""
+    """'auto', 'rejection', 'prior', 'mixture' or 'normal', as in generate."""
     seed: int = 0
     """Seed of the latents."""
     parser: Path | None = None

@@ -8,7 +8,7 @@ from agents.command_line.flags import RUN
 
 @dataclass(frozen=True)
 class PackageArgs:
-    """Pack a run's VAE, learned prior and refiner into a folder of weights, like those that come with the package."""
+    """Pack what draws a run's hands into a folder of weights, like those that come with the package."""
 
     run: Path = field(metadata=RUN)
     """Folder of a run of `handlatent recipe`."""

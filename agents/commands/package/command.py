@@ -5,10 +5,10 @@ from pathlib import Path
 from agents.commands.package.args import PackageArgs
 from agents.commands.package.model_card import model_card
 from agents.runs.lock import held
-from agents.runs.manifest import HALVES, MANIFEST, PRIOR
+from agents.runs.manifest import HALVES, MANIFEST, OPTIONAL, PRIOR
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import load_run
-from agents.runs.run_folder import REFINER, REPORT, claim_folder, read_refine_report, sha256
+from agents.runs.run_folder import REPORT, claim_folder, read_refine_report, sha256
 from vae.files import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
 from vae.progress import progress_bar
 from vae.quantisation.int8 import quantised
@@ -47,9 +47,10 @@ def _package(args: PackageArgs) -> Path:
         save_tensors(out / f"{half}.safetensors", quantised(mine))
     save_tensors(out / PRIOR, load_weights(args.run / PRIOR))  # as int8 it would draw a few other hands
     files = [*(f"{half}.safetensors" for half in HALVES), PRIOR]
-    if run.refiner is not None:
-        copy_file(args.run / REFINER, out / REFINER)
-        files.append(REFINER)
+    for name in OPTIONAL:
+        if (args.run / name).is_file():
+            copy_file(args.run / name, out / name)
+            files.append(name)
     # the path of the photographs is private
     settings = {**run.settings, "data": SYNTHETIC if run.settings["data"] == SYNTHETIC else "11k-hands"}
     report = load_hashed_json(args.run / REPORT)

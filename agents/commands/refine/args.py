@@ -23,7 +23,8 @@ class RefineArgs:
     policy: Literal["pictures", "latents"] = "pictures"
     """What SAC's networks see: 'pictures' decoded from the latents (needs a GPU), or the bare 'latents'."""
     sampler: Literal["auto", "prior", "mixture", "normal"] = "auto"
-    """Where latents are drawn from; see generate. 'auto' takes the first of the three that the run has."""
+    """Where latents are drawn from; see generate. 'auto' takes the first of the three that the run has;
+    'rejection' would leave few wrong hands to learn from."""
     reward: Literal["logit", "verdict"] = "logit"
     """What pays SAC when it changes: the rewarding judge's 'logit', or its 'verdict', 1 for correct and 0 for wrong."""
     refine_below: float = REFINE_BELOW

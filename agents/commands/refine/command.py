@@ -20,10 +20,11 @@ from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import OBJECT, check_rules
 from agents.runs.lock import held
 from agents.runs.renamed import with_new_keys
-from agents.runs.run import SAMPLER_FILES, Run, load_run
+from agents.runs.run import REJECTION, SAMPLER_FILES, Run, load_run
 from hand_env import Refined, image_grid
 from hand_env.anatomy import Judge, Summary, summarise
 from hand_env.rendering import captioned, enlarged
+from vae.checks import check_one_of
 from vae.device import resolve_device
 from vae.evaluation import decode_all
 from vae.files import DamagedError, copy_file, load_hashed_json, save_hashed_json
@@ -66,10 +67,15 @@ def refine_run(args: RefineArgs) -> Path:
     _check(args)
     again, out = typed("refine", args), args.run if args.out is None else args.out
     run = load_run(args.run)
-    sampler: Any = run.sampler_name(next(iter(run.samplers)) if args.sampler == "auto" else args.sampler)
+    sampler: Any = run.sampler_name(_best(run) if args.sampler == "auto" else args.sampler)
     args = replace(args, sampler=sampler, device=resolve_device(args.device))
     with held(out):
         return _refine(run, args, out, again)
+
+
+def _best(run: Run) -> str:
+    """Return the best sampler but "rejection", which leaves few wrong hands to learn from."""
+    return next(name for name in run.samplers if name != REJECTION)
 
 
 def _refine(run: Run, args: RefineArgs, out: Path, again: str) -> Path:
@@ -94,6 +100,7 @@ def _check(args: RefineArgs) -> None:
     check_at_least(0, args, "checkpoint_seconds")
     check_above_zero(args, "delta_scale")
     check_not_nan(args, "refine_below")
+    check_one_of("--sampler", args.sampler, ("auto", *SAMPLER_FILES, "normal"))
     check_seed(args.seed)
     resolve_device(args.device)
 
