@@ -26,7 +26,16 @@ from agents.commands.recipe.pictures import (
     some_synthetic_hands,
     synthetic_hands,
 )
-from agents.commands.recipe.selection import FEWEST, NEAR, draw_candidates, fit_to_selected, right_and_new
+from agents.commands.recipe.rejection import check_accept, learn_to_reject
+from agents.commands.recipe.selection import (
+    FEWEST,
+    NEAR,
+    VERDICTS,
+    Candidates,
+    draw_candidates,
+    fit_to_selected,
+    right_and_new,
+)
 from agents.commands.recipe.stages import SECONDS, Stages
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.command import refine_run
@@ -83,7 +92,7 @@ SELECTED_CURVES = (
         "lowest to highest of the steps",
     ),
 )
-BEFORE = {"falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0}
+BEFORE = {"falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0, "accept": 1.0}
 """What runs of versions that did not have these settings did."""
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
 
@@ -180,6 +189,7 @@ def _check(args: RecipeArgs) -> None:
     check_between("--temperature", args.temperature, 0.0, 1.0, without="low")
     check_between("--final-denoise", args.final_denoise, 0.0, 1.0, without="high")
     check_between("--prior-from", args.prior_from, 0.0, 1.0, without="low")
+    check_accept(args)
     check_seed(args.seed)
     own_rows(args.batch)
     if parallel.world_size() > 1 and ":" in args.device:
@@ -233,9 +243,12 @@ def _draw_and_sample(
         flow, log = _fit_prior(args, posteriors, held_out)
     save_curves(out / run_folder.PRIOR_CURVES, log, "step", PRIOR_CURVES)
     with stages("selection"):
-        flow, selection = _selected(args, flow, vae, material)
+        flow, selection, candidates = _selected(args, flow, vae, material)
     flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
     flow.save(out / SAMPLER_FILES["prior"][0])
+    known = None if material.photographs is None else material.photographs.images
+    with stages("rejection"):
+        rejection = learn_to_reject(args, candidates, flow, vae, known)
     some = slice(MIXTURE)
     with stages("mixture"):
         mixture = Mixture.fit(posteriors.mean[some], posteriors.log_var[some], draws=MIXTURE, seed=args.seed)
@@ -251,6 +264,7 @@ def _draw_and_sample(
         "validation_kl_nats": float(mean_kl),
         "prior": log,
         "selection": selection,
+        "rejection": rejection,
         "seconds_since_last_start": time.monotonic() - began,
         SECONDS: stages.seconds,
         "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
@@ -277,10 +291,10 @@ def _fit_prior(args: RecipeArgs, posteriors: Posteriors, held_out: Tensor) -> tu
 
 def _selected(
     args: RecipeArgs, prior: FlowPrior, vae: VAE, material: RecipePictures
-) -> tuple[FlowPrior, dict[str, Any]]:
+) -> tuple[FlowPrior, dict[str, Any], Candidates | None]:
     """Fit a larger prior to what the judge accepts of the first one's candidates, if there is enough."""
     if not args.candidates:
-        return prior, {}
+        return prior, {}, None
     say("The learned prior, selected by the rewarding judge", sys.stdout)
     judge, known = Judge.load(device=str(vae.log_variance.device)), None
     if material.photographs is not None:
@@ -289,14 +303,14 @@ def _selected(
     candidates = draw_candidates(prior, vae, right_and_new(judge, known), args.candidates, seed)
     accepted = candidates.accepted
     facts: dict[str, Any] = {"candidates": args.candidates, "accepted": len(accepted)}
-    facts |= dict(zip(("correct", "new"), candidates.shares, strict=False))
+    facts |= dict(zip(VERDICTS, candidates.shares, strict=False))
     if len(accepted) < FEWEST:
         found = f"The judge accepts {len(accepted)} of {args.candidates} candidates"
         say(f"{found}. A prior needs at least {FEWEST}, so the first one stays.", sys.stdout)
-        return prior, facts
+        return prior, facts, candidates
     prior, log = fit_to_selected(accepted, steps=args.flow_steps, seed=args.seed)
     save_curves(args.out / run_folder.SELECTED_CURVES, log, "step", SELECTED_CURVES)
-    return prior, {**facts, "log": log}
+    return prior, {**facts, "log": log}, candidates
 
 
 def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batches, device: str) -> None:

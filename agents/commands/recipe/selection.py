@@ -22,6 +22,8 @@ from vae.sampling.reencoded import Reencoded
 Verdicts = Callable[[Tensor], Tensor]
 """Takes (n, 3, S, S) float32 pictures in [0, 1] and returns (n, k) bool; a picture is accepted if all k hold."""
 
+VERDICTS = ("correct", "new")  # of `right_and_new`
+
 TEMPERATURE, FINAL_DENOISE, REENCODE_PASSES = (
     1.0,
     0.2,

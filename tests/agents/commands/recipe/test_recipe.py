@@ -91,7 +91,7 @@ def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
     assert run.vae.size == 128
     report = json.loads((finished[1] / "report.json").read_text())
     assert report["pictures"] == {"photographs": 0, "drawn": 40, "validation": 1}
-    stages = ["synthetic_hands", "vae", "latents", "prior", "selection", "mixture", "latent_agent"]
+    stages = ["synthetic_hands", "vae", "latents", "prior", "selection", "rejection", "mixture", "latent_agent"]
     assert list(report["seconds"]) == stages  # there are no photographs, and there is no refiner
     whole = report["seconds_since_last_start"]  # until the report was written
     assert 0.5 * whole < sum(report["seconds"][name] for name in stages[:-1]) <= whole + 0.1
