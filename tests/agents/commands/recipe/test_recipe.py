@@ -22,6 +22,7 @@ from agents.draw.settings import GenerateArgs
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
 from agents.runs.run import load_run
+from agents.runs.run_folder import sha256
 from vae.adversarial.training import AdversarialTrainer
 from vae.files import save_hashed_json
 from vae.sampling.flow import FlowPrior
@@ -116,10 +117,13 @@ def test_a_run_of_a_version_without_falling_deltas_is_continued(finished, tmp_pa
     assert config.pop("sha256")
     assert config["settings"].pop("falling_deltas") == 0
     assert config["settings"].pop("prior_from") == 1
+    assert config["settings"].pop("accept") == 1
     save_hashed_json(there / "config.json", config)
     assert recipe(replace(args, out=there)) == there
     with pytest.raises(ValueError, match=r"was started with --falling-deltas 0\.0\."):
         recipe(replace(args, out=there, falling_deltas=2.0))
+    with pytest.raises(ValueError, match=r"was started with --candidates 4, --accept 1\.0\."):
+        recipe(replace(args, out=there, candidates=3000, accept=0.5))
 
 
 @pytest.mark.slow
@@ -141,6 +145,9 @@ def test_other_settings_are_refused_in_one_sentence(finished):
         (["--falling-deltas", "-1"], "--falling-deltas must be at least 0, got -1.0."),
         (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),
         (["--seed", "-1"], "--seed must lie in"),
+        (["--accept", "0"], "--accept must lie in (0, 1], got 0.0."),
+        (["--accept", "0.5", "--candidates", "0"], "so --candidates must be at least 2560, got 0. Raise it, or leave"),
+        (["--accept", "0.5", "--candidates", "2559"], "so --candidates must be at least 2560, got 2559."),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_made(tmp_path, capsys, words, said):
@@ -188,7 +195,7 @@ def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_
 
 
 @pytest.mark.slow
-def test_a_recipe_that_teaches_its_prior_to_the_decoder_resumes_bit_for_bit(tmp_path, monkeypatch):
+def test_a_recipe_that_teaches_its_prior_to_the_decoder_and_learns_to_reject_resumes_bit_for_bit(tmp_path, monkeypatch):
     def every_other_one(images):
         return (torch.arange(len(images)) % 2 == 0).unsqueeze(1)
 
@@ -197,10 +204,16 @@ def test_a_recipe_that_teaches_its_prior_to_the_decoder_resumes_bit_for_bit(tmp_
     for name, value in (("FEWEST", 16), ("HELD_OUT", 4), ("WIDTH", 64), ("BLOCKS", 2)):
         monkeypatch.setattr(f"agents.commands.recipe.selection.{name}", value)
     monkeypatch.setattr("agents.commands.recipe.command.FEWEST", 16)
+    for module in ("agents.commands.recipe.rejection", "vae.sampling.rejection_fit"):
+        monkeypatch.setattr(f"{module}.FEWEST", 40)
+    monkeypatch.setattr("agents.commands.recipe.rejection.DRAWN", 64)
     settings = {**TINY, "steps": 18, "prior_from": 0.4, "latent_samples": 0, "refine_samples": 0, "device": "cpu"}
-    whole = RecipeArgs(out=tmp_path / "whole", **{**settings, "candidates": 40})
+    whole = RecipeArgs(out=tmp_path / "whole", **{**settings, "candidates": 40, "accept": 0.5})
     recipe(whole)
-    selection = json.loads((whole.out / "report.json").read_text(encoding="utf-8"))["selection"]
+    report = json.loads((whole.out / "report.json").read_text(encoding="utf-8"))
+    selection, rejection = report["selection"], report["rejection"]
+    assert (rejection["accept"], rejection["accepted"], list(rejection["areas"])) == (0.5, 0.5, ["correct"])
+    assert 0 <= rejection["areas"]["correct"] <= 1
     assert (selection["accepted"], selection["correct"], selection["log"][-1]["step"]) == (20, 0.5, 4)
     prior = FlowPrior.load(whole.out / "prior.safetensors")
     assert len(prior.velocity.blocks) == 2  # the one of what was selected
@@ -219,9 +232,31 @@ def test_a_recipe_that_teaches_its_prior_to_the_decoder_resumes_bit_for_bit(tmp_
         recipe(stopped)
     recipe(stopped)
     assert pools == [False] * 8 + [True] * 10
-    for name in ("vae", "prior", "sampler"):
+    for name in ("vae", "prior", "sampler", "classifier"):
         file = f"{name}.safetensors"
         assert (stopped.out / file).read_bytes() == (whole.out / file).read_bytes()
+    draws_by_rejection(whole.out, tmp_path)
+
+
+def draws_by_rejection(out, tmp_path):
+    """Draw from a run that has a classifier, and from the set that is packed from it."""
+    run, shipped = load_run(out), read_package(package(PackageArgs(out, tmp_path / "set")))
+    assert list(run.samplers) == ["rejection", "prior", "mixture", "normal"]
+    assert list(shipped.samplers) == ["rejection", "prior", "normal"]
+    manifest = json.loads((tmp_path / "set" / "package.json").read_text(encoding="utf-8"))
+    assert manifest["sha256"]["classifier.safetensors"] == sha256(out / "classifier.safetensors")
+    assert "a classifier that accepts 50% of the prior's latents" in (tmp_path / "set" / "README.md").read_text()
+    for each in (run, shipped):
+        assert each.sampler_name() == "rejection"
+        classifier = each.samplers["rejection"].classifier
+        assert classifier.accepts(each.samplers["rejection"].sample(20, 0)).all()
+        assert not classifier.accepts(each.samplers["prior"].sample(20, 0)).all()
+    for asked, name in (("auto", "rejection"), ("prior", "prior"), ("rejection", "rejection")):
+        generate(GenerateArgs(out, n=3, seed=1, sampler=asked, out=tmp_path / asked))
+        record = json.loads((tmp_path / asked / "generated.json").read_text(encoding="utf-8"))
+        assert record["sampler"] == name
+    grids = [(tmp_path / asked / "grid.png").read_bytes() for asked in ("auto", "rejection", "prior")]
+    assert grids[0] == grids[1] != grids[2]
 
 
 @pytest.mark.slow
