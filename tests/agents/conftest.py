@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import socket
 
 import pytest
@@ -13,11 +15,13 @@ from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
 from agents.runs.hub import CARD
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR
-from agents.runs.run_folder import REFINER, sha256
+from agents.runs.packaged import read_package
+from agents.runs.run_folder import CLASSIFIER, REFINER, sha256
 from hand_env import HandRefineEnv
 from vae import VAEConfig, build_vae
 from vae.files import save_json, save_tensors
 from vae.sampling.flow import FlowPrior, Velocity
+from vae.sampling.rejection_fit import fit_classifier
 
 
 class Brightness:
@@ -133,6 +137,22 @@ def logged_in(monkeypatch):
 def small_set(tmp_path_factory):
     """A set of weights of 0.3 MB that draws no hands, with a card; never to be written to."""
     return write_small_set(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="session")
+def rejecting_set(small_set, tmp_path_factory):
+    """The same set with a classifier of latents, which accepts a quarter of what the prior draws."""
+    folder = shutil.copytree(small_set, tmp_path_factory.mktemp("rejecting") / "set")
+    drawn = read_package(small_set).samplers["prior"].sample(1000, 9)
+    middle = drawn.median(0).values
+    holds = torch.stack([drawn[:, 0] > middle[0], drawn[:, 1] > middle[1]], 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vae.sampling.rejection_fit.FEWEST", 1000)
+        fit_classifier(drawn, holds, drawn, share=0.25, seed=0, width=32).classifier.save(folder / CLASSIFIER)
+    content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    content["sha256"][CLASSIFIER] = sha256(folder / CLASSIFIER)
+    save_json(folder / MANIFEST, content)
+    return folder
 
 
 def write_small_set(folder):

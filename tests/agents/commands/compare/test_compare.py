@@ -148,7 +148,10 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
     [
         (["--n", "5"], "--n must be at least 20, got 5."),
         (["--seed", "-1"], "--seed must be at least 0, got -1."),
-        (["--samplers", "gaussian"], "--samplers must be one of 'normal', 'mixture', 'prior', got 'gaussian'."),
+        (
+            ["--samplers", "gaussian"],
+            "--samplers must be one of 'normal', 'mixture', 'prior', 'rejection', got 'gaussian'.",
+        ),
         (["--agents", "none", "sac"], "--agents must be one of 'none', 'random',"),
         (["--agents", "none", "none"], "--agents must list at least one value, none twice, got ['none', 'none']."),
         (["--samplers"], "--samplers must list at least one value, none twice, got []."),
@@ -196,6 +199,10 @@ def test_a_missing_extra_is_said_before_anything_is_read(capsys, monkeypatch, tm
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):
     assert run_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
     assert run_names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x-run", "y-run"]
+
+
+def test_rejection_is_compared_only_where_it_is_asked_for():
+    assert CompareArgs([]).samplers == ["normal", "mixture", "prior"]  # most runs have no classifier
 
 
 def test_a_run_s_pieces_are_found_by_name(runs):

@@ -33,6 +33,19 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
     assert "| as corrected by the agent in 2 rounds | 75.0% (73.0 to 76.0) | 87.5% (85.5 to 88.5) |" in card
 
 
+def test_it_names_a_classifier_where_there_is_one():
+    for rejection, said in (
+        (
+            {"accept": 0.25, "areas": {"correct": 0.9}, "accepted": 0.25},
+            "a learned prior, a classifier that accepts 25%",
+        ),
+        ({"accept": 0.25, "missing": "Nothing to learn."}, "a learned prior, and no agent."),
+        ({}, "a learned prior, and no agent."),
+    ):
+        assert said in model_card(SETTINGS, {**REPORT, "rejection": rejection}, None)
+    assert " --steps 7000 --accept 0.25 --seed 3`" in model_card({**SETTINGS, "accept": 0.25}, REPORT, None)
+
+
 def test_huggingface_hub_reads_the_rates_with_the_metric_s_name_and_the_number_of_hands():
     held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
     card = read_card(model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": LEARNED}))

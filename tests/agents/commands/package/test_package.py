@@ -19,11 +19,12 @@ from agents.rl.row_agent import RowAgentNotes
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.packaged import read_package
 from agents.runs.run import Run
-from agents.runs.run_folder import REFINER, REPORT, sha256
+from agents.runs.run_folder import CLASSIFIER, REFINER, REPORT, sha256
 from vae.files import load_weights, save_hashed_json, save_tensors
 from vae.model import VAEConfig, build_vae
 from vae.quantisation.int8 import LARGE, SCALES
 from vae.sampling.flow import FlowPrior, Velocity
+from vae.sampling.rejection import LatentClassifier
 
 ROOT = Path(__file__).parents[4]
 WIDTH, BLOCKS = 768, 6  # of the prior's network
@@ -39,6 +40,7 @@ def run(tmp_path_factory):
         parameter.copy_(parameter.normal_(0, 0.05).half())  # as in a run of the recipe
     prior = FlowPrior(Velocity(LATENT_DIM, WIDTH, BLOCKS), torch.randn(LATENT_DIM), torch.rand(LATENT_DIM) + 0.5)
     prior.save(folder / PRIOR)
+    LatentClassifier(LATENT_DIM, 3).save(folder / CLASSIFIER)
     space = spaces.Box(-np.inf, np.inf, (LATENT_DIM,), np.float32)
     actions = spaces.Box(-1.0, 1.0, (LATENT_DIM,), np.float32)
     layers = [args.refine_width] * 2
@@ -63,13 +65,13 @@ def test_a_set_with_a_wider_prior_ships_in_50_megabytes_with_all_that_comes_with
     """A wheel is a zip; beside the weights it holds 0.6 MB of code and headers."""
     others = [path for folder in ("hand_env/anatomy", "agents/weights/schedule") for path in (ROOT / folder).iterdir()]
     files = [path for path in (*packed.iterdir(), *others) if path.suffix == ".safetensors"]
-    assert len(files) == 8
+    assert len(files) == 9
     with zipfile.ZipFile(tmp_path / "wheel", "w", zipfile.ZIP_DEFLATED) as wheel:
         for path in files:
             wheel.write(path, f"{path.parent.name}/{path.name}")
     sizes = {path.name: path.stat().st_size for path in files}
     assert (tmp_path / "wheel").stat().st_size + 600_000 <= 50_000_000, sizes
-    assert sum(sizes[path.name] for path in packed.glob("*.safetensors")) <= 34_500_000, sizes
+    assert sum(sizes[path.name] for path in packed.glob("*.safetensors")) <= 35_000_000, sizes
     assert max(sizes.values()) < 16 * 2**20, sizes
 
 
@@ -99,6 +101,9 @@ def test_it_is_read_as_the_run_is_within_half_a_step_of_each_row(run, packed):
         assert off.any()
     for name, tensor in read.refiner.actor.state_dict().items():
         assert torch.equal(tensor, RowAgent.load(run[1] / REFINER, run[0].vae).actor.state_dict()[name])
+    assert (packed / CLASSIFIER).read_bytes() == (run[1] / CLASSIFIER).read_bytes()
+    assert (packed / CLASSIFIER).stat().st_size < 1_000_000
+    assert list(read.samplers) == ["rejection", "prior", "normal"]
     prior, back = (FlowPrior.load(folder / PRIOR) for folder in (run[1], packed))
     assert torch.equal(back.mean, prior.mean)
     torch.testing.assert_close(back.sample(4, seed=1), prior.sample(4, seed=1), rtol=0.0, atol=0.02)

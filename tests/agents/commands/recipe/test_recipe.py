@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -248,9 +249,9 @@ def draws_by_rejection(out, tmp_path):
     assert "a classifier that accepts 50% of the prior's latents" in (tmp_path / "set" / "README.md").read_text()
     for each in (run, shipped):
         assert each.sampler_name() == "rejection"
-        classifier = each.samplers["rejection"].classifier
-        assert classifier.accepts(each.samplers["rejection"].sample(20, 0)).all()
-        assert not classifier.accepts(each.samplers["prior"].sample(20, 0)).all()
+        sampler: Any = each.samplers["rejection"]
+        assert sampler.classifier.accepts(sampler.sample(20, 0)).all()
+        assert not sampler.classifier.accepts(each.samplers["prior"].sample(20, 0)).all()
     for asked, name in (("auto", "rejection"), ("prior", "prior"), ("rejection", "rejection")):
         generate(GenerateArgs(out, n=3, seed=1, sampler=asked, out=tmp_path / asked))
         record = json.loads((tmp_path / asked / "generated.json").read_text(encoding="utf-8"))

@@ -25,6 +25,7 @@ from agents.runs.run import SAMPLER_FILES
 from hand_env import LogitScore
 from vae import StandardNormal
 from vae.checkpoint import load_checkpoint, save_checkpoint
+from vae.sampling.rejection import LatentClassifier
 
 TINY = {"samples": 96, "rows": 16, "width": 16, "held_out": 8, "device": "cpu", "policy": "latents"}  # quick
 OWN = {"refiner.safetensors", "refine.json", "refine.png", "refine-curves.png"}
@@ -289,6 +290,11 @@ def test_a_learned_prior_is_preferred_where_the_run_has_one(run, tmp_path, monke
     report = json.loads((run / "refine.json").read_text())
     assert report["settings"]["sampler"] == "prior"
     assert report["sampler_sha256"] == run_folder.sha256(run / "prior.safetensors")
+    LatentClassifier(5, 1).save(run / "classifier.safetensors")
+    assert list(load_run(run).samplers) == ["rejection", "prior", "mixture", "normal"]
+    again = refine_run(RefineArgs(run, **TINY, out=tmp_path / "again"))  # "rejection" leaves few hands to learn from
+    assert json.loads((again / "refine.json").read_text())["settings"]["sampler"] == "prior"
+    assert load_run(again).sampler_name() == "rejection"
     other = refine_run(RefineArgs(run, **TINY, sampler="normal", out=tmp_path / "out"))
     assert load_run(other).sampler_name() == "normal"  # what the refiner was trained on
     assert load_run(other).sampler_name("mixture") == "mixture"
@@ -306,6 +312,7 @@ def test_a_learned_prior_is_preferred_where_the_run_has_one(run, tmp_path, monke
         ({"seed": -1}, "--seed must lie in 0..4294967295, got -1"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
         ({"sampler": "prior"}, r"The run has no sampler 'prior'\. Choose one of: mixture, normal"),
+        ({"sampler": "rejection"}, "--sampler must be one of 'auto', 'prior', 'mixture', 'normal', got 'rejection'"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_and_leaves_nothing_behind(run, tmp_path, wrong, message):
