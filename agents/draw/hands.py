@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from agents.runs.packaged import load_packaged
-from agents.runs.run import Run
+from agents.runs.run import REJECTION, Run
 from hand_env import LogitScore, best_of, image_grid
 from hand_env.anatomy import Judge, Judgement
 from hand_env.rendering import captioned, enlarged
@@ -66,7 +66,8 @@ def draw_hands(
         weights: Packaged weights: "photographs", or in a checkout "synthetic", trained on synthetic hands only.
         run: A finished run to draw from instead of the packaged weights; see `load_run`.
         sampler: "rejection", "prior", "mixture", "normal" or "auto": the sampler that the refiner was trained on, or
-            the run's best. "rejection" takes the place of "prior" if the run has it.
+            the run's best. "rejection" takes the place of "prior" if the run has it: selection by a
+            classifier, not correction.
         best_of_k: Draw k latents for each hand and keep the one that the rewarding judge scores highest. This is
             selection, not correction; `record` says so.
         agent: Whether the run's agent acts on the latents.
@@ -123,6 +124,8 @@ def draw_both(run: Run, n: int, seed: int, path: Path) -> None:
 
 def _in_words(record: dict[str, Any]) -> str:
     source = f"from the sampler '{record['sampler']}'"
+    if record["sampler"] == REJECTION:
+        source += " (a classifier selects latents)"
     if record["best_of"] > 1:
         words = [f"{record['n']} hands, each the rewarding judge's best of {record['best_of']} draws {source}"]
     else:

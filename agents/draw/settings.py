@@ -25,10 +25,11 @@ class GenerateArgs:
     seed: int = 0
     """Seed of the latents."""
     sampler: Literal["auto", "rejection", "prior", "mixture", "normal"] = "auto"
-    """Where latents are drawn from: 'prior' (learned), 'rejection' (only those of the prior's latents that a classifier
-    accepts), 'mixture' (fitted to the training pictures' latents) or 'normal' (standard normal, as in the paper).
-    'auto' takes the sampler that the refiner was trained on. Without a refiner, it takes the first that the run has.
-    Where it would take 'prior', it takes 'rejection' if the run has it."""
+    """Where latents are drawn from: 'prior' (learned), 'rejection', 'mixture' (fitted to the training pictures'
+    latents) or 'normal' (standard normal, as in the paper). 'rejection' draws those of the prior's latents that a
+    classifier accepts: selection, not correction. 'auto' takes the sampler that the refiner was trained on. Without
+    a refiner, it takes the first that the run has. Where it would take 'prior', it takes 'rejection' if the run has
+    it."""
     best_of: int = 1
     """Draw this many latents for each hand and keep the one that the rewarding judge scores highest. The agent and the
     refiner then act on it. This is selection, not correction; generated.json records it."""

@@ -67,8 +67,9 @@ class Run:
     Attributes:
         settings: The arguments that it was trained with.
         vae: The VAE with averaged weights, on the CPU.
-        samplers: Samplers by name, the best first: "rejection" (some of what "prior" draws) and "prior" (learned), if
-            the run has them; "mixture", fitted to the aggregated posterior; "normal", as in the paper.
+        samplers: Samplers by name, the best first: "rejection", "prior" (learned), "mixture", fitted to the aggregated
+            posterior, and "normal", as in the paper. Not every run has the first two. "rejection" selects among what
+            "prior" draws.
         agent: Gives zeros for "none", and for "sac", which acts on a VAE's training only; uniform deltas for "random";
             the trained policy's deltas for "sac-flat".
         latent_agent: Trained by `handlatent recipe` on single latents in HandLatent-v0; None if there is none.

@@ -50,7 +50,7 @@ def fit_classifier(
         drawn: (m, D) float32, latents of the sampler that the classifier is for, on any device; nobody has judged them.
         share: Share of the sampler's latents to accept, above 0 and at most 1.
         seed: Seed of weights, batches and dropout, >= 0.
-        width: Of both hidden layers.
+        width: Number of units of both hidden layers.
 
     Raises:
         ValueError: If the share is out of range, or there are too few judged latents or no drawn ones.

@@ -31,7 +31,7 @@ class CompareArgs:
     """Seed of the latents, which are the same for all agents, and of the random agent."""
     samplers: list[str] = field(default_factory=lambda: ["normal", "mixture", "prior"])
     """Any of 'normal' (the standard normal), 'mixture' (fitted to the training pictures' latents), 'prior'
-    (learned) and 'rejection' (of the learned prior's latents, those that a classifier accepts)."""
+    (learned) and 'rejection' (those of the prior's latents that a classifier accepts: selection, not correction)."""
     agents: list[str] = field(default_factory=lambda: [*AGENTS])
     """Any of 'none', 'random', 'sac-latent' (trained in HandLatent-v0), 'sac-refine' (trained in HandRefine-v0),
     'gradient' (gradient ascent) and 'best-of' (best of k draws)."""

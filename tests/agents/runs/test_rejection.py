@@ -68,7 +68,7 @@ def test_auto_keeps_to_another_sampler_that_the_refiner_was_trained_on(run):
 def test_drawn_hands_say_that_they_were_drawn_by_rejection(run):
     hands, plain = (draw_hands(3, seed=1, run=run, sampler=name, refine=False) for name in ("auto", "prior"))
     assert (hands.record["sampler"], plain.record["sampler"]) == ("rejection", "prior")
-    assert "3 hands drawn from the sampler 'rejection'" in hands.record["text"]
+    assert "3 hands drawn from the sampler 'rejection' (a classifier selects latents)." == hands.record["text"]
     assert not torch.equal(hands.latents, plain.latents)
 
 
