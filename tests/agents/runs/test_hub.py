@@ -20,17 +20,18 @@ def files_of(folder):
 
 
 @pytest.fixture
-def stocked(hub, small_set):
-    hub.put(NAME, {**files_of(small_set), "model.pkl": b"never fetched", "sac-HandRefine-v0.zip": b"nor this"})
+def stocked(hub, rejecting_set):
+    hub.put(NAME, {**files_of(rejecting_set), "model.pkl": b"never fetched", "sac-HandRefine-v0.zip": b"nor this"})
     return hub
 
 
-def test_a_set_on_the_hub_is_the_set_that_was_packed_and_nothing_else_is_fetched(stocked, small_set, monkeypatch):
+def test_a_set_on_the_hub_is_the_set_that_was_packed_and_nothing_else_is_fetched(stocked, rejecting_set, monkeypatch):
     monkeypatch.setattr("pickle.load", None)  # whoever unpickles fails
     monkeypatch.setattr("pickle.loads", None)
-    there, here = load_packaged(NAME), load_packaged(small_set)
-    latents = here.samplers["prior"].sample(3, 0)
-    assert np.array_equal(there.samplers["prior"].sample(3, 0), latents)
+    there, here = load_packaged(NAME), load_packaged(rejecting_set)
+    for name in ("prior", "rejection"):
+        latents = here.samplers[name].sample(3, 0)
+        assert np.array_equal(there.samplers[name].sample(3, 0), latents)
     assert np.array_equal(there.refiner.predict(latents.numpy())[0], here.refiner.predict(latents.numpy())[0])
     asked = {request.rpartition("/")[2] for request in stocked.requests if "/resolve/" in request}
     assert asked == set(WANTED)

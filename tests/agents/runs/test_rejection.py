@@ -15,7 +15,6 @@ from agents.commands.demo.draw_tab import DrawSettings, draw
 from agents.commands.demo.move_tab import Walk
 from agents.commands.demo.weights import Weights
 from agents.runs import packaged
-from agents.runs.hub import WANTED
 from agents.runs.packaged import packaged_samplers, read_package
 from agents.runs.run import Run, with_rejection
 from agents.runs.run_folder import CLASSIFIER, sha256
@@ -133,7 +132,3 @@ def test_the_page_s_directions_are_those_of_the_innermost_sampler(run, small_set
     own, without = Walk(run), Walk(read_package(small_set))
     assert torch.equal(own.steps, without.steps)
     assert torch.equal(own.latent(4), run.samplers["rejection"].sample(1, 4)[0])
-
-
-def test_a_set_s_classifier_is_fetched_from_the_hub():
-    assert CLASSIFIER in WANTED
