@@ -334,6 +334,18 @@ def test_the_recipe_s_page_says_what_falling_deltas_change_run_by_run():
     assert f"raises the mixture from {100 * without:.1f} to {100 * acting:.1f} %" in learning
 
 
+def test_the_recipe_s_page_says_what_rejection_gives():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+
+    def rates(agent, figure):
+        return [f"{100 * by_run('rejection', sampler, agent, figure)[0]:.1f}" for sampler in ("prior", "rejection")]
+
+    alone, acting = rates("none", "correct"), rates("sac-refine-3", "correct")
+    right = "Right hands rise from {} to {} % without an agent, and from {} to {} % with it."
+    assert right.format(*alone, *acting) in text
+    assert "New ones rise from {} to {} %.".format(*rates("none", "new")) in text
+
+
 def by_run(name, sampler, agent, figure):
     """A figure of each run of a record."""
     cells = json.loads((DOCS / "recipe" / f"{name}.json").read_text())["cells"]
