@@ -11,10 +11,10 @@ from hand_env.anatomy.judge import default_judge
 from hand_env.scoring import ScoreFn, judge_pictures
 from vae.checks import check_one_of
 from vae.evaluation import decode_chunks, encode_all
-from vae.optim import Purpose, stream_seed
 from vae.progress import progress_bar
 from vae.sampling.gaussian import Gaussian
 from vae.sampling.local_gaussians import LocalGaussians, group_count
+from vae.seeds import Purpose, stream_seed
 from vae.training import Trainer
 
 DrawnFrom = Literal["gaussian", "mixture"]

@@ -115,11 +115,6 @@ def check_one_of(name: str, value: object, choices: Iterable[object], *, advice:
         raise ValueError(f"{name} must be one of {listed}, got {value!r:.80}.{advice and ' ' + advice}")
 
 
-def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a source of random numbers that depends on a seed alone, an integer in 0..2**63 - 1 of any kind."""
-    return torch.Generator(device).manual_seed(integer("seed", seed, 0, LARGEST_SEED))
-
-
 def check_numbers(name: str, state: Any) -> None:
     """Refuse tensors in nested dicts and lists that hold anything but finite real numbers.
 

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae.checks import check_between, check_one_of, integer, seeded
+from vae.checks import check_between, check_one_of, integer
 from vae.device import channels_last
+from vae.seeds import seeded
 
 ImageSize = Literal[32, 64, 128]
 Width = Literal["small", "large"]

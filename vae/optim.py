@@ -1,8 +1,7 @@
-"""Shared parts of all trainings: optimiser, cosine decay, moving averages of weights and variance, random streams."""
+"""Shared parts of all trainings: optimiser, cosine decay, moving averages of weights and variance."""
 
 import math
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -86,45 +85,6 @@ def follow_variance(
     """
     variance = torch.lerp(squared_error, log_variance.exp(), decay)
     log_variance.copy_(variance.clamp_min(smallest).log())
-
-
-class Purpose(IntEnum):
-    """What random numbers are for: one stream each, so that one use of a seed does not repeat another.
-
-    A new purpose takes a new value. A changed value would change results.
-    """
-
-    ORDER = 0
-    AUGMENT = 1
-    LATENT = 2
-    EVALUATE = 3
-    DRAWN_SCORE = 4
-    SCHEDULE = 5
-    RECIPE_HANDS = 10
-    RECIPE_VARIED = 11
-    RECIPE_POOL = 12
-    RECIPE_SELECTION = 13
-    RECIPE_REJECTION = 14
-    FIGURES_VARIED = 16
-    FIGURES_HELD_OUT = 17
-    TASK_HANDS = 18
-    # `AdversarialTrainer` shares the values of `Trainer`: these are other names of the same streams. No command gives
-    # both trainers the same seed. Other values would change the VAEs that it trains.
-    ADVERSARIAL_BATCH = 0
-    ADVERSARIAL_LATENT = 1
-    ADVERSARIAL_DELTAS = 2
-
-
-def stream_seed(*entropy: int) -> int:
-    """Combine a seed, the purpose of random numbers and a step into the seed of an independent stream.
-
-    Args:
-        entropy: The seed, the `Purpose`, the step; each >= 0.
-
-    Returns:
-        A seed for `torch.Generator`, in 0..2**63 - 1.
-    """
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def with_rates(own: list[dict[str, Any]], given: list[dict[str, Any]]) -> list[dict[str, Any]]:

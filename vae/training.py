@@ -31,7 +31,8 @@ from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
-from vae.optim import Purpose, adamw, cosine_decay, ema_decay, follow_variance, stream_seed, update_ema, with_rates
+from vae.optim import adamw, cosine_decay, ema_decay, follow_variance, update_ema, with_rates
+from vae.seeds import Purpose, stream_seed
 from vae.training_config import TrainingConfig
 
 

@@ -16,12 +16,12 @@ from vae.adversarial.encode import Posteriors, encode_as_they_are
 from vae.evaluation import encode_all
 from vae.images import augment, to_float
 from vae.model import VAE
-from vae.optim import Purpose, stream_seed
 from vae.progress import in_chunks
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flows
 from vae.sampling.mixture import Mixture
 from vae.sampling.sampler import Sampler
+from vae.seeds import Purpose, stream_seed
 
 SAMPLERS = ("normal", "mixture", "prior", "denoised")
 LEARNED = ("prior", "denoised")

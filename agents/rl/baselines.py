@@ -8,7 +8,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hand_env import HandLatentEnv, HandLatentVectorEnv
-from vae.checks import check_above_zero, integer, seeded
+from vae.checks import check_above_zero, integer
+from vae.seeds import seeded
 
 Array = NDArray[np.float32]
 

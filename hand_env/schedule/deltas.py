@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae.checks import check_at_least, check_between
-from vae.optim import Purpose, stream_seed
+from vae.seeds import Purpose, stream_seed
 from vae.training import Trainer
 
 MAX_REACH = 8.0

@@ -41,7 +41,8 @@ from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
 from vae.model import VAE, Decoder, VAEConfig, build_vae
-from vae.optim import Purpose, cosine_decay, ema_decay, set_rate, stream_seed, update_ema
+from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
+from vae.seeds import Purpose, stream_seed
 
 AHEAD = 8  # batches that are made at once: each of the many small edits costs less per hand on more hands
 AVERAGING = 0.999  # decay per step of the averaged weights

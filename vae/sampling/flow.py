@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vae.checks import seeded
 from vae.files import load_weights, save_tensors
 from vae.progress import progress_bar
+from vae.seeds import seeded
 
 WIDTH, BLOCKS = 576, 4
 FREQUENCIES = 32  # of the time embedding, as sines and cosines

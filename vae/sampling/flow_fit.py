@@ -10,11 +10,12 @@ from torch import Generator, Tensor
 from torch.func import functional_call, vmap
 
 from vae.acceleration.cuda_graphs import GraphedSteps
-from vae.checks import integer, seeded
+from vae.checks import integer
 from vae.device import tensor_float_32
 from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
 from vae.progress import progress_bar
 from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior, Velocity
+from vae.seeds import seeded
 
 AVERAGING = 0.999  # decay per step of the averaged weights
 LOOK = 500  # steps between two evaluations on held-out latents

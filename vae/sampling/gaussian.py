@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vae.checks import seeded
+from vae.seeds import seeded
 
 
 class Gaussian:

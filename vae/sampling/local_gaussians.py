@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from vae.checks import seeded
+from vae.seeds import seeded
 
 PICTURES_PER_GROUP, MOST_GROUPS = 20, 32  # as in `Mixture.fit`
 ITERATIONS = 20  # of k-means

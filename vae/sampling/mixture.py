@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae.checks import seeded
 from vae.files import load_weights, save_tensors
 from vae.progress import progress_bar
 from vae.sampling.em import expectation_maximisation
+from vae.seeds import seeded
 
 _SETTINGS: dict[str, Any] = {"reg_covar": 1e-3, "max_iter": 50, "tol": 0.1}
 

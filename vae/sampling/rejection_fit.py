@@ -6,10 +6,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from vae.checks import check_between, integer, seeded
+from vae.checks import check_between, integer
 from vae.optim import cosine_decay, set_rate
 from vae.progress import progress_bar
 from vae.sampling.rejection import WIDTH, LatentClassifier
+from vae.seeds import seeded
 
 EPOCHS, BATCH = 8, 256
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 0.03

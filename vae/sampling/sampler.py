@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae.checks import seeded
 from vae.progress import progress_bar
+from vae.seeds import seeded
 
 CHUNK = 1024  # latents that a pool requests from its sampler in one call
 

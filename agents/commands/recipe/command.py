@@ -60,12 +60,12 @@ from vae.images import SPLIT_SEED, to_float
 from vae.images.labelled.hands import CANVAS
 from vae.images.labelled.synthetic_pool import RightHands
 from vae.model import VAE, VAEConfig, build_vae
-from vae.optim import Purpose, stream_seed
 from vae.progress import progress_bar, say
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import Log, fit_flow
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import MAX_PASSES
+from vae.seeds import Purpose, stream_seed
 
 LATENT_DIM = 300  # as in the paper
 LOGGED = 50  # steps between two entries of training_log.json

@@ -16,7 +16,7 @@ from vae.images import SPLIT_SEED, load_hands11k, split_by_group
 from vae.images.hands11k import left_out
 from vae.images.labelled.hands import CANVAS, Hands
 from vae.images.labelled.synthetic_pool import RightHands, render_right_hands
-from vae.optim import Purpose, stream_seed
+from vae.seeds import Purpose, stream_seed
 
 LATENT_PICTURES = 2048  # most synthetic hands that HandLatent-v0 gets
 HELD_OUT = 40  # one of this many synthetic hands is held out, for validation without photographs

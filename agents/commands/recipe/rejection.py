@@ -16,11 +16,11 @@ from agents.runs.run_folder import CLASSIFIER
 from vae.adversarial.encode import encode_as_they_are
 from vae.checks import check_between
 from vae.model import VAE
-from vae.optim import Purpose, stream_seed
 from vae.progress import in_chunks, say
 from vae.sampling.flow import FlowPrior
 from vae.sampling.reencoded import Reencoded
 from vae.sampling.rejection_fit import FEWEST, NothingToLearnError, fit_classifier
+from vae.seeds import Purpose, stream_seed
 
 DRAWN = 8192  # latents of the final sampler that the limits are chosen on
 CHUNK = 1024  # latents whose distances are measured at a time

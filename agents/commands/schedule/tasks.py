@@ -14,7 +14,7 @@ from agents.runs.packed_pictures import read_packed
 from hand_env import HandScheduleVectorEnv
 from hand_env.scoring import ScoreFn
 from vae.images.synthetic import generate_hands
-from vae.optim import Purpose, stream_seed
+from vae.seeds import Purpose, stream_seed
 
 DRAWN_PER_CHOSEN = 2  # so that each row chooses other synthetic hands
 
