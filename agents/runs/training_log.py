@@ -24,7 +24,7 @@ from vae.sampling.sampler import StandardNormal
 from vae.training import Trainer, learning_rate
 
 if TYPE_CHECKING:
-    from agents.runs.events import Events
+    from agents.runs.tensorboard_events import Events
 
 METRICS: dict[str, tuple[str, str]] = {
     # name: (unit, good direction)
@@ -122,7 +122,7 @@ class TrainingLog:
         self.started = time.monotonic()
         total = self.trainer.total_steps * self.trainer.config.batch_size
         self._bar = progress_bar(title="Training", unit="pictures", total=total, initial=self.images_seen, leave=True)
-        from agents.runs.events import Events  # here: other commands do without TensorBoard
+        from agents.runs.tensorboard_events import Events  # here: other commands do without TensorBoard
 
         self._events = Events(self.run, first_step=len(self.rows) + 1)
 

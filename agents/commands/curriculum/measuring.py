@@ -10,7 +10,7 @@ from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.jobs import Job
 from agents.commands.curriculum.methods import AGENT, TrainingMethod
 from agents.commands.curriculum.store import VAERecord, VAEStore
-from agents.commands.curriculum.training import Trained
+from agents.commands.curriculum.training import FinishedJob
 from agents.figures.samplers import LEARNED, TrainedVAE, fit_mixture, fit_priors
 from agents.figures.yardstick import Judges, Yardstick
 from agents.runs.packed_pictures import PackedPictures
@@ -41,7 +41,7 @@ class Measuring:
             return wanted
         return [] if known.missing else [name for name in wanted if name not in known.samplers]
 
-    def measure(self, trained: Sequence[Trained]) -> Iterator[VAERecord]:
+    def measure(self, trained: Sequence[FinishedJob]) -> Iterator[VAERecord]:
         """Measure the VAEs of a group, and keep each one's figures before the next one is measured.
 
         Yields:
@@ -58,7 +58,7 @@ class Measuring:
                 self.store.add(done)
                 yield done
 
-    def _begin(self, one: Trained) -> VAERecord:
+    def _begin(self, one: FinishedJob) -> VAERecord:
         """Measure the losses; the record says so if they are not finite."""
         job, record = one.job, self._known(one.job) or one.job.record(self._agent_of(one.job))
         of_vae: dict[str, float] = {}
@@ -69,7 +69,7 @@ class Measuring:
                 return replace(record, missing="the VAE diverged")
         return replace(record, vae=of_vae, seconds={**record.seconds, "training": one.seconds})
 
-    def _fit_priors(self, trained: Sequence[Trained]) -> dict[int, tuple[dict[str, Sampler], float]]:
+    def _fit_priors(self, trained: Sequence[FinishedJob]) -> dict[int, tuple[dict[str, Sampler], float]]:
         """Fit the learned priors that are lacking; return them with their share of the seconds."""
         wanted = [one for one in trained if set(self.lacking(one.job)) & set(LEARNED)]
         if not wanted:
@@ -80,7 +80,7 @@ class Measuring:
         return {id(one): (samplers, seconds) for one, samplers in zip(wanted, found, strict=True)}
 
     def _draw_and_measure(
-        self, one: Trained, record: VAERecord, priors: dict[str, Sampler], fitting: float
+        self, one: FinishedJob, record: VAERecord, priors: dict[str, Sampler], fitting: float
     ) -> VAERecord:
         """Measure what the VAE draws with the samplers that are lacking."""
         job, trainer, args = one.job, one.trainer, self.args
@@ -99,7 +99,7 @@ class Measuring:
                 self._save_grid(job, name, hands)
         return replace(record, seconds=seconds, samplers=figures)
 
-    def _sampler(self, name: str, one: Trained, priors: dict[str, Sampler]) -> Sampler:
+    def _sampler(self, name: str, one: FinishedJob, priors: dict[str, Sampler]) -> Sampler:
         if name == "normal":
             return StandardNormal(one.trainer.vae.latent_dim)
         return fit_mixture(self._subject(one.trainer, one.job.seed)) if name == "mixture" else priors[name]

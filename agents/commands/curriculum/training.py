@@ -25,7 +25,7 @@ Act = Callable[[Trainer, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class FinishedJob:
     """A trained VAE.
 
     Attributes:
@@ -50,7 +50,7 @@ def groups(jobs: Sequence[Job], at_most: int) -> list[list[Job]]:
     return [part for whole in (together, *led.values()) for part in _parts(whole, at_most)] + alone
 
 
-def train_group(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> list[Trained]:
+def train_group(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> list[FinishedJob]:
     """Train the VAEs of a group from fresh weights to the end.
 
     Args:
@@ -70,7 +70,7 @@ def train_group(jobs: Sequence[Job], args: CurriculumArgs, device: str) -> list[
         trainers = [_trainer(job, args, device) for job in jobs]
         _train(SideBySide(trainers), jobs, trainers)
     seconds = (time.monotonic() - began) / len(jobs)
-    return [Trained(job, trainer, seconds) for job, trainer in zip(jobs, trainers, strict=True)]
+    return [FinishedJob(job, trainer, seconds) for job, trainer in zip(jobs, trainers, strict=True)]
 
 
 def _parts(jobs: Sequence[Job], at_most: int) -> list[list[Job]]:
