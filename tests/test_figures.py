@@ -345,6 +345,22 @@ def test_the_recipe_s_page_says_what_rejection_gives():
     assert right.format(*alone, *acting) in text
     assert "New ones rise from {} to {} %.".format(*rates("none", "new")) in text
 
+    def both(figure, times=100):  # over three seeds: without rejection, and with it
+        own = [by_run(name, "rejection", "none", figure)[0] for name in ("rejection", *others)]
+        return np.mean([by_run("seeds", "prior", "none", figure), own], axis=1) * times, own
+
+    others = ("rejection/seed-1", "rejection/seed-2")
+    (before, after), (_, one, two) = both("correct")
+    assert f"On seeds 1 and 2, {100 * one:.1f} and {100 * two:.1f} % are right" in text
+    assert f"that is {after:.1f} % right (prior alone: {before:.1f})" in text
+    (before, after), (_, one, two) = both("new")
+    assert f"and {100 * one:.1f} and {100 * two:.1f} % new" in text
+    assert f"and {after:.1f} % new ({before:.1f})" in text
+    (before, after), _ = both("kernel_distance", 1000)
+    assert f"kernel distance is {after:.1f} ({before:.1f})" in text
+    (before, after), _ = both("coverage", 1)
+    assert f"coverage {after:.2f} ({before:.2f})" in text
+
 
 def by_run(name, sampler, agent, figure):
     """A figure of each run of a record."""
