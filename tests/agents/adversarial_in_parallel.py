@@ -31,6 +31,7 @@ def curve() -> dict[str, Any]:
     terms = []
     for step in range(SETTINGS.steps):
         if step == PRIOR_FROM:
+            run.freeze_encoder()
             run.learn_prior(torch.randn(9, 24, generator=torch.Generator().manual_seed(1)))
         terms.append({name: term.clone() for name, term in run.step().items()})
     state = run.state_dict()

@@ -153,15 +153,21 @@ class AdversarialTrainer:
         self._ready: list[Hands] = []
         self.pool: Tensor | None = None
 
+    def freeze_encoder(self) -> None:
+        """From now on, keep the averaged encoder, rounded to half precision, as it is saved."""
+        kept = self.averaged.encoder.state_dict()
+        for tensor in kept.values():
+            tensor.copy_(tensor.half())
+        self.vae.encoder.load_state_dict(kept)
+        self.vae.encoder.requires_grad_(False)
+
     def learn_prior(self, latents: Tensor) -> None:
-        """From now on, keep the averaged encoder, and teach the decoder what a learned prior draws, too.
+        """Teach the decoder what a learned prior draws, too.
 
         Args:
-            latents: (n, D) float32, drawn from a prior that was fitted to the averaged encoder's latents.
+            latents: (n, D) float32, drawn from a prior that was fitted to the frozen encoder's latents.
         """
         self.pool = latents.to(self.device)
-        self.vae.encoder.load_state_dict(self.averaged.encoder.state_dict())
-        self.vae.encoder.requires_grad_(False)
 
     @property
     def share(self) -> float:

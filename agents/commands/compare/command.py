@@ -97,8 +97,18 @@ def compare(args: CompareArgs) -> str:
     device = resolve_device(args.device)
     args = replace(args, runs=[run for folder in args.runs for run in runs_in(folder)])
     loaded = [load_compared_run(run) for run in args.runs]
+    _check_samplers(args, loaded)
     with nullcontext() if args.out is None else held(args.out):
         return _compare(args, loaded, device)
+
+
+def _check_samplers(args: CompareArgs, loaded: Sequence[LoadedRun]) -> None:
+    """Refuse samplers of which no run has any; one that some runs lack is named under the table."""
+    there = sorted({name for parts in loaded for name in parts.samplers})
+    if not set(args.samplers) & set(there):
+        raise ValueError(
+            f"None of the runs has a sampler of --samplers {' '.join(args.samplers)}. They have {', '.join(there)}."
+        )
 
 
 def _compare(args: CompareArgs, loaded: Sequence[LoadedRun], device: str) -> str:

@@ -74,6 +74,7 @@ def check_args(args: CurriculumArgs) -> None:
     """Refuse wrong settings before anything is read.
 
     Raises:
+        FileNotFoundError: If there is no such agent.
         ValueError: If a setting is wrong.
     """
     for name in ("n", "epochs", "seeds", "methods", "samplers"):
@@ -94,6 +95,8 @@ def check_args(args: CurriculumArgs) -> None:
             "--agent must name the file of a trained agent of HandSchedule-v0 for the method 'schedule', got none. "
             "Train one, or leave 'schedule' out."
         )
+    if args.agent is not None and not args.agent.is_file():
+        raise FileNotFoundError(f"--agent '{args.agent}' must be the file of a trained agent, and there is none.")
     check_at_least(FEWEST, args, "hands")
     check_at_least(1, args, "prior_steps", "side_by_side")
     check_above_zero(args, "learning_rate")

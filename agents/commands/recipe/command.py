@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag
 from agents.command_line.shell_words import typed
 from agents.commands.recipe.args import RecipeArgs
+from agents.commands.recipe.first_prior import FirstPrior, fit_first_prior, pool
 from agents.commands.recipe.latent_agent import train_latent_agent
 from agents.commands.recipe.pictures import (
     RecipePictures,
@@ -50,7 +51,7 @@ from agents.runs.run import SAMPLER_FILES, load_run
 from hand_env.anatomy import Judge, Known
 from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
-from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied, squared_error
+from vae.adversarial.encode import squared_error
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer, own_rows
 from vae.checks import check_between
 from vae.device import resolve_device
@@ -62,14 +63,12 @@ from vae.images.labelled.synthetic_pool import RightHands
 from vae.model import VAE, VAEConfig, build_vae
 from vae.progress import progress_bar, say
 from vae.sampling.flow import FlowPrior
-from vae.sampling.flow_fit import Log, fit_flow
 from vae.sampling.mixture import Mixture
 from vae.sampling.reencoded import MAX_PASSES
 from vae.seeds import Purpose, stream_seed
 
 LATENT_DIM = 300  # as in the paper
 LOGGED = 50  # steps between two entries of training_log.json
-PRIOR_POOL = 32_768  # most latents of the learned prior that the decoder learns to decode
 MIXTURE = 16_384  # augmented pictures that the mixture is fitted to; EM on all of them takes minutes
 TRAINING_LOG = "training_log.json"
 POINTS = 60  # at most, of a curve of training_log.json
@@ -230,20 +229,18 @@ def _draw_and_sample(
     """Train the VAE and fit the samplers."""
     out = args.out
     began = time.monotonic()
-    material = gather(args, photographs, hands, device, stages)
+    material, first = gather(args, photographs, hands, device, stages), None
     batches = material.batches(device)
     if not (out / run_folder.VAE_WEIGHTS).is_file():
         parallel.from_main(lambda: material)  # for those that follow
         with stages("vae"):
-            _train_autoencoder(args, material, batches, device)
+            first = _train_autoencoder(args, material, batches, device)
     vae = _read_vae(args).to(device)
-    with stages("latents"):
-        posteriors, others, held_out = _encode(args, vae, material, batches)
     with stages("prior"):
-        flow, log = _fit_prior(args, posteriors, held_out)
-    save_curves(out / run_folder.PRIOR_CURVES, log, "step", PRIOR_CURVES)
+        first = first or fit_first_prior(args, vae, material, batches)
+    save_curves(out / run_folder.PRIOR_CURVES, first.log, "step", PRIOR_CURVES)
     with stages("selection"):
-        flow, selection, candidates = _selected(args, flow, vae, material)
+        flow, selection, candidates = _selected(args, first.flow, vae, material)
     flow.temperature, flow.final_denoise = args.temperature, args.final_denoise
     flow.save(out / SAMPLER_FILES["prior"][0])
     known = None if material.photographs is None else material.photographs.images
@@ -251,9 +248,9 @@ def _draw_and_sample(
         rejection = learn_to_reject(args, candidates, flow, vae, known)
     some = slice(MIXTURE)
     with stages("mixture"):
-        mixture = Mixture.fit(posteriors.mean[some], posteriors.log_var[some], draws=MIXTURE, seed=args.seed)
+        known_latents = first.posteriors
+        mixture = Mixture.fit(known_latents.mean[some], known_latents.log_var[some], draws=MIXTURE, seed=args.seed)
     mixture.save(out / run_folder.SAMPLER)
-    mean_kl = 0.5 * (others.mean.square() + others.log_var.exp() - others.log_var - 1).sum(1).mean()
     report = {
         "pictures": {
             "photographs": 0 if material.photographs is None else len(material.photographs),
@@ -261,8 +258,8 @@ def _draw_and_sample(
             "validation": len(material.others),
         },
         "validation_squared_error": squared_error(vae, material.others),
-        "validation_kl_nats": float(mean_kl),
-        "prior": log,
+        "validation_kl_nats": first.validation_kl,
+        "prior": first.log,
         "selection": selection,
         "rejection": rejection,
         "seconds_since_last_start": time.monotonic() - began,
@@ -270,23 +267,6 @@ def _draw_and_sample(
         "device": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else "cpu",
     }
     save_hashed_json(out / run_folder.REPORT, report)
-
-
-def _encode(
-    args: RecipeArgs, vae: VAE, material: RecipePictures, batches: Batches
-) -> tuple[Posteriors, Posteriors, Tensor]:
-    """Encode what the samplers are fitted to and other people's pictures; return latents of the latter, too."""
-    device = vae.log_variance.device
-    generator = Generator(device).manual_seed(stream_seed(args.seed, Purpose.RECIPE_VARIED))
-    posteriors = encode_varied(vae, batches, args.varied, generator)
-    others = encode_as_they_are(vae, material.others)
-    noise = torch.randn(others.mean.shape, generator=generator, device=device)
-    return posteriors, others, others.mean + torch.exp(0.5 * others.log_var) * noise
-
-
-def _fit_prior(args: RecipeArgs, posteriors: Posteriors, held_out: Tensor) -> tuple[FlowPrior, Log]:
-    say("The learned prior", sys.stdout)
-    return fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
 
 
 def _selected(
@@ -313,7 +293,8 @@ def _selected(
     return prior, {**facts, "log": log}, candidates
 
 
-def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batches, device: str) -> None:
+def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batches, device: str) -> FirstPrior | None:
+    """Train the VAE. Return the prior that was fitted to its frozen encoder's latents, in the main process alone."""
     settings = AdversarialConfig(
         steps=args.steps, batch=args.batch, nats=args.nats, deltas=args.falling_deltas, seed=args.seed
     )
@@ -324,12 +305,12 @@ def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batc
         with checkpoints.restoring("run"):
             run.load_state_dict(state["run"])
         log = state["training_log"]
-    main, stops = parallel.is_main(), False
+    main, stops, first = parallel.is_main(), False, None
     bar = progress_bar(title="Training the VAE", total=args.steps, initial=run.steps, leave=True)
     with checkpoints.ctrl_c as ctrl_c, bar:
         while run.steps < args.steps and not stops:
             if run.pool is None and run.share >= args.prior_from and run.steps % AHEAD == 0:
-                run.learn_prior(parallel.from_main(lambda: _pool(args, run.averaged, material, batches)))
+                first = _freeze_encoder(args, run, material, batches)
             terms = run.step()
             bar.update()
             if main and run.steps % LOGGED == 0:
@@ -339,7 +320,7 @@ def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batc
                 if main and (stops or checkpoints.waited):
                     checkpoints.save(run.steps, {"run": run.state_dict(), "training_log": log})
     if not main:
-        return
+        return None
     if stops:
         raise Interrupted(typed("recipe", args))
     vae = run.averaged
@@ -351,13 +332,18 @@ def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batc
     save_tensors(args.out / run_folder.VAE_WEIGHTS, half)
     if ctrl_c.pressed:  # too late for a checkpoint
         raise Interrupted(typed("recipe", args))
+    return first
 
 
-def _pool(args: RecipeArgs, vae: VAE, material: RecipePictures, batches: Batches) -> Tensor:
-    """Fit a prior to what the VAE has learned so far, and draw latents from it."""
-    posteriors, _, held_out = _encode(args, vae, material, batches)
-    flow, _ = _fit_prior(args, posteriors, held_out)
-    return flow.sample(min(PRIOR_POOL, args.varied), stream_seed(args.seed, Purpose.RECIPE_POOL) % 2**31)
+def _freeze_encoder(
+    args: RecipeArgs, run: AdversarialTrainer, material: RecipePictures, batches: Batches
+) -> FirstPrior | None:
+    """Keep the encoder from now on, and teach the decoder what a prior draws. Return this prior in the main process."""
+    run.freeze_encoder()
+    first = fit_first_prior(args, run.averaged, material, batches) if parallel.is_main() else None
+    latents: Any = None if first is None else pool(args, first)  # (n, D) float32 in the main process
+    run.learn_prior(parallel.from_main(lambda: latents))
+    return first
 
 
 def _read_vae(args: RecipeArgs) -> VAE:

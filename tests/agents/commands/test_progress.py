@@ -153,7 +153,7 @@ def prepared(request, monkeypatch, bright, hub, logged_in):
     monkeypatch.setattr("agents.commands.schedule.command.Judge", Brightness)
     monkeypatch.setattr("agents.commands.recipe.command.LOGGED", 1)
     monkeypatch.setattr("agents.commands.recipe.command.MIXTURE", 1024)
-    monkeypatch.setattr("agents.commands.recipe.command.fit_flow", partial(fit_flow, width=72))
+    monkeypatch.setattr("agents.commands.recipe.first_prior.fit_flow", partial(fit_flow, width=72))
     monkeypatch.setattr("agents.commands.recipe.command.right_and_new", lambda *_: accept_all)
     monkeypatch.setattr("agents.commands.recipe.selection.WIDTH", 72)
     monkeypatch.setattr("agents.commands.recipe.selection.FEWEST", 20)

@@ -113,6 +113,7 @@ def test_with_a_prior_the_encoder_stays_and_critics_judge_what_the_prior_draws(b
     for _ in range(3):
         run.step()
     pool = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    run.freeze_encoder()
     run.learn_prior(pool)
     encoder, decoder = ([p.clone() for p in part.parameters()] for part in (run.averaged.encoder, run.vae.decoder))
     decoded, judged, features, criticise = [], [], run.decoder.features, run._criticise

@@ -152,6 +152,7 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
             ["--samplers", "gaussian"],
             "--samplers must be one of 'normal', 'mixture', 'prior', 'rejection', got 'gaussian'.",
         ),
+        (["--samplers", "rejection"], "None of the runs has a sampler of --samplers rejection. They have mixture,"),
         (["--agents", "none", "sac"], "--agents must be one of 'none', 'random',"),
         (["--agents", "none", "none"], "--agents must list at least one value, none twice, got ['none', 'none']."),
         (["--samplers"], "--samplers must list at least one value, none twice, got []."),

@@ -148,6 +148,7 @@ def test_a_vae_that_diverged_is_left_out(quick, monkeypatch, capsys, tmp_path):
         (["--size", "48"], "VAEConfig.size must be one of 32, 64, 128, got 48."),
         (["--batch-size", "0"], "TrainingConfig.batch_size must be at least 1, got 0."),
         (["--device", "cuda:99"], "device 'cuda:99' is not on this machine"),
+        (["--agent", "absent"], "--agent 'absent' must be the file of a trained agent, and there is none."),
         (["--parser", "absent"], "'absent' is missing"),
         (["--data", "absent"], "'absent'"),
     ],

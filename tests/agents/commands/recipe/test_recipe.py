@@ -35,7 +35,7 @@ TINY |= {"prior_from": 1.0, "candidates": 4}
 
 QUICKER = {
     "agents.commands.recipe.command.MIXTURE": 1024,
-    "agents.commands.recipe.command.fit_flow": partial(fit_flow, width=72),
+    "agents.commands.recipe.first_prior.fit_flow": partial(fit_flow, width=72),
     "vae.adversarial.critics.WIDTHS": (8, 16, 32, 32),
     "vae.adversarial.encode.CHUNK": 32,  # what `varied` is rounded up to
 }
@@ -93,7 +93,7 @@ def test_a_finished_recipe_is_a_run_with_all_its_samplers(finished):
     assert run.vae.size == 128
     report = json.loads((finished[1] / "report.json").read_text())
     assert report["pictures"] == {"photographs": 0, "drawn": 40, "validation": 1}
-    stages = ["synthetic_hands", "vae", "latents", "prior", "selection", "rejection", "mixture", "latent_agent"]
+    stages = ["synthetic_hands", "vae", "prior", "selection", "rejection", "mixture", "latent_agent"]
     assert list(report["seconds"]) == stages  # there are no photographs, and there is no refiner
     whole = report["seconds_since_last_start"]  # until the report was written
     assert 0.5 * whole < sum(report["seconds"][name] for name in stages[:-1]) <= whole + 0.1
@@ -200,7 +200,7 @@ def test_a_recipe_that_teaches_its_prior_to_the_decoder_and_learns_to_reject_res
     def every_other_one(images):
         return (torch.arange(len(images)) % 2 == 0).unsqueeze(1)
 
-    monkeypatch.setattr("agents.commands.recipe.command.PRIOR_POOL", 64)
+    monkeypatch.setattr("agents.commands.recipe.first_prior.POOL", 64)
     monkeypatch.setattr("agents.commands.recipe.command.right_and_new", lambda *_: every_other_one)
     for name, value in (("FEWEST", 16), ("HELD_OUT", 4), ("WIDTH", 64), ("BLOCKS", 2)):
         monkeypatch.setattr(f"agents.commands.recipe.selection.{name}", value)
@@ -233,8 +233,13 @@ def test_a_recipe_that_teaches_its_prior_to_the_decoder_and_learns_to_reject_res
         recipe(stopped)
     recipe(stopped)
     assert pools == [False] * 8 + [True] * 10
-    for name in ("vae", "prior", "sampler", "classifier"):
-        file = f"{name}.safetensors"
+    made = [f"{name}.safetensors" for name in ("vae", "prior", "sampler", "classifier")]
+    for file in made:
+        assert (stopped.out / file).read_bytes() == (whole.out / file).read_bytes()
+    for file in ("report.json", *made[1:]):
+        (stopped.out / file).unlink()
+    recipe(stopped)  # as after a crash: it fits the first prior again, to the VAE that it reads
+    for file in made:
         assert (stopped.out / file).read_bytes() == (whole.out / file).read_bytes()
     draws_by_rejection(whole.out, tmp_path)
 

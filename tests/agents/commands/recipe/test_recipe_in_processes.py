@@ -31,8 +31,8 @@ QUICKER = {
     "agents.commands.recipe.command.AHEAD": NARROW["vae.adversarial.training.AHEAD"],
     "agents.commands.recipe.command.LOGGED": 1,
     "agents.commands.recipe.command.MIXTURE": 256,
-    "agents.commands.recipe.command.PRIOR_POOL": 64,
-    "agents.commands.recipe.command.fit_flow": partial(fit_flow, width=72),
+    "agents.commands.recipe.first_prior.POOL": 64,
+    "agents.commands.recipe.first_prior.fit_flow": partial(fit_flow, width=72),
     "vae.adversarial.encode.CHUNK": 16,
 }
 
@@ -86,7 +86,7 @@ def test_a_recipe_with_a_killed_process_ends_and_resumes_on_another_number_of_pr
     job = Job(tmp_path / "errors", 2, in_parallel.run, tmp_path, words, patches=QUICKER)
     assert job.wait() == 0, job.errors.read_text(encoding="utf-8")
     printed = [(tmp_path / f"out-{rank}").read_text(encoding="utf-8") for rank in range(2)]
-    assert printed == [f"The learned prior\nThe learned prior\nThe agent on HandLatent-v0\n{out}\n", ""]
+    assert printed == [f"The learned prior\nThe agent on HandLatent-v0\n{out}\n", ""]
 
     assert len(curves(out)) == STEPS
     for ours, theirs in zip(curves(out), curves(whole), strict=True):
