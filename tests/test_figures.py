@@ -209,6 +209,39 @@ def test_the_figures_that_learning_quotes_of_small_minibatches_are_those_of_thei
     assert f"the agent gives {found[0]} % with the mixture, no action {found[1]} %" in learning
 
 
+def test_the_figures_that_learning_quotes_of_the_data_set_that_the_agent_never_saw_are_those_of_their_records():
+    learning = " ".join((DOCS / "learning.md").read_text().split())
+
+    samplers = ("mixture", "prior", "denoised")
+
+    def said(minibatches, method, sampler):
+        path = DOCS / "learning" / "unseen" / f"minibatches-{minibatches}.json"
+        cells = json.loads(path.read_text())["cells"]
+        values = [100 * cell["samplers"][sampler]["correct"][0] for cell in cells if cell["method"] == method]
+        assert len(values) == 3
+        half = stats.t.ppf(0.975, 2) * np.std(values, ddof=1) / 3**0.5
+        return f"{np.mean(values):.1f}", f"({np.mean(values) - half:.1f} to {np.mean(values) + half:.1f})"
+
+    agent, none = ({name: said(16, method, name) for name in samplers} for method in ("schedule", "none"))
+    assert f"the agent gives {agent['mixture'][0]} % right hands {agent['mixture'][1]}, no action" in learning
+    assert f"no action {none['mixture'][0]} % {none['mixture'][1]}." in learning
+    assert f"with minibatches of 16: {agent['mixture'][0]} % instead of {none['mixture'][0]} %" in learning
+    assert f"it gives {agent['prior'][0]} % (no action: {none['prior'][0]})" in learning
+    assert f"with `denoised` {agent['denoised'][0]} % ({none['denoised'][0]})" in learning
+    agent, none = ({name: said(64, method, name)[0] for name in samplers} for method in ("schedule", "none"))
+    assert f"it gives {agent['mixture']} % (no action: {none['mixture']})" in learning
+    assert f"with the learned prior {agent['prior']} % ({none['prior']})" in learning
+    with (DOCS / "learning" / "unseen" / "rounds.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert f"{len(rows)} rounds of 16 VAEs" in learning
+    larger = [row for row in rows if row["n"] == "320"]
+    explored, last = (sorted(f"{100 * float(row['right']):.1f}" for row in part) for part in (larger[:3], larger[-3:]))
+    assert f"{explored[0]} to {explored[-1]} % of the hands were right after random schedules" in learning
+    assert f"In the agent's last three rounds there, {last[0]} to {last[-1]} % were." in learning
+    reach = [float(row[name]) for row in larger[-3:] for name in ("reach_first", "reach_last")]
+    assert f"{min(reach):.1f} to {max(reach):.1f} in the last three rounds" in learning
+
+
 def test_the_figures_that_learning_quotes_of_the_agent_for_synthetic_hands_are_those_of_their_records():
     learning = " ".join((DOCS / "learning.md").read_text().split())
     cells = json.loads((DOCS / "learning" / "demo" / "curriculum.json").read_text())["cells"]
