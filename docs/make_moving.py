@@ -84,10 +84,10 @@ def learning(folder: Path) -> None:
 
 
 def correcting(folder: Path) -> None:
-    """Correct latents round by round and write correcting.webp."""
+    """Correct the prior's latents round by round and write correcting.webp."""
     run, judge = load_packaged(), LogitScore()
     assert run.refiner is not None, "the packaged set has one"
-    after = [draw_hands(LATENTS, seed=SEED, refine=False).latents]
+    after = [draw_hands(LATENTS, seed=SEED, sampler="prior", refine=False).latents]
     for _ in range(ROUNDS):
         after.append(run.refiner.refine(after[-1], run.vae, judge, rounds=1).latents)
     rounds = torch.stack([(there != here).any(1) for here, there in pairwise(after)]).sum(0)

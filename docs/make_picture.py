@@ -22,19 +22,24 @@ OVERLAID, OF, OVERLAID_SEED = (0, 8, 56), 100, 14  # two right hands, and one wi
 
 
 def picture() -> tuple[Image.Image, dict[str, Any]]:
-    """Lay out the first hands as they come, and the first ones that the agent changed, without it and with it.
+    """Lay out the first hands as they come, and the first of the prior that the agent changed, without and with it.
+
+    Rejection leaves the agent so little to correct that the prior alone shows what it does.
 
     Returns:
         The picture, and what the reporting judge says of it: for each panel the places of wrong hands, from 1.
     """
-    with_agent = draw_hands(LATENTS, seed=SEED)
-    without = draw_hands(LATENTS, seed=SEED, refine=False)
+    with_agent = draw_hands(LATENTS, seed=SEED, sampler="prior")
+    without = draw_hands(LATENTS, seed=SEED, sampler="prior", refine=False)
     changed = (with_agent.latents != without.latents).any(dim=1)
     chosen = torch.nonzero(changed).flatten()[:COLUMNS]
     record: dict[str, Any] = {"latents": LATENTS, "changed": int(changed.sum()), "shown": chosen.tolist(), "wrong": []}
     panels = [
-        (f"The first {FIRST} hands as they come, with the agent", with_agent.images[:FIRST]),
-        (f"Without the agent: the first {COLUMNS} of {LATENTS} that it changes", without.images[chosen]),
+        (f"The first {FIRST} hands as they come", draw_hands(FIRST, seed=SEED).images),
+        (
+            f"Without rejection and without the agent: the first {COLUMNS} of {LATENTS} that it changes",
+            without.images[chosen],
+        ),
         (f"The same {COLUMNS} latents with the agent", with_agent.images[chosen]),
     ]
     for _, images in panels:
@@ -46,7 +51,7 @@ def picture() -> tuple[Image.Image, dict[str, Any]]:
 
 def overlays() -> Image.Image:
     """Lay out what the rewarding judge saw on three hands."""
-    images = to_float(draw_hands(OF, seed=OVERLAID_SEED).images[list(OVERLAID)])
+    images = to_float(draw_hands(OF, seed=OVERLAID_SEED, sampler="prior").images[list(OVERLAID)])
     parts = [draw_overlay(image, verdict) for image, verdict in zip(images, judge_images(images), strict=True)]
     return Image.fromarray(np.concatenate(parts, axis=1))
 

@@ -370,29 +370,32 @@ def test_the_recipe_s_page_says_what_falling_deltas_change_run_by_run():
 def test_the_recipe_s_page_says_what_rejection_gives():
     text = " ".join((DOCS / "recipe.md").read_text().split())
 
-    def rates(agent, figure):
-        return [f"{100 * by_run('rejection', sampler, agent, figure)[0]:.1f}" for sampler in ("prior", "rejection")]
+    def rate(name, sampler, agent, figure, digits=1, times=100):
+        return f"{times * np.mean(by_run(name, sampler, agent, figure)):.{digits}f}"
 
-    alone, acting = rates("none", "correct"), rates("sac-refine-3", "correct")
-    right = "Right hands rise from {} to {} % without an agent, and from {} to {} % with it."
-    assert right.format(*alone, *acting) in text
-    assert "New ones rise from {} to {} %.".format(*rates("none", "new")) in text
+    def alone(*figure):
+        return rate("rejection", "rejection", "none", *figure), rate("rejection/equal", "prior", "none", *figure)
 
-    def both(figure, times=100):  # over three seeds: without rejection, and with it
-        own = [by_run(name, "rejection", "none", figure)[0] for name in ("rejection", *others)]
-        return np.mean([by_run("seeds", "prior", "none", figure), own], axis=1) * times, own
-
-    others = ("rejection/seed-1", "rejection/seed-2")
-    (before, after), (_, one, two) = both("correct")
-    assert f"On seeds 1 and 2, {100 * one:.1f} and {100 * two:.1f} % are right" in text
-    assert f"that is {after:.1f} % right (prior alone: {before:.1f})" in text
-    (before, after), (_, one, two) = both("new")
-    assert f"and {100 * one:.1f} and {100 * two:.1f} % new" in text
-    assert f"and {after:.1f} % new ({before:.1f})" in text
-    (before, after), _ = both("kernel_distance", 1000)
-    assert f"kernel distance is {after:.1f} ({before:.1f})" in text
-    (before, after), _ = both("coverage", 1)
-    assert f"coverage {after:.2f} ({before:.2f})" in text
+    right = "{} % of hands are right without any agent, where the prior alone gives {} %."
+    assert right.format(*alone("correct")) in text
+    assert "New are {} % ({}), and by Lite2's features {} % ({}).".format(
+        *alone("new"), *alone("new_by_features")
+    ) in text.replace("**", "")
+    distance = "Coverage is {} ({}), the kernel distance {} ({}), and sharpness {} ({})."
+    assert (
+        distance.format(*alone("coverage", 2, 1), *alone("kernel_distance", 1, 1000), *alone("sharpness", 2, 1)) in text
+    )
+    assert f"with it, {rate('rejection', 'rejection', 'sac-refine-3', 'correct')} % are right" in text
+    for name, sampler in (
+        ("rejection/equal", "prior"),
+        ("rejection/equal", "rejection"),
+        ("rejection/quarter", "rejection"),
+        ("rejection", "rejection"),
+    ):
+        shares = [rate(name, sampler, "none", figure) for figure in ("correct", "new")]
+        others = (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
+        cells = ["none", *shares, *(rate(name, sampler, "none", *figure) for figure in others)]
+        assert f"| {' | '.join(cells)} |" in text
 
 
 def by_run(name, sampler, agent, figure):

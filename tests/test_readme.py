@@ -25,7 +25,7 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", text, re.S)
     for line in block.replace("\\\n", " ").splitlines()
 ]
-RESULTS = {  # README's table: record and agent
+RESULTS = {  # README's table: record and agent, with latents of the prior or, where the name says so, of rejection
     "none": ("seeds", "none"),
     "random corrections, 3 rounds": ("seeds", "random-3"),
     "SAC agent, 3 rounds": ("seeds", "sac-refine-3"),
@@ -33,6 +33,8 @@ RESULTS = {  # README's table: record and agent
     "3 gradient steps of 3 times the size": ("gradients", "gradient-3"),
     "best of 2 draws": ("seeds", "best-of-2"),
     "best of 4 draws": ("seeds", "best-of-4"),
+    "none, with rejection": ("rejection", "none"),
+    "SAC agent, 3 rounds, with rejection": ("rejection", "sac-refine-3"),
 }
 
 
@@ -115,7 +117,7 @@ def test_the_tutorial_s_python_runs(capsys, monkeypatch, tmp_path):
     names: dict[str, Any] = {}
     exec(compile(draw.replace("20", "2"), "tutorial.md", "exec"), names)
     exec(compile(act, "tutorial.md", "exec"), names)
-    assert "2 hands drawn from the sampler 'prior'" in capsys.readouterr().out
+    assert "2 hands drawn from the sampler 'rejection'" in capsys.readouterr().out
     assert names["info"]["epoch"] == 2
     read: list[str] = []
 
@@ -174,7 +176,8 @@ def test_the_table_of_results_is_what_the_records_say():
     for name, correct, new in shown:
         record, agent = RESULTS[name]
         rows = json.loads((ROOT / "docs" / "recipe" / f"{record}.json").read_text())["table"]
-        (figures,) = [row["figures"] for row in rows if (row["sampler"], row["agent"]) == ("prior", agent)]
+        sampler = "rejection" if "rejection" in name else "prior"
+        (figures,) = [row["figures"] for row in rows if (row["sampler"], row["agent"]) == (sampler, agent)]
         assert correct == tables._with_interval(figures, "correct")
         assert new == tables._value(figures, "new")
 
@@ -193,12 +196,15 @@ def test_the_caption_of_the_picture_says_what_the_reporting_judge_says_of_these_
 def test_the_shares_of_near_copies_are_those_of_the_records():
     def copies(name):
         rows = json.loads((ROOT / "docs" / "recipe" / f"{name}.json").read_text(encoding="utf-8"))["table"]
-        (figures,) = [row["figures"] for row in rows if (row["sampler"], row["agent"]) == ("prior", "sac-refine-3")]
+        (figures,) = [row["figures"] for row in rows if (row["sampler"], row["agent"]) == ("rejection", "sac-refine-3")]
         return f"{100 - 100 * figures['new']['value']:.1f} %"
 
     benchmarks = " ".join(PAGES["docs/benchmarks.md"].split())
-    assert f"{copies('shipped')} of hands copy a training photo." in " ".join(README.split())
-    assert f"{copies('shipped')} of samples do, and {copies('seeds')} over three training seeds" in benchmarks
+    assert f"{copies('shipped-rejection')} of hands copy a training photo." in " ".join(README.split())
+    assert (
+        f"{copies('shipped-rejection')} of samples do, and {copies('rejection')} over three training seeds"
+        in benchmarks
+    )
 
 
 def test_every_folder_of_the_map_exists_and_none_is_missing():

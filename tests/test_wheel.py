@@ -89,7 +89,7 @@ def test_the_wheel_is_small_enough_and_holds_the_judges_and_one_set(wheel):
         "agents/weights/schedule",
         "hand_env/anatomy",
     ]
-    assert len(weights) == 8
+    assert len(weights) == 9
 
 
 def test_the_wheel_holds_every_module_and_what_they_read(wheel):

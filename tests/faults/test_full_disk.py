@@ -19,7 +19,7 @@ TRAIN = ["train", "--images", "24", "--size", "32", "--epochs", "2", "--batch-si
 TRAIN += ["--device", "cpu", "--checkpoint-seconds", "0"]
 TINY = ["--samples", "32", "--rows", "16", "--width", "16", "--held-out", "8", "--policy", "latents", "--device", "cpu"]
 RECIPE = ["--width", "small", "--drawn", "40", "--workers", "0", "--steps", "10", "--batch", "4", "--varied", "4"]
-RECIPE += ["--prior-from", "1", "--candidates", "4"]
+RECIPE += ["--prior-from", "1", "--candidates", "4", "--accept", "1"]
 RECIPE += ["--flow-steps", "4", "--latent-samples", "0", "--refine-samples", "0", "--device", "cpu"]
 
 

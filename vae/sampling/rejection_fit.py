@@ -1,5 +1,7 @@
 """Train the classifier of rejection sampling on judged latents, and choose its limits."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,12 +40,19 @@ class FittedClassifier:
 
 
 def fit_classifier(
-    latents: Tensor, holds: Tensor, drawn: Tensor, *, share: float, seed: int, width: int = WIDTH
+    latents: Tensor,
+    holds: Tensor,
+    drawn: Tensor,
+    *,
+    share: float,
+    seed: int,
+    keeps: Sequence[float] | None = None,
+    width: int = WIDTH,
 ) -> FittedClassifier:
     """Train a classifier that accepts a share of a sampler's latents: those whose verdicts it is surest of.
 
-    Each verdict's limit is the same quantile of its log-odds on `drawn`, so every verdict counts alike. A verdict that
-    is the same for all latents teaches nothing, and gets no limit.
+    Each verdict has a limit, chosen on `drawn`. A verdict that is the same for all latents teaches nothing, and gets
+    none.
 
     Args:
         latents: (n, D) float32, judged latents. They may come from another sampler than `drawn`.
@@ -51,10 +60,12 @@ def fit_classifier(
         drawn: (m, D) float32, latents of the sampler that the classifier is for, on any device; nobody has judged them.
         share: Share of the sampler's latents to accept, above 0 and at most 1.
         seed: Seed of weights, batches and dropout, >= 0.
+        keeps: K numbers above 0. How many latents reach each verdict's limit, in proportion: one with 2 keeps twice as
+            many as one with 1, and so turns away fewer. Default: all limits keep equally many.
         width: Number of units of both hidden layers.
 
     Raises:
-        ValueError: If the share is out of range, or there are too few judged latents or no drawn ones.
+        ValueError: If the share or `keeps` is out of range, or there are too few judged latents or no drawn ones.
         NothingToLearnError: If each verdict is the same for all latents.
     """
     check_between("share", share, 0.0, 1.0, without="low")
@@ -62,6 +73,9 @@ def fit_classifier(
         raise ValueError(f"A classifier needs at least {FEWEST} judged latents, got {len(latents)}.")
     if not len(drawn):
         raise ValueError("The limits are chosen on latents of the sampler: at least 1 must be drawn, got 0.")
+    each = torch.ones(holds.shape[1]) if keeps is None else torch.tensor(keeps, dtype=torch.float32)
+    if each.shape != holds.shape[1:] or not (each.isfinite() & (each > 0)).all():
+        raise ValueError(f"keeps must be {holds.shape[1]} numbers above 0, one for each verdict, got {keeps}.")
     apart = len(latents) // HELD_OUT
     learnable = (holds[apart:].any(0) & ~holds[apart:].all(0)).cpu()
     if not learnable.any():
@@ -69,7 +83,7 @@ def fit_classifier(
     classifier = _trained(latents[apart:], holds[apart:].float(), integer("seed", seed, 0), width)
     areas = _areas(classifier(latents[:apart]), holds[:apart])
     classifier.cpu()
-    _choose_limits(classifier, drawn.cpu(), share, learnable)
+    choose_limits(classifier, drawn.cpu(), share, torch.where(learnable, each, math.inf))
     return FittedClassifier(classifier, areas)
 
 
@@ -113,10 +127,21 @@ def _areas(scores: Tensor, holds: Tensor) -> list[float | None]:
     ]
 
 
-def _choose_limits(classifier: LatentClassifier, drawn: Tensor, share: float, learnable: Tensor) -> None:
-    """Set the limits of the learnable verdicts, (K,) bool, to one quantile, and the share that reaches them all."""
-    ordered, order = classifier(drawn)[:, learnable].sort(0)
-    lowest = order.argsort(0).min(1).values  # (m,) a latent's rank by the verdict that it has the lowest rank by
-    fewest = max(1, round(share * len(drawn)))
-    classifier.limits[learnable] = ordered[lowest.sort(descending=True).values[fewest - 1]]
+def choose_limits(classifier: LatentClassifier, drawn: Tensor, share: float, keeps: Tensor) -> None:
+    """Set the limits so that a share of (m, D) drawn latents reaches them all, and the share itself.
+
+    Args:
+        classifier: On the CPU.
+        drawn: (m, D) float32 on the CPU.
+        share: In (0, 1].
+        keeps: (K,) float32, above 0: see `fit_classifier`. A verdict with infinity gets no limit.
+    """
+    ordered, order = classifier(drawn).sort(0, descending=True)
+    places = order.argsort(0)  # (m, K): 0 for the latent that is surest of a verdict
+    worst = (places / keeps).max(1).values
+    farthest = worst.sort().values[max(1, round(share * len(drawn))) - 1]
+    for verdict, many in enumerate(keeps.tolist()):
+        if math.isfinite(many):
+            last = (places[:, verdict] / many <= farthest).sum() - 1
+            classifier.limits[verdict] = ordered[last, verdict]
     classifier.share = classifier.accepts(drawn).float().mean()

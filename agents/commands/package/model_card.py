@@ -67,7 +67,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
     kind = _KINDS[data]
     agent = "an agent that corrects latents before they are decoded" if refined else "no agent"
     accepted = report.get("rejection", {}).get("accepted")  # runs of earlier versions have none
-    classifier = f", a classifier that accepts {accepted:.0%} of the prior's latents" if accepted else ""
+    classifier = f" A classifier accepts {accepted:.0%} of the prior's latents." if accepted else ""
     pictures = report["pictures"]
     photographs = f"{pictures['photographs']:,} photographs and " if pictures["photographs"] else ""
     learned = f"{photographs}{pictures['drawn']:,} synthetic hands"
@@ -83,7 +83,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         f"# {kind.title}",
         "",
         f"A VAE of {settings['latent_dim']} latents that draws hands, {settings['size']} pixels a side, "
-        f"a learned prior{classifier}, and {agent}.",
+        f"a learned prior, and {agent}.{classifier}",
         "",
         "## Use",
         "",

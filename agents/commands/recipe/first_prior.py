@@ -24,7 +24,7 @@ class FirstPrior:
     """A prior that was fitted to what pictures are encoded to, and that.
 
     Attributes:
-        posteriors: Of augmented pictures, which it was fitted to.
+        posteriors: What augmented pictures are encoded to; it was fitted to these.
         validation_kl: Mean KL divergence of other people's pictures, nats per picture.
         flow: The prior.
         log: Its training.

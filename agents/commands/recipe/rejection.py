@@ -25,6 +25,7 @@ from vae.seeds import Purpose, stream_seed
 DRAWN = 8192  # latents of the final sampler that the limits are chosen on
 CHUNK = 1024  # latents whose distances are measured at a time
 FAR = "far"  # the verdict that a latent is far from those of all training photographs
+KEEPS = {"correct": 1.5}  # its limit keeps half as many again as each other one: most latents are correct anyway
 
 
 def check_accept(args: RecipeArgs) -> None:
@@ -34,10 +35,10 @@ def check_accept(args: RecipeArgs) -> None:
         ValueError: If the share is out of range, or there are too few candidates to learn from.
     """
     check_between("--accept", args.accept, 0.0, 1.0, without="low")
-    if args.accept < 1 and args.candidates < FEWEST:
+    if args.accept < 1 and 0 < args.candidates < FEWEST:
         raise ValueError(
-            f"--accept below 1 learns from judged candidates, so --candidates must be at least {FEWEST}, got "
-            f"{args.candidates}. Raise it, or leave --accept at 1."
+            f"--accept below 1 learns from judged candidates, so --candidates must be at least {FEWEST}, or 0 for no "
+            f"classifier, got {args.candidates}. Change it, or choose --accept 1."
         )
 
 
@@ -67,7 +68,8 @@ def learn_to_reject(
     seeds = [stream_seed(args.seed, Purpose.RECIPE_REJECTION, step) % 2**31 for step in range(2)]
     drawn = Reencoded(prior, vae, args.reencode_passes).sample(DRAWN, seeds[0])
     try:
-        fitted = fit_classifier(candidates.latents, holds, drawn, share=args.accept, seed=seeds[1])
+        keeps = [KEEPS.get(name, 1.0) for name in names]
+        fitted = fit_classifier(candidates.latents, holds, drawn, share=args.accept, seed=seeds[1], keeps=keeps)
     except NothingToLearnError as error:
         say(f"{error} No latent will be rejected.", sys.stdout)
         return {"accept": args.accept, "missing": str(error)}

@@ -113,7 +113,7 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
     ),
     "recipe": (
         "--width small --drawn 40 --workers 0 --steps 4 --batch 4 --varied 4 --flow-steps 4 --prior-from 1 "
-        "--candidates 65 --latent-samples 64 --refine-samples 0 --device cpu --out {out}",
+        "--candidates 65 --accept 1 --latent-samples 64 --refine-samples 0 --device cpu --out {out}",
         {
             *("Rendering hands", "Training the VAE", "Measuring", "Encoding", "Fitting the prior", "Selecting"),
             *("Drawing from the prior", "Fitting the mixture", "Learning on HandLatent-v0"),

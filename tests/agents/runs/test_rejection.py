@@ -114,7 +114,7 @@ def test_compare_measures_it_and_its_figures_depend_on_prior_and_classifier(reje
 def test_the_page_offers_it_where_there_is_one(rejecting_set, small_set, monkeypatch):
     weights = Weights(rejecting_set)
     assert weights.choices()[str(rejecting_set)] == ["rejection", "prior", "normal"]
-    assert weights.choices()["photographs"] == ["prior", "normal"]
+    assert weights.choices()["photographs"] == ["rejection", "prior", "normal"]
     monkeypatch.setattr(packaged, "_folder", {"photographs": rejecting_set, "synthetic": small_set}.__getitem__)
     assert packaged_samplers("photographs") == ["rejection", "prior", "normal"]
     assert packaged_samplers("synthetic") == ["prior", "normal"]

@@ -1,5 +1,8 @@
 """Rejection sampling, by a classifier that has learned verdicts on latents."""
 
+import math
+from typing import Any
+
 import pytest
 import torch
 
@@ -70,6 +73,21 @@ def test_the_limits_are_one_quantile_of_each_verdict(found):
     one, other = (scores < found.classifier.limits[:2]).float().mean(0).tolist()
     assert one == pytest.approx(other, abs=1e-6)
     assert 0.3 < one < 0.7  # each turns away fewer than both together, 0.7
+
+
+def test_a_limit_that_keeps_twice_as_many_turns_fewer_away():
+    judged, drawn = StandardNormal(DIM).sample(4000, 1), narrower(2000, 2)
+    settings: dict[str, Any] = {"share": SHARE, "seed": 0, "width": 64}
+    classifier = fit_classifier(judged, verdicts(judged), drawn, keeps=[1.5, 1.0, 1.0], **settings).classifier
+    one, other = (classifier(drawn)[:, :2] >= classifier.limits[:2]).float().mean(0).tolist()
+    assert one == pytest.approx(1.5 * other, abs=0.002)
+    assert classifier.accepts(drawn).float().mean() == pytest.approx(SHARE, abs=1e-6)
+    assert classifier.limits[2] == NO_LIMIT  # it teaches nothing
+    generous = fit_classifier(judged, verdicts(judged), drawn, keeps=[50.0, 1.0, 1.0], **settings).classifier
+    assert (generous(drawn)[:, 0] >= generous.limits[0]).all()
+    for wrong in ([1.0, 1.0], [1.0, 0.0, 1.0], [1.0, math.inf, 1.0]):
+        with pytest.raises(ValueError, match="keeps must be 3 numbers above 0, one for each verdict"):
+            fit_classifier(judged, verdicts(judged), drawn, keeps=wrong, **settings)
 
 
 def test_the_same_seed_trains_the_same_classifier_bit_for_bit_and_another_seed_another(found):

@@ -149,7 +149,7 @@ def test_weights_and_sampler_are_chosen(open_page):
         status(window, "draw", "Correct with the agent: ")
         pictures.add(panel.locator("[data-side=without] img").get_attribute("src"))
     assert chosen.input_value() == "photographs"
-    assert sampler.locator("option").all_inner_texts() == ["auto", "prior", "normal"]
+    assert sampler.locator("option").all_inner_texts() == ["auto", "rejection", "prior", "normal"]
     assert len(pictures) == 3
 
 

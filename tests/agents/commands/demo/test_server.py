@@ -50,7 +50,7 @@ def test_the_choices_are_the_weights_and_their_samplers(page, weights):
     offered = json.loads(ask(page, "/api/choices")[1])["weights"]
     assert list(offered) == [weights.names[0], "photographs", "synthetic"]
     assert offered[weights.names[0]] == ["mixture", "normal"]
-    assert offered["photographs"] == ["prior", "normal"]
+    assert offered["photographs"] == ["rejection", "prior", "normal"]
 
 
 def test_a_job_streams_lines_of_json(page, weights):

@@ -37,10 +37,10 @@ def test_it_names_a_classifier_where_there_is_one():
     for rejection, said in (
         (
             {"accept": 0.25, "areas": {"correct": 0.9}, "accepted": 0.25},
-            "a learned prior, a classifier that accepts 25%",
+            "and no agent. A classifier accepts 25% of the prior's latents.",
         ),
-        ({"accept": 0.25, "missing": "Nothing to learn."}, "a learned prior, and no agent."),
-        ({}, "a learned prior, and no agent."),
+        ({"accept": 0.25, "missing": "Nothing to learn."}, "a learned prior, and no agent.\n"),
+        ({}, "a learned prior, and no agent.\n"),
     ):
         assert said in model_card(SETTINGS, {**REPORT, "rejection": rejection}, None)
     assert " --steps 7000 --accept 0.25 --seed 3`" in model_card({**SETTINGS, "accept": 0.25}, REPORT, None)

@@ -31,7 +31,7 @@ from vae.sampling.flow_fit import fit_flow
 from vae.sampling.reencoded import Reencoded
 
 TINY = {"width": "small", "drawn": 40, "workers": 0, "steps": 10, "batch": 4, "varied": 4, "flow_steps": 4}
-TINY |= {"prior_from": 1.0, "candidates": 4}
+TINY |= {"prior_from": 1.0, "candidates": 4, "accept": 1.0}
 
 QUICKER = {
     "agents.commands.recipe.command.MIXTURE": 1024,
@@ -147,8 +147,7 @@ def test_other_settings_are_refused_in_one_sentence(finished):
         (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),
         (["--seed", "-1"], "--seed must lie in"),
         (["--accept", "0"], "--accept must lie in (0, 1], got 0.0."),
-        (["--accept", "0.5", "--candidates", "0"], "so --candidates must be at least 2560, got 0. Raise it, or leave"),
-        (["--accept", "0.5", "--candidates", "2559"], "so --candidates must be at least 2560, got 2559."),
+        (["--candidates", "2559"], "must be at least 2560, or 0 for no classifier, got 2559. Change it, or choose"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_made(tmp_path, capsys, words, said):
@@ -251,7 +250,7 @@ def draws_by_rejection(out, tmp_path):
     assert list(shipped.samplers) == ["rejection", "prior", "normal"]
     manifest = json.loads((tmp_path / "set" / "package.json").read_text(encoding="utf-8"))
     assert manifest["sha256"]["classifier.safetensors"] == sha256(out / "classifier.safetensors")
-    assert "a classifier that accepts 50% of the prior's latents" in (tmp_path / "set" / "README.md").read_text()
+    assert "A classifier accepts 50% of the prior's latents." in (tmp_path / "set" / "README.md").read_text()
     for each in (run, shipped):
         assert each.sampler_name() == "rejection"
         sampler: Any = each.samplers["rejection"]
