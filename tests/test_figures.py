@@ -12,8 +12,6 @@ from scipy import stats
 
 from agents.commands.curriculum.store import read_records
 from agents.commands.curriculum.table import make_tables
-from agents.commands.recipe.selection import NEAR
-from agents.figures.intervals import student
 from agents.rl.schedule_agent import DECISIONS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -26,29 +24,6 @@ def test_the_tables_of_the_study_are_those_of_its_records(load):
     for path in files:
         tables = learning.tables(json.loads(path.read_text()))
         assert tables.strip() in text, f"Run python benchmarks/learning_tables.py docs/loss/{path.name}"
-
-
-def test_the_tables_of_selection_are_those_of_their_records(load):
-    text, trials = (DOCS / "recipe.md").read_text(encoding="utf-8"), DOCS / "recipe" / "trials"
-    script = load(DOCS.parent / "benchmarks" / "selection.py")
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in trials.glob("*.json")}
-    for content in records.values():
-        assert script.table(content) in text
-
-    def share(record, prior, column="correct"):
-        settings = (0.9, 0.4, 3 if prior == "first" else 1)
-        (row,) = (
-            row
-            for row in records[record]["rows"]
-            if (row["prior"], row["temperature"], row["final_denoise"], row["reencoded"]) == (prior, *settings)
-        )
-        return f"{100 * row[column]:.1f}"
-
-    limit = f"selected, {100 * NEAR:g} %"
-    assert f"the recipe uses {100 * NEAR:g} %" in text
-    assert f"from {share('limits', 'first')} to {share('limits', limit)} %" in text
-    assert f"from {share('limits', 'first', 'new')} to {share('limits', limit, 'new')} %" in text
-    assert f"{share('size', 'selected')} % right instead of {share('size', 'selected, larger')}" in text
 
 
 def test_the_tables_of_the_curriculum_are_those_of_its_records(load):
@@ -315,104 +290,6 @@ def test_the_rounds_that_learning_quotes_are_those_of_the_trainings(path, n, las
     acted = sorted(right["0"][-last:], key=float)
     learning = " ".join((DOCS / "learning.md").read_text().split())
     assert said.format(*right["1"], low=acted[0], high=acted[-1]) in learning
-
-
-def test_the_recipe_s_tables_are_those_of_its_records(load):
-    tables, text = load(DOCS / "make_tables.py"), (DOCS / "recipe.md").read_text()
-    files = sorted((DOCS / "recipe").glob("*.json"))
-    assert {"gradients", "seeds", "shipped", "synthetic"} <= {path.stem for path in files}
-    for path in files:
-        table = tables.table(json.loads(path.read_text()))
-        assert table in text, f"Run python docs/make_tables.py docs/recipe/{path.name}"
-
-
-def test_the_recipe_s_page_holds_the_agent_against_others_run_by_run():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
-    right, longer = right_on_the_prior("seeds"), right_on_the_prior("gradients")
-    assert len(right["none"]) == 3
-    assert longer["none"] == pytest.approx(right["none"], abs=0.11)  # the first of them measured on a CPU
-
-    def ahead(mine, other):
-        found = student([a - b for a, b in zip(mine, other, strict=True)])
-        return [f"{value:.1f}" for value in (found.value, found.low, found.high)]
-
-    value, low, high = ahead(right["sac-refine-3"], right["random-3"])
-    assert f"{value} points ahead of them ({low} to {high})" in text
-    value, low, high = ahead(right["gradient-3"], right["sac-refine-3"])
-    assert f"{value} points behind ({high} behind to {low.removeprefix('-')} ahead)" in text
-    value, low, high = ahead(longer["gradient-3"], right["sac-refine-3"])
-    assert f"{value} points behind ({high} behind to {low} behind)" in text
-    value, low, high = ahead(right["best-of-2"], right["sac-refine-3"])
-    assert f"{value} points more than the agent ({low} to {high})" in text
-
-
-def test_the_recipe_s_page_says_what_falling_deltas_change_run_by_run():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
-
-    def more(sampler, without, figure, times):
-        pairs = zip(*(by_run(name, sampler, "none", figure) for name in ("falling", without)), strict=True)
-        found = student([times * (mine - other) for mine, other in pairs])
-        return [f"{value:.1f}" for value in (found.value, found.low, found.high)]
-
-    value, low, high = more("mixture", "mixture", "correct", 100)
-    assert f"that is {value} points more ({low} to {high})" in text
-    value, low, high = more("prior", "seeds", "correct", 100)
-    assert f"gives no more**: {value} points ({low} to {high})" in text
-    value, low, high = (number.removeprefix("-") for number in more("prior", "seeds", "new", 100))
-    assert f"{value} points fewer new hands ({low} fewer to {high} more)" in text
-    value, low, high = (number.removeprefix("-") for number in more("prior", "seeds", "kernel_distance", 1000))
-    assert f"prior falls by {value} ({low} to {high})" in text
-    without, acting = (np.mean(by_run(name, "mixture", "none", "correct")) for name in ("mixture", "falling"))
-    learning = " ".join((DOCS / "learning.md").read_text().split())
-    assert f"raises the mixture from {100 * without:.1f} to {100 * acting:.1f} %" in learning
-
-
-def test_the_recipe_s_page_says_what_rejection_gives():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
-
-    def rate(name, sampler, agent, figure, digits=1, times=100):
-        return f"{times * np.mean(by_run(name, sampler, agent, figure)):.{digits}f}"
-
-    def alone(*figure):
-        return rate("rejection", "rejection", "none", *figure), rate("rejection/equal", "prior", "none", *figure)
-
-    right = "{} % of hands are right without any agent, where the prior alone gives {} %."
-    assert right.format(*alone("correct")) in text
-    assert "New are {} % ({}), and by Lite2's features {} % ({}).".format(
-        *alone("new"), *alone("new_by_features")
-    ) in text.replace("**", "")
-    distance = "Coverage is {} ({}), the kernel distance {} ({}), and sharpness {} ({})."
-    assert (
-        distance.format(*alone("coverage", 2, 1), *alone("kernel_distance", 1, 1000), *alone("sharpness", 2, 1)) in text
-    )
-    assert f"with it, {rate('rejection', 'rejection', 'sac-refine-3', 'correct')} % are right" in text
-    for name, sampler in (
-        ("rejection/equal", "prior"),
-        ("rejection/equal", "rejection"),
-        ("rejection/quarter", "rejection"),
-        ("rejection", "rejection"),
-    ):
-        shares = [rate(name, sampler, "none", figure) for figure in ("correct", "new")]
-        others = (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
-        cells = ["none", *shares, *(rate(name, sampler, "none", *figure) for figure in others)]
-        assert f"| {' | '.join(cells)} |" in text
-
-
-def by_run(name, sampler, agent, figure):
-    """A figure of each run of a record."""
-    cells = json.loads((DOCS / "recipe" / f"{name}.json").read_text())["cells"]
-    chosen = [cell["figures"] for cell in cells if (cell["sampler"], cell["agent"]) == (sampler, agent)]
-    return [figures[figure]["value"] for figures in chosen]
-
-
-def right_on_the_prior(name):
-    """Percentages of right hands of the learned prior, a list over runs for each agent."""
-    content = json.loads((DOCS / "recipe" / f"{name}.json").read_text())
-    right: dict[str, list[float]] = {}
-    for cell in content["cells"]:
-        if cell["sampler"] == "prior":
-            right.setdefault(cell["agent"], []).append(100 * cell["figures"]["correct"]["value"])
-    return right
 
 
 def test_the_study_s_records_hold_what_was_asked_of_it():
