@@ -54,6 +54,42 @@ def test_the_figures_of_the_judges_are_those_of_the_judge_s_page():
         assert form.format(least("parser", kind), least("reporter", kind)) in benchmarks
 
 
+def test_the_figures_of_hands_in_scenes_are_those_of_their_tables():
+    benchmarks, page = (
+        " ".join((DOCS / f"{name}.md").read_text(encoding="utf-8").split()) for name in ("benchmarks", "judge")
+    )
+
+    def row(judge, name):
+        """The counts of right hands accepted and of wrong hands rejected, and the balanced accuracy as printed."""
+        (block,) = re.findall(rf"``` {judge}, 128 pixels, in scenes (.*?)```", page)
+        found = re.search(rf" {name} [\d.]+% \((\d+) of (\d+);.*?\((\d+) of (\d+);.*?\) [^)]*\) ([\d.]+)% ", block)
+        *counts, balanced = found.groups()
+        accepted, right, rejected, wrong = map(int, counts)
+        assert f"{50 * (accepted / right + rejected / wrong):.1f}" == balanced
+        return accepted, right, balanced
+
+    clutter, plain = "cluttered ground, large or small", "small, plain ground"
+    conditions = "large, cluttered ground", plain, "small, cluttered ground"
+    both = [[row(judge, name)[2] for judge in ("parser", "reporter")] for name in (clutter, plain)]
+    form = "| {} % by the rewarding judge, {} % by the reporting judge; small on a plain ground {} %, {} % |"
+    assert form.format(*both[0], *both[1]) in benchmarks
+    assert "in each condition: {}, {} and {} %.".format(*(row("parser", name)[2] for name in conditions)) in page
+    assert f"together it has {both[0][0]} %. On the three real photographs alone it has " in page
+    photographs = row("parser", "validation's photographs")[2]
+    assert f"alone it has {photographs} %, below 85 %" in page
+    assert f"reaches {both[1][1]} % on a plain ground, but only {both[0][1]} % on clutter." in page
+    accepted, right, _ = row("reporter", clutter)
+    assert f"It rejects {right - accepted} of {right} right hands there." in page
+    kinds = "textures of training's kinds", "unused pictures"
+    shares = [f"{100 * accepted / right:.1f} %" for accepted, right, _ in (row("reporter", kind) for kind in kinds)]
+    assert "accepts {} of the right hands, but {} on unused pictures".format(*shares) in page
+    for judge in ("parser", "reporter"):
+        (block,) = re.findall(rf"``` {judge}, 128 pixels, in scenes (.*?)```", page)
+        lost, sure = re.search(r"right hands rejected: (\d+), trusted: (\d+)", block).groups()
+        assert f"about {sure} of its {lost}" in page
+        assert len(set(row(judge, plain)[:2])) == 1  # on a plain ground, no right hand is rejected
+
+
 def test_the_figures_of_the_tutorial_are_those_of_its_record():
     page = " ".join((DOCS / "tutorial.md").read_text(encoding="utf-8").split())
     record = json.loads((DOCS / "tutorial" / "figures.json").read_text(encoding="utf-8"))

@@ -1,8 +1,10 @@
 """Measure the judge and print the table."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from simple_parsing import flag
 from torch import Tensor
 
 from agents.command_line.flags import check_at_least
@@ -15,12 +17,18 @@ from hand_env.anatomy.picture_files import read_files
 from hand_env.anatomy.report import (
     Case,
     Row,
+    cleanest_photographs,
+    cluttered_grounds,
     count_cases,
+    judge_scenes,
     measure,
     measure_novelty,
     outside_pictures,
     outside_table,
     report_cases,
+    scene_table,
+    scenes,
+    why_rejected,
     write_outside,
     write_table,
 )
@@ -31,6 +39,8 @@ from vae.images.hands11k import left_out
 from vae.images.overview import is_overview, save_overview
 from vae.progress import progress_bar
 
+DRAWN = 20  # pictures of a kind that are drawn, at most
+
 
 @dataclass(frozen=True)
 class JudgeReportArgs:
@@ -40,8 +50,10 @@ class JudgeReportArgs:
     """Folder that holds 11k-hands and judged-hands; without it, only synthetic hands are judged."""
     outside: Path | None = None
     """Folder of labelled pictures from other sources, with a labels.csv: judge only these, with the crop."""
+    scenes: bool = flag(False, negative_prefix="--no-")
+    """Put test people's hands, right and edited, on cluttered backgrounds; judge only these, with the crop."""
     size: int = 64
-    """Pixels a side of the pictures: 64 or 128."""
+    """Pixels a side of the pictures: 64 or 128; with --scenes also 256."""
     n: int = 300
     """Number of synthetic hands with each defect; twice as many have none."""
     architecture: str = "parser"
@@ -67,9 +79,12 @@ def judge_report(args: JudgeReportArgs) -> str:
         FileNotFoundError: If the data folder does not hold the download.
         ValueError: If a setting is out of its range, or the folder for drawings holds other files or is in use.
     """
-    if args.size not in (64, 128):
-        raise ValueError(f"--size must be 64 or 128, got {args.size!r}.")
+    sizes = (64, 128, 256) if args.scenes else (64, 128)
+    if args.size not in sizes:
+        raise ValueError(f"--size must be {' or '.join(map(str, sizes))}, got {args.size!r}.")
     check_at_least(1, args, "n")
+    if args.scenes and (args.outside or not args.data):
+        raise ValueError("--scenes needs --data, the folder that holds 11k-hands, and excludes --outside.")
     if args.data and not is_hands11k(args.data / "11k-hands"):
         raise FileNotFoundError(
             f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}, which does not."
@@ -87,6 +102,8 @@ def _judge_report(args: JudgeReportArgs) -> str:
     judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
     if args.outside:
         return f"{args.architecture}, pictures from elsewhere\n{_outside(judge, args.outside)}"
+    if args.scenes and args.data:
+        return f"{args.architecture}, {args.size} pixels, in scenes\n{_scenes(judge, args.data, args)}"
     rows = []
     cases = measure(judge, report_cases(args.size, args.data, args.n))
     total = count_cases(args.size, args.data)
@@ -110,8 +127,22 @@ def _outside(judge: Judge, root: Path) -> str:
     return write_outside(outside_table(pictures, judgements))
 
 
+def _scenes(judge: Judge, data: Path, args: JudgeReportArgs) -> str:
+    made = list(scenes(cleanest_photographs(data / "11k-hands"), args.size, cluttered_grounds()))
+    if not made:
+        raise ValueError(f"--data must hold a test person's photograph with a clear outline, got {str(data)!r}.")
+    judged = list(zip(made, judge_scenes(judge, made), strict=True))
+    drawn = Counter[str]()
+    for number, (scene, judgement) in enumerate(judged):
+        kind = f"{scene.condition}-{scene.edit}".replace(",", "").replace(" ", "-")
+        if args.wrong and judgement.anatomical != (scene.edit == "none") and drawn[kind] < DRAWN:
+            drawn[kind] += 1
+            save_overview(args.wrong / f"{kind}-{number:04d}.png", draw_overlay(to_float(scene.image), judgement))
+    return f"{write_outside(scene_table(judged))}\n{why_rejected(judged)}"
+
+
 def _draw_wrong(folder: Path, judge: Judge, case: Case, row: Row) -> None:
-    for index in row.wrong[:20]:
+    for index in row.wrong[:DRAWN]:
         image: Tensor = to_float(case.images[index])
         drawn = draw_overlay(image, judge.judge(image.unsqueeze(0))[0])
         save_overview(folder / f"{case.name.replace(' ', '-')}-{index:04d}.png", drawn)

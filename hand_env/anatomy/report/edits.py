@@ -33,21 +33,35 @@ def edited(picture: Pixels, outline: Outline, kind: str, rng: np.random.Generato
     Returns:
         (size, size, 3) uint8.
     """
-    room = round(ROOM * len(picture))
-    padded, moved = _with_room(picture.astype(np.float64), outline, room)
+    padded, moved = with_room(picture, outline)
     result, mask = (padded, moved.mask) if kind == "none" else EDITS[kind](padded, moved, rng)
     return _framed(result, mask, size)
 
 
+def with_room(picture: Pixels, outline: Outline) -> tuple[Floats, Outline]:
+    """Add background above and on both sides of a picture, and move its outline with it."""
+    room = round(ROOM * len(picture))
+    around = ((room, 0), (room, room))
+    padded = np.pad(picture.astype(np.float64), (*around, (0, 0)), mode="edge")
+    shift = np.array([room, room], dtype=float)
+
+    def moved(digit: OutlineDigit) -> OutlineDigit:
+        mask = np.pad(digit.mask, around)
+        return OutlineDigit(mask, digit.base + shift, digit.tip + shift, digit.breadth, digit.angle)
+
+    digits = tuple(moved(digit) for digit in outline.digits)
+    return padded, Outline(np.pad(outline.mask, around), outline.middle + shift, outline.radius, digits, outline.thumb)
+
+
 def erase(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
     """Paint background over a digit."""
-    digit = _any(outline, rng)
+    digit = any_digit(outline, rng)
     return _without(picture, outline, digit), outline.mask & ~digit.mask
 
 
 def cross_fade(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
     """Mix a digit with the background, half and half."""
-    digit = _any(outline, rng)
+    digit = any_digit(outline, rng)
     return (picture + _without(picture, outline, digit)) / 2, outline.mask
 
 
@@ -81,25 +95,25 @@ def fuse(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[F
     pair = fingers[first : first + 2]
     both, breadth = pair[0].mask | pair[1].mask, (pair[0].breadth + pair[1].breadth) / 2
     roots = _line(pair[0], 0.5), _line(pair[1], 0.5)
-    hull = _rounded(_hull(np.concatenate([_edge(both), *roots]), picture.shape[:2]), 0.45 * breadth) | both
+    around = _rounded(hull(np.concatenate([_edge(both), *roots]), picture.shape[:2]), 0.45 * breadth) | both
     inner = ndimage.distance_transform_edt(both) > 0.3 * breadth
     nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
-    between = _hull(np.concatenate(roots), picture.shape[:2])
-    gap = (hull & ~both) | between
+    between = hull(np.concatenate(roots), picture.shape[:2])
+    gap = (around & ~both) | between
     box = _box(gap, breadth / 4)
     smooth = _blurred(picture[tuple(nearest[:, *box])], breadth / 4)
     cover = ndimage.gaussian_filter(gap[box].astype(float), 1.0)
-    return _laid(picture, box, smooth, cover), outline.mask | hull
+    return _laid(picture, box, smooth, cover), outline.mask | around
 
 
 def stretch(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
     """Make a digit 1.6 times as long."""
-    return _scaled(picture, outline, _any(outline, rng), 1.6)
+    return _scaled(picture, outline, any_digit(outline, rng), 1.6)
 
 
 def shorten(picture: Floats, outline: Outline, rng: np.random.Generator) -> tuple[Floats, Mask]:
     """Make a digit half as long."""
-    return _scaled(picture, outline, _any(outline, rng), 0.5)
+    return _scaled(picture, outline, any_digit(outline, rng), 0.5)
 
 
 EDITS: dict[str, Edit] = {
@@ -113,7 +127,8 @@ EDITS: dict[str, Edit] = {
 """Each edits a padded picture with its outline, and returns the new picture and the mask of the hand."""
 
 
-def _any(outline: Outline, rng: np.random.Generator) -> OutlineDigit:
+def any_digit(outline: Outline, rng: np.random.Generator) -> OutlineDigit:
+    """Draw a digit."""
     return outline.digits[rng.integers(5)]
 
 
@@ -207,7 +222,7 @@ def _blurred(picture: Floats, sigma: float) -> Floats:
     return np.stack([ndimage.gaussian_filter(picture[..., c], sigma) for c in range(3)], -1)
 
 
-def _hull(points: Floats, size: tuple[int, ...]) -> Mask:
+def hull(points: Floats, size: tuple[int, ...]) -> Mask:
     """Return a mask, of the given size, of the convex hull of (n, 2) points."""
     from scipy.spatial import ConvexHull  # here: importing it takes a third of a second
 
@@ -231,19 +246,6 @@ def _line(digit: OutlineDigit, root: float) -> Floats:
     """Return the ends of a digit's axis: `root` breadths into the palm, and 0.35 breadths before the tip."""
     axis = (digit.tip - digit.base) / digit.length
     return np.stack([digit.base - root * digit.breadth * axis, digit.tip - 0.35 * digit.breadth * axis])
-
-
-def _with_room(picture: Floats, outline: Outline, room: int) -> tuple[Floats, Outline]:
-    around = ((room, 0), (room, room))
-    padded = np.pad(picture, (*around, (0, 0)), mode="edge")
-    shift = np.array([room, room], dtype=float)
-
-    def moved(digit: OutlineDigit) -> OutlineDigit:
-        mask = np.pad(digit.mask, around)
-        return OutlineDigit(mask, digit.base + shift, digit.tip + shift, digit.breadth, digit.angle)
-
-    digits = tuple(moved(digit) for digit in outline.digits)
-    return padded, Outline(np.pad(outline.mask, around), outline.middle + shift, outline.radius, digits, outline.thumb)
 
 
 def _framed(picture: Floats, mask: Mask, size: int) -> Pixels:

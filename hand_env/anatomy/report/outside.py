@@ -95,7 +95,7 @@ def outside_table(pictures: Sequence[OutsidePicture], judgements: Sequence[Judge
     }
     for source in sorted({picture.source for picture in pictures}):
         kinds[f"  {source}"] = [pair for pair in pairs if pair[0].source == source]
-    return [_row(name, some) for name, some in kinds.items() if some]
+    return [compare(name, [(one.right, said) for one, said in some]) for name, some in kinds.items() if some]
 
 
 def write_outside(rows: Sequence[OutsideRow]) -> str:
@@ -118,8 +118,9 @@ def _scene(row: dict[str, str]) -> str:
     return "small" if row["source"] in SMALL else "plain"
 
 
-def _row(name: str, pairs: Sequence[tuple[OutsidePicture, Judgement]]) -> OutsideRow:
-    said = {right: [judgement for picture, judgement in pairs if picture.right is right] for right in (True, False)}
+def compare(name: str, pairs: Sequence[tuple[bool, Judgement]]) -> OutsideRow:
+    """Compare verdicts with the truth, for at least one picture: whether the hand is right, and its judgement."""
+    said = {right: [judgement for truth, judgement in pairs if truth is right] for right in (True, False)}
     accepted, rejected = (
         wilson(sum(judgement.anatomical is right for judgement in some), len(some)) if some else None
         for right, some in said.items()

@@ -1,16 +1,22 @@
 import json
 import os
+import re
 import struct
 import sys
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from drawn_hands import write_download
 from PIL import Image
 
 from agents.cli import main
 from hand_env.anatomy.network import build_network
+from hand_env.anatomy.report import scenes
+from hand_env.anatomy.report.clutter import plain
+from hand_env.anatomy.report.cut_outs import clean_outline
 from hand_env.anatomy.weights import Calibration, save_network
 from vae.images import load_folder
 from vae.images.overview import is_overview
@@ -194,7 +200,37 @@ def test_judge_report_prints_the_table(weights, capsys, tmp_path):
     assert "synthetic correct" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--size", "48"), ("--n", "0")])
+def test_judge_report_puts_hands_into_scenes(weights, capsys, tmp_path, monkeypatch):
+    (tmp_path / "11k-hands").mkdir()
+    write_download(tmp_path / "11k-hands", people=2, views=1)
+    found = [torch.zeros(1, 3, 256, 256, dtype=torch.uint8)]
+    module = "agents.commands.judge.report"
+    monkeypatch.setattr(f"{module}.cleanest_photographs", lambda folder: found.pop())
+    monkeypatch.setattr(f"{module}.cluttered_grounds", lambda: {"walls": plain})
+    monkeypatch.setattr(f"{module}.scenes", partial(scenes, right=1, wrong=1))
+    words = ["judge-report", "--data", str(tmp_path), "--scenes", "--weights", str(weights)]
+    assert main(words) == 2
+    assert "--data must hold a test person's photograph with a clear outline, got" in capsys.readouterr().err
+    drawn = generate_hands(12, 256, seed=5).images
+    found += [hand.unsqueeze(0) for hand in drawn if clean_outline(hand.permute(1, 2, 0).numpy()) is not None][:1]
+    assert main([*words, "--wrong", str(tmp_path / "wrong")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("parser, 64 pixels, in scenes\n")
+    wrong = sum(int(count) for count in re.findall(r"^all .*?\((\d+) of 3;.*?\((\d+) of 18;", out, re.M)[0])
+    assert len(list((tmp_path / "wrong").glob("*.png"))) == 21 - wrong > 0
+    assert "  walls" in out
+    assert "right hands rejected: " in out
+
+
+def test_scenes_need_the_photographs_alone(weights, capsys, tmp_path):
+    for others in ([], ["--data", str(tmp_path), "--outside", str(tmp_path)]):
+        assert main(["judge-report", "--scenes", *others, "--weights", str(weights)]) == 2
+        assert (
+            "--scenes needs --data, the folder that holds 11k-hands, and excludes --outside." in capsys.readouterr().err
+        )
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--size", "48"), ("--size", "256"), ("--n", "0")])
 def test_judge_report_refuses_a_wrong_setting(flag, value, weights, capsys):
     assert main(["judge-report", flag, value, "--weights", str(weights)]) == 2
     assert flag in capsys.readouterr().err
