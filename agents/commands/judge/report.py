@@ -19,6 +19,7 @@ from hand_env.anatomy.report import (
     Row,
     cleanest_photographs,
     cluttered_grounds,
+    compose_scenes,
     count_cases,
     judge_scenes,
     measure,
@@ -27,7 +28,6 @@ from hand_env.anatomy.report import (
     outside_table,
     report_cases,
     scene_table,
-    scenes,
     why_rejected,
     write_outside,
     write_table,
@@ -128,7 +128,7 @@ def _outside(judge: Judge, root: Path) -> str:
 
 
 def _scenes(judge: Judge, data: Path, args: JudgeReportArgs) -> str:
-    made = list(scenes(cleanest_photographs(data / "11k-hands"), args.size, cluttered_grounds()))
+    made = list(compose_scenes(cleanest_photographs(data / "11k-hands"), args.size, cluttered_grounds()))
     if not made:
         raise ValueError(f"--data must hold a test person's photograph with a clear outline, got {str(data)!r}.")
     judged = list(zip(made, judge_scenes(judge, made), strict=True))

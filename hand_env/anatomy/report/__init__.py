@@ -5,7 +5,7 @@ from hand_env.anatomy.report.cases import Case, count_cases, report_cases
 from hand_env.anatomy.report.clutter import cluttered_grounds
 from hand_env.anatomy.report.copies import measure_novelty
 from hand_env.anatomy.report.outside import outside_pictures, outside_table, write_outside
-from hand_env.anatomy.report.scenes import cleanest_photographs, judge_scenes, scene_table, scenes, why_rejected
+from hand_env.anatomy.report.scenes import cleanest_photographs, compose_scenes, judge_scenes, scene_table, why_rejected
 from hand_env.anatomy.report.table import Row, measure, write_table
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Row",
     "cleanest_photographs",
     "cluttered_grounds",
+    "compose_scenes",
     "count_cases",
     "judge_scenes",
     "measure",
@@ -23,7 +24,6 @@ __all__ = [
     "outside_table",
     "report_cases",
     "scene_table",
-    "scenes",
     "why_rejected",
     "write_outside",
     "write_table",

@@ -85,7 +85,7 @@ def cleanest_photographs(root: Path) -> Tensor:
     return found.pixels[[name not in LEFT_OUT for name in found.names]]
 
 
-def scenes(
+def compose_scenes(
     photographs: Tensor, size: int, grounds: Mapping[str, Ground], right: int = RIGHT, wrong: int = WRONG
 ) -> Iterator[Scene]:
     """Yield the scenes of all photographs with a clear outline.

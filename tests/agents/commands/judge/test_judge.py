@@ -14,7 +14,7 @@ from PIL import Image
 
 from agents.cli import main
 from hand_env.anatomy.network import build_network
-from hand_env.anatomy.report import scenes
+from hand_env.anatomy.report import compose_scenes
 from hand_env.anatomy.report.clutter import plain
 from hand_env.anatomy.report.cut_outs import clean_outline
 from hand_env.anatomy.weights import Calibration, save_network
@@ -207,7 +207,7 @@ def test_judge_report_puts_hands_into_scenes(weights, capsys, tmp_path, monkeypa
     module = "agents.commands.judge.report"
     monkeypatch.setattr(f"{module}.cleanest_photographs", lambda folder: found.pop())
     monkeypatch.setattr(f"{module}.cluttered_grounds", lambda: {"walls": plain})
-    monkeypatch.setattr(f"{module}.scenes", partial(scenes, right=1, wrong=1))
+    monkeypatch.setattr(f"{module}.compose_scenes", partial(compose_scenes, right=1, wrong=1))
     words = ["judge-report", "--data", str(tmp_path), "--scenes", "--weights", str(weights)]
     assert main(words) == 2
     assert "--data must hold a test person's photograph with a clear outline, got" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hand_env.anatomy.report import clutter, cluttered_grounds, judge_scenes, scene_table, scenes, why_rejected
+from hand_env.anatomy.report import clutter, cluttered_grounds, compose_scenes, judge_scenes, scene_table, why_rejected
 from hand_env.anatomy.report.clutter import SEEN, THINGS, TOPS, plain, tabletop
 from hand_env.anatomy.report.cut_outs import FADED, clean_outline, cut_out
 from hand_env.anatomy.report.edits import EDITS
@@ -41,7 +41,7 @@ def flat(colour):
 @pytest.fixture(scope="module")
 def made(photograph):
     grounds = {"red": flat(RED), "blue": flat(BLUE)}
-    return list(scenes(photograph.unsqueeze(0), 64, grounds, right=2, wrong=1))
+    return list(compose_scenes(photograph.unsqueeze(0), 64, grounds, right=2, wrong=1))
 
 
 def test_every_condition_has_right_hands_and_each_edit(made):
@@ -53,7 +53,7 @@ def test_every_condition_has_right_hands_and_each_edit(made):
 
 
 def test_scenes_are_the_same_each_time(made, photograph):
-    again = scenes(photograph.unsqueeze(0), 64, {"red": flat(RED), "blue": flat(BLUE)}, right=2, wrong=1)
+    again = compose_scenes(photograph.unsqueeze(0), 64, {"red": flat(RED), "blue": flat(BLUE)}, right=2, wrong=1)
     assert all(torch.equal(one.image, other.image) for one, other in zip(made, again, strict=True))
 
 
