@@ -108,6 +108,7 @@ def test_the_recipe_s_page_says_what_rejection_gives():
         ("rejection/equal", "prior"),
         ("rejection/equal", "rejection"),
         ("rejection/quarter", "rejection"),
+        ("rejection/three-verdicts", "rejection"),
         ("rejection", "rejection"),
     ):
         shares = [rate(name, sampler, "none", figure) for figure in ("correct", "new")]
