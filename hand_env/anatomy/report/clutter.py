@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from vae.images.backgrounds.collection import KEPT_APART, shipped_pictures
+from vae.images.backgrounds.collection import shipped_pictures
 from vae.images.backgrounds.textures import clutter
 from vae.images.decode import open_picture
 
@@ -32,7 +32,7 @@ THINGS = {
 """Pictures to cut things out of, by package; neither training nor validation used them."""
 
 SEEN = ("chelsea", "coffee", "china")
-"""Cluttered photographs of `KEPT_APART`: the limits of the judges were chosen on them, but no weights."""
+"""Cluttered photographs of `collection.KEPT_APART`: the judges' limits were chosen on them, but no weights."""
 
 Pixels = NDArray[np.uint8]
 Ground = Callable[[int, np.random.Generator], Pixels]
@@ -45,7 +45,7 @@ def cluttered_grounds() -> dict[str, Ground]:
         FileNotFoundError: If the packages that ship the pictures are not installed.
     """
     tops, things = _shipped(TOPS), _shipped(THINGS)
-    seen = [_opened(path) for path in shipped_pictures() if path.stem in SEEN and path.stem in KEPT_APART]
+    seen = [_opened(path) for path in shipped_pictures() if path.stem in SEEN]
     if len(seen) < len(SEEN):
         raise FileNotFoundError(_MISSING)
     return {
