@@ -18,7 +18,7 @@ from vae.images.decode import UNREADABLE, PictureError, Prepare, check_file, dec
 from vae.images.image_set import Problem
 from vae.progress import progress_bar
 
-MAX_THREADS = 16  # more threads would wait for each other
+MAX_THREADS = 4  # more wait for Python's lock, which finding the hand in a photograph holds
 SMALLEST, LARGEST = 8, 1024  # allowed pixels a side
 DECODE_VERSION = 2  # raise this if `decode_picture` reads other files, or in another way: it is part of the cache's key
 
