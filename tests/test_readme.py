@@ -33,8 +33,8 @@ RESULTS = {  # README's table: record and agent, with latents of the prior or, w
     "3 gradient steps of 3 times the size": ("gradients", "gradient-3"),
     "best of 2 draws": ("seeds", "best-of-2"),
     "best of 4 draws": ("seeds", "best-of-4"),
-    "none, with rejection": ("rejection/three-verdicts", "none"),
-    "SAC agent, 3 rounds, with rejection": ("rejection/three-verdicts", "sac-refine-3"),
+    "none, with rejection": ("rejection", "none"),
+    "SAC agent, 3 rounds, with rejection": ("rejection", "sac-refine-3"),
 }
 
 
@@ -201,7 +201,7 @@ def test_the_shares_of_near_copies_are_those_of_the_records():
 
     benchmarks = " ".join(PAGES["docs/benchmarks.md"].split())
     assert f"{copies('shipped-rejection')} of hands copy a training photo." in " ".join(README.split())
-    over_seeds = copies("rejection/three-verdicts")
+    over_seeds = copies("rejection")
     assert f"{copies('shipped-rejection')} of samples do, and {over_seeds} over three training seeds" in benchmarks
 
 

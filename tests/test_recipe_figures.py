@@ -108,13 +108,47 @@ def test_the_recipe_s_page_says_what_rejection_gives():
         ("rejection/equal", "prior"),
         ("rejection/equal", "rejection"),
         ("rejection/quarter", "rejection"),
-        ("rejection/three-verdicts", "rejection"),
         ("rejection", "rejection"),
+        ("rejection/alike-apart", "rejection"),
+        ("rejection/alike", "rejection"),
+        ("rejection/alike-looser", "rejection"),
     ):
         shares = [rate(name, sampler, "none", figure) for figure in ("correct", "new")]
         others = (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
         cells = ["none", *shares, *(rate(name, sampler, "none", *figure) for figure in others)]
         assert f"| {' | '.join(cells)} |" in text
+
+
+def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_where_latents_are_rejected():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+
+    def behind(name, steps):
+        pairs = zip(*(by_run(name, "rejection", agent, "correct") for agent in (steps, "sac-refine-3")), strict=True)
+        found = student([100 * (theirs - own) for theirs, own in pairs])
+        return [f"{value:.1f}" for value in (found.value, found.high, found.low)]
+
+    value, high, low = behind("rejection/alike", "gradient-3")
+    assert f"{value} points behind three steps ({high} behind to {low.removeprefix('-')} ahead)" in text
+    value, high, low = behind("rejection/alike-looser", "gradient-3")
+    assert f"{value} points behind three steps ({high} behind to {low.removeprefix('-')} ahead)" in text
+    value, high, low = behind("rejection/alike-looser", "gradient-6")
+    assert f"and {value} behind six ({high} to {low} behind)" in text
+    agents = ("sac-refine-3", "gradient-3", "random-3")
+    right = [f"{100 * np.mean(by_run('rejection/alike', 'rejection', agent, 'correct')):.1f}" for agent in agents]
+    assert f"{right[0]} and {right[1]} % are right" in text
+    assert f"Random corrections reach {right[2]} %" in text
+    by_seed = by_run("rejection/alike-looser", "rejection", "none", "coverage")
+    assert "Its coverage is {:.2f}, where seeds 1 and 2 have {:.2f} and {:.2f}".format(*by_seed) in text
+    by_seed = by_run("rejection/alike-looser", "rejection", "none", "sharpness")
+    assert "its sharpness {:.2f} ({:.2f} and {:.2f})".format(*by_seed) in text
+
+
+def test_the_recipe_s_page_says_what_half_as_many_corrections_give():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+    without, acting = (by_run("rejection/alike", "prior", agent, "correct") for agent in ("none", "sac-refine-3"))
+    found = student([100 * (after - before) for before, after in zip(without, acting, strict=True)])
+    assert f"add {found.value:.1f} points to the prior ({found.low:.1f} to {found.high:.1f})" in text
+    assert f"from {100 * np.mean(without):.1f} to {100 * np.mean(acting):.1f} %" in text
 
 
 def by_run(name, sampler, agent, figure):

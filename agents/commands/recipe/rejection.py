@@ -7,17 +7,14 @@ network predicts a judge's verdicts from the latent. This is selection, not corr
 import sys
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.selection import VERDICTS, Candidates
 from agents.runs.run_folder import CLASSIFIER
-from hand_env.anatomy import Judge
 from vae.adversarial.encode import encode_as_they_are
 from vae.checks import check_between
-from vae.images import to_float
 from vae.model import VAE
 from vae.progress import in_chunks, say
 from vae.sampling.flow import FlowPrior
@@ -28,9 +25,7 @@ from vae.seeds import Purpose, stream_seed
 DRAWN = 8192  # latents of the final sampler that the limits are chosen on
 CHUNK = 1024  # latents whose distances are measured at a time
 FAR = "far"  # the verdict that a latent is far from those of all training photographs
-ALIKE = "alike"  # the verdict that a picture is more like a photograph than half of the candidates
-COMPONENTS = 16  # of the judge's features, by which pictures are compared with photographs
-KEEPS = {"correct": 1.75, ALIKE: 1.3}  # how many latents their limits keep, for each that another limit keeps
+KEEPS = {"correct": 1.5}  # its limit keeps half as many again as each other one: most latents are correct anyway
 
 
 def check_accept(args: RecipeArgs) -> None:
@@ -69,9 +64,7 @@ def learn_to_reject(
     names, holds = VERDICTS[: candidates.holds.shape[1]], candidates.holds
     if photographs is not None:
         known = encode_as_they_are(vae, photographs).mean  # and of their mirror images
-        features = Judge.load(device=str(holds.device)).features(to_float(photographs))
-        verdicts = far(candidates.latents, known), alike(candidates.features, features)
-        names, holds = (*names, FAR, ALIKE), torch.cat([holds, torch.stack(verdicts, 1)], 1)
+        names, holds = (*names, FAR), torch.cat([holds, far(candidates.latents, known).unsqueeze(1)], 1)
     seeds = [stream_seed(args.seed, Purpose.RECIPE_REJECTION, step) % 2**31 for step in range(2)]
     drawn = Reencoded(prior, vae, args.reencode_passes).sample(DRAWN, seeds[0])
     try:
@@ -90,29 +83,3 @@ def far(latents: Tensor, known: Tensor) -> Tensor:
     chunks = in_chunks(latents, CHUNK, "Measuring distances", "latents")
     distance = torch.cat([torch.cdist(chunk, known).min(1).values for chunk in chunks])
     return distance > distance.median()
-
-
-def alike(candidates: Tensor, photographs: Tensor) -> Tensor:
-    """Say which half of the candidates is more like photographs than the other half.
-
-    A logistic regression tells the two apart by their leading principal components. Its log-odds estimate the log ratio
-    of the two densities, as the critic of discriminator rejection sampling does (Azadi et al. 2019). That photographs
-    are fewer shifts all log-odds alike.
-
-    Args:
-        candidates: (n, f) float32, features of their pictures.
-        photographs: (m, f) float32, features of photographs.
-
-    Returns:
-        (n,) bool, on the candidates' device.
-    """
-    from sklearn.decomposition import PCA  # here: importing scikit-learn takes a second
-    from sklearn.linear_model import LogisticRegression
-
-    theirs, own = photographs.cpu().numpy(), candidates.cpu().numpy()
-    components = PCA(min(COMPONENTS, *theirs.shape), svd_solver="full").fit(theirs)
-    rows = np.concatenate([components.transform(theirs), components.transform(own)])
-    regression = LogisticRegression(max_iter=1000, class_weight="balanced")
-    rows /= rows[len(theirs) :].std(0).clip(min=1e-6)
-    ratio = regression.fit(rows, np.arange(len(rows)) < len(theirs)).decision_function(rows[len(theirs) :])
-    return torch.from_numpy(ratio > np.median(ratio)).to(candidates.device)

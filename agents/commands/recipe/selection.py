@@ -8,7 +8,6 @@ from are few: a larger network can learn from them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -20,21 +19,8 @@ from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import Log, fit_flow
 from vae.sampling.reencoded import Reencoded
 
-
-class Judged(NamedTuple):
-    """Hold what a judge says of n pictures.
-
-    Attributes:
-        holds: (n, k) bool, whether each of the k verdicts holds; a picture is accepted if all do.
-        features: (n, f) float32, the judge's features.
-    """
-
-    holds: Tensor
-    features: Tensor
-
-
-Verdicts = Callable[[Tensor], Judged]
-"""Takes (n, 3, S, S) float32 pictures in [0, 1]."""
+Verdicts = Callable[[Tensor], Tensor]
+"""Takes (n, 3, S, S) float32 pictures in [0, 1] and returns (n, k) bool; a picture is accepted if all k hold."""
 
 VERDICTS = ("correct", "new")  # of `right_and_new`
 
@@ -57,12 +43,10 @@ class Candidates:
     Attributes:
         latents: (n, D) float32.
         holds: (n, k) bool, whether each of the k verdicts holds.
-        features: (n, f) float32, the judge's features of the pictures.
     """
 
     latents: Tensor
     holds: Tensor
-    features: Tensor
 
     @property
     def accepted(self) -> Tensor:
@@ -79,12 +63,12 @@ class Candidates:
 def right_and_new(judge: Judge, known: Known | None) -> Verdicts:
     """Return the verdicts of the rewarding judge: whether a hand is correct and, if photographs are known, new."""
 
-    def verdicts(images: Tensor) -> Judged:
+    def verdicts(images: Tensor) -> Tensor:
         found = judge.find(images)
-        features, columns = found.parse.feature.float(), [found.holds.all(1) & ~found.doubts.any(1)]
+        columns = [found.holds.all(1) & ~found.doubts.any(1)]
         if known is not None:
-            columns.append(known.novelty(images, features).new.to(images.device))
-        return Judged(torch.stack(columns, 1), features)
+            columns.append(known.novelty(images, found.parse.feature.float()).new.to(images.device))
+        return torch.stack(columns, 1)
 
     return verdicts
 
@@ -106,12 +90,12 @@ def draw_candidates(prior: FlowPrior, vae: VAE, verdicts: Verdicts, n: int, seed
     device = vae.log_variance.device
     hotter = FlowPrior(prior.velocity, prior.mean, prior.scale, TEMPERATURE, FINAL_DENOISE)
     chain = Reencoded(hotter, vae, REENCODE_PASSES)
-    drawn, judged = [], list[Judged]()
+    drawn, held = [], []
     for chunk in in_chunks(hotter.sample(n, seed), CHUNK[device.type], "Selecting", "candidates"):
         latents = chain.reencode(chunk.to(device))
         drawn.append(latents)
-        judged.append(verdicts(vae.decode(latents).float().clamp(0, 1)))
-    return Candidates(torch.cat(drawn), *map(torch.cat, zip(*judged, strict=True)))
+        held.append(verdicts(vae.decode(latents).float().clamp(0, 1)))
+    return Candidates(torch.cat(drawn), torch.cat(held))
 
 
 def fit_to_selected(

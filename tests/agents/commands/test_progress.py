@@ -12,7 +12,6 @@ from terminal import terminal
 from agents import cli
 from agents.cli import COMMANDS, main
 from agents.commands.blind import BlindSheetsArgs, blind_sheets
-from agents.commands.recipe.selection import Judged
 from agents.commands.synth import SynthArgs, synth
 from agents.figures.yardstick import COLUMNS
 from agents.runs.manifest import PRIOR
@@ -194,7 +193,7 @@ def few_kinds(*arguments):
 
 
 def accept_all(pictures):
-    return Judged(torch.ones(len(pictures), 1, dtype=torch.bool), torch.zeros(len(pictures), 1))
+    return torch.ones(len(pictures), 1, dtype=torch.bool)
 
 
 class Quick:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents.commands.recipe import selection
-from agents.commands.recipe.selection import Judged, draw_candidates, fit_to_selected, right_and_new
+from agents.commands.recipe.selection import draw_candidates, fit_to_selected, right_and_new
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior
 from vae.sampling.flow_fit import fit_flow
@@ -40,7 +40,7 @@ def brightness(images):
 
 
 def brighter_than(limit):
-    return lambda images: Judged((brightness(images) > limit).unsqueeze(1), brightness(images).unsqueeze(1))
+    return lambda images: (brightness(images) > limit).unsqueeze(1)
 
 
 def drawn(prior, vae, n=1024, seed=5):
@@ -55,7 +55,6 @@ def test_the_accepted_candidates_are_left_and_counted(prior, vae):
     left = draw_candidates(prior, vae, brighter_than(limit), 300, seed=5)
     assert left.shares == [pytest.approx(0.3, abs=0.004)]
     assert len(left.latents) == 300
-    assert (left.features > limit).tolist() == left.holds.tolist()
     assert len(left.accepted) == 90
     assert (brightness(vae.decode(left.accepted).clamp(0, 1)) > limit).all()
     assert (prior.temperature, prior.final_denoise) == (1.0, 0.0)  # as they were
@@ -63,8 +62,7 @@ def test_the_accepted_candidates_are_left_and_counted(prior, vae):
 
 def test_a_candidate_needs_every_verdict(prior, vae):
     def verdicts(images):
-        holds = torch.stack([torch.ones(len(images), dtype=torch.bool), torch.arange(len(images)) % 4 == 0], 1)
-        return Judged(holds, torch.zeros(len(images), 1))
+        return torch.stack([torch.ones(len(images), dtype=torch.bool), torch.arange(len(images)) % 4 == 0], 1)
 
     left = draw_candidates(prior, vae, verdicts, 64, seed=0)
     assert left.shares == [1.0, 0.25]
@@ -95,7 +93,5 @@ def test_the_rewarding_judge_says_what_is_right_and_what_is_new(monkeypatch):
         novelty=lambda images, features: SimpleNamespace(new=torch.tensor([True, True, True, len(features) == 5]))
     )
     images = torch.zeros(4, 3, 32, 32)
-    assert right_and_new(judge, None)(images).holds.tolist() == [[True], [False], [False], [True]]
-    both = right_and_new(judge, known)(images)
-    assert both.holds.tolist() == [[True, True], [False, True], [False, True], [True, False]]
-    assert both.features.shape == (4, 32)
+    assert right_and_new(judge, None)(images).tolist() == [[True], [False], [False], [True]]
+    assert right_and_new(judge, known)(images).tolist() == [[True, True], [False, True], [False, True], [True, False]]
