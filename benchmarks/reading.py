@@ -1,7 +1,7 @@
 """Time the reading of photographs by the number of threads: `python benchmarks/reading.py --data path/to/11k-hands`.
 
-Nothing is taken from the cache. Decoding a file frees Python's lock, but finding the hand in it holds the lock. So a few
-threads are faster than one, and many wait for each other.
+Nothing is taken from the cache. Decoding a file frees Python's lock, but finding the hand in it holds the lock. So a
+few threads are faster than one, and many wait for each other. No more threads run than there are cores.
 """
 
 import tempfile

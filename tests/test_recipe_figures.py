@@ -137,10 +137,28 @@ def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_where_latents_
     right = [f"{100 * np.mean(by_run('rejection/alike', 'rejection', agent, 'correct')):.1f}" for agent in agents]
     assert f"{right[0]} and {right[1]} % are right" in text
     assert f"Random corrections reach {right[2]} %" in text
-    by_seed = by_run("rejection/alike-looser", "rejection", "none", "coverage")
-    assert "Its coverage is {:.2f}, where seeds 1 and 2 have {:.2f} and {:.2f}".format(*by_seed) in text
-    by_seed = by_run("rejection/alike-looser", "rejection", "none", "sharpness")
-    assert "its sharpness {:.2f} ({:.2f} and {:.2f})".format(*by_seed) in text
+
+
+def test_the_recipe_s_page_says_what_rejection_gives_on_a_new_vae():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+
+    def first(record, sampler, agent, figure, digits=1, times=100):
+        return f"{times * by_run('rejection/' + record, sampler, agent, figure)[0]:.{digits}f}"
+
+    def drawn(figure, *form):
+        return (first("new-vae", "rejection", "none", figure, *form), first("new-vae", "prior", "none", figure, *form))
+
+    right, alone = drawn("correct")
+    assert (
+        f"{right} % are right without an agent and {first('new-vae', 'rejection', 'sac-refine-3', 'correct')} %" in text
+    )
+    assert f"Its prior alone has {alone} %." in text
+    figures = (*drawn("new"), *drawn("coverage", 2, 1), *drawn("kernel_distance", 1, 1000), *drawn("sharpness", 2, 1))
+    words = "New are {} % ({}), coverage is {} ({}), the kernel distance {} ({}) and sharpness {} ({})."
+    assert words.format(*figures) in text
+    forms = {"new": (1, 100), "coverage": (2, 1), "kernel_distance": (1, 1000), "sharpness": (2, 1)}
+    looser = [first("alike-looser", "rejection", "none", figure, *form) for figure, form in forms.items()]
+    assert "{} % are new, coverage is {}, the kernel distance {} and sharpness {}.".format(*looser) in text
 
 
 def test_the_recipe_s_page_says_what_half_as_many_corrections_give():
