@@ -5,7 +5,7 @@ from hub_server import read_card
 from agents.commands.package.model_card import model_card
 
 SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160}
-LEARNED = {"samples": 30_000, "rows": 512, "width": 512, "delta_scale": 0.5, "refine_below": "2.5", "seed": 3}
+LEARNED = {"samples": 60_000, "rows": 512, "width": 512, "delta_scale": 0.5, "refine_below": "2.5", "seed": 3}
 REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
 DRAWN = {"pictures": {"photographs": 0, "drawn": 12000}}
 
