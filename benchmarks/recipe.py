@@ -1,8 +1,9 @@
-"""Measure a step of the recipe's VAE on a GPU: fused by torch.compile in CUDA graphs, in graphs alone, and eager.
+"""Measure a step of the recipe's VAE on a GPU: CUDA graphs, with a compiled perceptual distance or without, and eager.
 
     python benchmarks/recipe.py [--blocks 8] [--profile]
 
-All three train the same large VAE of 128 pixels on batches of 160 synthetic hands, in turns, in blocks of 24 steps.
+"Fused" is what the recipe does: torch.compile joins the small kernels of the perceptual distance, and the step is a CUDA
+graph. All three train the same large VAE of 128 pixels on batches of 160 synthetic hands, in turns, in blocks of 24 steps.
 There are three kinds of steps: without critics, with the critics of patches, and with those of features too. Prints the
 median milliseconds of a step of each and the median of the blocks' ratios with its quartiles. At the end it prints what
 a whole recipe's 9,000 steps take, with the first steps, which compile and capture. The fused trainer comes first and

@@ -1,17 +1,23 @@
 """Measure the perceptual distance of pictures: that of their features in a network trained on ImageNet."""
 
+from typing import Any, cast
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vae.distribution import TRAINS, PictureFeatures
 
-NORMALISED = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
 TAKEN = (0, 2, 4, 7)  # blocks whose outputs are compared: at 1/2, 1/4, 1/8 and 1/16 of the resolution
 
 
 class Stages(nn.Module):
-    """Frozen EfficientNet-Lite0 (Tan & Le 2019) up to a block, with normalisation folded into the convolutions."""
+    """Frozen EfficientNet-Lite0 (Tan & Le 2019) up to a block, with fewer operations than its package has.
+
+    Normalisation is folded into the convolutions, convolutions of one pixel are matrix products, which add their bias
+    at no cost, and convolutions pad by themselves where they can.
+    """
 
     def __init__(self, taken: tuple[int, ...]) -> None:
         """Load the weights.
@@ -24,25 +30,60 @@ class Stages(nn.Module):
         """
         super().__init__()
         network = PictureFeatures(TRAINS).network
-        self.stem = nn.Sequential(fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.ReLU6())
-        self.blocks = nn.ModuleList(list(network._blocks)[: taken[-1] + 1])
+        self.stem = _folded(network._conv_stem, network._bn0)
+        self.blocks = nn.ModuleList(_Block(block) for block in list(network._blocks)[: taken[-1] + 1])
         self.taken = taken
-        for block in self.blocks:
-            for convolution, normalisation in NORMALISED:
-                if hasattr(block, convolution):  # the first block has no expansion
-                    pair = (getattr(block, convolution), getattr(block, normalisation))
-                    setattr(block, convolution, fuse_conv_bn_eval(*pair))
-                    setattr(block, normalisation, nn.Identity())
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the blocks' outputs, (n, channels, height, width) each, for (n, 3, S, S) pictures in [0, 1]."""
-        x, results = self.stem(images.clamp(0, 1) * 2 - 1), []
+        x, results = F.relu6(self.stem(images.clamp(0, 1) * 2 - 1)), []
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in self.taken:
                 results.append(x)
         return results
+
+
+class _Block(nn.Module):
+    """An inverted residual block: more channels, a convolution of each by itself, and fewer channels."""
+
+    def __init__(self, block: Any) -> None:
+        """Take the convolutions of a block of the package, with its normalisation."""
+        super().__init__()
+        self.expand = _pointwise(block._expand_conv, block._bn0) if hasattr(block, "_expand_conv") else None
+        self.depthwise = _folded(block._depthwise_conv, block._bn1)
+        self.project = _pointwise(block._project_conv, block._bn2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (n, channels, height, width)."""
+        x = inputs if self.expand is None else F.relu6(_each_pixel(self.expand, inputs))
+        x = _each_pixel(self.project, F.relu6(self.depthwise(x)))
+        return x + inputs if x.shape == inputs.shape else x
+
+
+def _folded(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> nn.Conv2d:
+    """Fold a normalisation into its convolution, which pads by itself if it pads all sides alike."""
+    folded = fuse_conv_bn_eval(convolution, normalisation)
+    left, right, top, bottom = getattr(folded.static_padding, "padding", (0, 0, 0, 0))
+    if left == right and top == bottom:
+        folded.static_padding, folded.padding = nn.Identity(), (top, left)
+    return folded
+
+
+def _pointwise(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> nn.Linear:
+    """Turn a convolution of one pixel, with its normalisation, into a linear layer."""
+    folded = fuse_conv_bn_eval(convolution, normalisation)
+    layer = nn.Linear(folded.in_channels, folded.out_channels)
+    layer.weight, layer.bias = nn.Parameter(folded.weight[:, :, 0, 0]), cast(nn.Parameter, folded.bias)
+    return layer
+
+
+def _each_pixel(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Apply a linear layer to each pixel of (n, channels, height, width)."""
+    pixels = x.permute(0, 2, 3, 1)  # (n, height, width, channels), contiguous if x is channels-last
+    mapped: Tensor = layer(pixels.flatten(0, 2))
+    return mapped.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
 
 
 class Perceptual(nn.Module):

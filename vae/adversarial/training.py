@@ -111,7 +111,8 @@ class AdversarialTrainer:
             batches: Make the batches.
             device: "cpu", "cuda" or "cuda:N".
             graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding.
-            fused: Whether torch.compile joins small kernels on a GPU, where it can (`vae.device.compiled`); likewise.
+            fused: Whether torch.compile joins the small kernels of the perceptual distance on a GPU, where it can
+                (`vae.device.compiled`); likewise.
 
         Raises:
             ValueError: If the processes cannot share the batch.
@@ -130,12 +131,10 @@ class AdversarialTrainer:
         self.look = Perceptual()
         for module in (self.vae, self.regions, self.patches, self.features, self.look):
             parallel.take_weights_of_main(channels_last(module, self.device))
-        fuse = partial(
-            compiled, device=self.device, wanted=fused
-        )  # not the critics: it would take longer than it saves
-        self._encode, self._features, self._paint, self._look = map(
-            fuse, (self.vae.encode, self.decoder.features, self.decoder.paint, self.look)
-        )
+        if self.device.type == "cuda":
+            for frozen in (self.look.stages, self.features.stages):
+                frozen.bfloat16()  # as autocast would round their weights anew in each step
+        self._look = compiled(self.look, self.device, fused)  # alone: for all else, it takes longer than it saves
         self.averaged: VAE = copy.deepcopy(self.vae).eval().requires_grad_(False)
         painters = [*self.vae.parameters(), *self.regions.parameters()]
         encoder = list(self.vae.encoder.parameters())
@@ -215,7 +214,7 @@ class AdversarialTrainer:
         s, images, generator = self.settings, inputs["images"], self.generator
         passing = s.passing_with_prior if prior else s.passing
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            mean, log_var = self._encode(images)
+            mean, log_var = self.vae.encode(images)
             latents = mean + torch.exp(0.5 * log_var) * inputs["noise"]
             if "shift" in inputs:
                 latents = latents + inputs["shift"]
@@ -224,8 +223,8 @@ class AdversarialTrainer:
             elif patches:
                 mixed = _mixed(parallel.all_gather(latents.detach()), inputs["order"], generator)[::2]
                 latents = torch.cat([latents, mixed[self._halves]])
-            maps, n = self._features(latents), len(images)
-            painted = self._paint(maps).float()
+            maps, n = self.decoder.features(latents), len(images)
+            painted = self.decoder.paint(maps).float()
             decoded, between = painted[:n], painted[n:]
             terms = {
                 "pixels": (decoded - images).abs().mean(),

@@ -97,13 +97,13 @@ def test_uniform_deltas_shift_what_is_decoded_by_a_reach_that_falls(batches):
 
 def _kept(run, patch):
     """Return a list that gets the latents which a trainer decodes."""
-    kept, features = [], run._features
+    kept, features = [], run.decoder.features
 
     def keep(latents):
         kept.append(latents.detach())
         return features(latents)
 
-    patch.setattr(run, "_features", keep)
+    patch.setattr(run.decoder, "features", keep)
     return kept
 
 
@@ -126,7 +126,7 @@ def test_with_a_prior_the_encoder_stays_and_critics_judge_what_the_prior_draws(b
         judged.append(fakes)
         return criticise(images, fakes, generator)
 
-    monkeypatch.setattr(run, "_features", seen)
+    monkeypatch.setattr(run.decoder, "features", seen)
     monkeypatch.setattr(run, "_criticise", heard)
     terms = run.step()
     (latents,), (fakes,) = decoded, judged

@@ -43,6 +43,7 @@ from vae.progress import progress_bar
 
 CHUNK = 32  # pictures per task
 SHARE_CORRECT = 0.5  # of the pictures in a task
+NICE = 10  # how far worker processes step back for other work: reading photographs, or training, needs few cores
 # When this process is killed, another one that Python starts with these options removes a pool's semaphores, and warns.
 _QUIETLY = "ignore::UserWarning:multiprocessing.resource_tracker"
 
@@ -295,6 +296,8 @@ def _ctrl_c_waits() -> Iterator[None]:
 
 def _prepare() -> None:
     torch.set_num_threads(1)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(NICE)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback
     if hasattr(signal, "pthread_sigmask"):
