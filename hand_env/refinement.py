@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from hand_env.scoring import ScoreFn, judge_pictures
 from vae.checks import check_above_zero, check_not_nan, integer
 from vae.evaluation import decode_chunks
 from vae.model import VAE
-from vae.progress import progress_bar
+from vae.progress import in_chunks
 from vae.sampling.sampler import Sampler
 
 Array = NDArray[np.float32]
@@ -78,6 +78,15 @@ class Agent(Protocol):
         ...
 
 
+@runtime_checkable
+class SeesPictures(Protocol):
+    """An agent, or the `policy` of one, that decodes latents to look at their pictures, unless it is shown them."""
+
+    def show(self, latents: Tensor, pictures: Tensor) -> None:
+        """Take (n, 3, S, S) float32 pictures in [0, 1] of (n, D) latents, for the next time that it is asked."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Refined:
     """Hold the result of corrections.
@@ -105,8 +114,12 @@ def refine(
     steps: int = 1,
     rounds: int = 1,
     refine_below: float = math.inf,
+    seed: int | None = None,
 ) -> Refined:
     """Let an agent correct latents, and drop each correction that does not raise the score.
+
+    Asked again about latents whose correction was dropped, an agent would answer the same. With a `seed`, a random
+    correction takes the place of its answer, uniform within the same bound.
 
     Args:
         agent: Any object with Stable-Baselines3's `predict`, trained in `HandRefine-v0`. Its actions are deterministic.
@@ -116,10 +129,12 @@ def refine(
         delta_scale: Kappa, as in the environment.
         steps: `steps_per_episode`, as in the environment.
         rounds: Number of episodes, at least 1. Each round starts from the latents that the last round kept, and keeps
-            or drops its own corrections. Each row is decoded and judged once at the start and once per round. Pictures
-            that the agent itself decodes come on top.
+            or drops its own corrections. Each row is decoded and judged once at the start and once per round. Agents
+            that look at pictures are shown these. With several steps an episode, such an agent decodes for itself from
+            the second step on.
         refine_below: Rows that score at least this are not corrected. Above some score, a correction raises the score
             without improving the picture.
+        seed: Seed of random corrections, >= 0; None: only the agent corrects.
 
     Returns:
         The latents to use and their scores; this judge never scores them lower than without the agent.
@@ -131,21 +146,69 @@ def refine(
     check_not_nan(refine_below=refine_below)
     check_scale(delta_scale=delta_scale)
     rounds, steps = integer("rounds", rounds, 1), integer("steps", steps, 1)
-    kept = latents.detach().float().cpu().clone()
-    score_before = score = score_latents(vae, judge, kept.numpy())
-    for _ in progress_bar(range(rounds), "Correcting latents", unit="rounds at most"):
+    random = None if seed is None else np.random.default_rng(integer("seed", seed, 0))
+    act = _Acting(agent, steps, delta_scale, random)
+    start, chunk = latents.detach().float().cpu(), CHUNK[vae.log_variance.device.type]
+    parts = [
+        _refine_some(act, some.numpy(), vae, judge, rounds, refine_below)
+        for some in in_chunks(start, chunk, "Correcting latents", "latents")
+    ]
+    kept, before, after = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Refined(torch.from_numpy(kept), before, after, after > before)
+
+
+@dataclass(frozen=True, eq=False)
+class _Acting:
+    """An agent's corrections, or random ones."""
+
+    agent: Agent
+    steps: int
+    delta_scale: float
+    random: np.random.Generator | None
+
+    def __call__(self, latents: Array, pictures: Tensor, failed: NDArray[np.bool_]) -> Array:
+        """Correct latents in an episode; random corrections are for those whose last one was dropped, `failed`.
+
+        Args:
+            latents: (n, D).
+            pictures: (n, 3, S, S), what they are decoded to.
+            failed: (n,).
+
+        Returns:
+            (n, D).
+        """
+        for holder in (self.agent, getattr(self.agent, "policy", None)):
+            if isinstance(holder, SeesPictures):
+                holder.show(torch.from_numpy(latents), pictures)
+        for left in range(self.steps, 0, -1):
+            seen = observe(latents, np.full(len(latents), left), self.steps)
+            action, _ = self.agent.predict(seen, deterministic=True)
+            action = check_action(action, latents.shape)
+            if self.random is not None:
+                drawn = self.random.uniform(-1, 1, latents.shape).astype(np.float32)
+                action = np.where(failed[:, None], drawn, action)
+            latents = correct(latents, action, self.delta_scale)
+        return latents
+
+
+def _refine_some(
+    act: _Acting, latents: Array, vae: VAE, judge: ScoreFn, rounds: int, refine_below: float
+) -> tuple[Array, Scores, Scores]:
+    """Correct (n, D) latents, few enough to keep their pictures; return what is kept, and scores before and after."""
+    kept, pictures = latents.copy(), decode(vae, latents)
+    before = judge_pictures(judge, pictures)
+    score, failed = before.copy(), np.zeros(len(latents), bool)
+    for _ in range(rounds):
         rows = np.flatnonzero(score < refine_below)
         if not len(rows):
             break
-        after = kept.numpy()[rows]
-        for left in range(steps, 0, -1):
-            action, _ = agent.predict(observe(after, np.full(len(after), left), steps), deterministic=True)
-            after = correct(after, check_action(action, after.shape), delta_scale)
-        kept, score = kept.clone(), score.copy()
-        kept[rows], score[rows] = keep_better(
-            kept[rows], torch.from_numpy(after), score[rows], score_latents(vae, judge, after)
-        )
-    return Refined(kept, score_before, score, score > score_before)
+        after = act(kept[rows], pictures[rows], failed[rows])
+        drawn = decode(vae, after)
+        reached = judge_pictures(judge, drawn)
+        better = reached > score[rows]  # False for equal
+        failed[rows], better_rows = ~better, rows[better]
+        kept[better_rows], score[better_rows], pictures[better_rows] = after[better], reached[better], drawn[better]
+    return kept, before, score
 
 
 def best_of(sampler: Sampler, k: int, n: int, seed: int, vae: VAE, judge: ScoreFn) -> tuple[Tensor, Scores]:

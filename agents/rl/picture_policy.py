@@ -71,6 +71,7 @@ class Sight:
         """
         self.vae, self.fused = vae, fused
         self._seen = WeakTensorKeyDictionary()
+        self._shown: dict[bytes, Tensor] = {}
         self._in_updates = compiled(_pictures, vae.log_variance.device, fused)
 
     def pictures(self, latents: Tensor) -> Tensor:
@@ -88,9 +89,22 @@ class Sight:
         decode = self._in_updates if torch.is_grad_enabled() else _pictures  # updates have batches of one size
         if moved.requires_grad and torch.is_grad_enabled():
             return decode(self.vae, moved).to(latents.device)
+        shown = [self._shown.pop(key, None) for key in _keys(moved)] if self._shown else [None]
+        if all(picture is not None for picture in shown):
+            return torch.stack(cast(list[Tensor], shown)).to(latents.device)
         with torch.no_grad():
             found = [decode(self.vae, rows) for rows in in_chunks(moved, CHUNK[device.type], "Decoding")]
         return torch.cat(found).to(latents.device)
+
+    def show(self, latents: Tensor, pictures: Tensor) -> None:
+        """Take pictures that somebody has decoded; the next look at these latents, without a gradient, finds them.
+
+        Args:
+            latents: (n, D) float32 on any device.
+            pictures: (n, 3, S, S) float32 in [0, 1], what they are decoded to.
+        """
+        small = F.avg_pool2d(pictures.detach(), _shrinkage(self.vae.size))
+        self._shown = dict(zip(_keys(latents), small, strict=True))
 
     def of(self, observations: Tensor) -> Tensor:
         """Return the pictures of (n, D) observations, or (n, D + 1), without a gradient."""
@@ -231,6 +245,10 @@ class RefinePolicy(SACPolicy):
         extractor = {"features_extractor_class": PictureExtractor, "features_extractor_kwargs": {"sight": self.sight}}
         super().__init__(*args, **{**kwargs, **extractor})
 
+    def show(self, latents: Tensor, pictures: Tensor) -> None:
+        """Take pictures that somebody has decoded; see `Sight.show`."""
+        self.sight.show(latents, pictures)
+
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         assert self.observation_space.shape is not None, "a Box has a shape"
@@ -251,6 +269,10 @@ def _pictures(vae: VAE, latents: Tensor) -> Tensor:
     with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
         pictures = vae.decode(latents)
     return F.avg_pool2d(pictures.float().clamp(0, 1), _shrinkage(vae.size))  # the judge's pictures, or smaller ones
+
+
+def _keys(latents: Tensor) -> list[bytes]:
+    return [row.tobytes() for row in latents.cpu().numpy()]
 
 
 def _shrinkage(size: int) -> int:

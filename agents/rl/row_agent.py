@@ -25,6 +25,7 @@ from vae.model import VAE
 ENVIRONMENTS = ("HandRefine-v0", "HandLatent-v0")
 ROUNDS = 3  # episodes per latent when hands are drawn
 REFINE_BELOW = 2.5  # log-odds of the rewarding judge, odds of 12 to 1; hands that score at least this are not corrected
+RETRY_SEED = 0  # of random corrections, after dropped ones
 _NOTES = "row_agent"  # the entry in the file's header
 
 
@@ -130,17 +131,21 @@ class RowAgent:
         """
         return self.actor.predict(observation, state, episode_start, deterministic)
 
+    def show(self, latents: Tensor, pictures: Tensor) -> None:
+        """Take pictures that somebody has decoded, if the agent looks at pictures; see `Sight.show`."""
+        if isinstance(self.actor.features_extractor, PictureExtractor):
+            self.actor.features_extractor.sight.show(latents, pictures)
+
     def refine(
         self, latents: Tensor, vae: VAE, judge: ScoreFn, rounds: int = ROUNDS, refine_below: float = REFINE_BELOW
     ) -> Refined:
         """Correct low-scoring latents as in training, `rounds` times; drop corrections that do not raise the score.
 
-        See `hand_env.refine`.
+        After a dropped one, a random correction is tried; the same latents give the same result. See `hand_env.refine`.
         """
         kappa, steps = self.notes.delta_scale, self.notes.steps_per_episode
-        return refine(
-            self, latents, vae, judge, delta_scale=kappa, steps=steps, rounds=rounds, refine_below=refine_below
-        )
+        how: dict[str, Any] = {"delta_scale": kappa, "steps": steps, "rounds": rounds, "refine_below": refine_below}
+        return refine(self, latents, vae, judge, **how, seed=RETRY_SEED)
 
     def save(self, path: Path) -> None:
         """Write actor and notes to one safetensors file, atomically."""

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -83,6 +85,69 @@ def test_each_round_begins_with_what_the_one_before_has_kept(vae, latents):
         refine(agent, latents, vae, brightness, rounds=0)
     with pytest.raises(ValueError, match="refine_below must be a number, or 'inf', got nan"):
         refine(agent, latents, vae, brightness, refine_below=float("nan"))
+
+
+class Same:
+    """Always acts in the same way, and remembers which pictures it was shown."""
+
+    def __init__(self):
+        self.shown = []
+
+    def show(self, latents, pictures):
+        self.shown.append((latents.clone(), pictures.clone()))
+
+    def predict(self, observation, *, deterministic):
+        return np.full((len(observation), D), 0.5, np.float32), None
+
+
+def test_with_a_seed_a_random_correction_follows_one_that_was_dropped(vae, latents):
+    rounds = [refine(Same(), latents, vae, brightness, rounds=k, seed=1) for k in (1, 2, 3)]
+    alone = refine(Same(), latents, vae, brightness, rounds=3)
+    failed = ~rounds[0].corrected
+    assert 0 < failed.sum() < N
+    assert torch.equal(alone.latents[failed], latents[failed])  # the same is dropped again
+    moved = rounds[1].latents - rounds[0].latents
+    ours = (moved == 0).all(1) | torch.isclose(moved, torch.tensor(0.5)).all(1)
+    assert ours[~failed].all()  # what was kept once is corrected by the agent again
+    assert not ours[failed].all()
+    assert (moved.abs() <= 1).all()
+    assert (rounds[2].latents[failed] != latents[failed]).any()
+    assert (rounds[2].score >= alone.score - 1e-6)[failed].all()
+    again = refine(Same(), latents, vae, brightness, rounds=3, seed=1)
+    assert torch.equal(again.latents, rounds[2].latents)
+    assert not torch.equal(refine(Same(), latents, vae, brightness, rounds=3, seed=2).latents, again.latents)
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+        refine(Same(), latents, vae, brightness, seed=-1)
+
+
+@pytest.mark.parametrize("holder", ["agent", "policy"])
+def test_an_agent_is_shown_the_pictures_that_were_judged_and_none_is_decoded_twice(vae, latents, holder, monkeypatch):
+    agent, sizes, decode_chunks = Same(), [], hand_env.refinement.decode_chunks
+
+    def noted(vae, latents, *args):
+        sizes.append(len(latents))
+        return decode_chunks(vae, latents, *args)
+
+    monkeypatch.setattr(hand_env.refinement, "decode_chunks", noted)
+    given = agent if holder == "agent" else SimpleNamespace(predict=agent.predict, policy=agent)
+    below = float(np.median(score_latents(vae, brightness, latents.numpy())))
+    sizes.clear()
+    refine(given, latents, vae, brightness, rounds=3, refine_below=below)
+    asked = [len(seen) for seen, _ in agent.shown]
+    assert sizes == [N, *asked]
+    assert asked[0] == N // 2
+    for seen, pictures in agent.shown:
+        torch.testing.assert_close(pictures, decode(vae, seen.numpy()))
+
+
+def test_many_latents_are_corrected_a_few_at_a_time(vae, latents, monkeypatch):
+    together = refine(Same(), latents, vae, brightness, rounds=2)
+    agent = Same()
+    monkeypatch.setitem(hand_env.refinement.CHUNK, "cpu", 5)
+    few = refine(agent, latents, vae, brightness, rounds=2)
+    assert [len(seen) for seen, _ in agent.shown] == [5, 5, 5, 5, 2, 2]
+    assert torch.allclose(few.latents, together.latents, atol=1e-6)
+    assert few.score == pytest.approx(together.score, abs=1e-6)
 
 
 def test_what_scores_enough_is_left_as_it_is(vae, latents):

@@ -133,7 +133,7 @@ class AdversarialTrainer:
             parallel.take_weights_of_main(channels_last(module, self.device))
         if self.device.type == "cuda":
             for frozen in (self.look.stages, self.features.stages):
-                frozen.bfloat16()  # as autocast would round their weights anew in each step
+                frozen.bfloat16()  # else autocast rounds their weights in each step
         self._look = compiled(self.look, self.device, fused)  # alone: for all else, it takes longer than it saves
         self.averaged: VAE = copy.deepcopy(self.vae).eval().requires_grad_(False)
         painters = [*self.vae.parameters(), *self.regions.parameters()]

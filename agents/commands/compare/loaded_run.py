@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.rl.row_agent import RETRY_SEED
 from agents.runs.manifest import HALVES
 from agents.runs.packaged import is_package, read_run
 from agents.runs.pictures import tell
@@ -28,13 +29,15 @@ class Corrections:
         agent: Chooses (n, D) actions in [-1, 1].
         delta_scale: Kappa: the largest move of a correction in each dimension.
         steps: Number of corrections, one after another.
-        looks: Number of pictures per latent that the agent itself decodes for them.
+        looks: Number of pictures per latent that the agent itself decodes for them; it is shown the first one.
+        seed: Seed of random corrections after dropped ones, as in `hand_env.refine`.
     """
 
     agent: Agent
     delta_scale: float
     steps: int = 1
     looks: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +103,8 @@ def load_compared_run(folder: Path) -> LoadedRun:
         files["sac-latent"] = LATENT_AGENT
     if run.refiner is not None:
         notes = run.refiner.notes
-        agents["sac-refine"] = Corrections(
-            run.refiner, notes.delta_scale, notes.steps_per_episode, notes.sees_pictures * notes.steps_per_episode
-        )
+        looks = notes.sees_pictures * (notes.steps_per_episode - 1)
+        agents["sac-refine"] = Corrections(run.refiner, notes.delta_scale, notes.steps_per_episode, looks, RETRY_SEED)
         files["sac-refine"] = REFINER
     vae = [f"{half}.safetensors" for half in HALVES] if packed else [VAE_WEIGHTS]
     digests = {"vae": " ".join(sha256(folder / file) for file in vae)}

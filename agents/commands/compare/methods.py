@@ -132,24 +132,21 @@ def bound_of(loaded: LoadedRun, args: CompareArgs) -> float:
 
 
 def refined(acting: Corrections, loaded: LoadedRun, score: Score, rounds: int, refine_below: float) -> Correct:
-    """Let an agent correct latents; `hand_env.refine` drops each correction that does not raise the score."""
+    """Let an agent correct latents, as drawing does; each correction that does not raise the score is dropped."""
     judge = LogitScore(score)
 
     def correct(latents: Tensor) -> Tensor:
-        done = [
-            refine(
-                acting.agent,
-                chunk,
-                loaded.vae,
-                judge,
-                delta_scale=acting.delta_scale,
-                steps=acting.steps,
-                rounds=rounds,
-                refine_below=refine_below,
-            ).latents
-            for chunk in _chunks(latents, loaded, "Correcting")
-        ]
-        return torch.cat(done)
+        return refine(
+            acting.agent,
+            latents,
+            loaded.vae,
+            judge,
+            delta_scale=acting.delta_scale,
+            steps=acting.steps,
+            rounds=rounds,
+            refine_below=refine_below,
+            seed=acting.seed,
+        ).latents
 
     return correct
 

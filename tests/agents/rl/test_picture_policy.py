@@ -81,6 +81,41 @@ def test_what_is_looked_at_is_what_the_judge_gets_but_smaller():
     assert torch.allclose(Sight(vae).pictures(latents()), torch.nn.functional.avg_pool2d(judged, 2))
 
 
+def test_what_it_is_shown_is_not_decoded_again(model, monkeypatch):
+    observations, many = batch(model, 150)[0].numpy(), CHUNK["cpu"] + 40
+    seen = observations[:, :D]
+    expected = model.predict(observations, deterministic=True)[0]
+    sizes, decode = [], VAE.decode
+
+    def noted(vae, latents):
+        sizes.append(len(latents))
+        return decode(vae, latents)
+
+    pictures = model.policy.sight.vae.decode(torch.from_numpy(seen)).detach().clamp(0, 1)
+    monkeypatch.setattr(VAE, "decode", noted)
+    model.policy.show(torch.from_numpy(seen), pictures)
+    shown = model.predict(observations[:many], deterministic=True)[0]
+    assert not sizes
+    assert np.allclose(shown, expected[:many], atol=1e-5)
+    others = model.predict(observations[many:] + 1, deterministic=True)[0]  # these have not been shown
+    assert sum(sizes) == 150 - many
+    assert not np.allclose(others, expected[many:], atol=1e-3)
+    again = model.predict(observations[:many], deterministic=True)[0]  # these have been, for one look
+    assert np.allclose(again, expected[:many], atol=1e-5)
+    assert sum(sizes) == 150
+
+
+def test_a_picture_that_is_shown_is_what_it_sees(model):
+    seen, sight = batch(model)[0][:, :D], model.policy.sight
+    white = torch.ones(5, 3, sight.vae.size, sight.vae.size)
+    model.policy.show(seen, white)
+    with torch.no_grad():
+        assert (sight.pictures(seen.flip(0)) == 1).all()
+        assert not (sight.pictures(seen) == 1).all()
+    model.policy.show(seen, white)
+    assert not (sight.pictures(seen.clone().requires_grad_()) == 1).all()  # a gradient needs the decoder
+
+
 def test_many_latents_are_decoded_a_few_at_a_time_and_the_action_does_not_depend_on_it(model, monkeypatch):
     seen = batch(model, 150)[0].numpy()
     one_by_one = np.concatenate([model.predict(row[None], deterministic=True)[0] for row in seen])

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from agents import RefinePolicy, RowAgent, RowPolicy, make_sac
-from agents.rl.row_agent import REFINE_BELOW, ROUNDS
+from agents.rl.row_agent import REFINE_BELOW, RETRY_SEED, ROUNDS
 from hand_env import refine
 from vae import StandardNormal, VAEConfig, build_vae
 
@@ -101,8 +101,8 @@ def test_refine_takes_kappa_and_steps_from_the_notes(model_and_agent):
     _, agent = model_and_agent
     vae, latents = make_vae(), StandardNormal(D).sample(20, seed=5)
     for rounds, refine_below in ((1, 0.6), (ROUNDS, REFINE_BELOW)):
-        kappa_and_steps = {"delta_scale": 0.5, "steps": agent.notes.steps_per_episode}
-        by_hand = refine(agent, latents, vae, brightness, rounds=rounds, refine_below=refine_below, **kappa_and_steps)
+        how = {"delta_scale": 0.5, "steps": agent.notes.steps_per_episode, "rounds": rounds, "seed": RETRY_SEED}
+        by_hand = refine(agent, latents, vae, brightness, refine_below=refine_below, **how)
         given = {} if rounds == ROUNDS else {"rounds": rounds, "refine_below": refine_below}
         assert torch.equal(agent.refine(latents, vae, brightness, **given).latents, by_hand.latents)
 

@@ -91,8 +91,13 @@ def test_what_its_agent_decodes_for_itself_is_counted(name, monkeypatch):
 
     monkeypatch.setattr(refine_policy, "_pictures", counted)
     acting = load_compared_run(folder(name)).agents["sac-refine"]
-    acting.agent.predict(np.zeros((3, 300), np.float32), deterministic=True)
-    assert sum(decoded) == 3 * acting.looks == 3
+    latents = np.zeros((3, 300), np.float32)
+    acting.agent.predict(latents, deterministic=True)
+    assert sum(decoded) == 3
+    decoded.clear()
+    acting.agent.show(torch.from_numpy(latents[:1]), torch.zeros(1, 3, 128, 128))
+    acting.agent.predict(latents[:1], deterministic=True)
+    assert sum(decoded) == acting.looks == 0
 
 
 @pytest.fixture
