@@ -139,6 +139,36 @@ def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_where_latents_
     assert f"Random corrections reach {right[2]} %" in text
 
 
+def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_that_decode_as_often():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+
+    def mean(name, agent):
+        return f"{100 * np.mean(by_run(name, 'prior', agent, 'correct')):.1f}"
+
+    def ahead(sampler, record):
+        ours, steps = (
+            by_run("rejection", sampler, "sac-refine-3", "correct"),
+            by_run(record, sampler, "gradient-3", "correct"),
+        )
+        found = student([100 * (own - theirs) for own, theirs in zip(ours, steps, strict=True)])
+        return [f"{value:.1f}" for value in (found.value, found.low, found.high)]
+
+    def bare(number):
+        return number.removeprefix("-")
+
+    assert mean("rejection", "sac-refine-3") == mean("rejection", "gradient-3")
+    assert f"On the prior both give {mean('rejection', 'sac-refine-3')} %." in text
+    value, low, high = ahead("prior", "rejection")
+    assert f"run the agent is {bare(value)} points ahead ({low} to {high})" in text
+    value, low, high = map(bare, ahead("rejection", "rejection"))
+    assert f"With rejection it is {value} points behind ({low} behind to {high} ahead)" in text
+    value, low, high = map(bare, ahead("prior", "rejection/long-steps"))
+    assert f"give {mean('rejection/long-steps', 'gradient-3')} % on the prior, where" in text
+    assert f"the agent is {value} points behind ({low} to {high};" in text
+    assert f"the same agent gave {mean('rejection/equal', 'sac-refine-3')} %" in text
+    assert f"random corrections alone gave {mean('rejection/equal', 'random-3')} %" in text
+
+
 def test_the_recipe_s_page_says_what_rejection_gives_on_a_new_vae():
     text = " ".join((DOCS / "recipe.md").read_text().split())
 
