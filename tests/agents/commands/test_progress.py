@@ -87,7 +87,7 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
     ),
     "refine": (
         "{narrow_run} --samples 32 --rows 16 --width 16 --held-out 65 --policy latents --device cpu --out {out}",
-        {"Drawing 64 latents", "Learning", "Correcting latents", "Scoring", "Decoding", "Judging"},
+        {"Drawing 64 latents", "Learning", "Correcting latents", "Decoding", "Judging"},
         {"refine-curves.png"},
     ),
     "generate": ("{narrow_run} --n 65 --out {out}", {"Decoding", "Writing"}, set()),
