@@ -71,8 +71,8 @@ def draw_hands(
         best_of_k: Draw k latents for each hand and keep the one that the rewarding judge scores highest. This is
             selection, not correction; `record` says so.
         agent: Whether the run's agent acts on the latents.
-        refine: Whether the run's refiner corrects the latents. A correction that does not raise the score is dropped, and a
-            random one is tried next.
+        refine: Whether the run's refiner corrects the latents. A correction that does not raise the score is dropped,
+            and a random one is tried next.
         rounds: How many times the refiner corrects a latent, >= 1.
         refine_below: The refiner corrects only hands that score below this, in log-odds of the rewarding judge.
 
