@@ -10,6 +10,7 @@ from agents import NoAction, RandomAction
 from hand_env import LogitScore, best_of, keep_better, refine
 from hand_env.refinement import decode, score_latents
 from vae import StandardNormal, VAEConfig, build_vae
+from vae.evaluation import decode_chunks
 
 N, D = 12, 6
 
@@ -122,7 +123,7 @@ def test_with_a_seed_a_random_correction_follows_one_that_was_dropped(vae, laten
 
 @pytest.mark.parametrize("holder", ["agent", "policy"])
 def test_an_agent_is_shown_the_pictures_that_were_judged_and_none_is_decoded_twice(vae, latents, holder, monkeypatch):
-    agent, sizes, decode_chunks = Same(), [], hand_env.refinement.decode_chunks
+    agent, sizes = Same(), []
 
     def noted(vae, latents, *args):
         sizes.append(len(latents))

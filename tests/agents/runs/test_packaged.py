@@ -18,6 +18,7 @@ from agents.runs import packaged
 from agents.runs.packaged import load_packaged, read_package
 from hand_env.anatomy import Judge, summarise
 from hand_env.anatomy.picture_files import read_files
+from hand_env.refinement import SeesPictures
 
 SETS = ["photographs", "synthetic"]
 FILES = {"README.md", "package.json", *(f"{part}.safetensors" for part in ("encoder", "decoder", "prior", "refiner"))}
@@ -95,6 +96,7 @@ def test_what_its_agent_decodes_for_itself_is_counted(name, monkeypatch):
     acting.agent.predict(latents, deterministic=True)
     assert sum(decoded) == 3
     decoded.clear()
+    assert isinstance(acting.agent, SeesPictures)
     acting.agent.show(torch.from_numpy(latents[:1]), torch.zeros(1, 3, 128, 128))
     acting.agent.predict(latents[:1], deterministic=True)
     assert sum(decoded) == acting.looks == 0
