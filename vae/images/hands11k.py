@@ -1,6 +1,7 @@
 """Load photographs from 11k Hands (Afifi 2019), as downloaded: `Hands/*.jpg` and `HandInfo.csv`."""
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -32,6 +33,7 @@ def load_hands11k(
     seed: int = 0,
     cache_dir: Path | str | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
 ) -> ImageSet:
     """Load photographs of hands, each rotated to fingers up and cropped to the hand.
 
@@ -47,6 +49,7 @@ def load_hands11k(
         seed: Seed of that choice.
         cache_dir: Where decoded pictures are kept; see `cache_folder`.
         progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
+        executor: Decodes what the cache does not have, such as a pool of processes; None: a few threads.
 
     Returns:
         The pictures, sorted by name. Groups are the persons' ids; `all_groups` are all ids in `HandInfo.csv`. The
@@ -87,6 +90,7 @@ def load_hands11k(
         version=f"hand-{CROP_VERSION}",
         cache_dir=cache_dir,
         progress=progress,
+        executor=executor,
     )
     return ImageSet(
         pixels=pixels,

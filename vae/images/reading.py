@@ -3,8 +3,9 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,15 +15,15 @@ from torch import Tensor
 
 from vae.checks import check_between, integer
 from vae.images.cache import cache_folder, load_cached, store_cached
-from vae.images.decode import UNREADABLE, PictureError, Prepare, check_file, decode_picture
+from vae.images.decode import UNREADABLE, PictureError, Pixels, Prepare, check_file, decode_picture
 from vae.images.image_set import Problem
 from vae.progress import progress_bar
 
 MAX_THREADS = 4  # more wait for Python's lock, which finding the hand in a photograph holds
+TASK = 16  # pictures that another process decodes before it sends them
 SMALLEST, LARGEST = 8, 1024  # allowed pixels a side
 DECODE_VERSION = 2  # raise this if `decode_picture` reads other files, or in another way: it is part of the cache's key
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -35,6 +36,7 @@ def read_pictures(
     version: str,
     cache_dir: Path | str | None,
     progress: bool,
+    executor: Executor | None = None,
 ) -> tuple[Tensor, list[int], tuple[Problem, ...]]:
     """Read pictures, from the cache if the same contents were read before at the same size.
 
@@ -46,6 +48,8 @@ def read_pictures(
         version: Version of `prepare`, part of the cache's key.
         cache_dir: See `cache_folder`.
         progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
+        executor: Decodes what the cache does not have; None: a few threads. Processes must be able to unpickle
+            `prepare`.
 
     Returns:
         The pixels, (n, 3, size, size) uint8; the ascending indices of the n usable pictures; the problems of
@@ -58,12 +62,12 @@ def read_pictures(
         UserWarning: Once, naming every picture that cannot be used, with its reason.
     """
     check_size(size)
-    digests = _in_parallel(_digest, paths, "Checking pictures", progress)
+    digests = list(_each(_digest, paths, "Checking pictures", progress))
     key = hashlib.sha256("\n".join([str(size), str(DECODE_VERSION), version, *digests]).encode()).hexdigest()
     file = cache_folder(cache_dir) / f"pictures-{key[:32]}.safetensors"
     cached = load_cached(file, len(paths), size)
     if cached is None:
-        cached = _decode(paths, size, prepare, progress)
+        cached = _decode(paths, size, prepare, progress, executor)
         if not any(reason.startswith(UNREADABLE) for reason in cached[1].values()):  # this may be fixed next time
             store_cached(file, *cached)
     pixels, reasons = cached
@@ -87,15 +91,11 @@ def read_at_own_size(
     Returns:
         The usable pictures, (3, S, S) uint8 each; their ascending indices; the problems of the others.
     """
-    found: dict[int, Tensor] = {}
-
-    def decode(index: int) -> None:
-        found[index] = torch.from_numpy(decode_picture(paths[index], smallest, prepare, largest=largest))
-
-    reasons = _try_each(decode, len(paths))
-    problems = tuple(Problem(names[index], reason) for index, reason in sorted(reasons.items()))
-    usable = sorted(found)
-    return [found[index] for index in usable], usable, problems
+    attempt = partial(_attempt, size=smallest, prepare=prepare, largest=largest)
+    results = list(enumerate(_each(attempt, paths, "Reading pictures", progress=False)))
+    problems = tuple(Problem(names[index], found) for index, found in results if isinstance(found, str))
+    usable = [(index, torch.from_numpy(found)) for index, found in results if not isinstance(found, str)]
+    return [picture for _, picture in usable], [index for index, _ in usable], problems
 
 
 def check_size(size: int) -> int:
@@ -133,38 +133,43 @@ def choose(n: int, n_images: int | None, seed: int, where: str) -> list[int]:
     return sorted(np.random.default_rng(seed).permutation(n)[:n_images].tolist())
 
 
-def _decode(paths: Sequence[Path], size: int, prepare: Prepare, progress: bool) -> tuple[Tensor, dict[int, str]]:
-    pixels = np.empty((len(paths), 3, size, size), dtype=np.uint8)
-
-    def decode(index: int) -> None:
-        pixels[index] = decode_picture(paths[index], size, prepare)
-
-    reasons = _try_each(decode, len(paths), progress)
+def _decode(
+    paths: Sequence[Path], size: int, prepare: Prepare, progress: bool, executor: Executor | None
+) -> tuple[Tensor, dict[int, str]]:
+    pixels, reasons = np.empty((len(paths), 3, size, size), dtype=np.uint8), {}
+    attempt = partial(_attempt if executor is None else _attempt_in_process, size=size, prepare=prepare)
+    for index, found in enumerate(_each(attempt, paths, "Reading pictures", progress, executor)):
+        if isinstance(found, str):
+            reasons[index] = found
+        else:
+            pixels[index] = found
     if reasons:
         pixels = np.delete(pixels, list(reasons), axis=0)
     return torch.from_numpy(pixels), reasons
 
 
-def _try_each(decode: Callable[[int], None], n: int, progress: bool = False) -> dict[int, str]:
-    """Decode pictures by their index; return the reason for each that cannot be used."""
+def _attempt(path: Path, size: int, prepare: Prepare, largest: int | None = None) -> Pixels | str:
+    """Decode a picture, or return the reason why it cannot be used."""
+    try:
+        return decode_picture(path, size, prepare, largest=largest)
+    except PictureError as error:
+        return str(error)
 
-    def reason(index: int) -> str | None:
-        try:
-            decode(index)
-        except PictureError as error:
-            return str(error)
-        return None
 
-    with warnings.catch_warnings():  # around all threads, because it is not thread-safe
+def _attempt_in_process(path: Path, size: int, prepare: Prepare) -> Pixels | str:
+    with warnings.catch_warnings():  # those of this process
+        warnings.simplefilter("ignore")
+        return _attempt(path, size, prepare)
+
+
+def _each(
+    work: Callable[[Path], Result], paths: Sequence[Path], title: str, progress: bool, executor: Executor | None = None
+) -> Iterator[Result]:
+    """Do something with each file, several at a time, in order; no other code should warn meanwhile."""
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings do not name the picture; ours does
-        found = _in_parallel(reason, range(n), "Reading pictures", progress)
-    return {index: reason for index, reason in enumerate(found) if reason is not None}
-
-
-def _in_parallel(work: Callable[[Item], Result], items: Sequence[Item], title: str, progress: bool) -> list[Result]:
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
-        done = threads.map(work, items)
-        return list(progress_bar(done, title, total=len(items), unit="pictures", asked=progress))
+        done = (executor or threads).map(work, paths, chunksize=TASK)
+        yield from progress_bar(done, title, total=len(paths), unit="pictures", asked=progress)
 
 
 def _digest(path: Path) -> str:

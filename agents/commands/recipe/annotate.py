@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hand_env.anatomy import Judge
 from vae.images.labelled.hands import Hands, correct_hands
-from vae.images.labelled.photographs import region_map, skin
+from vae.images.labelled.photographs import region_maps, skin
 from vae.progress import in_chunks, progress_bar
 
 CHUNK = 256  # pictures at a time
@@ -29,11 +29,8 @@ def annotate(images: Tensor, judge: Judge) -> Hands:
         for chunk in in_chunks(images, CHUNK, "Finding joints", "photographs"):
             found = judge.find(chunk.float() / 255)
             sure = found.holds[:, :8].all(1)  # the anatomical criteria
-            parts.append(torch.where(sure.view(-1, 1, 1), found.parse.joints, torch.nan).cpu())
+            parts.append(torch.where(sure.view(-1, 1, 1), found.parse.joints, torch.nan))
     joints = torch.cat(parts).float()
     bar = progress_bar(images, "Finding regions", unit="photographs")
-    maps = [
-        region_map(skin(picture.permute(1, 2, 0).numpy()), places.numpy())
-        for picture, places in zip(bar, joints, strict=True)
-    ]
-    return correct_hands(images, torch.from_numpy(np.stack(maps)), joints)
+    hands = np.stack([skin(picture.permute(1, 2, 0).numpy()) for picture in bar])
+    return correct_hands(images, region_maps(torch.from_numpy(hands), joints), joints.cpu())

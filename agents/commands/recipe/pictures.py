@@ -45,14 +45,17 @@ class RecipePictures:
 def read_photographs(args: RecipeArgs, hands: RightHands) -> tuple[Tensor, Tensor]:
     """Read the photographs of training and of validation people, without those marked as irregular.
 
-    If the run needs the synthetic hands, they start to be rendered meanwhile.
+    If the run needs the synthetic hands, the processes that will render them read the photographs first. Several
+    threads of one process would wait for Python's lock, which finding the hand in a photograph holds.
     """
+    processes = None
     if not (args.out / REPORT).is_file():
         left_out(args.data)  # a wrong folder is refused before processes start
-        hands.start()
-    found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude")
+        processes = hands.processes()
+    found = load_hands11k(Path(args.data), CANVAS, irregularities="exclude", executor=processes)
     tell(found.notes)
-    hands.check()  # before more work is done in vain
+    if processes is not None:
+        hands.start()
     split = split_by_group(found.groups, found.all_groups, seed=SPLIT_SEED)
     return found.pixels[split.train], found.pixels[split.validation]
 

@@ -18,6 +18,7 @@ from vae.progress import progress_bar
 JPEG = {"quality": 95, "subsampling": 0}  # of the pictures in the pack
 WEB = 0.45  # of a finger's first phalanx: where the finger leaves the palm
 THUMB_WEB = 0.15  # the same for the thumb
+CHUNK = {"cpu": 8, "cuda": 128}  # hands whose regions are found at a time
 REACH = 0.62  # of the distance between two knuckles: skin nearer than this to a digit's bones belongs to the digit
 
 
@@ -52,7 +53,7 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
     split = split_by_group(regular.groups, regular.all_groups, seed=SPLIT_SEED)
     found = np.load(landmarks)
     joints_of = dict(zip(found["names"].tolist(), found["joints"], strict=True))
-    jpegs, joints, regions, sides = [], [], [], []
+    jpegs, joints, hands, sides = [], [], [], []
     wanted = [(side, row) for side, rows in enumerate((split.train, split.validation)) for row in rows.tolist()]
     for side, index in progress_bar(wanted, "Packing photographs", unit="photographs"):
         picture = regular.pixels[index].permute(1, 2, 0).numpy()
@@ -63,13 +64,13 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
                 f"{regular.names[index]!r} is missing. Delete the file and run the command again to rebuild it."
             )
         joints.append(joints_of[regular.names[index]])
-        regions.append(region_map(skin(picture), joints[-1]))
+        hands.append(skin(picture))
         sides.append(side)
     return write_arrays(
         out,
         **jpeg_arrays(jpegs),
         joints=np.stack(joints),
-        regions=np.stack(regions),
+        regions=region_maps(torch.from_numpy(np.stack(hands)), torch.from_numpy(np.stack(joints))).numpy(),
         sides=np.array(sides, np.uint8),
     )
 
@@ -90,26 +91,33 @@ def load_pack(path: Path) -> Photographs:
     return Photographs(train, validation)
 
 
-def region_map(hand: NDArray[np.bool_], joints: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Divide a hand into palm and digits, using its joints.
+def region_maps(hands: Tensor, joints: Tensor) -> Tensor:
+    """Divide hands into palm and digits, using their joints; in chunks, because a hand takes several megabytes.
 
     Args:
-        hand: (S, S) bool, where the hand is.
-        joints: (21, 2) float32, shares of the side. If any is NaN, the whole hand becomes `IGNORE`.
+        hands: (n, S, S) bool, where each hand is.
+        joints: (n, 21, 2) float32, shares of the side, on the device that does the work. If any of a hand's is NaN, the
+            whole hand becomes `IGNORE`.
 
     Returns:
-        (S, S) uint8, `REGIONS` by number, or `IGNORE`.
+        (n, S, S) uint8 on the CPU, `REGIONS` by number, or `IGNORE`.
     """
-    if np.isnan(joints).any():
-        return np.where(hand, np.uint8(IGNORE), np.uint8(GROUND))
-    places = torch.from_numpy(joints) * len(hand)
-    regions = np.where(hand, np.uint8(PALM), np.uint8(GROUND))
-    distance = digit_distance(places.unsqueeze(0), len(hand))[0].numpy()  # (5, S, S)
-    reach = REACH * float((places[5] - places[17]).norm()) / 3
-    nearest = distance.argmin(0)
-    on_digit = hand & (distance.min(0) < reach)
-    regions[on_digit] = (FIRST_DIGIT + nearest[on_digit]).astype(np.uint8)
-    return regions
+    chunk = CHUNK[joints.device.type]
+    parts = [
+        _region_maps(some.to(joints.device), places)
+        for some, places in zip(hands.split(chunk), joints.split(chunk), strict=True)
+    ]
+    return torch.cat([part.cpu() for part in parts])
+
+
+def _region_maps(hands: Tensor, joints: Tensor) -> Tensor:
+    places = joints * hands.shape[-1]
+    nearest = digit_distance(places, hands.shape[-1]).min(1)  # (n, S, S) each
+    reach = REACH * (places[:, 5] - places[:, 17]).norm(dim=-1) / 3
+    on_digit = nearest.values < reach.view(-1, 1, 1)
+    regions = torch.where(on_digit, FIRST_DIGIT + nearest.indices, PALM)
+    regions = torch.where(joints.isnan().flatten(1).any(1).view(-1, 1, 1), IGNORE, regions)
+    return torch.where(hands, regions, GROUND).to(torch.uint8)
 
 
 def digit_distance(joints: Tensor, size: int) -> Tensor:

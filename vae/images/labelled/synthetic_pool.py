@@ -43,7 +43,7 @@ from vae.progress import progress_bar
 
 CHUNK = 32  # pictures per task
 SHARE_CORRECT = 0.5  # of the pictures in a task
-NICE = 10  # how far worker processes step back for other work: reading photographs, or training, needs few cores
+NICE = 10  # how far worker processes step back for other work, such as training
 # When this process is killed, another one that Python starts with these options removes a pool's semaphores, and warns.
 _QUIETLY = "ignore::UserWarning:multiprocessing.resource_tracker"
 
@@ -195,17 +195,17 @@ class RightHands:
         self._pool: ProcessPoolExecutor | None = None
         self._waiting: list[Future[Arrays]] = []
 
-    def start(self) -> None:
-        """Let worker processes start to render, and do not wait for them; without workers, do nothing."""
+    def processes(self) -> ProcessPoolExecutor | None:
+        """Start the worker processes, which can do something else until they render; None without workers."""
         if self._most and self._pool is None:
             self._pool = _processes(self._most)
-            self._waiting = [self._pool.submit(_draw_right, self._seed, first) for first in self._firsts][::-1]
+        return self._pool
 
-    def check(self) -> None:
-        """Raise the error of a worker process, if there has been one; `collect` does so, too."""
-        for future in self._waiting:
-            if future.done():
-                future.result()
+    def start(self) -> None:
+        """Let worker processes start to render, and do not wait for them; without workers, do nothing."""
+        pool = self.processes()
+        if pool is not None and not self._waiting:
+            self._waiting = [pool.submit(_draw_right, self._seed, first) for first in self._firsts][::-1]
 
     def collect(self) -> Hands:
         """Wait for the hands, start to render if nobody has, and stop the processes.

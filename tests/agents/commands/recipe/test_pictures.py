@@ -46,7 +46,7 @@ def same(one, other):
 def test_hands_rendered_meanwhile_change_no_picture(args):
     stages = Stages()
     with synthetic_hands(args) as hands:
-        photographs = read_photographs(args, hands)
+        photographs = read_photographs(args, hands)  # in the process that renders
         assert len(multiprocessing.active_children()) == 1
         meanwhile = gather(args, photographs, hands, "cpu", stages)
     assert list(stages.seconds) == ["joints", "synthetic_hands"]

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 import torch
 
 from hand_env.anatomy.training import load_pack
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms
-from vae.images.labelled.photographs import region_map
+from vae.images.labelled.photographs import region_maps
 from vae.images.labelled.synthetic_pool import render_hands
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
@@ -23,13 +22,15 @@ def test_a_missing_pack_is_one_clear_error(tmp_path):
 
 
 def test_a_region_map_divides_the_skin_by_the_joints():
-    drawn = render_hands(9, 0, 1, "none")
-    truth = drawn.regions[0].numpy()
-    found = region_map(truth > 0, drawn.joints[0].numpy())
-    assert (found == truth).mean() > 0.93
-    assert set(np.unique(found)) == {0, PALM, *range(FIRST_DIGIT, FIRST_DIGIT + 5)}
-    unknown = region_map(truth > 0, np.full((21, 2), np.nan, np.float32))
-    assert set(np.unique(unknown)) == {0, 255}
+    drawn = render_hands(9, 0, 10, "none")
+    joints = drawn.joints.clone()
+    joints[9, 3, 1] = torch.nan  # of a hand in the second chunk
+    found = region_maps(drawn.regions > 0, joints)
+    assert found.dtype == torch.uint8
+    assert (found[:9] == drawn.regions[:9]).float().mean() > 0.93
+    assert set(found[:9].unique().tolist()) == {0, PALM, *range(FIRST_DIGIT, FIRST_DIGIT + 5)}
+    assert set(found[9].unique().tolist()) == {0, 255}
+    torch.testing.assert_close(region_maps(drawn.regions[8:9] > 0, joints[8:9]), found[8:9], rtol=0, atol=0)
 
 
 def test_the_loss_ignores_what_is_not_known():
