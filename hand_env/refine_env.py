@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -35,6 +35,15 @@ from vae.sampling.sampler import Sampler, StandardNormal
 from vae.torch_modes import usual_modes
 
 PLACEHOLDER = VAEConfig(size=32, latent_dim=16)
+
+
+@runtime_checkable
+class KnowsScores(Protocol):
+    """A sampler that knows what the environment's judge says of its latents, perhaps because it chose them by that."""
+
+    def scores(self, latents: Array) -> Scores:
+        """Return (n,) float64 scores of (n, D) float32 latents that it has drawn last; NaN where it knows none."""
+        ...
 
 
 class HandRefineEnv(gym.Env[Array, Array]):
@@ -106,7 +115,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
     | name | default | meaning |
     | --- | --- | --- |
     | `vae` | None | a trained `vae.VAE`, or a function from a seed to one, called once, with 0. None: an untrained placeholder, 32 pixels, D = 16, to try the environment. It draws no hands; with the packaged judge, nearly all rewards are 0 |
-    | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)`. The environment asks for one latent at a time; wrap a slow sampler in a `vae.Pool` |
+    | `sampler` | None | anything with `sample(n, seed)` -> (n, D) latents, such as `vae.Mixture`; None: `vae.StandardNormal(D)`. The environment asks for one latent at a time; wrap a slow sampler in a `vae.Pool`. If it also has `scores(latents)`, the environment does not judge what it knows: `hand_env.refine_env.KnowsScores` |
     | `judge` | None | as above; a function from (batch, 3, S, S) float32 pictures in [0, 1], a tensor on `device`, to (batch,) finite scores, higher is better. It gets at most 64 pictures at a time on the CPU, 1,024 on a GPU |
     | `delta_scale` | 1.0 | kappa, above 0 and within float32: 1.2e-38 to 3.4e38 |
     | `reward_scale` | 1.0 | lambda, likewise; a reward that float32 cannot hold raises a `ValueError` |
@@ -189,7 +198,7 @@ class HandRefineEnv(gym.Env[Array, Array]):
         if state is None:
             super().reset(seed=seed)
             latent = self.draw(self.np_random)
-            self._score, self._left = float(self.score(latent[None])[0]), self.steps_per_episode
+            self._score, self._left = float(self.first_scores(latent[None])[0]), self.steps_per_episode
             self._first = self._latent = latent
         else:
             with reading_state():
@@ -265,6 +274,16 @@ class HandRefineEnv(gym.Env[Array, Array]):
     def score(self, latents: Array) -> Scores:
         """Decode (n, D) float32 latents together and judge the pictures: (n,) float64, higher is better."""
         return score_latents(self.vae, self.judge, latents)
+
+    def first_scores(self, latents: Array) -> Scores:
+        """Score (n, D) float32 latents that the sampler has drawn, (n,) float64; what it knows is not judged."""
+        if not isinstance(self.sampler, KnowsScores):
+            return self.score(latents)
+        scores = np.array(self.sampler.scores(latents), np.float64)
+        unknown = np.isnan(scores)
+        if unknown.any():
+            scores[unknown] = self.score(latents[unknown])
+        return scores
 
     def pay(self, change: Scores | float) -> Scores:
         """Return lambda times a change of scores, float64.

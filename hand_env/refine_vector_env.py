@@ -241,7 +241,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
     def _begin(self, mask: Flags) -> None:
         latents = np.stack([self.env.draw(self._generators[row]) for row in np.flatnonzero(mask)])
-        self._scores[mask] = self.env.score(latents)
+        self._scores[mask] = self.env.first_scores(latents)
         self._first[mask] = self._latents[mask] = latents
         self._left[mask] = self.env.steps_per_episode
 

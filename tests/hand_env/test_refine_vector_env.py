@@ -4,6 +4,7 @@ import pickle
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents import GymnasiumVecEnv
@@ -84,6 +85,37 @@ def test_all_rows_are_judged_in_one_batch(make_refine_rows):
     env.reset(seed=0)
     env.step(actions()[0])
     assert sizes == [B, B, B]  # drawn; corrected; drawn again
+
+
+class Knows:
+    """A sampler that knows the scores of some of its latents: 0.25 for those with a first number above 0."""
+
+    def sample(self, n, seed):
+        return torch.randn(n, D, generator=torch.Generator().manual_seed(seed))
+
+    def scores(self, latents):
+        return np.where(latents[:, 0] > 0, 0.25, np.nan)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_the_sampler_knows_is_not_judged(make_refine, make_refine_rows, mode):
+    def judge(pictures):
+        judged.append(len(pictures))
+        return np.full(len(pictures), 0.5)
+
+    judged = list[int]()
+    rows = make_refine_rows(B, judge=judge, sampler=Knows(), autoreset_mode=mode)
+    seen, infos = rows.reset(seed=1)
+    known = seen[:, 0] > 0
+    assert 0 < known.sum() < B
+    assert judged == [B - known.sum()]
+    expected = np.where(known, 0.25, 0.5)
+    assert np.array_equal(infos["score_before"], expected)
+    rewards = rows.step(actions()[0])[1]
+    assert np.array_equal(rewards, 0.5 - expected)
+    alone = make_refine(judge=judge, sampler=Knows())
+    for row in range(B):
+        assert alone.reset(seed=1 + row)[1]["score_after"] == expected[row]
 
 
 def test_zeros_are_paid_exactly_nothing(make_refine_rows):

@@ -1,6 +1,7 @@
 """The latents from which the episodes of a refiner's training start."""
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,21 @@ class Starts:
     saw such latents in training was of little use from the second round on. Generation drops a correction that does not
     help, so its result is not used again here either.
 
+    It knows the scores of the latents that it returns (`hand_env.refine_env.KnowsScores`), so the environment need not
+    decode and judge them again.
+
     Use it only in a vector environment whose rows all start and end together. Unlike other samplers, it may draw
     different latents for the same seed, as long as latents are waiting for another round.
     """
 
-    def __init__(self, sampler: Sampler, rows: int, refine_below: float, rounds: int = ROUNDS) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        rows: int,
+        refine_below: float,
+        rounds: int = ROUNDS,
+        known: Mapping[bytes, float] | None = None,
+    ) -> None:
         """Start with no latents that wait for another round.
 
         Args:
@@ -31,9 +42,12 @@ class Starts:
             rows: Number of rows of the environment.
             refine_below: Latents that score at least this get no further round; infinity: all do.
             rounds: Largest number of rounds per latent.
+            known: Scores of latents that the sampler draws, by their bytes.
         """
         self.sampler, self.refine_below, self.rounds = sampler, refine_below, rounds
-        self._again: deque[tuple[Tensor, int]] = deque()  # latents, and their next round
+        self.known = dict(known or {})
+        self._again: deque[tuple[Tensor, int, float]] = deque()  # latents, their next round, and their score
+        self._scores: dict[bytes, float] = {}  # of those returned since the last step
         self._begun: deque[int] = deque(maxlen=rows)  # the rounds that started last, one per row
         self._running: NDArray[np.int64] = np.ones(rows, np.int64)  # the rounds whose ends `after_step` waits for
         self._gained = np.zeros(rows)  # their rewards so far
@@ -49,11 +63,17 @@ class Starts:
             (n, D) float32.
         """
         again = [self._again.popleft() for _ in range(min(n, len(self._again)))]
-        latents, rounds = [latent for latent, _ in again], [number for _, number in again]
+        latents, rounds = [latent for latent, _, _ in again], [number for _, number, _ in again]
+        self._scores |= {latent.numpy().tobytes(): score for latent, _, score in again}
         if len(again) < n:
             latents += list(self.sampler.sample(n - len(again), seed))
         self._begun.extend(rounds + [1] * (n - len(again)))
         return torch.stack(latents)
+
+    def scores(self, latents: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (n,) float64 scores of (n, D) latents that it has returned since the last step; NaN if it has none."""
+        keys = (latent.tobytes() for latent in latents)
+        return np.array([self._scores.get(key, self.known.get(key, np.nan)) for key in keys])
 
     def after_step(self, rewards: NDArray[Any], scores: NDArray[np.float64], ends: NDArray[np.float32] | None) -> None:
         """Record a step of all rows; if their episodes have ended, call this after the next ones have started.
@@ -68,7 +88,8 @@ class Starts:
             return
         once_more = (self._gained > 0) & (scores < self.refine_below) & (self._running < self.rounds)
         for row in np.flatnonzero(once_more):
-            self._again.append((torch.from_numpy(ends[row].copy()), int(self._running[row]) + 1))
+            self._again.append((torch.from_numpy(ends[row].copy()), int(self._running[row]) + 1, float(scores[row])))
+        self._scores.clear()
         self._running, self._gained = np.array(self._begun), np.zeros(len(self._running))
 
     @property
@@ -78,10 +99,11 @@ class Starts:
 
     def state_dict(self) -> dict[str, Any]:
         """Copy into arrays what `load_state_dict` needs to resume."""
-        latents = [latent.numpy() for latent, _ in self._again]
+        latents = [latent.numpy() for latent, _, _ in self._again]
         return {
             "again": np.stack(latents) if latents else np.zeros((0, 0), np.float32),
-            "next_rounds": np.array([number for _, number in self._again], np.int64),
+            "next_rounds": np.array([number for _, number, _ in self._again], np.int64),
+            "scores": np.array([score for _, _, score in self._again]),
             "running": self._running.copy(),
             "gained": self._gained.copy(),
         }
@@ -89,5 +111,6 @@ class Starts:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         again = (torch.from_numpy(np.array(latent)) for latent in state["again"])
-        self._again = deque(zip(again, (int(number) for number in state["next_rounds"]), strict=True))
+        rounds, scores = (state[name].tolist() for name in ("next_rounds", "scores"))
+        self._again = deque(zip(again, rounds, scores, strict=True))
         self._running, self._gained = np.array(state["running"]), np.array(state["gained"])

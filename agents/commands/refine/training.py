@@ -29,7 +29,7 @@ from vae.sampling.sampler import Pool
 
 ENV_ID = "HandRefine-v0"
 POINTS = 40  # in the training log, if there are that many steps
-POOL = 100_000  # most latents drawn in advance, 120 MB at D = 300
+POOL = 60_000  # most latents drawn in advance, 72 MB at D = 300
 SCORED = 1024  # of them between two updates of the progress bar: whole chunks of `score_latents` on any device
 DRAWN = 2  # latents drawn in advance per correction to learn from, up to POOL
 FUSING_PAYS = 10_000  # updates: torch.compile takes half a minute, as long as it saves in 7,000 on an H100
@@ -76,7 +76,8 @@ class RefinerTraining:
         """
         self.args, self.checkpoints = args, Checkpointer(checkpoints, args.checkpoint_seconds)
         state, judge = _load(self.checkpoints), _judge(args)
-        self.starts = Starts(_pool(run, args, judge), args.rows, args.learned_below)
+        pool, known = _pool(run, args, judge)
+        self.starts = Starts(pool, args.rows, args.learned_below, known=known)
         env = gym.make_vec(
             ENV_ID,
             num_envs=args.rows,
@@ -241,8 +242,8 @@ def _judge(args: RefineArgs) -> ScoreFn:
     return default_judge("parser", args.device).correct if args.reward == "verdict" else LogitScore()
 
 
-def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
-    """Draw latents and keep those that `generate` would correct.
+def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> tuple[Pool, dict[bytes, float]]:
+    """Draw latents and keep those that `generate` would correct, with their scores by their bytes.
 
     If most hands are correct already, an agent trained on all latents would learn to raise the score of correct
     hands.
@@ -250,7 +251,7 @@ def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
     Raises:
         ValueError: If there are no such latents.
     """
-    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
+    pool, known = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed), dict[bytes, float]()
     if args.learned_below < np.inf:
         parts = in_chunks(pool.latents, SCORED, "Scoring", "latents")
         scores = np.concatenate([score_latents(run.vae, judge, rows.numpy()) for rows in parts])
@@ -263,14 +264,16 @@ def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> Pool:
                 f"To learn from all: {everything}"
             )
         pool.latents = pool.latents[torch.from_numpy(wrong)]
-    return pool
+        keys = (latent.tobytes() for latent in pool.latents.numpy())
+        known = dict(zip(keys, scores[wrong].tolist(), strict=True))
+    return pool, known
 
 
 def _load(checkpoints: Checkpointer) -> dict[str, Any] | None:
     state = checkpoints.load(_STATE)
-    if state is not None and "starts" not in state:
+    if state is not None and "scores" not in state.get("starts", {}):
         raise ValueError(
             f"The checkpoint in '{checkpoints.folder}' is from an earlier version and does not hold the starts "
-            "of episodes. Remove it to start over."
+            "of episodes with their scores. Remove it to start over."
         )
     return state

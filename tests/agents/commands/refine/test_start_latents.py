@@ -61,6 +61,28 @@ def test_an_episode_of_several_steps_is_raised_where_its_end_is_above_its_beginn
     assert begin(starts) == [10, 40, 9, 10]
 
 
+def test_it_knows_the_scores_of_what_it_returns():
+    def scores(first):
+        return starts.scores(np.repeat(np.array(first, np.float32)[:, None], D, 1)).tolist()
+
+    drawn = np.full(D, 2, np.float32).tobytes()
+    starts = Starts(Counter(), ROWS, refine_below=2.0, known={drawn: -7.0})
+    begin(starts)
+    assert np.array_equal(scores([1, 2]), [np.nan, -7], equal_nan=True)
+    end(starts, [10, 20, 30, 40], rewards=[1, -1, 1, -1], scores=[0.5, 0, 1.5, 0])
+    restored = starts.state_dict()
+    for _ in range(2):
+        assert begin(starts) == [10, 30, 9, 10]
+        assert np.array_equal(scores([10, 30, 9, 20]), [0.5, 1.5, np.nan, np.nan], equal_nan=True)
+        counter = Counter()
+        counter.drawn = 8
+        starts = Starts(counter, ROWS, refine_below=2.0)
+        starts.load_state_dict(restored)
+    begin(starts)
+    starts.after_step(np.zeros(ROWS), np.zeros(ROWS), np.zeros((ROWS, D), np.float32))
+    assert np.isnan(scores([10, 30])).all()  # they have begun
+
+
 def test_a_restored_one_goes_on_the_same():
     counters = Counter(), Counter()
     first, second = (Starts(counter, ROWS, refine_below=2.0) for counter in counters)
