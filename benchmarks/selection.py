@@ -68,12 +68,11 @@ class Bench:
         self.known = [Known(self.judge, training, others, share) for share in args.near]
         self.rows: list[dict[str, Any]] = []
 
-    def verdicts(self, images: Tensor) -> Tensor:
+    def verdicts(self, images: Tensor) -> selection.Judged:
         """Say which pictures are right, and which are new by each of the limits."""
-        right = selection.right_and_new(self.judge, None)(images)
-        feature = self.judge.features(images)
-        new = [known.novelty(images, feature).new.to(right.device) for known in self.known]
-        return torch.stack([right[:, 0], *new], 1)
+        right, features = selection.right_and_new(self.judge, None)(images)
+        new = [known.novelty(images, features).new.to(right.device) for known in self.known]
+        return selection.Judged(torch.stack([right[:, 0], *new], 1), features)
 
     def measure(self, name: str, prior: FlowPrior, accepted: int | None = None) -> None:
         """Draw hands from a prior with each of the settings, and measure them."""

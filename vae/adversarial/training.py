@@ -35,8 +35,8 @@ from vae.acceleration import parallel
 from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.adversarial.batches import Batches
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
-from vae.adversarial.perceptual import Perceptual
-from vae.device import channels_last, compiled
+from vae.adversarial.perceptual import perceptual_distance
+from vae.device import channels_last
 from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
@@ -75,7 +75,7 @@ class AdversarialConfig:
         seed: >= 0.
     """
 
-    steps: int = 9000
+    steps: int = 8000
     batch: int = 160
     learning_rate: float = 4e-4
     nats: float = 120.0
@@ -121,6 +121,7 @@ class AdversarialTrainer:
         self._rows, self._halves = own_rows(settings.batch)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
+            torch.backends.cudnn.benchmark_limit = 3  # kernels tried for a convolution: those that should be fastest
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         self.vae: VAE = build_vae(config, settings.seed)
         self.decoder = cast(Decoder, self.vae.decoder)
@@ -128,13 +129,11 @@ class AdversarialTrainer:
             torch.manual_seed(settings.seed)
             self.regions = nn.Conv2d(self.decoder.feature_channels, len(REGIONS), 1)
             self.patches, self.features = PatchCritic(), FeatureCritic()
-        self.look = Perceptual()
-        for module in (self.vae, self.regions, self.patches, self.features, self.look):
+        for module in (self.vae, self.regions, self.patches, self.features):
             parallel.take_weights_of_main(channels_last(module, self.device))
         if self.device.type == "cuda":
-            for frozen in (self.look.stages, self.features.stages):
-                frozen.bfloat16()  # else autocast rounds their weights in each step
-        self._look = compiled(self.look, self.device, fused)  # alone: for all else, it takes longer than it saves
+            self.features.stages.bfloat16()  # else autocast rounds their weights in each step
+        self._look = perceptual_distance(self.device, fused)  # fused alone: for all else, it takes longer than it saves
         self.averaged: VAE = copy.deepcopy(self.vae).eval().requires_grad_(False)
         painters = [*self.vae.parameters(), *self.regions.parameters()]
         encoder = list(self.vae.encoder.parameters())

@@ -35,12 +35,12 @@ class RecipeArgs:
     1: never."""
     varied: int = 60_000
     """Number of augmented pictures whose latents the samplers are fitted to."""
-    flow_steps: int = 12_000
+    flow_steps: int = 8_000
     """Training steps of the learned prior, and again of the one that is fitted to selected candidates."""
     candidates: int = 100_000
     """Latents that the learned prior draws for the rewarding judge to select from. A larger prior, fitted to those that
     it accepts, takes the first one's place. 0: none."""
-    accept: float = 0.4
+    accept: float = 0.3
     """Share of the final prior's latents that drawing accepts. Below 1, a classifier learns from the judged candidates
     to predict the verdicts from a latent, and turns away the latents that it is least sure of. This is selection, not
     correction. 1, or no candidates: no classifier."""
@@ -52,7 +52,7 @@ class RecipeArgs:
     """How many times a sample of the learned prior is decoded and encoded again."""
     latent_samples: int = 40_000
     """Latents that the agent on HandLatent-v0 learns from; 0: train no such agent."""
-    refine_samples: int = 60_000
+    refine_samples: int = 50_000
     """Corrections that the agent on HandRefine-v0 learns from; 0: train no such agent."""
     refine_rows: int = 512
     """Latents that the agent on HandRefine-v0 corrects in parallel."""

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from agents.commands.recipe.selection import (
     Candidates,
     draw_candidates,
     fit_to_selected,
+    likeness,
     right_and_new,
 )
 from agents.commands.recipe.stages import SECONDS, Stages
@@ -52,6 +54,7 @@ from hand_env.anatomy import Judge, Known
 from vae.acceleration import parallel
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import squared_error
+from vae.adversarial.perceptual import compile_ahead
 from vae.adversarial.training import AHEAD, AdversarialConfig, AdversarialTrainer, own_rows
 from vae.checks import check_between
 from vae.device import resolve_device
@@ -115,15 +118,22 @@ def recipe(args: RecipeArgs) -> Path:
         if not parallel.is_main():
             return _follow(args, resolve_device(args.device))
         stages = Stages()
-        with synthetic_hands(args) as hands:
+        device = resolve_device(args.device)
+        with synthetic_hands(args) as hands, ThreadPoolExecutor(1) as thread:
+            ready = thread.submit(_compile_ahead, args, device)  # while other processes prepare pictures
             photographs = None
             if args.data != SYNTHETIC:  # before the folder is claimed
                 with stages("photographs"):
                     photographs = read_photographs(args, hands)
             with held(args.out):
-                return _run_stages(args, photographs, hands, resolve_device(args.device), stages)
+                return _run_stages(args, photographs, hands, device, stages, ready)
     except ConnectionError as error:
         raise ConnectionError(f"{error} Then continue with: {typed('recipe', args)}") from error
+
+
+def _compile_ahead(args: RecipeArgs, device: str) -> None:
+    if not (args.out / run_folder.VAE_WEIGHTS).is_file():
+        compile_ahead(args.batch, CANVAS, torch.device(device))
 
 
 def _follow(args: RecipeArgs, device: str) -> Path:
@@ -135,13 +145,18 @@ def _follow(args: RecipeArgs, device: str) -> Path:
 
 
 def _run_stages(
-    args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, hands: RightHands, device: str, stages: Stages
+    args: RecipeArgs,
+    photographs: tuple[Tensor, Tensor] | None,
+    hands: RightHands,
+    device: str,
+    stages: Stages,
+    ready: Future[None],
 ) -> Path:
     out = args.out
     _claim(args, "" if photographs is None else hashlib.sha256(photographs[0].numpy().tobytes()).hexdigest())
     parallel.flag_of_main(not any((out / name).is_file() for name in (run_folder.REPORT, run_folder.VAE_WEIGHTS)))
     if not (out / run_folder.REPORT).is_file():
-        _draw_and_sample(args, photographs, hands, device, stages)
+        _draw_and_sample(args, photographs, hands, device, stages, ready)
     with parallel.alone():
         return _train_agents(args, photographs, device, stages)
 
@@ -224,7 +239,12 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
 
 
 def _draw_and_sample(
-    args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, hands: RightHands, device: str, stages: Stages
+    args: RecipeArgs,
+    photographs: tuple[Tensor, Tensor] | None,
+    hands: RightHands,
+    device: str,
+    stages: Stages,
+    ready: Future[None],
 ) -> None:
     """Train the VAE and fit the samplers."""
     out = args.out
@@ -234,6 +254,7 @@ def _draw_and_sample(
     if not (out / run_folder.VAE_WEIGHTS).is_file():
         parallel.from_main(lambda: material)  # for those that follow
         with stages("vae"):
+            ready.result()
             first = _train_autoencoder(args, material, batches, device)
     vae = _read_vae(args).to(device)
     with stages("prior"):
@@ -282,13 +303,14 @@ def _selected(
     seed = stream_seed(args.seed, Purpose.RECIPE_SELECTION) % 2**31
     candidates = draw_candidates(prior, vae, right_and_new(judge, known), args.candidates, seed)
     accepted = candidates.accepted
-    facts: dict[str, Any] = {"candidates": args.candidates, "accepted": len(accepted)}
+    facts: dict[str, Any] = {"candidates": args.candidates, "accepted": len(accepted.latents)}
     facts |= dict(zip(VERDICTS, candidates.shares, strict=False))
-    if len(accepted) < FEWEST:
-        found = f"The judge accepts {len(accepted)} of {args.candidates} candidates"
+    if len(accepted.latents) < FEWEST:
+        found = f"The judge accepts {len(accepted.latents)} of {args.candidates} candidates"
         say(f"{found}. A prior needs at least {FEWEST}, so the first one stays.", sys.stdout)
         return prior, facts, candidates
-    prior, log = fit_to_selected(accepted, steps=args.flow_steps, seed=args.seed)
+    weights = None if known is None else likeness(accepted.features, known.base[0])
+    prior, log = fit_to_selected(accepted.latents, weights, steps=args.flow_steps, seed=args.seed)
     save_curves(args.out / run_folder.SELECTED_CURVES, log, "step", SELECTED_CURVES)
     return prior, {**facts, "log": log}, candidates
 

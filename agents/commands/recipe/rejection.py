@@ -25,7 +25,8 @@ from vae.seeds import Purpose, stream_seed
 DRAWN = 8192  # latents of the final sampler that the limits are chosen on
 CHUNK = 1024  # latents whose distances are measured at a time
 FAR = "far"  # the verdict that a latent is far from those of all training photographs
-KEEPS = {"correct": 1.5}  # its limit keeps half as many again as each other one: most latents are correct anyway
+KEEPS = {"correct": 1.75, "new": 1.25}  # how many latents a limit keeps for each that the one of "far" does: most are
+# correct anyway, and a strict limit of "new" costs sharpness
 
 
 def check_accept(args: RecipeArgs) -> None:

@@ -19,6 +19,7 @@ from agents.command_line.shell_words import given
 from agents.commands.generate import generate
 from agents.commands.package import PackageArgs, package
 from agents.commands.recipe import RecipeArgs, recipe
+from agents.commands.recipe.selection import Judged
 from agents.draw.settings import GenerateArgs
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
@@ -197,7 +198,7 @@ def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_
 @pytest.mark.slow
 def test_a_recipe_that_teaches_its_prior_to_the_decoder_and_learns_to_reject_resumes_bit_for_bit(tmp_path, monkeypatch):
     def every_other_one(images):
-        return (torch.arange(len(images)) % 2 == 0).unsqueeze(1)
+        return Judged((torch.arange(len(images)) % 2 == 0).unsqueeze(1), images[:, 0, 0, :4])
 
     monkeypatch.setattr("agents.commands.recipe.first_prior.POOL", 64)
     monkeypatch.setattr("agents.commands.recipe.command.right_and_new", lambda *_: every_other_one)

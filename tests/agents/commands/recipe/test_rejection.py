@@ -42,11 +42,11 @@ def args(tmp_path):
 @pytest.fixture(scope="module")
 def candidates():
     latents = torch.randn(1200, DIM, generator=torch.Generator().manual_seed(0))
-    return Candidates(latents, torch.stack([latents[:, 0] > -0.5, latents[:, 1] > -0.5], 1))
+    return Candidates(latents, torch.stack([latents[:, 0] > -0.5, latents[:, 1] > -0.5], 1), latents)
 
 
 def test_without_photographs_it_learns_the_judge_s_verdicts_alone(args, candidates, vae, prior):
-    right = Candidates(candidates.latents, candidates.holds[:, :1])
+    right = replace(candidates, holds=candidates.holds[:, :1])
     facts = learn_to_reject(args, right, prior, vae, None)
     assert facts == {"accept": 0.25, "areas": {"correct": pytest.approx(0.95, abs=0.06)}, "accepted": 0.25}
     assert len(LatentClassifier.load(args.out / "classifier.safetensors").limits) == 1
@@ -93,7 +93,7 @@ def test_far_is_what_is_farther_than_half_from_its_nearest_known_latent(monkeypa
 def test_nobody_asked_or_nothing_to_learn_leaves_no_classifier(args, candidates, vae, prior, capsys):
     assert learn_to_reject(replace(args, accept=1.0), candidates, prior, vae, None) == {}
     assert learn_to_reject(args, None, prior, vae, None) == {}
-    same = Candidates(candidates.latents, torch.ones(1200, 1, dtype=torch.bool))
+    same = replace(candidates, holds=torch.ones(1200, 1, dtype=torch.bool))
     with show_progress():
         facts = learn_to_reject(args, same, prior, vae, None)
     assert facts["accept"] == 0.25
