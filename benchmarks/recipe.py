@@ -6,7 +6,7 @@
 CUDA graph. All three train the same large VAE of 128 pixels on batches of 160 synthetic hands, in turns, in blocks of
 24 steps. There are three kinds of steps: without critics, with the critics of patches, and with those of features too.
 Prints the median milliseconds of a step of each and the median of the blocks' ratios with its quartiles. At the end it
-prints what a whole recipe's 9,000 steps take, with the first steps, which compile and capture. The fused trainer comes
+prints what a whole recipe's 8,000 steps take, with the first steps, which compile and capture. The fused trainer comes
 first and chooses cuDNN's kernels for all. The terms of the loss in five steps from the same weights are compared with
 the eager ones. It also counts the floating-point operations of a step, and prints how many the GPU does per second,
 beside those of a large matrix product. `--profile` prints the kernels that take longest.
