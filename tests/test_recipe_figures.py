@@ -199,6 +199,16 @@ def test_the_recipe_s_page_says_what_today_s_recipe_gives():
 
     assert f"{figure('none', 'correct')} % of 1,000 hands are right without an agent, and all with it" in text
     assert figure("sac-refine-3", "correct") == "100.0"
+
+    def stricter(agent, name, digits=1, times=100):
+        return f"{times * by_run('rejection/stricter', 'rejection', agent, name)[0]:.{digits}f}"
+
+    assert f'as above that of "far", {stricter("none", "new")} % are new.' in text
+    numbers = [
+        stricter("none", *each) for each in (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
+    ]
+    words = "Coverage is {}, the kernel distance {} and sharpness {}, and {} % are right with the agent"
+    assert words.format(*numbers, stricter("sac-refine-3", "correct")) in text
     columns = (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
     *first, last = [
         *(figure("none", name) for name in ("correct", "new")),

@@ -135,7 +135,7 @@ def perceptual_distance(device: torch.device, fused: bool = True) -> Callable[[T
 def compile_ahead(batch: int, size: int, device: torch.device) -> None:
     """Let torch.compile prepare the distance of `batch` pictures, so that a training that comes later need not wait.
 
-    It takes half a minute on an H100, mostly on one core, and can run in another thread. On a CPU, it does nothing.
+    It can run in another thread. On a CPU, it does nothing.
 
     Args:
         batch: Number of pictures.
@@ -144,7 +144,7 @@ def compile_ahead(batch: int, size: int, device: torch.device) -> None:
     """
     if device.type != "cuda":
         return
-    some = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    some = torch.full((batch, 3, size, size), 0.5, device=device).contiguous(memory_format=torch.channels_last)
     with tensor_float_32(), reduced_precision(device):  # as in training
         perceptual_distance(device)(some.clone().requires_grad_(), some).backward()
 
