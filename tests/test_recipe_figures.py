@@ -203,7 +203,7 @@ def test_the_recipe_s_page_says_what_today_s_recipe_gives():
     def stricter(agent, name, digits=1, times=100):
         return f"{times * by_run('rejection/stricter', 'rejection', agent, name)[0]:.{digits}f}"
 
-    assert f'as above that of "far", {stricter("none", "new")} % are new.' in text
+    assert f'as that of "far". Then {stricter("none", "new")} % are new.' in text
     numbers = [
         stricter("none", *each) for each in (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
     ]

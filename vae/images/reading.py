@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -92,7 +93,8 @@ def read_at_own_size(
         The usable pictures, (3, S, S) uint8 each; their ascending indices; the problems of the others.
     """
     attempt = partial(_attempt, size=smallest, prepare=prepare, largest=largest)
-    results = list(enumerate(_each(attempt, paths, "Reading pictures", progress=False)))
+    with _without_warnings():
+        results = list(enumerate(_each(attempt, paths, "Reading pictures", progress=False)))
     problems = tuple(Problem(names[index], found) for index, found in results if isinstance(found, str))
     usable = [(index, torch.from_numpy(found)) for index, found in results if not isinstance(found, str)]
     return [picture for _, picture in usable], [index for index, _ in usable], problems
@@ -138,11 +140,12 @@ def _decode(
 ) -> tuple[Tensor, dict[int, str]]:
     pixels, reasons = np.empty((len(paths), 3, size, size), dtype=np.uint8), {}
     attempt = partial(_attempt if executor is None else _attempt_in_process, size=size, prepare=prepare)
-    for index, found in enumerate(_each(attempt, paths, "Reading pictures", progress, executor)):
-        if isinstance(found, str):
-            reasons[index] = found
-        else:
-            pixels[index] = found
+    with _without_warnings():
+        for index, found in enumerate(_each(attempt, paths, "Reading pictures", progress, executor)):
+            if isinstance(found, str):
+                reasons[index] = found
+            else:
+                pixels[index] = found
     if reasons:
         pixels = np.delete(pixels, list(reasons), axis=0)
     return torch.from_numpy(pixels), reasons
@@ -157,17 +160,23 @@ def _attempt(path: Path, size: int, prepare: Prepare, largest: int | None = None
 
 
 def _attempt_in_process(path: Path, size: int, prepare: Prepare) -> Pixels | str:
-    with warnings.catch_warnings():  # those of this process
-        warnings.simplefilter("ignore")
+    with _without_warnings():  # those of this process
         return _attempt(path, size, prepare)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Ignore Pillow's warnings, which do not name the picture; ours does. It is around all threads, which share it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _each(
     work: Callable[[Path], Result], paths: Sequence[Path], title: str, progress: bool, executor: Executor | None = None
 ) -> Iterator[Result]:
-    """Do something with each file, several at a time, in order; no other code should warn meanwhile."""
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's warnings do not name the picture; ours does
+    """Do something with each file, several at a time, in order."""
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
         done = (executor or threads).map(work, paths, chunksize=TASK)
         yield from progress_bar(done, title, total=len(paths), unit="pictures", asked=progress)
 

@@ -27,9 +27,9 @@ def decoded(monkeypatch):
     """The paths decoded since."""
     paths = []
 
-    def decode(path, *rest):
+    def decode(path, *rest, **others):
         paths.append(path.name)
-        return decode_picture(path, *rest)
+        return decode_picture(path, *rest, **others)
 
     monkeypatch.setattr(reading_module, "decode_picture", decode)
     return paths
