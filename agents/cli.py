@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
@@ -126,6 +127,10 @@ def _run(command: str, settings: Any) -> int:
         return 130
     except (ValueError, OSError, ImportError) as error:
         print(f"handlatent {command}: {error}", file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        advice = "perhaps because memory ran out. Repeat the command, with a smaller --workers if need be."
+        print(f"handlatent {command}: one of its worker processes was killed, {advice}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
         if not ran_out_of_memory(error):

@@ -1,6 +1,9 @@
 import dataclasses
+import os
 import re
 import typing
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -20,6 +23,17 @@ NEEDED |= {"hub pull": ["owner/name"], "hub push": ["set", "owner/name"]}
 def test_too_little_memory_is_one_sentence(capsys, monkeypatch, fills):
     monkeypatch.setitem(COMMANDS, "synth", (SynthArgs, fills))
     assert "handlatent synth: the memory does not suffice" in refused(capsys, "synth")
+
+
+def test_a_worker_process_that_is_killed_is_one_sentence(capsys, monkeypatch):
+    def work(_):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            pool.submit(os._exit, 9).result()
+
+    monkeypatch.setitem(COMMANDS, "recipe", (SynthArgs, work))
+    said = refused(capsys, "recipe")
+    assert said.startswith("handlatent recipe: one of its worker processes was killed, perhaps because memory ran out.")
+    assert "with a smaller --workers" in said
 
 
 def test_a_mistake_of_our_own_is_a_traceback(monkeypatch):
