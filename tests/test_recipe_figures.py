@@ -207,6 +207,13 @@ def test_the_recipe_s_page_says_what_today_s_recipe_gives():
     numbers = [
         stricter("none", *each) for each in (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
     ]
+    others = [
+        f"{100 * by_run(f'rejection/{name}', 'rejection', 'none', 'new')[0]:.1f}"
+        for name in ("other-latents", "stricter-other-latents")
+    ]
+    assert f"the recipe's limits give {others[0]} % new hands and the stricter ones {others[1]} " in text
+    kernel = f"{1000 * by_run('rejection/other-latents', 'rejection', 'none', 'kernel_distance')[0]:.1f}"
+    assert f"today's run has {others[0]} % new hands and a kernel distance of {kernel}" in text
     words = "Coverage is {}, the kernel distance {} and sharpness {}, and {} % are right with the agent"
     assert words.format(*numbers, stricter("sac-refine-3", "correct")) in text
     columns = (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
