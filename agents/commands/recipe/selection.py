@@ -173,17 +173,16 @@ def fit_to_selected(
     if len(latents) < FEWEST:
         raise ValueError(f"A prior needs at least {FEWEST} selected latents, got {len(latents)}.")
     apart = len(latents) // HELD_OUT
-    ends = (torch.ones_like(latents[:, 0]) if weights is None else weights).double()
-    held_out, rest = (_draw(latents[part], ends[part].cumsum(0)) for part in (slice(apart), slice(apart, None)))
+    weights = torch.ones_like(latents[:, 0]) if weights is None else weights
+    held_out, rest = (_draw(latents[part], weights[part]) for part in (slice(apart), slice(apart, None)))
     some = held_out(apart, seeded(seed, latents.device))
     return fit_flow(rest, some, steps=steps, seed=seed, width=width or WIDTH, blocks=blocks or BLOCKS)
 
 
-def _draw(latents: Tensor, ends: Tensor) -> Draw:
-    """Return a function that draws (n, D) of (m, D) latents, where `ends` has the cumulative sums of their weights."""
+def _draw(latents: Tensor, weights: Tensor) -> Draw:
+    """Return a function that draws (n, D) of (m, D) latents in proportion to their (m,) weights."""
 
     def draw(n: int, generator: Generator) -> Tensor:
-        places = ends[-1] * torch.rand(n, generator=generator, device=ends.device, dtype=ends.dtype)
-        return latents[torch.searchsorted(ends, places, right=True).clamp(max=len(latents) - 1)]
+        return latents[torch.multinomial(weights, n, replacement=True, generator=generator)]
 
     return draw

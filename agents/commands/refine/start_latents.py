@@ -45,7 +45,7 @@ class Starts:
             known: Scores of latents that the sampler draws, by their bytes.
         """
         self.sampler, self.refine_below, self.rounds = sampler, refine_below, rounds
-        self.known = dict(known or {})
+        self.known: Mapping[bytes, float] = {} if known is None else known
         self._again: deque[tuple[Tensor, int, float]] = deque()  # latents, their next round, and their score
         self._scores: dict[bytes, float] = {}  # of those returned since the last step
         self._begun: deque[int] = deque(maxlen=rows)  # the rounds that started last, one per row
