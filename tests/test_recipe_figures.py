@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from agents.commands.recipe.selection import NEAR
 from agents.figures.intervals import student
@@ -194,11 +195,23 @@ def test_the_recipe_s_page_says_what_rejection_gives_on_a_new_vae():
 def test_the_recipe_s_page_says_what_today_s_recipe_gives():
     text = " ".join((DOCS / "recipe.md").read_text().split())
 
-    def figure(agent, name, digits=1, times=100, sampler="rejection"):
-        return f"{times * by_run('faster', sampler, agent, name)[0]:.{digits}f}"
-
-    assert f"{figure('none', 'correct')} % of 1,000 hands are right without an agent, and all with it" in text
-    assert figure("sac-refine-3", "correct") == "100.0"
+    means = [100 * np.mean(by_run("faster", "rejection", agent, "correct")) for agent in ("none", "sac-refine-3")]
+    assert "Over three seeds {:.1f} % of hands are right without an agent and {:.1f} % with it".format(*means) in text
+    changes = [
+        change("rejection", "sac-refine-3", "correct"),
+        change("rejection", "sac-refine-3", "new"),
+        change("rejection", "sac-refine-3", "coverage", 2, 1),
+    ]
+    assert (
+        "right hands differ by {} points {}, new ones by {} {} and coverage by {} {}.".format(
+            *(part for each in changes for part in each)
+        )
+        in text
+    )
+    value, interval = change("prior", "none", "correct")
+    assert f"On the prior alone, right hands differ by {value} points {interval}." in text
+    value, interval = change("rejection", "sac-refine-3", "kernel_distance", 1, -1000)
+    assert f"The kernel distance falls by {value} {interval.replace(')', ' with rejection)')}" in text
 
     def stricter(agent, name, digits=1, times=100):
         return f"{times * by_run('rejection/stricter', 'rejection', agent, name)[0]:.{digits}f}"
@@ -213,21 +226,54 @@ def test_the_recipe_s_page_says_what_today_s_recipe_gives():
     ]
     assert f"the recipe's limits give {others[0]} % new hands and the stricter ones {others[1]} " in text
     kernel = f"{1000 * by_run('rejection/other-latents', 'rejection', 'none', 'kernel_distance')[0]:.1f}"
-    assert f"today's run has {others[0]} % new hands and a kernel distance of {kernel}" in text
+    first = [by_run("faster", "rejection", "none", name)[0] for name in ("new", "kernel_distance")]
+    assert (
+        f"seed 0 has {others[0]} % new hands and a kernel distance of {kernel}, where the table's thousand has " in text
+    )
+    assert f"thousand has {100 * first[0]:.1f} % and {1000 * first[1]:.1f}." in text
     words = "Coverage is {}, the kernel distance {} and sharpness {}, and {} % are right with the agent"
     assert words.format(*numbers, stricter("sac-refine-3", "correct")) in text
-    columns = (("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
-    *first, last = [
-        *(figure("none", name) for name in ("correct", "new")),
-        *(figure("none", *each) for each in columns),
-    ]
-    assert f"Today's run has {', '.join(first)} and {last}." in text
-    ours, steps = (
-        [100 * by_run("faster", sampler, agent, "correct")[0] for sampler in ("prior", "rejection")]
-        for agent in ("sac-refine-3", "gradient-3")
-    )
-    assert f"{steps[0] - ours[0]:.1f} points behind three gradient steps on the prior" in text
-    assert f"and {ours[1] - steps[1]:.1f} ahead with rejection" in text
+    for sampler, added, behind in (
+        (
+            "prior",
+            "adds {:.1f} points to the prior alone ({:.1f} to {:.1f})",
+            "ends {:.1f} points behind three gradient",
+        ),
+        ("rejection", "and {:.1f} to rejection ({:.1f} to {:.1f})", "and {:.1f} behind with rejection"),
+    ):
+        none, ours, steps = (
+            by_run("faster", sampler, agent, "correct") for agent in ("none", "sac-refine-3", "gradient-3")
+        )
+        gain = student([100 * (after - before) for before, after in zip(none, ours, strict=True)])
+        assert added.format(gain.value, gain.low, gain.high).replace("-0.0", "0.0") in text
+        lag = student([100 * (more - less) for less, more in zip(ours, steps, strict=True)])
+        assert behind.format(lag.value) in text
+        assert f"({lag.high:.1f} behind to {-lag.low:.1f} ahead)" in text
+
+
+def test_the_recipe_s_page_says_what_changes_of_the_decoder_gave():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+    rows = json.loads((DOCS / "recipe" / "details" / "trials.json").read_text())["rows"]
+    distances = (("coverage", 2), ("density", 2), ("kernel_distance", 1), ("sharpness", 2))
+    shares = (("correct", 1), ("new", 1))
+    columns = [("training photographs", distances), ("rejection", (*shares, *distances))]
+    for row in rows:
+        cells = [f"{row[part][name]:.{digits}f}" for part, figures in columns for name, digits in figures]
+        assert f"| {row['change']} | {' | '.join(cells)} |" in text
+    before, larger = (row["rejection"] for row in rows[:2])
+    assert f"coverage is {larger['coverage']:.2f} instead of {before['coverage']:.2f} with rejection" in text
+    assert f"The density, {before['density']:.2f} before, is {larger['density']:.2f}." in text
+    distance = f"{larger['kernel_distance']:.1f} instead of {before['kernel_distance']:.1f}"
+    new = f"{larger['new']:.1f} instead of {before['new']:.1f} %"
+    assert f"The kernel distance is {distance}, and new hands are fewer, {new}" in text
+
+
+def change(sampler, agent, figure, digits=1, times=100):
+    """How much the runs of today's recipe differ from those before, and Welch's interval of that, as text."""
+    now, before = (times * np.array(by_run(name, sampler, agent, figure)) for name in ("faster", "rejection"))
+    found = ttest_ind(now, before, equal_var=False).confidence_interval()
+    ends = (found.low, found.high) if times > 0 else (found.high, found.low)
+    return f"{now.mean() - before.mean():.{digits}f}", f"({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
 
 
 def test_the_recipe_s_page_says_what_half_as_many_corrections_cost():

@@ -41,19 +41,30 @@ class FeatureCritic(nn.Module):
     """Critics of an ImageNet network's features at four depths, with spectral normalisation.
 
     The pretrained network lets them learn from few photographs, as in Projected GAN (Sauer et al. 2021), but without
-    its mixing of depths.
+    its mixing of depths. Projected GAN enlarges pictures to the size that its network was trained with; so can this.
     """
 
     name = "features"
 
-    def __init__(self) -> None:
-        """Build the heads, with weights from torch's global generator, on the frozen network."""
+    def __init__(self, side: int | None = None) -> None:
+        """Build the heads, with weights from torch's global generator, on the frozen network.
+
+        Args:
+            side: Pixels a side to which pictures are enlarged, a multiple of 32. None: they stay as they are.
+        """
         super().__init__()
+        self.side = side
         self.stages = Stages(tuple(TAKEN))
         self.heads = nn.ModuleList(_head(*shape) for shape in TAKEN.values())
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return logits of (n, 3, S, S) pictures in [0, 1] at each depth, (n, 1, S/32, S/32): above 0 means real."""
+        """Return logits of (n, 3, S, S) pictures in [0, 1] at each depth: above 0 means real.
+
+        They are (n, 1, S/32, S/32), where S is the enlarged side.
+        """
+        if self.side is not None:
+            images = F.interpolate(images.float(), size=(self.side, self.side), mode="bicubic")
+            images = images.contiguous(memory_format=torch.channels_last)
         return [head(x).float() for head, x in zip(self.heads, self.stages(images), strict=True)]
 
     def learn(self, whether: bool) -> None:

@@ -70,6 +70,8 @@ class AdversarialConfig:
         passing_with_prior: The same once the decoder learns from a prior's latents, too.
         patches_from: Share of the steps after which the patch critics start.
         features_from: Share of the steps after which the feature critics start.
+        features_side: Pixels a side to which the feature critics' pictures are enlarged, a multiple of 32. None: they
+            stay as they are.
         deltas: Reach of uniform deltas that shift the latents before they are decoded, at the start; it falls in a line
             to 0 at the end. 0: none.
         seed: >= 0.
@@ -87,6 +89,7 @@ class AdversarialConfig:
     passing_with_prior: float = 0.1
     patches_from: float = 0.2
     features_from: float = 0.6
+    features_side: int | None = None
     deltas: float = 0.0
     seed: int = 0
 
@@ -128,7 +131,7 @@ class AdversarialTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.regions = nn.Conv2d(self.decoder.feature_channels, len(REGIONS), 1)
-            self.patches, self.features = PatchCritic(), FeatureCritic()
+            self.patches, self.features = PatchCritic(), FeatureCritic(settings.features_side)
         for module in (self.vae, self.regions, self.patches, self.features):
             parallel.take_weights_of_main(channels_last(module, self.device))
         if self.device.type == "cuda":

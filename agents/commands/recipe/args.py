@@ -27,6 +27,9 @@ class RecipeArgs:
     """Pictures per minibatch."""
     nats: float = AdversarialConfig.nats
     """Target KL divergence of the latents, in nats per picture."""
+    features_side: int | None = AdversarialConfig.features_side
+    """Pixels a side to which the critics of features enlarge pictures: a multiple of 32 from 160 to 512. Default: they
+    do not."""
     falling_deltas: float = AdversarialConfig.deltas
     """Reach of uniform deltas that shift the latents while the VAE learns, at the start; it falls to 0 at the end. 0:
     none."""

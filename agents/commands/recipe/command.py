@@ -199,6 +199,11 @@ def _check(args: RecipeArgs) -> None:
     if args.workers is not None:
         check_at_least(0, args, "workers")
     check_above_zero(args, "nats", "delta_scale")
+    if args.features_side is not None and args.features_side not in range(CANVAS + 32, 513, 32):
+        raise ValueError(
+            f"--features-side must be a multiple of 32 from {CANVAS + 32} to 512, got {args.features_side}. Leave it "
+            "out to enlarge nothing."
+        )
     check_between("--reencode-passes", args.reencode_passes, 0, MAX_PASSES, advice="The default is 1.")
     check_between("--temperature", args.temperature, 0.0, 1.0, without="low")
     check_between("--final-denoise", args.final_denoise, 0.0, 1.0, without="high")
@@ -318,7 +323,12 @@ def _selected(
 def _train_autoencoder(args: RecipeArgs, material: RecipePictures, batches: Batches, device: str) -> FirstPrior | None:
     """Train the VAE. Return the prior that was fitted to its frozen encoder's latents, in the main process alone."""
     settings = AdversarialConfig(
-        steps=args.steps, batch=args.batch, nats=args.nats, deltas=args.falling_deltas, seed=args.seed
+        steps=args.steps,
+        batch=args.batch,
+        nats=args.nats,
+        features_side=args.features_side,
+        deltas=args.falling_deltas,
+        seed=args.seed,
     )
     run = AdversarialTrainer(settings, VAEConfig(CANVAS, LATENT_DIM, args.width), batches, device)
     checkpoints, log = Checkpointer(args.out / run_folder.CHECKPOINTS, args.checkpoint_seconds), []

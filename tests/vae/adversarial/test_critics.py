@@ -15,6 +15,17 @@ def test_critics_look_at_two_resolutions_and_at_features_of_four_depths():
     assert [m.shape for m in FeatureCritic()(images)] == [(2, 1, 4, 4)] * 4
 
 
+def test_critics_of_features_can_look_at_enlarged_pictures(drawn):
+    pictures, enlarged = drawn.images[:2].float() / 255, FeatureCritic(192).eval()
+    as_they_are = FeatureCritic().eval()
+    as_they_are.load_state_dict(enlarged.state_dict())
+    found = enlarged(pictures)
+    assert [m.shape for m in found] == [(2, 1, 6, 6)] * 4
+    larger = torch.nn.functional.interpolate(pictures, size=(192, 192), mode="bicubic")
+    for own, expected in zip(found, as_they_are(larger), strict=True):
+        torch.testing.assert_close(own, expected)
+
+
 @pytest.mark.parametrize("make", [PatchCritic, FeatureCritic])
 def test_while_critics_do_not_learn_their_verdict_still_has_a_gradient_in_the_picture(drawn, make):
     critic, pictures = make(), (drawn.images[:2].float() / 255).requires_grad_()
