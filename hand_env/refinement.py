@@ -118,8 +118,10 @@ def refine(
 ) -> Refined:
     """Let an agent correct latents, and drop each correction that does not raise the score.
 
-    Asked again about latents whose correction was dropped, an agent would answer the same. With a `seed`, a random
-    correction takes the place of its answer, uniform within the same bound.
+    Asked again about latents whose correction was dropped, an agent would answer the same. With a `seed`, the opposite
+    of that correction is tried in the next round: where a small move lowers a score, its opposite often raises it. If
+    that is dropped as well, a random correction follows, uniform within the same bound, then its opposite, and so on.
+    Evolution strategies call this mirrored sampling with sequential selection (Brockhoff et al. 2010).
 
     Args:
         agent: Any object with Stable-Baselines3's `predict`, trained in `HandRefine-v0`. Its actions are deterministic.
@@ -134,7 +136,7 @@ def refine(
             the second step on.
         refine_below: Rows that score at least this are not corrected. Above some score, a correction raises the score
             without improving the picture.
-        seed: Seed of random corrections, >= 0; None: only the agent corrects.
+        seed: Seed of random corrections, >= 0; None: only the agent corrects, and nothing is mirrored.
 
     Returns:
         The latents to use and their scores; this judge never scores them lower than without the agent.
@@ -159,20 +161,21 @@ def refine(
 
 @dataclass(frozen=True, eq=False)
 class _Acting:
-    """An agent's corrections, or random ones."""
+    """An agent's corrections, their opposites, or random ones."""
 
     agent: Agent
     steps: int
     delta_scale: float
     random: np.random.Generator | None
 
-    def __call__(self, latents: Array, pictures: Tensor, failed: NDArray[np.bool_]) -> Array:
-        """Correct latents in an episode; random corrections are for those whose last one was dropped, `failed`.
+    def __call__(self, latents: Array, pictures: Tensor, dropped: Array, failed: NDArray[np.int64]) -> Array:
+        """Correct latents in an episode.
 
         Args:
             latents: (n, D).
             pictures: (n, 3, S, S), what they are decoded to.
-            failed: (n,).
+            dropped: (n, D), the last correction of each row, which was dropped if `failed` is above 0.
+            failed: (n,), how many corrections of a row were dropped, one after the other.
 
         Returns:
             (n, D).
@@ -180,15 +183,18 @@ class _Acting:
         for holder in (self.agent, getattr(self.agent, "policy", None)):
             if isinstance(holder, SeesPictures):
                 holder.show(torch.from_numpy(latents), pictures)
+        moved = latents
         for left in range(self.steps, 0, -1):
-            seen = observe(latents, np.full(len(latents), left), self.steps)
+            seen = observe(moved, np.full(len(latents), left), self.steps)
             action, _ = self.agent.predict(seen, deterministic=True)
             action = check_action(action, latents.shape)
             if self.random is not None:
                 drawn = self.random.uniform(-1, 1, latents.shape).astype(np.float32)
-                action = np.where(failed[:, None], drawn, action)
-            latents = correct(latents, action, self.delta_scale)
-        return latents
+                action = np.where(failed[:, None] > 0, drawn, action)
+            moved = correct(moved, action, self.delta_scale)
+        if self.random is None:
+            return moved
+        return np.where(failed[:, None] % 2 == 1, latents - dropped, moved)
 
 
 def _refine_some(
@@ -197,16 +203,17 @@ def _refine_some(
     """Correct (n, D) latents, few enough to keep their pictures; return what is kept, and scores before and after."""
     kept, pictures = latents.copy(), decode(vae, latents)
     before = judge_pictures(judge, pictures)
-    score, failed = before.copy(), np.zeros(len(latents), bool)
+    score, dropped, failed = before.copy(), np.zeros_like(latents), np.zeros(len(latents), np.int64)
     for _ in range(rounds):
         rows = np.flatnonzero(score < refine_below)
         if not len(rows):
             break
-        after = act(kept[rows], pictures[rows], failed[rows])
+        after = act(kept[rows], pictures[rows], dropped[rows], failed[rows])
         drawn = decode(vae, after)
         reached = judge_pictures(judge, drawn)
         better = reached > score[rows]  # False for equal
-        failed[rows], better_rows = ~better, rows[better]
+        dropped[rows], failed[rows] = after - kept[rows], np.where(better, 0, failed[rows] + 1)
+        better_rows = rows[better]
         kept[better_rows], score[better_rows], pictures[better_rows] = after[better], reached[better], drawn[better]
     return kept, before, score
 

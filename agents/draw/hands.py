@@ -72,7 +72,7 @@ def draw_hands(
             selection, not correction; `record` says so.
         agent: Whether the run's agent acts on the latents.
         refine: Whether the run's refiner corrects the latents. A correction that does not raise the score is dropped,
-            and a random one is tried next.
+            and its opposite is tried next, then a random one.
         rounds: How many times the refiner corrects a latent, >= 1.
         refine_below: The refiner corrects only hands that score below this, in log-odds of the rewarding judge.
 

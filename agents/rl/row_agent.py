@@ -141,7 +141,8 @@ class RowAgent:
     ) -> Refined:
         """Correct low-scoring latents as in training, `rounds` times; drop corrections that do not raise the score.
 
-        After a dropped one, a random correction is tried; the same latents give the same result. See `hand_env.refine`.
+        After a dropped one its opposite is tried, then a random one. The same latents give the same result. See
+        `hand_env.refine`.
         """
         kappa, steps = self.notes.delta_scale, self.notes.steps_per_episode
         how: dict[str, Any] = {"delta_scale": kappa, "steps": steps, "rounds": rounds, "refine_below": refine_below}

@@ -101,24 +101,41 @@ class Same:
         return np.full((len(observation), D), 0.5, np.float32), None
 
 
-def test_with_a_seed_a_random_correction_follows_one_that_was_dropped(vae, latents):
-    rounds = [refine(Same(), latents, vae, brightness, rounds=k, seed=1) for k in (1, 2, 3)]
-    alone = refine(Same(), latents, vae, brightness, rounds=3)
+def test_with_a_seed_the_opposite_of_a_dropped_correction_is_tried(vae, latents):
+    rounds = [refine(Same(), latents, vae, brightness, rounds=k, seed=1) for k in (1, 2)]
+    alone = refine(Same(), latents, vae, brightness, rounds=2)
     failed = ~rounds[0].corrected
     assert 0 < failed.sum() < N
     assert torch.equal(alone.latents[failed], latents[failed])  # the same is dropped again
-    moved = rounds[1].latents - rounds[0].latents
-    ours = (moved == 0).all(1) | torch.isclose(moved, torch.tensor(0.5)).all(1)
-    assert ours[~failed].all()  # what was kept once is corrected by the agent again
-    assert not ours[failed].all()
-    assert (moved.abs() <= 1).all()
-    assert (rounds[2].latents[failed] != latents[failed]).any()
-    assert (rounds[2].score >= alone.score - 1e-6)[failed].all()
-    again = refine(Same(), latents, vae, brightness, rounds=3, seed=1)
-    assert torch.equal(again.latents, rounds[2].latents)
-    assert not torch.equal(refine(Same(), latents, vae, brightness, rounds=3, seed=2).latents, again.latents)
+    moved, half = rounds[1].latents - rounds[0].latents, torch.tensor(0.5)
+    same, mirrored = torch.isclose(moved, half).all(1), torch.isclose(moved, -half).all(1)
+    assert ((moved == 0).all(1) | same)[~failed].all()  # what was kept once is corrected by the agent again
+    assert ((moved == 0).all(1) | mirrored)[failed].all()
+    assert mirrored.any()
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         refine(Same(), latents, vae, brightness, seed=-1)
+
+
+def test_a_random_correction_follows_and_then_its_opposite(vae, latents):
+    def all_decoded(seed):
+        decoded = []
+        hook = vae.decoder.register_forward_hook(lambda _, inputs, __: decoded.append(inputs[0].clone()))
+        refine(Same(), latents, vae, never_better, rounds=5, seed=seed, delta_scale=0.5)
+        hook.remove()
+        return decoded
+
+    def never_better(pictures):
+        return np.zeros(len(pictures))
+
+    decoded = all_decoded(1)
+    assert torch.equal(torch.cat(decoded), torch.cat(all_decoded(1)))
+    assert not torch.equal(torch.cat(decoded), torch.cat(all_decoded(2)))
+    agent, opposite, random, its_opposite, other = (moved - latents for moved in decoded[1:])
+    assert (random.abs() <= 0.5).all()
+    assert torch.allclose(agent, torch.tensor(0.25))
+    assert torch.allclose(opposite, -agent, atol=1e-6)
+    assert torch.allclose(its_opposite, -random, atol=1e-6)
+    assert not torch.isclose(other.abs(), random.abs()).all(1).any()
 
 
 @pytest.mark.parametrize("holder", ["agent", "policy"])

@@ -30,7 +30,8 @@ class Corrections:
         delta_scale: Kappa: the largest move of a correction in each dimension.
         steps: Number of corrections, one after another.
         looks: Number of pictures per latent that the agent itself decodes for them; it is shown the first one.
-        seed: Seed of random corrections after dropped ones, as in `hand_env.refine`; None: there are none.
+        seed: Seed of random corrections after dropped ones, as in `hand_env.refine`; None: there are none, and
+            nothing is mirrored.
     """
 
     agent: Agent

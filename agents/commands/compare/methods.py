@@ -12,6 +12,7 @@ from torch import Tensor
 from agents.commands.compare.args import CompareArgs
 from agents.commands.compare.loaded_run import Corrections, LoadedRun
 from agents.rl.baselines import RandomAction
+from agents.rl.row_agent import RETRY_SEED
 from hand_env import LogitScore, refine
 from hand_env.gradient_ascent import gradient_ascent, log_odds
 from hand_env.refinement import Scores, keep_best, score_latents
@@ -118,7 +119,7 @@ def _acting(agent: str, loaded: LoadedRun, args: CompareArgs) -> Corrections | N
     kappa = bound_of(loaded, args)
     if agent == "random":
         space = spaces.Box(-1.0, 1.0, (loaded.vae.latent_dim,), np.float32)
-        return Corrections(RandomAction(space, args.seed), kappa)
+        return Corrections(RandomAction(space, args.seed), kappa, seed=RETRY_SEED)
     found = loaded.agents.get(agent)
     return None if found is None else replace(found, delta_scale=min(found.delta_scale, kappa / found.steps))
 
