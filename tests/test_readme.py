@@ -33,8 +33,8 @@ RESULTS = {  # README's table: record and agent, with latents of the prior or, w
     "3 gradient steps of 3 times the size": ("gradients", "gradient-3"),
     "best of 2 draws": ("seeds", "best-of-2"),
     "best of 4 draws": ("seeds", "best-of-4"),
-    "none, with rejection": ("rejection", "none"),
-    "SAC agent, 3 rounds, with rejection": ("rejection", "sac-refine-3"),
+    "none, with rejection": ("faster", "none"),
+    "SAC agent, 3 rounds, with rejection": ("faster", "sac-refine-3"),
 }
 
 

@@ -268,6 +268,17 @@ def test_the_recipe_s_page_says_what_changes_of_the_decoder_gave():
     assert f"The kernel distance is {distance}, and new hands are fewer, {new}" in text
 
 
+def test_the_recipe_s_page_says_what_opposite_corrections_add():
+    text = " ".join((DOCS / "recipe.md").read_text().split())
+    before = [
+        np.mean(by_run("rejection/random-next", sampler, "sac-refine-3", "correct"))
+        for sampler in ("prior", "rejection")
+    ]
+    assert (
+        "Before it tried opposites, {:.1f} and {:.1f} % were right".format(*(100 * share for share in before)) in text
+    )
+
+
 def change(sampler, agent, figure, digits=1, times=100):
     """How much the runs of today's recipe differ from those before, and Welch's interval of that, as text."""
     now, before = (times * np.array(by_run(name, sampler, agent, figure)) for name in ("faster", "rejection"))
