@@ -25,12 +25,13 @@ class PatchCritic(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(_patches() for _ in SHRINK)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return patch logits of (n, 3, S, S) pictures at each resolution, (n, 1, h, w): above 0 means real."""
-        return [
-            scale(F.avg_pool2d(images, factor) * 2 - 1).float()
-            for scale, factor in zip(self.scales, SHRINK, strict=True)
-        ]
+    def see(self, images: Tensor) -> list[Tensor]:
+        """Return (n, 3, S, S) pictures in [0, 1] at each resolution."""
+        return [F.avg_pool2d(images, factor) * 2 - 1 for factor in SHRINK]
+
+    def forward(self, seen: list[Tensor]) -> list[Tensor]:
+        """Return patch logits of what `see` returned, (n, 1, h, w) at each resolution: above 0 means real."""
+        return [scale(x).float() for scale, x in zip(self.scales, seen, strict=True)]
 
     def learn(self, whether: bool) -> None:
         """Turn on or off the gradients of the weights and the updates of their spectral norms."""
@@ -46,26 +47,35 @@ class FeatureCritic(nn.Module):
 
     name = "features"
 
-    def __init__(self, side: int | None = None) -> None:
+    enlarging: Tensor | None
+
+    def __init__(self, size: int, side: int) -> None:
         """Build the heads, with weights from torch's global generator, on the frozen network.
 
         Args:
-            side: Pixels a side to which pictures are enlarged, a multiple of 32. None: they stay as they are.
+            size: Pixels a side of the pictures.
+            side: Pixels a side to which they are enlarged, a multiple of 32; they stay as they are if it is `size`.
         """
         super().__init__()
-        self.side = side
+        self.register_buffer("enlarging", None if side == size else _bicubic(size, side), persistent=False)
         self.stages = Stages(tuple(TAKEN))
         self.heads = nn.ModuleList(_head(*shape) for shape in TAKEN.values())
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return logits of (n, 3, S, S) pictures in [0, 1] at each depth: above 0 means real.
+    def see(self, images: Tensor) -> list[Tensor]:
+        """Return the frozen network's features of (n, 3, S, S) pictures in [0, 1] at each depth.
 
-        They are (n, 1, S/32, S/32), where S is the enlarged side.
+        The side of a feature map is at least S/32, where S is the enlarged side.
         """
-        if self.side is not None:
-            images = F.interpolate(images.float(), size=(self.side, self.side), mode="bicubic")
+        if self.enlarging is not None:
+            with torch.autocast(images.device.type, enabled=False):
+                images = self.enlarging @ images.float() @ self.enlarging.T  # faster than `interpolate`
             images = images.contiguous(memory_format=torch.channels_last)
-        return [head(x).float() for head, x in zip(self.heads, self.stages(images), strict=True)]
+        found: list[Tensor] = self.stages(images)
+        return found
+
+    def forward(self, seen: list[Tensor]) -> list[Tensor]:
+        """Return logits of what `see` returned, (n, 1, S/32, S/32) at each depth: above 0 means real."""
+        return [head(x).float() for head, x in zip(self.heads, seen, strict=True)]
 
     def learn(self, whether: bool) -> None:
         """Do the same for the heads; the network stays frozen."""
@@ -121,6 +131,11 @@ def _shifted(images: Tensor, generator: Generator) -> Tensor:
     by = torch.randint(-SHIFT, SHIFT + 1, (2, 1), generator=generator, device=images.device)
     rows, columns = (torch.arange(size, device=images.device) + by).clamp(0, size - 1)
     return images.index_select(2, rows).index_select(3, columns)
+
+
+def _bicubic(size: int, side: int) -> Tensor:
+    """Return the (side, size) matrix whose product with a column of pixels enlarges it."""
+    return F.interpolate(torch.eye(size)[None, None], size=(side, size), mode="bicubic")[0, 0]
 
 
 def _patches() -> nn.Sequential:

@@ -50,7 +50,7 @@ ADJUST = 10  # steps between two adjustments of the KL term's weight
 WARMUP = 300  # steps over which the learning rate rises, at most a tenth of all steps
 CRITICS_RATE = 2e-4  # the critics' learning rate, which is constant
 FIRST_WEIGHT = 1e-5  # of the KL term, per nat
-Fakes = list[tuple[PatchCritic | FeatureCritic, Tensor]]  # each critic with the decoded pictures it judges
+Seen = list[tuple[PatchCritic | FeatureCritic, list[Tensor], list[Tensor]]]  # what each critic sees of real and decoded
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class AdversarialConfig:
         passing_with_prior: The same once the decoder learns from a prior's latents, too.
         patches_from: Share of the steps after which the patch critics start.
         features_from: Share of the steps after which the feature critics start.
-        features_side: Pixels a side to which the feature critics' pictures are enlarged, a multiple of 32. None: they
-            stay as they are.
+        features_side: Pixels a side to which the feature critics' pictures are enlarged, a multiple of 32 that is at
+            least the VAE's; if it is the same, they stay as they are.
         deltas: Reach of uniform deltas that shift the latents before they are decoded, at the start; it falls in a line
             to 0 at the end. 0: none.
         seed: >= 0.
@@ -89,7 +89,7 @@ class AdversarialConfig:
     passing_with_prior: float = 0.1
     patches_from: float = 0.2
     features_from: float = 0.6
-    features_side: int | None = None
+    features_side: int = 192
     deltas: float = 0.0
     seed: int = 0
 
@@ -131,7 +131,7 @@ class AdversarialTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.regions = nn.Conv2d(self.decoder.feature_channels, len(REGIONS), 1)
-            self.patches, self.features = PatchCritic(), FeatureCritic(settings.features_side)
+            self.patches, self.features = PatchCritic(), FeatureCritic(config.size, settings.features_side)
         for module in (self.vae, self.regions, self.patches, self.features):
             parallel.take_weights_of_main(channels_last(module, self.device))
         if self.device.type == "cuda":
@@ -213,7 +213,7 @@ class AdversarialTrainer:
 
     def _step(self, patches: bool, features: bool, prior: bool, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Train on a batch, with or without critics of patches and of features and a prior; return the loss's terms."""
-        s, images, generator = self.settings, inputs["images"], self.generator
+        s, images = self.settings, inputs["images"]
         passing = s.passing_with_prior if prior else s.passing
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             mean, log_var = self.vae.encode(images)
@@ -223,7 +223,7 @@ class AdversarialTrainer:
             if prior:
                 latents = torch.cat([latents, inputs["prior"]])
             elif patches:
-                mixed = _mixed(parallel.all_gather(latents.detach()), inputs["order"], generator)[::2]
+                mixed = _mixed(parallel.all_gather(latents.detach()), inputs["order"], self.generator)[::2]
                 latents = torch.cat([latents, mixed[self._halves]])
             maps, n = self.decoder.features(latents), len(images)
             painted = self.decoder.paint(maps).float()
@@ -233,19 +233,22 @@ class AdversarialTrainer:
                 "look": s.look * self._look(decoded, images),
                 "regions": s.regions * self._region_loss(maps[:n], inputs["regions"]),
             }
-            fakes: Fakes = []  # for half a batch: critics cost as much as the rest
-            if patches:
-                fakes.append((self.patches, torch.cat([decoded[::2], between])))
-            if features:
-                fakes.append((self.features, torch.cat([decoded[::2], between]) if prior else decoded[::2]))
-            for critic, fake in fakes:
+            seen: Seen = []
+            for critic in [c for c, starts in ((self.patches, patches), (self.features, features)) if starts]:
+                fake = decoded[::2]  # half a batch: critics cost as much as the rest
+                if prior or critic is self.patches:
+                    fake = torch.cat([fake, between])
+                with torch.no_grad():
+                    there = critic.see(self._disguise(images[::2]))
+                here = critic.see(self._disguise(fake))  # for the decoder's step and the critic's own
                 critic.learn(False)
-                terms[critic.name] = passing * passing_loss(critic(self._disguise(fake, generator)))
+                terms[critic.name] = passing * passing_loss(critic(here))
                 critic.learn(True)
+                seen.append((critic, there, here))
         terms["kl"] = inputs["weight"] * kl_to_standard_normal(mean, log_var).mean()
         self._descend(list(terms.values()))
-        if fakes:
-            terms["critics"] = self._criticise(images[::2], fakes, generator)
+        if seen:
+            terms["critics"] = self._criticise(seen)
         return {name: term.detach() for name, term in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -318,11 +321,12 @@ class AdversarialTrainer:
         nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
         self.painters.step()
 
-    def _criticise(self, images: Tensor, fakes: Fakes, generator: Generator) -> Tensor:
-        n, losses = len(images), []
+    def _criticise(self, seen: Seen) -> Tensor:
+        losses = []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            for critic, fake in fakes:
-                maps = critic(self._disguise(torch.cat([images, fake.detach()]), generator))
+            for critic, real, fake in seen:
+                n = len(real[0])
+                maps = critic([torch.cat([r, f.detach()]) for r, f in zip(real, fake, strict=True)])
                 losses.append(critic_loss([m[:n] for m in maps], [m[n:] for m in maps]))
         self.critics.zero_grad(set_to_none=True)
         loss = torch.stack(losses).sum()
@@ -331,9 +335,9 @@ class AdversarialTrainer:
         self.critics.step()
         return loss
 
-    def _disguise(self, images: Tensor, generator: Generator) -> Tensor:
+    def _disguise(self, images: Tensor) -> Tensor:
         """Disguise pictures that come in parts of half a batch."""
-        return disguise(images, generator, len(images) // (self._halves.stop - self._halves.start))
+        return disguise(images, self.generator, len(images) // (self._halves.stop - self._halves.start))
 
     def _generator(self, purpose: Purpose, step: int | None = None) -> Generator:
         return self._seed(Generator(self.device), purpose, step)

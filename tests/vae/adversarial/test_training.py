@@ -122,17 +122,17 @@ def test_with_a_prior_the_encoder_stays_and_critics_judge_what_the_prior_draws(b
         decoded.append(latents.detach())
         return features(latents)
 
-    def heard(images, fakes, generator):
-        judged.append(fakes)
-        return criticise(images, fakes, generator)
+    def heard(seen):
+        judged.append(seen)
+        return criticise(seen)
 
     monkeypatch.setattr(run.decoder, "features", seen)
     monkeypatch.setattr(run, "_criticise", heard)
     terms = run.step()
-    (latents,), (fakes,) = decoded, judged
+    (latents,), (pairs,) = decoded, judged
     assert latents.shape == (6, 24)  # of 4 pictures, and half as many of the prior
     assert all((pool == row).all(1).any() for row in latents[4:])
-    assert [len(fake) for _, fake in fakes] == [4, 4]  # half of the pictures, and those of the prior
+    assert [(len(real), len(fake)) for _, (real, *_), (fake, *_) in pairs] == [(2, 4)] * 2  # half, and the prior's
     assert all(term.isfinite() for term in terms.values())
     for mine in (run.vae.encoder, run.averaged.encoder):
         assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), encoder, strict=True))
