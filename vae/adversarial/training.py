@@ -70,8 +70,8 @@ class AdversarialConfig:
         passing_with_prior: The same once the decoder learns from a prior's latents, too.
         patches_from: Share of the steps after which the patch critics start.
         features_from: Share of the steps after which the feature critics start.
-        features_side: Pixels a side to which the feature critics' pictures are enlarged, a multiple of 32 that is at
-            least the VAE's; if it is the same, they stay as they are.
+        features_side: Pixels a side to which the feature critics' pictures are enlarged, a multiple of 32. If it is the
+            VAE's size, they stay as they are.
         deltas: Reach of uniform deltas that shift the latents before they are decoded, at the start; it falls in a line
             to 0 at the end. 0: none.
         seed: >= 0.

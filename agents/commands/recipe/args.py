@@ -27,9 +27,9 @@ class RecipeArgs:
     """Pictures per minibatch."""
     nats: float = AdversarialConfig.nats
     """Target KL divergence of the latents, in nats per picture."""
-    features_side: int | None = AdversarialConfig.features_side
-    """Pixels a side to which the critics of features enlarge pictures: a multiple of 32 from 160 to 512. Default: they
-    do not."""
+    features_side: int = AdversarialConfig.features_side
+    """Pixels a side to which the critics of features enlarge pictures: a multiple of 32 from 128 to 512. 128: they do
+    not."""
     falling_deltas: float = AdversarialConfig.deltas
     """Reach of uniform deltas that shift the latents while the VAE learns, at the start; it falls to 0 at the end. 0:
     none."""
@@ -43,11 +43,11 @@ class RecipeArgs:
     candidates: int = 100_000
     """Latents that the learned prior draws for the rewarding judge to select from. A larger prior, fitted to those that
     it accepts, takes the first one's place. 0: none."""
-    accept: float = 0.3
+    accept: float = 0.2
     """Share of the final prior's latents that drawing accepts. Below 1, a classifier learns from the judged candidates
     to predict the verdicts from a latent, and turns away the latents that it is least sure of. This is selection, not
     correction. 1, or no candidates: no classifier."""
-    temperature: float = 0.9
+    temperature: float = 1.0
     """Temperature of the learned prior: the standard deviation of the noise that a sample starts from."""
     final_denoise: float = 0.4
     """Final fraction of a sample of the learned prior, replaced by one denoising step; 0: none."""

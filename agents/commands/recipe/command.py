@@ -94,7 +94,7 @@ SELECTED_CURVES = (
         "lowest to highest of the steps",
     ),
 )
-BEFORE = {"falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0, "accept": 1.0}
+BEFORE = {"features_side": CANVAS, "falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0, "accept": 1.0}
 """What runs of versions that did not have these settings did."""
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
 
@@ -199,10 +199,10 @@ def _check(args: RecipeArgs) -> None:
     if args.workers is not None:
         check_at_least(0, args, "workers")
     check_above_zero(args, "nats", "delta_scale")
-    if args.features_side is not None and args.features_side not in range(CANVAS + 32, 513, 32):
+    if args.features_side not in range(CANVAS, 513, 32):
         raise ValueError(
-            f"--features-side must be a multiple of 32 from {CANVAS + 32} to 512, got {args.features_side}. Leave it "
-            "out to enlarge nothing."
+            f"--features-side must be a multiple of 32 from {CANVAS} to 512, got {args.features_side}. {CANVAS} "
+            "enlarges nothing."
         )
     check_between("--reencode-passes", args.reencode_passes, 0, MAX_PASSES, advice="The default is 1.")
     check_between("--temperature", args.temperature, 0.0, 1.0, without="low")

@@ -126,6 +126,10 @@ def test_a_run_of_a_version_without_falling_deltas_is_continued(finished, tmp_pa
         recipe(replace(args, out=there, falling_deltas=2.0))
     with pytest.raises(ValueError, match=r"was started with --candidates 4, --accept 1\.0\."):
         recipe(replace(args, out=there, candidates=3000, accept=0.5))
+    assert config["settings"].pop("features_side") == 192
+    save_hashed_json(there / "config.json", config)
+    with pytest.raises(ValueError, match=r"was started with --features-side 128\."):
+        recipe(replace(args, out=there))
 
 
 @pytest.mark.slow
@@ -144,7 +148,7 @@ def test_other_settings_are_refused_in_one_sentence(finished):
         (["--final-denoise", "1"], "--final-denoise must lie in [0, 1), got 1.0."),
         (["--reencode-passes", "-1"], "--reencode-passes must lie in 0..1000, got -1."),
         (["--nats", "-3"], "--nats must be a number above 0, got -3.0."),
-        (["--features-side", "200"], "--features-side must be a multiple of 32 from 160 to 512, got 200. Leave it out"),
+        (["--features-side", "200"], "--features-side must be a multiple of 32 from 128 to 512, got 200. 128 enlarges"),
         (["--falling-deltas", "-1"], "--falling-deltas must be at least 0, got -1.0."),
         (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),
         (["--seed", "-1"], "--seed must lie in"),
