@@ -18,7 +18,7 @@ from hand_env.rendering import captioned
 from vae.images import to_float
 
 COLUMNS, FIRST, LATENTS, SEED = 10, 20, 700, 0
-OVERLAID, OF, OVERLAID_SEED = (0, 8, 56), 100, 14  # two right hands, and one with six digits
+OVERLAID, OF = (0, 4, 156), 200  # two right hands, and one with three fingers
 
 
 def picture() -> tuple[Image.Image, dict[str, Any]]:
@@ -51,7 +51,7 @@ def picture() -> tuple[Image.Image, dict[str, Any]]:
 
 def overlays() -> Image.Image:
     """Lay out what the rewarding judge saw on three hands."""
-    images = to_float(draw_hands(OF, seed=OVERLAID_SEED, sampler="prior").images[list(OVERLAID)])
+    images = to_float(draw_hands(OF, seed=SEED, sampler="prior", refine=False).images[list(OVERLAID)])
     parts = [draw_overlay(image, verdict) for image, verdict in zip(images, judge_images(images), strict=True)]
     return Image.fromarray(np.concatenate(parts, axis=1))
 

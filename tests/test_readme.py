@@ -26,15 +26,14 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
 ]
 RESULTS = {  # README's table: record and agent, with latents of the prior or, where the name says so, of rejection
-    "none": ("seeds", "none"),
-    "random corrections, 3 rounds": ("seeds", "random-3"),
-    "SAC agent, 3 rounds": ("seeds", "sac-refine-3"),
-    "3 gradient steps": ("seeds", "gradient-3"),
-    "3 gradient steps of 3 times the size": ("gradients", "gradient-3"),
-    "best of 2 draws": ("seeds", "best-of-2"),
-    "best of 4 draws": ("seeds", "best-of-4"),
-    "none, with rejection": ("faster", "none"),
-    "SAC agent, 3 rounds, with rejection": ("faster", "sac-refine-3"),
+    "none": ("varied", "none"),
+    "random corrections, 3 rounds": ("rejection/agents", "random-3"),
+    "SAC agent, 3 rounds": ("varied", "sac-refine-3"),
+    "3 gradient steps": ("varied", "gradient-3"),
+    "3 gradient steps of 3 times the size": ("rejection/larger-steps", "gradient-3"),
+    "best of 2 draws": ("rejection/agents", "best-of-2"),
+    "none, with rejection": ("varied", "none"),
+    "SAC agent, 3 rounds, with rejection": ("varied", "sac-refine-3"),
 }
 
 
@@ -200,9 +199,9 @@ def test_the_shares_of_near_copies_are_those_of_the_records():
         return f"{100 - 100 * figures['new']['value']:.1f} %"
 
     benchmarks = " ".join(PAGES["docs/benchmarks.md"].split())
-    assert f"{copies('shipped-rejection')} of hands copy a training photo." in " ".join(README.split())
-    over_seeds = copies("rejection")
-    assert f"{copies('shipped-rejection')} of samples do, and {over_seeds} over three training seeds" in benchmarks
+    assert f"{copies('shipped')} of hands copy a training photo." in " ".join(README.split())
+    over_seeds = copies("varied")
+    assert f"{copies('shipped')} of samples do, and {over_seeds} over three training seeds" in benchmarks
 
 
 def test_every_folder_of_the_map_exists_and_none_is_missing():

@@ -1,4 +1,4 @@
-"""The tables and the figures that the recipe's page quotes are those of their records."""
+"""The tables and the figures that the recipe's pages quote are those of their records."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
+from agents.commands.package.model_card import model_card
 from agents.commands.recipe.selection import NEAR
 from agents.figures.intervals import student
 
 DOCS = Path(__file__).parent.parent / "docs"
+CARD = {"pictures": {"photographs": 1396, "drawn": 12000}}
+PAGES = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("recipe.md", "trials.md"))
 
 
 def test_the_tables_of_selection_are_those_of_their_records(load):
-    text, trials = (DOCS / "recipe.md").read_text(encoding="utf-8"), DOCS / "recipe" / "trials"
+    text, trials = PAGES, DOCS / "recipe" / "trials"
     script = load(DOCS.parent / "benchmarks" / "selection.py")
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in trials.glob("*.json")}
     for content in records.values():
@@ -37,7 +40,7 @@ def test_the_tables_of_selection_are_those_of_their_records(load):
 
 
 def test_the_recipe_s_tables_are_those_of_its_records(load):
-    tables, text = load(DOCS / "make_tables.py"), (DOCS / "recipe.md").read_text()
+    tables, text = load(DOCS / "make_tables.py"), PAGES
     files = sorted((DOCS / "recipe").glob("*.json"))
     assert {"gradients", "seeds", "shipped", "synthetic"} <= {path.stem for path in files}
     for path in files:
@@ -46,7 +49,7 @@ def test_the_recipe_s_tables_are_those_of_its_records(load):
 
 
 def test_the_recipe_s_page_holds_the_agent_against_others_run_by_run():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
     right, longer = right_on_the_prior("seeds"), right_on_the_prior("gradients")
     assert len(right["none"]) == 3
     assert longer["none"] == pytest.approx(right["none"], abs=0.11)  # the first of them measured on a CPU
@@ -66,7 +69,7 @@ def test_the_recipe_s_page_holds_the_agent_against_others_run_by_run():
 
 
 def test_the_recipe_s_page_says_what_falling_deltas_change_run_by_run():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
 
     def more(sampler, without, figure, times):
         pairs = zip(*(by_run(name, sampler, "none", figure) for name in ("falling", without)), strict=True)
@@ -87,7 +90,7 @@ def test_the_recipe_s_page_says_what_falling_deltas_change_run_by_run():
 
 
 def test_the_recipe_s_page_says_what_rejection_gives():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
 
     def rate(name, sampler, agent, figure, digits=1, times=100):
         return f"{times * np.mean(by_run(name, sampler, agent, figure)):.{digits}f}"
@@ -121,7 +124,7 @@ def test_the_recipe_s_page_says_what_rejection_gives():
 
 
 def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_where_latents_are_rejected():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
 
     def behind(name, steps):
         pairs = zip(*(by_run(name, "rejection", agent, "correct") for agent in (steps, "sac-refine-3")), strict=True)
@@ -141,7 +144,7 @@ def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_where_latents_
 
 
 def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_that_decode_as_often():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
 
     def mean(name, agent):
         return f"{100 * np.mean(by_run(name, 'prior', agent, 'correct')):.1f}"
@@ -171,7 +174,7 @@ def test_the_recipe_s_page_holds_the_agent_against_gradient_steps_that_decode_as
 
 
 def test_the_recipe_s_page_says_what_rejection_gives_on_a_new_vae():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
 
     def first(record, sampler, agent, figure, digits=1, times=100):
         return f"{times * by_run('rejection/' + record, sampler, agent, figure)[0]:.{digits}f}"
@@ -192,8 +195,99 @@ def test_the_recipe_s_page_says_what_rejection_gives_on_a_new_vae():
     assert "{} % are new, coverage is {}, the kernel distance {} and sharpness {}.".format(*looser) in text
 
 
-def test_the_recipe_s_page_says_what_today_s_recipe_gives():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+def test_the_recipe_s_page_says_what_the_recipe_gives():
+    text = " ".join(PAGES.split())
+
+    def mean(record, agent, name, digits=1, times=100):
+        return f"{times * np.mean(by_run(record, 'rejection', agent, name)):.{digits}f}"
+
+    agent, distance, share = "sac-refine-3", ("kernel_distance", 1, 1000), ("coverage", 2, 1)
+    right = [mean("varied", each, "correct") for each in ("none", agent)]
+    assert "Over three seeds, {} % of hands are right without an agent and {} % with it, and".format(*right) in text
+    assert f"and {mean('varied', agent, 'new')} % are new.** Lite2's features call" in text
+    assert f"features call {mean('varied', agent, 'new_by_features')} % new. Coverage is" in text
+    assert (
+        f"Coverage is {mean('varied', agent, *share)}, the kernel distance {mean('varied', agent, *distance)} and "
+        f"sharpness {mean('varied', agent, 'sharpness', 2, 1)}." in text
+    )
+    words = (
+        "hands rise by {} points {}, coverage by {} {} and density by {} {}. Right hands differ by {} points {}, the "
+        "kernel distance by {} {}."
+    )
+    figures = (("new",), share, ("density", 2, 1), ("correct",), distance)
+    changes = [change("rejection", agent, *figure, record="varied", before="faster") for figure in figures]
+    assert words.format(*(part for each in changes for part in each)) in text
+    hotter = [mean("rejection/hotter", agent, *figure) for figure in (("new",), ("correct",), share, distance)]
+    assert (
+        "have {} % new hands. Then {} % are right with the agent, coverage is {} and the kernel distance {} ".format(
+            *hotter
+        )
+        in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "sampler", "first", "second", "said"),
+    [
+        (
+            "varied",
+            "prior",
+            "sac-refine-3",
+            "none",
+            "The agent adds {:.1f} points to the prior alone** ({:.1f} to {:.1f})",
+        ),
+        (
+            "varied",
+            "rejection",
+            "sac-refine-3",
+            "none",
+            "and {:.1f} with rejection ({:.1f} to {:.1f}), where nearly all",
+        ),
+        (
+            "varied",
+            "prior",
+            "gradient-3",
+            "sac-refine-3",
+            "as often are {:.1f} points ahead ({:.1f} to {:.1f}), run by run.",
+        ),
+        (
+            "varied",
+            "rejection",
+            "gradient-3",
+            "sac-refine-3",
+            "they are {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead).",
+        ),
+        (
+            "rejection/agents",
+            "prior",
+            "sac-refine-3",
+            "random-3",
+            "Run by run it is {:.1f} points ahead of random corrections ({:.1f} to",
+        ),
+        (
+            "rejection/agents",
+            "prior",
+            "best-of-2",
+            "sac-refine-3",
+            "{:.1f} points more than the agent ({:.1f} to {:.1f}), but it corrects",
+        ),
+    ],
+)
+def test_the_recipe_s_page_holds_the_agent_against_others(record, sampler, first, second, said):
+    pairs = zip(*(by_run(record, sampler, agent, "correct") for agent in (first, second)), strict=True)
+    found = student([100 * (mine - other) for mine, other in pairs])
+    assert said.format(found.value, found.low, found.high, -found.low) in " ".join(PAGES.split())
+
+
+def test_the_model_card_says_what_the_recipe_gives():
+    card = model_card({"data": "11k-hands", "seed": 0, "size": 128, "latent_dim": 300}, CARD, None)
+    new, right = (100 * np.mean(by_run("varied", "rejection", "sac-refine-3", name)) for name in ("new", "correct"))
+    assert f"In three runs of the recipe, {100 - new:.1f} % of hands were near-copies of a photograph" in card
+    assert f"and {right:.1f} % were correct with the agent" in card
+
+
+def test_the_recipe_s_page_says_what_the_version_before_gave():
+    text = " ".join(PAGES.split())
 
     means = [100 * np.mean(by_run("faster", "rejection", agent, "correct")) for agent in ("none", "sac-refine-3")]
     assert "Over three seeds {:.1f} % of hands are right without an agent and {:.1f} % with it".format(*means) in text
@@ -252,7 +346,7 @@ def test_the_recipe_s_page_says_what_today_s_recipe_gives():
 
 
 def test_the_recipe_s_page_says_what_changes_of_the_decoder_gave():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
     rows = json.loads((DOCS / "recipe" / "details" / "trials.json").read_text())["rows"]
     distances = (("coverage", 2), ("density", 2), ("kernel_distance", 1), ("sharpness", 2))
     shares = (("correct", 1), ("new", 1))
@@ -269,7 +363,7 @@ def test_the_recipe_s_page_says_what_changes_of_the_decoder_gave():
 
 
 def test_the_recipe_s_page_says_what_opposite_corrections_add():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
     before = [
         np.mean(by_run("rejection/random-next", sampler, "sac-refine-3", "correct"))
         for sampler in ("prior", "rejection")
@@ -279,16 +373,16 @@ def test_the_recipe_s_page_says_what_opposite_corrections_add():
     )
 
 
-def change(sampler, agent, figure, digits=1, times=100):
-    """How much the runs of today's recipe differ from those before, and Welch's interval of that, as text."""
-    now, before = (times * np.array(by_run(name, sampler, agent, figure)) for name in ("faster", "rejection"))
+def change(sampler, agent, figure, digits=1, times=100, *, record="faster", before="rejection"):
+    """How much the runs of a record differ from those of one before, and Welch's interval of that, as text."""
+    now, before = (times * np.array(by_run(name, sampler, agent, figure)) for name in (record, before))
     found = ttest_ind(now, before, equal_var=False).confidence_interval()
     ends = (found.low, found.high) if times > 0 else (found.high, found.low)
     return f"{now.mean() - before.mean():.{digits}f}", f"({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
 
 
 def test_the_recipe_s_page_says_what_half_as_many_corrections_cost():
-    text = " ".join((DOCS / "recipe.md").read_text().split())
+    text = " ".join(PAGES.split())
     without, acting = (by_run("rejection/alike", "prior", agent, "correct") for agent in ("none", "sac-refine-3"))
     found = student([100 * (after - before) for before, after in zip(without, acting, strict=True)])
     assert f"add {found.value:.1f} points to the prior ({found.low:.1f} to {found.high:.1f})" in text

@@ -36,8 +36,8 @@ _KINDS = {
         "Hands, from photographs",
         f"The photographs are those of [11k Hands]({_DATA_SET}) (Afifi, 2019). They are for research, and so are these "
         "weights.",
-        "The photographs show few people. In three runs of the recipe, 4 to 9 % of hands were near-copies of a "
-        "photograph.",
+        "The photographs show few people. In three runs of the recipe, 1.6 % of hands were near-copies of a "
+        "photograph, and 99.5 % were correct with the agent, both drawn with rejection as `generate` does.",
     ),
     "synthetic": _Kind(
         ["license: mit"],
