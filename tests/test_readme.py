@@ -199,7 +199,7 @@ def test_the_shares_of_near_copies_are_those_of_the_records():
         return f"{100 - 100 * figures['new']['value']:.1f} %"
 
     benchmarks = " ".join(PAGES["docs/benchmarks.md"].split())
-    assert f"{copies('shipped')} of hands copy a training photo." in " ".join(README.split())
+    assert f"{copies('shipped')} of hands count as copies of a training photo." in " ".join(README.split())
     over_seeds = copies("varied")
     assert f"{copies('shipped')} of samples do, and {over_seeds} over three training seeds" in benchmarks
 

@@ -26,7 +26,7 @@ from vae.seeds import Purpose, stream_seed
 SAMPLERS = ("normal", "mixture", "prior", "denoised")
 LEARNED = ("prior", "denoised")
 PRIOR_STEPS = 3000
-TEMPERATURE, FINAL_DENOISE = 0.9, 0.4  # of "denoised", as in `handlatent recipe`
+TEMPERATURE, FINAL_DENOISE = 0.9, 0.4  # of "denoised"
 VARIED = 16_384  # augmented training pictures that the learned prior is fitted to
 CHUNK = 256  # pictures encoded at a time
 

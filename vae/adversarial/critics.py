@@ -26,7 +26,7 @@ class PatchCritic(nn.Module):
         self.scales = nn.ModuleList(_patches() for _ in SHRINK)
 
     def see(self, images: Tensor) -> list[Tensor]:
-        """Return (n, 3, S, S) pictures in [0, 1] at each resolution."""
+        """Return (n, 3, S, S) pictures in [0, 1] at each resolution, with values in [-1, 1] and sides of S and S/4."""
         return [F.avg_pool2d(images, factor) * 2 - 1 for factor in SHRINK]
 
     def forward(self, seen: list[Tensor]) -> list[Tensor]:
@@ -55,8 +55,15 @@ class FeatureCritic(nn.Module):
         Args:
             size: Pixels a side of the pictures.
             side: Pixels a side to which they are enlarged, a multiple of 32; they stay as they are if it is `size`.
+
+        Raises:
+            ValueError: If the side is no multiple of 32, or smaller than the pictures.
         """
         super().__init__()
+        if side % 32 or side < size:
+            raise ValueError(
+                f"features_side must be a multiple of 32 of at least {size}, the VAE's size, got {side!r}."
+            )
         self.register_buffer("enlarging", None if side == size else _bicubic(size, side), persistent=False)
         self.stages = Stages(tuple(TAKEN))
         self.heads = nn.ModuleList(_head(*shape) for shape in TAKEN.values())
@@ -64,11 +71,11 @@ class FeatureCritic(nn.Module):
     def see(self, images: Tensor) -> list[Tensor]:
         """Return the frozen network's features of (n, 3, S, S) pictures in [0, 1] at each depth.
 
-        The side of a feature map is at least S/32, where S is the enlarged side.
+        Their sides are S/4, S/8, S/16 and S/32, where S is the enlarged side.
         """
         if self.enlarging is not None:
             with torch.autocast(images.device.type, enabled=False):
-                images = self.enlarging @ images.float() @ self.enlarging.T  # faster than `interpolate`
+                images = self.enlarging @ images.float() @ self.enlarging.T  # `interpolate`, within TensorFloat-32
             images = images.contiguous(memory_format=torch.channels_last)
         found: list[Tensor] = self.stages(images)
         return found
@@ -95,10 +102,10 @@ def passing_loss(fake: list[Tensor]) -> Tensor:
 def disguise(images: Tensor, generator: Generator, parts: int = 1) -> Tensor:
     """Augment pictures before critics see them, so that critics cannot memorise a few photographs.
 
-    It changes brightness, contrast and colour, makes a square black in half of the pictures, and shifts all of them by
-    the same whole pixels. This is DiffAugment (Zhao et al. 2020), which shifts each picture by itself. Critics
-    that halve the size see a regular grid from one side only if nothing shifts. Then a decoder can draw one that they
-    accept.
+    It changes brightness, contrast and colour, makes a square black in half of the pictures, and shifts all pictures
+    of a call by the same whole pixels. This is DiffAugment (Zhao et al. 2020), which shifts each picture by itself.
+    Critics that halve the size see a regular grid from one side only if nothing shifts. Then a decoder can draw one
+    that they accept.
     It is differentiable.
 
     Args:

@@ -239,12 +239,12 @@ class AdversarialTrainer:
                 if prior or critic is self.patches:
                     fake = torch.cat([fake, between])
                 with torch.no_grad():
-                    there = critic.see(self._disguise(images[::2]))
-                here = critic.see(self._disguise(fake))  # for the decoder's step and the critic's own
+                    of_real = critic.see(self._disguise(images[::2]))
+                of_fake = critic.see(self._disguise(fake))  # for the decoder's step and the critic's own
                 critic.learn(False)
-                terms[critic.name] = passing * passing_loss(critic(here))
+                terms[critic.name] = passing * passing_loss(critic(of_fake))
                 critic.learn(True)
-                seen.append((critic, there, here))
+                seen.append((critic, of_real, of_fake))
         terms["kl"] = inputs["weight"] * kl_to_standard_normal(mean, log_var).mean()
         self._descend(list(terms.values()))
         if seen:

@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.command_line.shell_words import given
 from agents.commands.package.model_index import model_index
-from agents.commands.recipe.args import RecipeArgs
+from agents.commands.recipe.args import BEFORE, RecipeArgs
 from agents.commands.refine.args import RefineArgs
 
 
@@ -36,8 +36,8 @@ _KINDS = {
         "Hands, from photographs",
         f"The photographs are those of [11k Hands]({_DATA_SET}) (Afifi, 2019). They are for research, and so are these "
         "weights.",
-        "The photographs show few people. In three runs of the recipe, 1.6 % of hands were near-copies of a "
-        "photograph, and 99.5 % were correct with the agent, both drawn with rejection as `generate` does.",
+        "The photographs show few people. In three runs with the recipe's defaults, 1.6 % of hands were near-copies of "
+        "a photograph, and 99.5 % were correct with the agent, both drawn with rejection as `generate` does.",
     ),
     "synthetic": _Kind(
         ["license: mit"],
@@ -132,7 +132,7 @@ def _commands(settings: dict[str, Any], refined: dict[str, Any] | None) -> list[
     """Spell the commands that a set came from, the photographs' folder left open."""
     known = {item.name for item in fields(RecipeArgs)} - {"data"}
     data = "path/to/11k-hands" if settings["data"] == "11k-hands" else settings["data"]
-    recipe = RecipeArgs(data, **{name: value for name, value in settings.items() if name in known})
+    recipe = RecipeArgs(data, **{name: value for name, value in {**BEFORE, **settings}.items() if name in known})
     commands = [["recipe", *given(recipe)]]
     if refined is not None:
         learned = refined["settings"]

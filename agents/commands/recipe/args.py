@@ -6,6 +6,9 @@ from pathlib import Path
 from vae.adversarial.training import AdversarialConfig
 from vae.model import Width
 
+BEFORE = {"features_side": 128, "falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0, "accept": 1.0}
+"""What runs of versions that did not have these settings did."""
+
 
 @dataclass(frozen=True)
 class RecipeArgs:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag
 from agents.command_line.shell_words import typed
-from agents.commands.recipe.args import RecipeArgs
+from agents.commands.recipe.args import BEFORE, RecipeArgs
 from agents.commands.recipe.first_prior import FirstPrior, fit_first_prior, pool
 from agents.commands.recipe.latent_agent import train_latent_agent
 from agents.commands.recipe.pictures import (
@@ -94,8 +94,6 @@ SELECTED_CURVES = (
         "lowest to highest of the steps",
     ),
 )
-BEFORE = {"features_side": CANVAS, "falling_deltas": 0.0, "prior_from": 1.0, "candidates": 0, "accept": 1.0}
-"""What runs of versions that did not have these settings did."""
 _NOT_SETTINGS = ("out", "device", "workers", "checkpoint_seconds")  # may differ when the recipe is resumed
 
 

@@ -31,6 +31,12 @@ def test_critics_of_features_can_look_at_enlarged_pictures(drawn):
         torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("side", [96, 200])
+def test_pictures_are_enlarged_to_a_multiple_of_32_or_not_at_all(side):
+    with pytest.raises(ValueError, match=f"multiple of 32 of at least 128, the VAE's size, got {side}"):
+        FeatureCritic(128, side)
+
+
 @pytest.mark.parametrize("make", [PatchCritic, partial(FeatureCritic, 128, 192)])
 def test_while_critics_do_not_learn_their_verdict_still_has_a_gradient_in_the_picture(drawn, make):
     critic, pictures = make(), (drawn.images[:2].float() / 255).requires_grad_()

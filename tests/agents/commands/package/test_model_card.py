@@ -4,7 +4,8 @@ from hub_server import read_card
 
 from agents.commands.package.model_card import model_card
 
-SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160}
+SINCE = {"features_side": 192, "falling_deltas": 0.0, "prior_from": 0.65, "candidates": 100_000, "accept": 0.2}
+SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160, **SINCE}
 LEARNED = {"samples": 50_000, "rows": 512, "width": 512, "delta_scale": 0.5, "refine_below": "2.5", "seed": 3}
 REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
 DRAWN = {"pictures": {"photographs": 0, "drawn": 12000}}
@@ -44,6 +45,12 @@ def test_it_names_a_classifier_where_there_is_one():
     ):
         assert said in model_card(SETTINGS, {**REPORT, "rejection": rejection}, None)
     assert " --steps 7000 --accept 0.25 --seed 3`" in model_card({**SETTINGS, "accept": 0.25}, REPORT, None)
+
+
+def test_a_run_of_an_earlier_version_is_repeated_with_what_it_did():
+    card = model_card({name: value for name, value in SETTINGS.items() if name not in SINCE}, REPORT, None)
+    flags = "--steps 7000 --features-side 128 --prior-from 1.0 --candidates 0 --accept 1.0 --seed 3"
+    assert f"`handlatent recipe --data path/to/11k-hands {flags}`" in card
 
 
 def test_huggingface_hub_reads_the_rates_with_the_metric_s_name_and_the_number_of_hands():
