@@ -2,8 +2,10 @@
 
 Run `python benchmarks/int8.py`; it takes about five minutes on one CPU core. Each line of the table draws the same
 hands as the first, from the same noise, with other parts of the set rounded; `handlatent package` rounds encoder and
-decoder. The difference of correct hands is paired. Its interval is Wald's with half a hand added to each of the four
-cells (Agresti & Min 2005), so it has a width where no verdict changes. Pixels are in levels of 0 to 255.
+decoder. The hands are those of the prior alone. With rejection, rounding would make the classifier accept other
+latents, and all hands behind them would change places. The difference of correct hands is paired. Its interval is
+Wald's with half a hand added to each of the four cells (Agresti & Min 2005), so it has a width where no verdict
+changes. Pixels are in levels of 0 to 255.
 
 Parts that are int8 already do not change, so for a set that was packed as int8, name the run that it was packed from.
 
@@ -67,7 +69,7 @@ def rounded(run: Run, parts: tuple[str, ...]) -> Run:
 
 def draw(run: Run, args: argparse.Namespace) -> tuple[Tensor, NDArray[np.bool_]]:
     """Draw (n, 3, S, S) uint8 hands, and say which the reporting judge finds correct."""
-    hands = draw_hands(args.n, seed=args.seed, run=run, refine=args.refine)
+    hands = draw_hands(args.n, seed=args.seed, run=run, refine=args.refine, sampler="prior")
     return hands.images, np.array([judgement.correct for judgement in hands.judgements])
 
 
