@@ -1,6 +1,8 @@
 """A replay buffer in the memory of the device that learns from it."""
 
 import copyreg
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
-from agents.rl.picture_policy import OneStepReplay
+from agents.rl.picture_policy import OneStepReplay, Sight, shifted, shown_side
 
 ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 FREE_SHARE = 0.8  # of a GPU's free memory that a buffer may take
@@ -23,6 +25,10 @@ class DeviceReplay(ReplayBuffer):
 
     The arrays have the same names, shapes and types. A minibatch is drawn and gathered on the device: its indices come
     from the device's default generator. Pickled, it is the buffer that it was made from, so stock SAC reads it.
+
+    Attributes:
+        pictures: (rows, environments, 2, 3, s, s) uint8: those of each observation and of the one that followed it,
+            decoded once and not in each update. None if it replaces a buffer without a `Sight`, or without room.
     """
 
     observations: Any
@@ -45,6 +51,22 @@ class DeviceReplay(ReplayBuffer):
             tensor = torch.zeros(array.shape, dtype=torch.from_numpy(array[:0]).dtype, device=self.device)
             tensor[:rows] = torch.from_numpy(array[:rows])
             setattr(self, name, tensor)
+        self.sight: Sight | None = getattr(host, "sight", None)
+        self.pictures: Tensor | None = None
+        if self.sight is not None:
+            shape = (*self.observations.shape[:2], 2, 3, *[shown_side(self.sight.vae)] * 2)
+            if self.device.type != "cuda" or math.prod(shape) < FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]:
+                self.pictures = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+                self.decode(range(rows))
+
+    def decode(self, rows: Iterable[int]) -> None:
+        """Decode what is stored in some rows; call this for rows that were not stored with `add`."""
+        if self.pictures is None or self.sight is None:
+            return
+        with torch.no_grad():
+            for row in rows:
+                for moment, seen in enumerate((self.observations, self.next_observations)):
+                    self.pictures[row, :, moment] = (self.sight.pictures(seen[row].float()) * 255).round().byte()
 
     def add(
         self,
@@ -61,6 +83,7 @@ class DeviceReplay(ReplayBuffer):
         for name, value in zip(ARRAYS, (obs, next_obs, action, reward, done, timeouts), strict=True):
             row = getattr(self, name)[self.pos]
             row.copy_(torch.as_tensor(value if isinstance(value, Tensor) else np.array(value)).reshape(row.shape))
+        self.decode([self.pos])
         self.pos += 1
         if self.pos == self.buffer_size:
             self.full, self.pos = True, 0
@@ -88,10 +111,17 @@ class DeviceReplay(ReplayBuffer):
             tensor: Tensor = getattr(self, name).flatten(0, 1)
             return tensor[places]
 
-        observations = picked("observations")
+        observations, actions = picked("observations"), picked("actions")
+        if self.sight is not None:
+            if self.pictures is None:
+                shown = [self.sight.pictures(each) for each in (observations, picked("next_observations"))]
+            else:
+                shown = [each.float() / 255 for each in picked("pictures").unbind(1)]
+            before, after = map(shifted, shown)
+            self.sight.remember(observations, before, actions, after)
         return ReplayBufferSamples(
             observations=observations,
-            actions=picked("actions"),
+            actions=actions,
             next_observations=observations if self.kind is OneStepReplay else picked("next_observations"),
             dones=(picked("dones") * (1 - picked("timeouts")))[:, None],
             rewards=picked("rewards")[:, None],
@@ -119,6 +149,7 @@ class DeviceReplay(ReplayBuffer):
     def __reduce__(self) -> Any:
         """Pickle as the buffer that this was made from."""
         state = {**vars(self), **{name: getattr(self, name).cpu().numpy() for name in ARRAYS}}
+        del state["pictures"], state["sight"]
         return copyreg._reconstructor, (state.pop("kind"), object, None), state  # type: ignore[attr-defined]  # no stub
 
 

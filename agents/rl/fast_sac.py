@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from agents.rl.adam import AdamSteps, as_stock, is_capturable, make_capturable
 from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
+from agents.rl.picture_policy import show_shifted
 from vae.acceleration.cuda_graphs import GraphedSteps, Step
 from vae.device import tensor_float_32
 
@@ -103,6 +104,7 @@ class FastSAC(SAC):
 
     def _move_replay(self) -> None:
         """Hold the replay buffer on the GPU; if something forbids it, make updates one by one and say why."""
+        show_shifted(self.policy, self.replay_buffer)
         if self._graphs is None:
             return
         reason = self._obstacle()
@@ -158,10 +160,11 @@ class FastSAC(SAC):
     def _baked(self, batch_size: int) -> tuple[Any, ...]:
         """Return the addresses and constants that graphs hold; if one changes, they are captured again."""
         states = [state for optimizer in self._optimizers() for state in optimizer.state.values()]
+        stored = [getattr(self.replay_buffer, name) for name in (*ARRAYS, "pictures")]
         tensors = [
             *self.policy.parameters(),
             *self.policy.buffers(),
-            *[getattr(self.replay_buffer, name) for name in ARRAYS],
+            *[array for array in stored if array is not None],
             *[tensor for state in states for tensor in state.values()],
             self.ent_coef_tensor if self.log_ent_coef is None else self.log_ent_coef,
         ]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.policies import BasePolicy, ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import ReplayBufferSamples, Schedule
 from stable_baselines3.common.vec_env import VecNormalize
@@ -70,7 +70,7 @@ class Sight:
                 takes half a minute at first.
         """
         self.vae, self.fused = vae, fused
-        self._seen = WeakTensorKeyDictionary()
+        self._seen, self._moved = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
         self._shown: dict[bytes, Tensor] = {}
         self._in_updates = compiled(_pictures, vae.log_variance.device, fused)
 
@@ -106,6 +106,20 @@ class Sight:
         small = F.avg_pool2d(pictures.detach(), _shrinkage(self.vae.size))
         self._shown = dict(zip(_keys(latents), small, strict=True))
 
+    def remember(self, observations: Tensor, before: Tensor, actions: Tensor, after: Tensor) -> None:
+        """Take the pictures of a minibatch, from before and after its actions, as `pictures` returns them.
+
+        They are given back for these very tensors, for as long as those exist.
+        """
+        self._seen[observations], self._moved[actions] = before, after
+
+    def after(self, observations: Tensor, actions: Tensor, delta_scale: float) -> Tensor:
+        """Return the pictures of (n, D) observations, or (n, D + 1), after (n, D) actions; differentiable."""
+        pictures: Tensor | None = self._moved.get(actions)
+        if pictures is None:
+            pictures = self.pictures(observations[:, : self.vae.latent_dim] + delta_scale * actions)
+        return pictures
+
     def of(self, observations: Tensor) -> Tensor:
         """Return the pictures of (n, D) observations, or (n, D + 1), without a gradient."""
         pictures: Tensor | None = self._seen.get(observations)
@@ -129,15 +143,26 @@ class Sight:
 
 
 class OneStepReplay(ReplayBuffer):
-    """A replay buffer for episodes of one step, in which no observation follows another.
+    """A replay buffer for episodes of one step, whose pictures are shifted at random each time that they are drawn.
 
-    Stable-Baselines3's SAC uses the next observations all the same, and multiplies the result by 0. This buffer gives
-    it the observations themselves, which are decoded already.
+    No observation follows another. Stable-Baselines3's SAC uses the next observations all the same, and multiplies the
+    result by 0. This buffer gives it the observations themselves, which are decoded already.
     """
+
+    sight: Sight | None = None  # the policy's; see `show_shifted`. In no pickle, since it would be another one there
 
     def _get_samples(self, batch_inds: NDArray[Any], env: VecNormalize | None = None) -> ReplayBufferSamples:
         samples = super()._get_samples(batch_inds, env)
+        if self.sight is not None:
+            with torch.no_grad():
+                before = self.sight.pictures(samples.observations)
+                after = self.sight.pictures(samples.next_observations)
+            self.sight.remember(samples.observations, shifted(before), samples.actions, shifted(after))
         return samples._replace(next_observations=samples.observations)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the `Sight`."""
+        return {name: value for name, value in vars(self).items() if name != "sight"}
 
 
 class PictureExtractor(BaseFeaturesExtractor):
@@ -201,10 +226,21 @@ class PictureCritic(ContinuousCritic):
         (value,) = self._values(self.q_networks[:1], obs, actions)
         return value
 
+    def scores(self, pictures: Tensor, number: int) -> Tensor:
+        """Return what a critic thinks of pictures: f and g of each, in the unit of the reward.
+
+        Args:
+            pictures: (n, 3, s, s) float32 in [0, 1], as `Sight.pictures` returns them, in episodes of one step.
+            number: Which critic, 0 or 1.
+
+        Returns:
+            (n, 2) float32.
+        """
+        return _found(self.q_networks[number], pictures, pictures.new_empty(len(pictures), 0))
+
     def _values(self, networks: Iterable[nn.Module], obs: Tensor, actions: Tensor) -> list[Tensor]:
-        vae = self.sight.vae
-        latents, rest = obs[:, : vae.latent_dim], obs[:, vae.latent_dim :]
-        after, before = self.sight.pictures(latents + self.delta_scale * actions), self.sight.of(obs)
+        rest = obs[:, self.sight.vae.latent_dim :]
+        after, before = self.sight.after(obs, actions, self.delta_scale), self.sight.of(obs)
         value = _value_of_actions if after.requires_grad else _value
         return [value(network, after, before, rest) for network in networks]
 
@@ -264,6 +300,27 @@ class RefinePolicy(SACPolicy):
         return {**super()._get_constructor_parameters(), "vae": self.sight, "delta_scale": self.delta_scale}
 
 
+def shifted(pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Move each picture by up to a sixteenth of its side, at random; its border is repeated.
+
+    Networks that see shifted pictures learn what a hand looks like, instead of which hand they saw. DrQ does so for SAC
+    from pixels (Yarats et al. 2021).
+
+    Args:
+        pictures: (n, c, s, s) of any type.
+        generator: On the pictures' device; None: that device's own.
+
+    Returns:
+        The same shape and type.
+    """
+    n, _, _, side = pictures.shape
+    most, device = side // 16, pictures.device
+    moves = torch.randint(-most, most + 1, (2, n, 1), generator=generator, device=device)
+    rows, columns = (torch.arange(side, device=device) + moves).clamp(0, side - 1)  # (n, s) each
+    each = torch.arange(n, device=device)[:, None, None]
+    return pictures[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
 def _pictures(vae: VAE, latents: Tensor) -> Tensor:
     kind = latents.device.type
     with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
@@ -273,6 +330,20 @@ def _pictures(vae: VAE, latents: Tensor) -> Tensor:
 
 def _keys(latents: Tensor) -> list[bytes]:
     return [row.tobytes() for row in latents.cpu().numpy()]
+
+
+def show_shifted(policy: BasePolicy, buffer: ReplayBuffer | None) -> None:
+    """Let a `OneStepReplay` shift the pictures that `RefinePolicy` sees in updates; do nothing for other kinds.
+
+    `make_sac` and `FastSAC` call it. Call it for Stable-Baselines3's SAC after loading.
+    """
+    if isinstance(policy, RefinePolicy) and isinstance(buffer, OneStepReplay):
+        buffer.sight = policy.sight
+
+
+def shown_side(vae: VAE) -> int:
+    """Return s, the width and height in pixels of what `Sight.pictures` returns."""
+    return vae.size // _shrinkage(vae.size)
 
 
 def _shrinkage(size: int) -> int:

@@ -13,9 +13,9 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
-from agents.rl.device_replay import ARRAYS
+from agents.rl.device_replay import ARRAYS, DeviceReplay
 from agents.rl.fast_sac import FastSAC
-from agents.rl.picture_policy import OneStepReplay, RefinePolicy, Sight
+from agents.rl.picture_policy import OneStepReplay, RefinePolicy, Sight, show_shifted
 from agents.rl.vec_env import GymnasiumVecEnv
 from hand_env import HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
 from vae.checks import integer
@@ -112,6 +112,7 @@ def make_sac(
         **settings,
     }
     model = algorithm(policy, wrapped, seed=integer("seed", seed, 0), device=device, **fitted)
+    show_shifted(model.policy, model.replay_buffer)
     if not model.verbose and model.tensorboard_log is None:
         model.set_logger(Logger(None, []))  # its own, which writes nothing either, makes a temporary folder
     return model
@@ -180,6 +181,8 @@ def load_learner(model: SAC, state: dict[str, Any]) -> None:
     for name in ARRAYS:
         saved = torch.as_tensor(state["buffer"][name])
         _filled(buffer, name, len(saved)).copy_(saved)
+    if isinstance(buffer, DeviceReplay):
+        buffer.decode(range(len(state["buffer"]["rewards"])))
     buffer.pos, buffer.full = state["buffer_position"]
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     random = state["random"]

@@ -12,6 +12,7 @@ from typing import Any
 from agents.command_line.shell_words import given
 from agents.commands.package.model_index import model_index
 from agents.commands.recipe.args import BEFORE, RecipeArgs
+from agents.commands.refine.args import BEFORE as REFINED_BEFORE
 from agents.commands.refine.args import RefineArgs
 
 
@@ -135,7 +136,7 @@ def _commands(settings: dict[str, Any], refined: dict[str, Any] | None) -> list[
     recipe = RecipeArgs(data, **{name: value for name, value in {**BEFORE, **settings}.items() if name in known})
     commands = [["recipe", *given(recipe)]]
     if refined is not None:
-        learned = refined["settings"]
+        learned = {**REFINED_BEFORE, **refined["settings"]}
         if any(value != getattr(recipe, _REFINES.get(name, name), value) for name, value in learned.items()):
             own = RefineArgs(Path("RUN"), **{**learned, "refine_below": float(learned["refine_below"])})
             commands.append(["refine", *given(own)])

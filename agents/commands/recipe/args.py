@@ -58,7 +58,7 @@ class RecipeArgs:
     """How many times a sample of the learned prior is decoded and encoded again."""
     latent_samples: int = 40_000
     """Latents that the agent on HandLatent-v0 learns from; 0: train no such agent."""
-    refine_samples: int = 50_000
+    refine_samples: int = 30_000
     """Corrections that the agent on HandRefine-v0 learns from; 0: train no such agent."""
     refine_rows: int = 512
     """Latents that the agent on HandRefine-v0 corrects in parallel."""

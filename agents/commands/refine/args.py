@@ -8,6 +8,8 @@ from agents.command_line.flags import RUN
 from agents.rl.row_agent import REFINE_BELOW
 
 WRONG_BELOW = 1.0  # verdicts: a wrong hand has 0
+BEFORE = {"reward": "logit", "critic_epochs": 0}
+"""What refiners of versions that did not have these settings did."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class RefineArgs:
     'rejection' would leave few wrong hands to learn from."""
     reward: Literal["logit", "verdict"] = "logit"
     """What pays SAC when it changes: the rewarding judge's 'logit', or its 'verdict', 1 for correct and 0 for wrong."""
+    critic_epochs: int = 4
+    """Passes in which SAC's critics learn the scores of the latents drawn in advance, before SAC starts. 0: none. Only
+    for --policy pictures and one step an episode."""
     refine_below: float = REFINE_BELOW
     """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all.
     With --reward verdict, SAC learns from wrong hands alone."""

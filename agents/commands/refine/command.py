@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.command_line.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag
 from agents.command_line.shell_words import command, typed
-from agents.commands.refine.args import RefineArgs
+from agents.commands.refine.args import BEFORE, RefineArgs
 from agents.commands.refine.training import RefinerTraining
 from agents.figures.plots import Panel, save_curves
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS, RowAgent
@@ -97,7 +97,7 @@ def _refine(run: Run, args: RefineArgs, out: Path, again: str) -> Path:
 
 def _check(args: RefineArgs) -> None:
     check_at_least(1, args, "samples", "rows", "steps_per_episode", "width", "held_out")
-    check_at_least(0, args, "checkpoint_seconds")
+    check_at_least(0, args, "checkpoint_seconds", "critic_epochs")
     check_above_zero(args, "delta_scale")
     check_not_nan(args, "refine_below")
     check_one_of("--sampler", args.sampler, ("auto", *SAMPLER_FILES, "normal"))
@@ -145,7 +145,7 @@ def _refuse_others(out: Path, identity: dict[str, Any]) -> None:
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """Return the settings in which two trainings differ, as text, or an empty string."""
-    old, new = {"reward": "logit", **there["settings"]}, here["settings"]  # earlier versions had this reward alone
+    old, new = {**BEFORE, **there["settings"]}, here["settings"]
     changed = [name for name in new if old.get(name) != new[name]]
     found = [f"{flag(name)} {old.get(name)!r} instead of {new[name]!r}" for name in changed]
     hashes = [name for name in here if name.endswith("_sha256") and there.get(name) != here[name]]

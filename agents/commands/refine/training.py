@@ -1,18 +1,21 @@
 """Train a refiner: Stable-Baselines3's SAC on the rows of HandRefine-v0, with training log and checkpoints in step."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor
 
 from agents.command_line.shell_words import typed
 from agents.commands.refine.args import RefineArgs
 from agents.commands.refine.start_latents import Starts
+from agents.rl.first_scores import teach_scores
 from agents.rl.picture_policy import RefinePolicy, Sight
 from agents.rl.row_agent import RowAgent
 from agents.rl.sac import REFINE_PICTURE_UPDATES_PER_SAMPLE, make_sac, reset_sac, restore_sac, sac_state
@@ -22,17 +25,17 @@ from agents.runs.log_intervals import ends_of_mean, ends_of_share
 from agents.runs.run import Run
 from hand_env import HandRefineVectorEnv, LogitScore
 from hand_env.anatomy.judge import default_judge
-from hand_env.refinement import score_latents
+from hand_env.refinement import Scores, score_latents
 from hand_env.scoring import ScoreFn
 from vae.progress import in_chunks, progress_bar
 from vae.sampling.sampler import Pool
 
 ENV_ID = "HandRefine-v0"
 POINTS = 40  # in the training log, if there are that many steps
-POOL = 60_000  # most latents drawn in advance, 72 MB at D = 300
+POOL = 150_000  # most latents drawn in advance, 180 MB at D = 300; their small pictures take 1.8 GB
 SCORED = 1024  # of them between two updates of the progress bar: whole chunks of `score_latents` on any device
-DRAWN = 2  # latents drawn in advance per correction to learn from, up to POOL
-FUSING_PAYS = 10_000  # updates: torch.compile takes half a minute, as long as it saves in 7,000 on an H100
+DRAWN = 5  # latents drawn in advance per correction to learn from, up to POOL
+FUSING_PAYS = 10_000  # updates: torch.compile takes half a minute, as long as it once saved in 7,000 on an H100
 TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
     # key in refine.json's training log: (unit, good direction); means are over all steps since the last point
     "samples": ("corrections learned from", "-"),
@@ -76,8 +79,8 @@ class RefinerTraining:
         """
         self.args, self.checkpoints = args, Checkpointer(checkpoints, args.checkpoint_seconds)
         state, judge = _load(self.checkpoints), _judge(args)
-        pool, known = _pool(run, args, judge)
-        self.starts = Starts(pool, args.rows, args.learned_below, known=known)
+        drawn = _draw(run, args, judge)
+        self.starts = Starts(drawn.pool, args.rows, args.learned_below, known=drawn.known)
         env = gym.make_vec(
             ENV_ID,
             num_envs=args.rows,
@@ -102,6 +105,7 @@ class RefinerTraining:
             self._restore(state)
         else:
             reset_sac(self.model)
+            self._teach(drawn)
 
     @property
     def samples(self) -> int:
@@ -193,6 +197,13 @@ class RefinerTraining:
             ends |= ends_of_share(name, means[name], n)
         return ends
 
+    def _teach(self, drawn: "_Drawn") -> None:
+        """Teach the critics the scores that are known already."""
+        policy, args = self.model.policy, self.args
+        if isinstance(policy, RefinePolicy) and args.steps_per_episode == 1 and len(drawn.scores):
+            scores, low = torch.from_numpy(drawn.scores).float(), torch.from_numpy(drawn.low)
+            teach_scores(policy, drawn.latents, scores, low, args.critic_epochs, args.seed)
+
     def _save(self) -> None:
         state = {
             "env": self.env.state_dict(),
@@ -242,8 +253,31 @@ def _judge(args: RefineArgs) -> ScoreFn:
     return default_judge("parser", args.device).correct if args.reward == "verdict" else LogitScore()
 
 
-def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> tuple[Pool, dict[bytes, float]]:
-    """Draw latents and keep those that `generate` would correct, with their scores by their bytes.
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Hold what was drawn in advance.
+
+    Attributes:
+        pool: The latents to learn from.
+        latents: (n, D) float32, all that were drawn.
+        scores: (n,) float64, their scores; empty if nobody asked the judge.
+        low: (n,) bool, which of them are in the pool.
+    """
+
+    pool: Pool
+    latents: Tensor
+    scores: Scores
+    low: NDArray[np.bool_]
+
+    @property
+    def known(self) -> dict[bytes, float]:
+        """The scores of the pool's latents, by their bytes."""
+        keys = (latent.tobytes() for latent in self.pool.latents.numpy())
+        return dict(zip(keys, self.scores[self.low].tolist(), strict=True)) if len(self.scores) else {}
+
+
+def _draw(run: Run, args: RefineArgs, judge: ScoreFn) -> _Drawn:
+    """Draw latents, and let SAC learn from those that `generate` would correct.
 
     If most hands are correct already, an agent trained on all latents would learn to raise the score of correct
     hands.
@@ -251,22 +285,22 @@ def _pool(run: Run, args: RefineArgs, judge: ScoreFn) -> tuple[Pool, dict[bytes,
     Raises:
         ValueError: If there are no such latents.
     """
-    pool, known = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed), dict[bytes, float]()
+    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
+    latents, scores = pool.latents, np.empty(0)
+    low = np.ones(len(latents), bool)
     if args.learned_below < np.inf:
-        parts = in_chunks(pool.latents, SCORED, "Scoring", "latents")
+        parts = in_chunks(latents, SCORED, "Scoring", "latents")
         scores = np.concatenate([score_latents(run.vae, judge, rows.numpy()) for rows in parts])
-        wrong = scores < args.learned_below
-        if not wrong.any():
+        low = scores < args.learned_below
+        if not low.any():
             is_low = "is wrong" if args.reward == "verdict" else f"scores below --refine-below {args.refine_below!r}"
             everything = typed("refine", replace(args, reward="logit", refine_below=np.inf))
             raise ValueError(
-                f"None of {len(wrong):,} latents of the sampler {args.sampler!r} {is_low}: there is nothing to learn. "
+                f"None of {len(low):,} latents of the sampler {args.sampler!r} {is_low}: there is nothing to learn. "
                 f"To learn from all: {everything}"
             )
-        pool.latents = pool.latents[torch.from_numpy(wrong)]
-        keys = (latent.tobytes() for latent in pool.latents.numpy())
-        known = dict(zip(keys, scores[wrong].tolist(), strict=True))
-    return pool, known
+        pool.latents = latents[torch.from_numpy(low)]
+    return _Drawn(pool, latents, scores, low)
 
 
 def _load(checkpoints: Checkpointer) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from agents import FastSAC
+from agents import FastSAC, RefinePolicy, make_sac
+from agents.rl import device_replay
 from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
 from agents.rl.picture_policy import OneStepReplay
 from agents.rl.sac import load_learner, sac_state
@@ -177,3 +178,54 @@ def test_it_normalises_as_stocks_does():
     for mine, theirs in zip(ours._get_samples(rows, env)[:5], stock._get_samples(rows, env)[:5], strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
     assert not torch.equal(ours._get_samples(rows).observations, ours._get_samples(rows, env).observations)
+
+
+def seeing(make_refine_rows):
+    env = make_refine_rows(delta_scale=0.5, autoreset_mode="SameStep")
+    return make_sac(env, policy=RefinePolicy, **SMALL, policy_kwargs={"net_arch": [16]})
+
+
+@pytest.fixture
+def looking(make_refine_rows):
+    """FastSAC that looks at pictures, with the replay buffer that it has on a GPU, and what stock SAC stored."""
+    model = seeing(make_refine_rows)
+    model.learn(12)
+    stock = model.replay_buffer
+    model.replay_buffer = DeviceReplay(stock)
+    return model, stock
+
+
+def test_pictures_are_decoded_once_and_then_remembered(looking, monkeypatch):
+    model, stock = looking
+    monkeypatch.setattr(device_replay, "shifted", lambda pictures: pictures)
+    sight, buffer = model.policy.sight, model.replay_buffer
+    places = buffer.draw(1, 8)[0]
+    samples = buffer.at(places)
+    wanted = [torch.from_numpy(getattr(stock, name)).flatten(0, 1)[places] for name in ARRAYS[:2]]
+    wanted = [sight.pictures(latents) for latents in wanted]
+    monkeypatch.setattr(sight, "pictures", None)  # what is remembered need not be decoded
+    found = [sight.of(samples.observations), sight.after(samples.observations, samples.actions, 0.5)]
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert (mine - theirs).abs().max() <= 0.5 / 255 + 1e-6
+    assert not torch.equal(*found)
+    assert torch.isfinite(torch.cat(model.critic(samples.observations, samples.actions))).all()
+
+
+def test_a_new_step_is_decoded_as_it_comes(looking):
+    buffer = looking[0].replay_buffer
+    stored, (before, after) = buffer.size(), (buffer.next_observations[0].clone(), buffer.observations[0].clone())
+    n = len(before)
+    buffer.add(before, after, np.zeros((n, before.shape[1])), np.zeros(n), np.ones(n), [{}] * n)
+    assert torch.equal(buffer.pictures[stored], buffer.pictures[0].flip(1))
+    assert not torch.equal(buffer.pictures[0, :, 0], buffer.pictures[0, :, 1])
+
+
+def test_pictures_are_in_no_file_and_come_back_when_training_resumes(looking, make_refine_rows):
+    model, stock = looking
+    again = pickle.loads(pickle.dumps(model.replay_buffer))
+    assert type(again) is OneStepReplay
+    check_same(again, stock)
+    resumed = seeing(make_refine_rows)
+    resumed.replay_buffer = DeviceReplay(resumed.replay_buffer)
+    load_learner(resumed, copy.deepcopy(sac_state(model)))
+    assert torch.equal(resumed.replay_buffer.pictures, model.replay_buffer.pictures)

@@ -12,7 +12,15 @@ from stable_baselines3.common.buffers import ReplayBuffer
 
 from agents import FastSAC, RefinePolicy, make_sac
 from agents.rl import picture_policy as refine_policy
-from agents.rl.picture_policy import SEEN, OneStepReplay, PictureCritic, PictureExtractor, PictureNetwork, Sight
+from agents.rl.picture_policy import (
+    SEEN,
+    OneStepReplay,
+    PictureCritic,
+    PictureExtractor,
+    PictureNetwork,
+    Sight,
+    shifted,
+)
 from agents.rl.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
 from vae import VAE, VAEConfig, build_vae
@@ -73,6 +81,19 @@ def test_pictures_of_any_size_are_looked_at(vae, side):
     assert pictures.min() >= 0
     assert pictures.max() <= 1
     assert PictureNetwork(vae.size)(pictures).shape == (3, 256)
+
+
+def test_pictures_are_moved_by_whole_pixels_and_nothing_else():
+    ramp = torch.arange(32.0)
+    pictures = torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32)]).expand(500, 2, 32, 32)
+    moved = shifted(pictures, torch.Generator().manual_seed(0))
+    across, down = (moved - pictures)[:, :, 8:24, 8:24].unbind(1)  # far from the border, all pixels moved alike
+    for moves in (across, down):
+        assert torch.equal(moves.amin((1, 2)), moves.amax((1, 2)))
+        assert sorted(set(moves[:, 0, 0].tolist())) == [-2, -1, 0, 1, 2]
+    assert not torch.equal(across, down)
+    assert moved.min() == 0
+    assert moved.max() == 31
 
 
 def test_what_is_looked_at_is_what_the_judge_gets_but_smaller():
@@ -222,6 +243,7 @@ def test_of_episodes_of_one_step_nothing_that_follows_is_decoded_and_nothing_is_
         return pictures(vae, latents)
 
     monkeypatch.setattr(refine_policy, "_pictures", counted)
+    monkeypatch.setattr(refine_policy, "shifted", lambda pictures: pictures)
     _, more, other = learned(algorithm=SAC, replay_buffer_class=ReplayBuffer)
     for algorithm, times in ((SAC, 2), (FastSAC, 3)):  # it does not ask the actor about what follows, either
         asked, fewer, model = learned(algorithm=algorithm)
@@ -229,6 +251,25 @@ def test_of_episodes_of_one_step_nothing_that_follows_is_decoded_and_nothing_is_
         assert more - fewer == times * model.batch_size * model._n_updates > 0
         state = model.policy.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in other.policy.state_dict().items())
+
+
+def test_updates_see_shifted_pictures_and_stock_sac_sees_the_same(make_refine_rows, monkeypatch):
+    def learned(algorithm):
+        model = make_sac(
+            make_refine_rows(delta_scale=0.5, autoreset_mode="SameStep"),
+            seed=0,
+            policy=RefinePolicy,
+            algorithm=algorithm,
+            **SMALL,
+        )
+        model.learn(12)
+        return model.policy.state_dict()
+
+    ours, stock = learned(FastSAC), learned(SAC)
+    torch.testing.assert_close(ours, stock, rtol=0, atol=0)
+    monkeypatch.setattr(refine_policy, "shifted", lambda pictures: pictures)
+    unshifted = learned(FastSAC)
+    assert any(not torch.equal(ours[name], unshifted[name]) for name in ours)
 
 
 def test_a_policy_that_was_saved_acts_the_same(model, tmp_path):

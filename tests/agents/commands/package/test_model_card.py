@@ -6,7 +6,15 @@ from agents.commands.package.model_card import model_card
 
 SINCE = {"features_side": 192, "falling_deltas": 0.0, "prior_from": 0.65, "candidates": 100_000, "accept": 0.2}
 SETTINGS = {"data": "11k-hands", "seed": 3, "steps": 7000, "size": 128, "latent_dim": 300, "batch": 160, **SINCE}
-LEARNED = {"samples": 50_000, "rows": 512, "width": 512, "delta_scale": 0.5, "refine_below": "2.5", "seed": 3}
+LEARNED = {
+    "critic_epochs": 4,
+    "samples": 30_000,
+    "rows": 512,
+    "width": 512,
+    "delta_scale": 0.5,
+    "refine_below": "2.5",
+    "seed": 3,
+}
 REPORT = {"pictures": {"photographs": 1396, "drawn": 12000}}
 DRAWN = {"pictures": {"photographs": 0, "drawn": 12000}}
 

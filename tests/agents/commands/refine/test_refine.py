@@ -83,6 +83,7 @@ def test_a_refined_run_holds_the_refiner_and_what_was_measured(run, policy):
     assert report["settings"] == {
         **{"samples": 96, "rows": 16, "width": 16, "held_out": 8, "sampler": "mixture", "policy": policy},
         **{"delta_scale": 1.0, "steps_per_episode": 1, "seed": 0, "refine_below": "2.5", "reward": "logit"},
+        "critic_epochs": 4,
     }
     assert {"python", "torch", "stable-baselines3"} <= set(report["versions"])
     assert report["vae_sha256"] == run_folder.sha256(run / "vae.safetensors")
@@ -351,7 +352,7 @@ def pool_of(training):
 def test_the_pool_that_training_draws_from_is_large_enough_to_be_new_at_nearly_every_step(run):
     training = RefinerTraining(load_run(run), RefineArgs(run, **TINY, sampler="mixture"), run / "none")
     pool = pool_of(training)
-    assert len(pool.latents) == 2 * 96
+    assert len(pool.latents) == 5 * 96
     assert np.array_equal(pool.sample(4, 1), pool.sample(4, 1))
 
 
@@ -367,7 +368,7 @@ def test_only_latents_that_are_not_right_enough_are_learned_from(run):
     middle = float(np.median(scores))
     _, wrong = pool(middle)
     assert torch.equal(wrong, everything[torch.from_numpy(scores < middle)])
-    none = r"None of 192 latents of .* 'mixture' scores below --refine-below -30\.0.* --rows 16 .* --refine-below inf "
+    none = r"None of 480 latents of .* 'mixture' scores below --refine-below -30\.0.* --rows 16 .* --refine-below inf "
     with pytest.raises(ValueError, match=none):
         pool(-30.0)
     with pytest.raises(ValueError, match="--refine-below must be a number, or 'inf', got nan"):
