@@ -38,7 +38,7 @@ _KINDS = {
         f"The photographs are those of [11k Hands]({_DATA_SET}) (Afifi, 2019). They are for research, and so are these "
         "weights.",
         "The photographs show few people. In three runs with the recipe's defaults, 1.6 % of hands were near-copies of "
-        "a photograph. With the agent 99.5 % were correct. These hands were drawn with rejection, as `generate` does.",
+        "a photograph. With the agent 99.8 % were correct. These hands were drawn with rejection, as `generate` does.",
     ),
     "synthetic": _Kind(
         ["license: mit"],
