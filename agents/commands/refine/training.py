@@ -34,7 +34,7 @@ ENV_ID = "HandRefine-v0"
 POINTS = 40  # in the training log, if there are that many steps
 POOL = 150_000  # most latents drawn in advance, 180 MB at D = 300; their small pictures take 1.8 GB
 SCORED = 1024  # of them between two updates of the progress bar: whole chunks of `score_latents` on any device
-DRAWN = 5  # latents drawn in advance per correction to learn from, up to POOL
+DRAWN = {"pictures": 5, "latents": 2}  # drawn in advance per correction to learn from, up to POOL, by policy
 FUSING_PAYS = 10_000  # updates: torch.compile takes half a minute, as long as it once saved in 7,000 on an H100
 TRAINING_LOG_COLUMNS: dict[str, tuple[str, str]] = {
     # key in refine.json's training log: (unit, good direction); means are over all steps since the last point
@@ -285,7 +285,7 @@ def _draw(run: Run, args: RefineArgs, judge: ScoreFn) -> _Drawn:
     Raises:
         ValueError: If there are no such latents.
     """
-    pool = Pool(run.samplers[args.sampler], min(DRAWN * args.samples, POOL), args.seed)
+    pool = Pool(run.samplers[args.sampler], min(DRAWN[args.policy] * args.samples, POOL), args.seed)
     latents, scores = pool.latents, np.empty(0)
     low = np.ones(len(latents), bool)
     if args.learned_below < np.inf:

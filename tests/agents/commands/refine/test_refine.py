@@ -349,10 +349,11 @@ def pool_of(training):
     return training.env.env.sampler.sampler
 
 
-def test_the_pool_that_training_draws_from_is_large_enough_to_be_new_at_nearly_every_step(run):
-    training = RefinerTraining(load_run(run), RefineArgs(run, **TINY, sampler="mixture"), run / "none")
-    pool = pool_of(training)
-    assert len(pool.latents) == 5 * 96
+@pytest.mark.parametrize(("policy", "drawn"), [("latents", 2 * 96), ("pictures", 5 * 96)])
+def test_the_pool_that_training_draws_from_is_large_enough_to_be_new_at_nearly_every_step(run, policy, drawn):
+    args = RefineArgs(run, **{**TINY, "policy": policy}, sampler="mixture", refine_below=float("inf"))
+    pool = pool_of(RefinerTraining(load_run(run), args, run / "none"))
+    assert len(pool.latents) == drawn
     assert np.array_equal(pool.sample(4, 1), pool.sample(4, 1))
 
 
@@ -368,7 +369,7 @@ def test_only_latents_that_are_not_right_enough_are_learned_from(run):
     middle = float(np.median(scores))
     _, wrong = pool(middle)
     assert torch.equal(wrong, everything[torch.from_numpy(scores < middle)])
-    none = r"None of 480 latents of .* 'mixture' scores below --refine-below -30\.0.* --rows 16 .* --refine-below inf "
+    none = r"None of 192 latents of .* 'mixture' scores below --refine-below -30\.0.* --rows 16 .* --refine-below inf "
     with pytest.raises(ValueError, match=none):
         pool(-30.0)
     with pytest.raises(ValueError, match="--refine-below must be a number, or 'inf', got nan"):

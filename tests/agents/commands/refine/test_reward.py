@@ -37,7 +37,7 @@ def test_verdicts_pay_without_log_odds_and_only_wrong_hands_are_learned_from(run
     pictures = to_float(decode_all(loaded.vae, loaded.samplers["mixture"].sample(200, 1)))
     limit = float(pictures.mean((1, 2, 3)).median())
     monkeypatch.setattr("agents.commands.refine.training.default_judge", Half)
-    args = RefineArgs(run, **{**TINY, "samples": 2048, "held_out": 100}, reward="verdict", sampler="mixture")
+    args = RefineArgs(run, **{**TINY, "samples": 1024, "held_out": 100}, reward="verdict", sampler="mixture")
     training = RefinerTraining(loaded, args, run / "none")
     pool = training.starts.sampler
     assert isinstance(pool, Pool)
@@ -56,7 +56,7 @@ def test_verdicts_pay_without_log_odds_and_only_wrong_hands_are_learned_from(run
     with pytest.raises(ValueError, match="with --reward 'verdict' instead of 'logit'"):
         refine_run(replace(args, reward="logit"))
     limit = -1.0
-    with pytest.raises(ValueError, match=r"None of 10,240 latents .* is wrong: .* --refine-below inf"):
+    with pytest.raises(ValueError, match=r"None of 2,048 latents .* is wrong: .* --refine-below inf"):
         RefinerTraining(loaded, args, run / "none")
 
 
