@@ -147,6 +147,7 @@ def pictures(job: Job) -> Learned:
     )
     with tempfile.TemporaryDirectory() as folder:
         training = RefinerTraining(read(job), args, Path(folder) / "checkpoints")
+        taught = training.model.policy.state_dict()
         training.model = make_sac(
             training.env,
             args.seed,
@@ -158,6 +159,7 @@ def pictures(job: Job) -> Learned:
                 "vae": Sight(training.env.env.vae, job.algorithm == COMPILED),
             },
         )
+        training.model.policy.load_state_dict(taught)
         reset_sac(training.model)
         if not training.train():
             raise KeyboardInterrupt

@@ -2,7 +2,7 @@
 
 import copyreg
 import math
-from collections.abc import Iterable
+import warnings
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from torch import Tensor
 from agents.rl.picture_policy import OneStepReplay, Sight, shifted, shown_side
 
 ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
-FREE_SHARE = 0.8  # of a GPU's free memory that a buffer may take
+FREE_SHARE, PICTURES_SHARE = 0.8, 0.4  # of a GPU's free memory that a buffer may take, and its pictures
+DECODED = 256  # latents at a time, if rows are shorter
 _KINDS = (ReplayBuffer, OneStepReplay)
 
 
@@ -55,18 +56,28 @@ class DeviceReplay(ReplayBuffer):
         self.pictures: Tensor | None = None
         if self.sight is not None:
             shape = (*self.observations.shape[:2], 2, 3, *[shown_side(self.sight.vae)] * 2)
-            if self.device.type != "cuda" or math.prod(shape) < FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]:
+            needed, free = math.prod(shape), _free(self.device)
+            if needed > PICTURES_SHARE * free:
+                warnings.warn(
+                    f"{needed / 1e9:.2g} GB of pictures for the replay buffer do not fit into {free / 1e9:.2g} GB of "
+                    "free memory, so each update decodes its own and is slower. Choose a smaller buffer_size.",
+                    stacklevel=2,
+                )
+            else:
                 self.pictures = torch.zeros(shape, dtype=torch.uint8, device=self.device)
-                self.decode(range(rows))
+                self.decode(0, rows)
 
-    def decode(self, rows: Iterable[int]) -> None:
-        """Decode what is stored in some rows; call this for rows that were not stored with `add`."""
+    def decode(self, first: int, end: int) -> None:
+        """Decode what is stored in rows `first` to `end` - 1; `add` does so for what it stores."""
         if self.pictures is None or self.sight is None:
             return
+        together = max(1, DECODED // self.n_envs)  # rows; a vector environment's one by one, as they were stored
         with torch.no_grad():
-            for row in rows:
+            for start in range(first, end, together):
+                rows = slice(start, min(start + together, end))
                 for moment, seen in enumerate((self.observations, self.next_observations)):
-                    self.pictures[row, :, moment] = (self.sight.pictures(seen[row].float()) * 255).round().byte()
+                    shown = self.sight.pictures(seen[rows].flatten(0, 1).float()) * 255
+                    self.pictures[rows, :, moment].flatten(0, 1).copy_(shown.round())
 
     def add(
         self,
@@ -83,7 +94,7 @@ class DeviceReplay(ReplayBuffer):
         for name, value in zip(ARRAYS, (obs, next_obs, action, reward, done, timeouts), strict=True):
             row = getattr(self, name)[self.pos]
             row.copy_(torch.as_tensor(value if isinstance(value, Tensor) else np.array(value)).reshape(row.shape))
-        self.decode([self.pos])
+        self.decode(self.pos, self.pos + 1)
         self.pos += 1
         if self.pos == self.buffer_size:
             self.full, self.pos = True, 0
@@ -161,8 +172,12 @@ def obstacle(buffer: ReplayBuffer) -> str | None:
         return "optimize_memory_usage=True overlaps observations"
     if buffer.device.type != "cuda":
         return None
-    needed = sum(getattr(buffer, name).nbytes for name in ARRAYS)
-    free, _ = torch.cuda.mem_get_info(buffer.device)
+    needed, free = sum(getattr(buffer, name).nbytes for name in ARRAYS), _free(buffer.device)
     if needed > FREE_SHARE * free:
         return f"its replay buffer of {needed / 1e9:.2g} GB does not fit into {free / 1e9:.2g} GB of free memory"
     return None
+
+
+def _free(device: torch.device) -> float:
+    """Return a GPU's free memory in bytes; a CPU's is not limited here."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf

@@ -32,7 +32,8 @@ class FastSAC(SAC):
     """Stable-Baselines3's SAC, with the same arguments, methods and files; only `train` differs.
 
     Each can load what the other saved: `SAC.load`, `FastSAC.load`. On a CPU, an update gives stock SAC's numbers bit
-    for bit, with any policy, for less work:
+    for bit, with any policy, for less work. (If `make_sac` did not build it, stock SAC with a
+    `OneStepReplay` sees pictures unshifted: see `agents.rl.picture_policy.show_shifted`.)
 
     - The actor's loss computes no gradients of the critics' weights, which SAC discards.
     - With gamma 0, nothing is computed about next observations, because SAC multiplies it by 0. Where it is infinite,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.rl.picture_policy import PictureCritic, PictureExtractor, RefinePolicy, shifted
+from agents.rl.picture_policy import PictureCritic, PictureExtractor, RefinePolicy, shifted, shown_side
 from hand_env.refinement import CHUNK
 from vae.progress import in_chunks, progress_bar
 from vae.seeds import seeded
@@ -27,7 +27,7 @@ def teach_scores(policy: RefinePolicy, latents: Tensor, scores: Tensor, low: Ten
         latents: (n, D) float32 on the CPU.
         scores: (n,) float32 on the CPU, in the unit of the reward.
         low: (n,) bool on the CPU, the latents that SAC will learn from; at least one.
-        epochs: Passes over the latents, >= 0; at least one minibatch, if it is not 0.
+        epochs: As many samples as this number of passes over the latents, >= 0; at least one minibatch, if it is not 0.
         seed: Seed of the minibatches, >= 0.
     """
     critic, extractor = policy.critic, policy.actor.features_extractor
@@ -37,8 +37,10 @@ def teach_scores(policy: RefinePolicy, latents: Tensor, scores: Tensor, low: Ten
         return
     device = next(critic.parameters()).device
     with torch.no_grad():
-        chunks = (policy.sight.pictures(rows.to(device)) for rows in in_chunks(latents, CHUNK[device.type], "Decoding"))
-        pictures = torch.cat([(chunk * 255).round().byte() for chunk in chunks])  # (n, 3, s, s)
+        pictures = torch.empty(len(latents), 3, *[shown_side(policy.sight.vae)] * 2, dtype=torch.uint8, device=device)
+        places = torch.split(pictures, CHUNK[device.type])
+        for place, rows in zip(places, in_chunks(latents, CHUNK[device.type], "Decoding"), strict=True):
+            place.copy_((policy.sight.pictures(rows.to(device)) * 255).round())
     scores = scores.to(device)
     groups = [rows for rows in (torch.nonzero(each)[:, 0] for each in (low, ~low)) if len(rows)]
     steps, generator, moves = max(epochs * len(latents) // BATCH, 1), seeded(seed), seeded(seed, device)

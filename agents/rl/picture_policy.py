@@ -109,16 +109,19 @@ class Sight:
     def remember(self, observations: Tensor, before: Tensor, actions: Tensor, after: Tensor) -> None:
         """Take the pictures of a minibatch, from before and after its actions, as `pictures` returns them.
 
-        They are given back for these very tensors, for as long as those exist.
+        `of` and `after` give them back for these very tensors, for as long as those exist.
         """
-        self._seen[observations], self._moved[actions] = before, after
+        self._seen[observations], self._moved[actions] = before, (observations, after)
 
     def after(self, observations: Tensor, actions: Tensor, delta_scale: float) -> Tensor:
-        """Return the pictures of (n, D) observations, or (n, D + 1), after (n, D) actions; differentiable."""
-        pictures: Tensor | None = self._moved.get(actions)
-        if pictures is None:
-            pictures = self.pictures(observations[:, : self.vae.latent_dim] + delta_scale * actions)
-        return pictures
+        """Return the pictures of (n, D) observations, or (n, D + 1), after (n, D) actions.
+
+        They are differentiable with respect to the actions, unless they were remembered.
+        """
+        known, pictures = self._moved.get(actions, (None, None))
+        if known is observations and pictures is not None:
+            return cast(Tensor, pictures)
+        return self.pictures(observations[:, : self.vae.latent_dim] + delta_scale * actions)
 
     def of(self, observations: Tensor) -> Tensor:
         """Return the pictures of (n, D) observations, or (n, D + 1), without a gradient."""
@@ -143,10 +146,10 @@ class Sight:
 
 
 class OneStepReplay(ReplayBuffer):
-    """A replay buffer for episodes of one step, whose pictures are shifted at random each time that they are drawn.
+    """A replay buffer for episodes of one step; with a `Sight`, it shifts pictures at random each time it gives them.
 
     No observation follows another. Stable-Baselines3's SAC uses the next observations all the same, and multiplies the
-    result by 0. This buffer gives it the observations themselves, which are decoded already.
+    result by 0. This buffer gives it the observations themselves.
     """
 
     sight: Sight | None = None  # the policy's; see `show_shifted`. In no pickle, since it would be another one there

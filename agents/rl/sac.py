@@ -182,7 +182,7 @@ def load_learner(model: SAC, state: dict[str, Any]) -> None:
         saved = torch.as_tensor(state["buffer"][name])
         _filled(buffer, name, len(saved)).copy_(saved)
     if isinstance(buffer, DeviceReplay):
-        buffer.decode(range(len(state["buffer"]["rewards"])))
+        buffer.decode(0, len(state["buffer"]["rewards"]))
     buffer.pos, buffer.full = state["buffer_position"]
     model.num_timesteps, model._n_updates, model._episode_num = state["counts"]
     random = state["random"]

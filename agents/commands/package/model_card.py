@@ -5,7 +5,7 @@ It has no `datasets`, since the hub has no data set of that name.
 
 import json
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,6 @@ _KINDS = {
     ),
 }
 # what `handlatent refine` and `handlatent recipe` call the same
-_REFINES = {"samples": "refine_samples", "rows": "refine_rows", "width": "refine_width"}
 
 
 def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[str, Any] | None) -> str:
@@ -137,9 +136,18 @@ def _commands(settings: dict[str, Any], refined: dict[str, Any] | None) -> list[
     commands = [["recipe", *given(recipe)]]
     if refined is not None:
         learned = {**REFINED_BEFORE, **refined["settings"]}
-        if any(value != getattr(recipe, _REFINES.get(name, name), value) for name, value in learned.items()):
-            own = RefineArgs(Path("RUN"), **{**learned, "refine_below": float(learned["refine_below"])})
-            commands.append(["refine", *given(own)])
+        own = RefineArgs(Path("RUN"), **{**learned, "refine_below": float(learned["refine_below"])})
+        by_recipe = RefineArgs(
+            Path("RUN"),
+            recipe.refine_samples,
+            recipe.refine_rows,
+            width=recipe.refine_width,
+            sampler=own.sampler,
+            delta_scale=recipe.delta_scale,
+            seed=recipe.seed,
+        )
+        if own != by_recipe:
+            commands = [["recipe", *given(replace(recipe, refine_samples=0))], ["refine", *given(own)]]
     return [shlex.join(["handlatent", *words]) for words in [*commands, ["package", "RUN"]]]
 
 

@@ -1,5 +1,6 @@
 """The arguments of `handlatent refine`; the command line is generated from them."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,8 +31,9 @@ class RefineArgs:
     reward: Literal["logit", "verdict"] = "logit"
     """What pays SAC when it changes: the rewarding judge's 'logit', or its 'verdict', 1 for correct and 0 for wrong."""
     critic_epochs: int = 4
-    """Passes in which SAC's critics learn the scores of the latents drawn in advance, before SAC starts. 0: none. Only
-    for --policy pictures and one step an episode."""
+    """Before SAC starts, its critics learn the scores of the latents drawn in advance, from as many samples of these as
+    this number of passes would have. 0: none. Only for --policy pictures and one step an episode, and not with
+    --refine-below inf, since nothing is judged in advance then."""
     refine_below: float = REFINE_BELOW
     """Learn only from latents whose pictures score below this, in log-odds of the rewarding judge. 'inf': from all.
     With --reward verdict, SAC learns from wrong hands alone."""
@@ -51,6 +53,12 @@ class RefineArgs:
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
     out: Path | None = None
     """Folder for a copy of the run with this refiner in it, to keep several refiners of one run. Default: RUN."""
+
+    @property
+    def taught_epochs(self) -> int:
+        """`critic_epochs`, or 0 where critics learn no scores in advance."""
+        looks = self.policy == "pictures" and self.steps_per_episode == 1 and self.learned_below < math.inf
+        return self.critic_epochs if looks else 0
 
     @property
     def learned_below(self) -> float:

@@ -109,6 +109,7 @@ def _identity(args: RefineArgs) -> dict[str, Any]:
     """Return what must not change when a training is resumed."""
     settings = {name: value for name, value in asdict(args).items() if name not in _NOT_SETTINGS}
     settings["refine_below"] = str(args.refine_below)  # JSON has no infinity
+    settings["critic_epochs"] = args.taught_epochs
     files = {"vae_sha256": run_folder.VAE_WEIGHTS}
     if args.sampler in SAMPLER_FILES:
         files["sampler_sha256"] = SAMPLER_FILES[args.sampler][0]

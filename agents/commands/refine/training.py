@@ -199,10 +199,10 @@ class RefinerTraining:
 
     def _teach(self, drawn: "_Drawn") -> None:
         """Teach the critics the scores that are known already."""
-        policy, args = self.model.policy, self.args
-        if isinstance(policy, RefinePolicy) and args.steps_per_episode == 1 and len(drawn.scores):
+        policy, epochs = self.model.policy, self.args.taught_epochs
+        if isinstance(policy, RefinePolicy) and epochs:
             scores, low = torch.from_numpy(drawn.scores).float(), torch.from_numpy(drawn.low)
-            teach_scores(policy, drawn.latents, scores, low, args.critic_epochs, args.seed)
+            teach_scores(policy, drawn.latents, scores, low, epochs, self.args.seed)
 
     def _save(self) -> None:
         state = {

@@ -220,6 +220,36 @@ def test_a_new_step_is_decoded_as_it_comes(looking):
     assert not torch.equal(buffer.pictures[0, :, 0], buffer.pictures[0, :, 1])
 
 
+def test_pictures_follow_what_replaces_the_oldest_step(looking):
+    buffer = looking[0].replay_buffer
+    buffer.pos = 0  # as after the last row
+    before, after = buffer.next_observations[1].clone(), buffer.observations[1].clone()
+    n = len(before)
+    buffer.add(before, after, np.zeros((n, before.shape[1])), np.zeros(n), np.ones(n), [{}] * n)
+    assert torch.equal(buffer.pictures[0], buffer.pictures[1].flip(1))
+
+
+def test_without_room_for_pictures_each_update_decodes_its_own(looking, monkeypatch):
+    model, stock = looking
+    monkeypatch.setattr(device_replay, "_free", lambda _: 1e5)
+    with pytest.warns(
+        UserWarning, match=r"GB of pictures for the replay buffer do not fit into 0\.0001 GB of free mem"
+    ):
+        buffer = DeviceReplay(stock)
+    monkeypatch.setattr(device_replay, "shifted", lambda pictures: pictures)
+    assert buffer.pictures is None
+    places = torch.tensor([0, 5, 3])
+    kept, decoded = (each.at(places) for each in (model.replay_buffer, buffer))
+    for samples in (kept, decoded):
+        assert torch.equal(samples.observations, kept.observations)
+    sight = model.policy.sight
+    for mine, theirs in (
+        (sight.of(kept.observations), sight.of(decoded.observations)),
+        (sight.after(kept.observations, kept.actions, 0.5), sight.after(decoded.observations, decoded.actions, 0.5)),
+    ):
+        assert (mine - theirs).abs().max() <= 0.5 / 255 + 1e-6
+
+
 def test_pictures_are_in_no_file_and_come_back_when_training_resumes(looking, make_refine_rows):
     model, stock = looking
     again = pickle.loads(pickle.dumps(model.replay_buffer))

@@ -20,6 +20,7 @@ from agents.rl.picture_policy import (
     PictureNetwork,
     Sight,
     shifted,
+    show_shifted,
 )
 from agents.rl.sac import REFINE_PICTURE_SETTINGS, SETTINGS
 from hand_env.refinement import CHUNK
@@ -270,6 +271,29 @@ def test_updates_see_shifted_pictures_and_stock_sac_sees_the_same(make_refine_ro
     monkeypatch.setattr(refine_policy, "shifted", lambda pictures: pictures)
     unshifted = learned(FastSAC)
     assert any(not torch.equal(ours[name], unshifted[name]) for name in ours)
+
+
+def test_remembered_pictures_are_those_of_their_own_tensors_alone():
+    sight, seen, other = Sight(frozen(32)), latents(), latents() + 1
+    actions = torch.zeros(3, D)
+    pictures = torch.zeros(3, 3, 32, 32)
+    sight.remember(seen, pictures, actions, pictures + 1)
+    assert torch.equal(sight.of(seen), pictures)
+    assert torch.equal(sight.after(seen, actions, 0.5), pictures + 1)
+    assert torch.equal(sight.after(other, actions, 0.5), sight.pictures(other))
+    assert torch.equal(sight.after(seen, actions.clone(), 0.5), sight.pictures(seen))
+
+
+@pytest.mark.parametrize("algorithm", [SAC, FastSAC])
+def test_a_loaded_model_shifts_pictures_once_it_is_told_to(make_refine_rows, tmp_path, algorithm):
+    env = make_refine_rows(delta_scale=0.5, autoreset_mode="SameStep")
+    model = make_sac(env, seed=0, policy=RefinePolicy, algorithm=algorithm, **SMALL)
+    assert model.replay_buffer.sight is model.policy.sight
+    model.save(tmp_path / "model")
+    loaded = algorithm.load(tmp_path / "model", model.env)
+    assert (loaded.replay_buffer.sight is loaded.policy.sight) == (algorithm is FastSAC)
+    show_shifted(loaded.policy, loaded.replay_buffer)
+    assert loaded.replay_buffer.sight is loaded.policy.sight
 
 
 def test_a_policy_that_was_saved_acts_the_same(model, tmp_path):

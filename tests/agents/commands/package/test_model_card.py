@@ -42,6 +42,16 @@ def test_it_says_what_was_learned_from_how_and_what_was_measured(monkeypatch):
     assert "| as corrected by the agent in 2 rounds | 75.0% (73.0 to 76.0) | 87.5% (85.5 to 88.5) |" in card
 
 
+def test_a_refiner_of_its_own_is_trained_in_a_run_without_one(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/handlatent"])
+    held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
+    before = {name: value for name, value in LEARNED.items() if name != "critic_epochs"}  # as earlier versions wrote
+    for learned, flags in ((before, "--critic-epochs 0"), ({**LEARNED, "reward": "verdict"}, "--reward verdict")):
+        card = model_card(SETTINGS, REPORT, {"held_out": held_out, "settings": learned})
+        assert "--steps 7000 --refine-samples 0 --seed 3`, then `handlatent refine RUN --samples 30000 " in card
+        assert flags in card
+
+
 def test_it_names_a_classifier_where_there_is_one():
     for rejection, said in (
         (
@@ -93,5 +103,8 @@ def test_a_refiner_that_is_not_the_recipe_s_own_is_named():
     card = model_card(
         SETTINGS, REPORT, {"held_out": held_out, "settings": {**LEARNED, "seed": 4, "refine_below": "inf"}}
     )
-    assert "`handlatent recipe --data path/to/11k-hands --steps 7000 --seed 3`, then `handlatent refine RUN" in card
+    assert (
+        "`handlatent recipe --data path/to/11k-hands --steps 7000 --refine-samples 0 --seed 3`, then `handlatent refine RUN"
+        in card
+    )
     assert " --refine-below inf --delta-scale 0.5 --width 512 --seed 4`, then `handlatent package RUN`." in card

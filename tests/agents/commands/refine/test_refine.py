@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -83,7 +82,7 @@ def test_a_refined_run_holds_the_refiner_and_what_was_measured(run, policy):
     assert report["settings"] == {
         **{"samples": 96, "rows": 16, "width": 16, "held_out": 8, "sampler": "mixture", "policy": policy},
         **{"delta_scale": 1.0, "steps_per_episode": 1, "seed": 0, "refine_below": "2.5", "reward": "logit"},
-        "critic_epochs": 4,
+        "critic_epochs": 4 if policy == "pictures" else 0,
     }
     assert {"python", "torch", "stable-baselines3"} <= set(report["versions"])
     assert report["vae_sha256"] == run_folder.sha256(run / "vae.safetensors")
@@ -343,37 +342,6 @@ def test_a_process_killed_twice_ends_bit_for_bit_with_the_package_s_own_judge(re
         assert process.send(signal.SIGKILL) == -signal.SIGKILL, "the training ended before it was killed"
     subprocess.run([sys.executable, "-m", "agents.cli", *words, str(killed)], check=True, capture_output=True)
     assert_same_results(tmp_path / "whole", killed)
-
-
-def pool_of(training):
-    return training.env.env.sampler.sampler
-
-
-@pytest.mark.parametrize(("policy", "drawn"), [("latents", 2 * 96), ("pictures", 5 * 96)])
-def test_the_pool_that_training_draws_from_is_large_enough_to_be_new_at_nearly_every_step(run, policy, drawn):
-    args = RefineArgs(run, **{**TINY, "policy": policy}, sampler="mixture", refine_below=float("inf"))
-    pool = pool_of(RefinerTraining(load_run(run), args, run / "none"))
-    assert len(pool.latents) == drawn
-    assert np.array_equal(pool.sample(4, 1), pool.sample(4, 1))
-
-
-def test_only_latents_that_are_not_right_enough_are_learned_from(run):
-    def pool(refine_below):
-        training = RefinerTraining(
-            load_run(run), RefineArgs(run, **TINY, sampler="mixture", refine_below=refine_below), run / "none"
-        )
-        return training.env.env, pool_of(training).latents
-
-    env, everything = pool(float("inf"))
-    scores = env.score(everything.numpy())
-    middle = float(np.median(scores))
-    _, wrong = pool(middle)
-    assert torch.equal(wrong, everything[torch.from_numpy(scores < middle)])
-    none = r"None of 192 latents of .* 'mixture' scores below --refine-below -30\.0.* --rows 16 .* --refine-below inf "
-    with pytest.raises(ValueError, match=none):
-        pool(-30.0)
-    with pytest.raises(ValueError, match="--refine-below must be a number, or 'inf', got nan"):
-        refine_run(RefineArgs(run, **TINY, refine_below=float("nan")))
 
 
 def test_interrupted_is_what_a_second_ctrl_c_while_measuring_gives(run, monkeypatch):
