@@ -103,8 +103,6 @@ def test_a_refiner_that_is_not_the_recipe_s_own_is_named():
     card = model_card(
         SETTINGS, REPORT, {"held_out": held_out, "settings": {**LEARNED, "seed": 4, "refine_below": "inf"}}
     )
-    assert (
-        "`handlatent recipe --data path/to/11k-hands --steps 7000 --refine-samples 0 --seed 3`, then `handlatent refine RUN"
-        in card
-    )
+    first = "`handlatent recipe --data path/to/11k-hands --steps 7000 --refine-samples 0 --seed 3`"
+    assert f"{first}, then `handlatent refine RUN" in card
     assert " --refine-below inf --delta-scale 0.5 --width 512 --seed 4`, then `handlatent package RUN`." in card
