@@ -10,7 +10,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from agents import FastSAC
+from agents import FastSAC, RefinePolicy, make_sac
 from agents.rl.device_replay import DeviceReplay
 from agents.rl.fast_sac import _Graphs
 from vae.acceleration.cuda_graphs import EAGER_STEPS, Graph, GraphedSteps
@@ -75,6 +75,30 @@ def test_updates_with_graphs_are_those_without_and_rates_change(on_gpu):
     assert with_graphs.actor.optimizer.param_groups[0]["lr"] is graphs.rates[0]
     check_same(with_graphs, without)
     assert with_graphs.logger.name_to_value == without.logger.name_to_value
+
+
+def test_graphs_hold_the_pictures_of_the_replay_buffer(make_refine_rows, monkeypatch):
+    def trained(graphs):
+        rows = make_refine_rows(delta_scale=0.5, autoreset_mode="SameStep")
+        model = make_sac(rows, policy=RefinePolicy, policy_kwargs=TINY, learning_rate=2**-11, **SMALL)
+        model.learn(12)
+        model.replay_buffer, model._graphs = DeviceReplay(model.replay_buffer), graphs
+        for optimizer in model._optimizers():
+            optimizer.param_groups[0]["fused"] = optimizer.defaults["fused"] = True
+        source = torch.Generator().manual_seed(0)
+        monkeypatch.setattr(DeviceReplay, "draw", lambda _, *size: torch.randint(12, size, generator=source))
+        torch.manual_seed(0)
+        for count in (2, 5, 3):
+            model.train(count, 8)
+        return model
+
+    graphs = recorded()
+    model = trained(graphs)
+    check_same(model, trained(None))
+    assert graphs.launch.recorded == [True]
+    model.replay_buffer.pictures = model.replay_buffer.pictures.clone()
+    model.train(EAGER_STEPS + 1, 8)
+    assert graphs.launch.recorded == [True, True]
 
 
 def test_graphs_are_captured_again_when_what_they_hold_has_changed(on_gpu):
