@@ -81,6 +81,7 @@ def test_graphs_hold_the_pictures_of_the_replay_buffer(make_refine_rows, monkeyp
     def trained(graphs):
         rows = make_refine_rows(delta_scale=0.5, autoreset_mode="SameStep")
         model = make_sac(rows, policy=RefinePolicy, policy_kwargs=TINY, learning_rate=2**-11, **SMALL)
+        assert isinstance(model, FastSAC)
         model.learn(12)
         model.replay_buffer, model._graphs = DeviceReplay(model.replay_buffer), graphs
         for optimizer in model._optimizers():
