@@ -76,8 +76,8 @@ class DeviceReplay(ReplayBuffer):
             for start in range(first, end, together):
                 rows = slice(start, min(start + together, end))
                 for moment, seen in enumerate((self.observations, self.next_observations)):
-                    shown = self.sight.pictures(seen[rows].flatten(0, 1).float()) * 255
-                    self.pictures[rows, :, moment].flatten(0, 1).copy_(shown.round())
+                    shown = (self.sight.pictures(seen[rows].flatten(0, 1).float()) * 255).round().byte()
+                    self.pictures[rows, :, moment] = shown.unflatten(0, (-1, self.n_envs))
 
     def add(
         self,
