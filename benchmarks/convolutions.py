@@ -11,6 +11,13 @@ the step can reach.
 Beside it stands what the card itself would allow. A convolution takes at least its operations at the speed of a matrix
 product. It also takes at least the time to read its inputs and write its output once.
 
+What lies between two convolutions takes time too, if only that of a copy. Forward, the output of each is read, and the
+input of the next is written: the activation stands between them. Backward, the gradient of that input is read, and so
+is the output that was kept. Then the gradient of the output is written. So five numbers move for each number that a
+convolution puts out. For each weight nine move: its gradient, and there and back the weight, both of Adam's moments and
+the averaged weight. With these the sum is the least that a step can take with cuDNN's convolutions, however well the
+rest is fused.
+
 Prints a line for each kind of convolution, the slowest first. It says how often the kind occurs in a step, its time,
 its share of the matrix product's speed, and the share that the card would allow.
 """
@@ -24,16 +31,18 @@ from math import prod
 from typing import Any
 
 import torch
-from operations import per_second
+from operations import of_training, per_second
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents.figures.markdown import markdown_table
 from vae import VAE, VAEConfig, build_vae
 from vae.device import reduced_precision, resolve_device
+from vae.model import count_parameters
 
 ROUNDS = 9
 SHOWN = 16
+BETWEEN, FOR_A_WEIGHT = 5, 9  # numbers that move for each number of a convolution's output, and for each weight
 COPIED = {"cpu": 2**24, "cuda": 2**30}  # bytes, to measure how fast memory is read and written
 aten: Any = torch.ops.aten
 
@@ -135,6 +144,13 @@ class Bench:
         size = torch.finfo(self.dtype).bits // 8
         return max(self.operations(case) / self.product, size * numbers / self.copy)
 
+    def rest(self, vae: VAE, found: Counter[Convolution]) -> float:
+        """Return the seconds that all else takes at least: activations between convolutions, and the optimiser."""
+        outputs = sum(times * case.outputs for case, times in found.items() if case.kind == "forward")
+        size = torch.finfo(self.dtype).bits // 8
+        moved = size * BETWEEN * self.batch * outputs + 4 * FOR_A_WEIGHT * count_parameters(vae)
+        return moved / self.copy
+
     def _random(self, *shape: int) -> Tensor:
         tensor = torch.randn(*shape, device=self.device, dtype=self.dtype)
         return tensor.to(memory_format=torch.channels_last)
@@ -167,13 +183,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512)
     args = parser.parse_args()
     device = resolve_device(args.device)
-    vae = build_vae(VAEConfig(args.size, 300, args.width), seed=0).to(device)
+    vae = build_vae(VAEConfig(args.size, 300, args.width), seed=0)
+    operations = args.batch * sum(times * case.operations for case, times in convolutions_of(vae).items())
+    vae = vae.to(device)
     bench = Bench(device, args.batch)
-    rows, total, least, operations = [], 0.0, 0.0, 0.0
-    for case, times in convolutions_of(vae).items():
+    rows, total, least, found = [], 0.0, 0.0, convolutions_of(vae)
+    for case, times in found.items():
         seconds, needed = bench.seconds(case), bench.operations(case)
         total, least = total + times * seconds, least + times * bench.allowed(case)
-        operations += times * needed
         share, allowed = needed / seconds / bench.product, needed / bench.allowed(case) / bench.product
         shape = f"{case.image[0]} to {case.weight[0]} channels, {case.image[1]} x {case.image[2]}"
         rows.append((times * seconds, [case.kind, shape, str(times), f"{1e3 * times * seconds:.3f}"]))
@@ -190,6 +207,11 @@ def main() -> None:
         f"\nAll convolutions of a step: {operations / 1e12:.3g} TFLOP in {1e3 * total:.2f} ms, "
         f"{operations / total / bench.product:.0%} of the product's speed; the card allows {1e3 * least:.2f} ms, "
         f"{operations / least / bench.product:.0%}."
+    )
+    rest, operations = bench.rest(vae, found), args.batch * of_training(vae)  # linear layers included
+    print(
+        f"All between them takes at least {1e3 * rest:.2f} ms, at the speed of a copy. So a step takes at least "
+        f"{1e3 * (total + rest):.2f} ms, {operations / (total + rest) / bench.product:.0%} of the product's speed."
     )
 
 

@@ -75,6 +75,26 @@ class Residual(nn.Module):
         return cast(Tensor, x + self.last(nn.functional.silu(self.first(nn.functional.silu(x)))))
 
 
+class AlignedConv2d(nn.Conv2d):
+    """Convolve as torch does; on a GPU, zeros fill the channels up to a multiple of 8.
+
+    Tensor cores read bfloat16 in such groups. For other numbers of channels cuDNN has slow kernels only
+    (`benchmarks/convolutions.py`).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in, height, width) to (batch, out, height, width)."""
+        return super().forward(x) if x.device.type == "cpu" else self.aligned(x)
+
+    def aligned(self, x: Tensor) -> Tensor:
+        """Do so with channels of zeros, which are left out of the result."""
+        more_in, more_out = -self.in_channels % 8, -self.out_channels % 8
+        weight = F.pad(self.weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
+        bias = None if self.bias is None else F.pad(self.bias, (0, more_out))
+        filled = F.pad(x, (0, 0, 0, 0, 0, more_in))
+        return F.conv2d(filled, weight, bias, self.stride, self.padding, self.dilation)[:, : self.out_channels]
+
+
 class PixelShuffle(nn.PixelShuffle):
     """Turn r^2 channels into r x r pixels, as torch does, and keep the channels-last format on a GPU.
 
@@ -138,7 +158,7 @@ class Encoder(nn.Module):
         channels, patch = _channels(config), _patch(config)
         layers: list[nn.Module] = [
             nn.PixelUnshuffle(patch),
-            nn.Conv2d(3 * patch**2, channels[0], 3, padding=1),
+            AlignedConv2d(3 * patch**2, channels[0], 3, padding=1),
         ]
         layers.append(Residual(channels[0]))
         for before, after in pairwise(channels):
@@ -173,7 +193,7 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = [nn.Unflatten(1, (channels[0], grid, grid)), Residual(channels[0])]
         for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, 4 * after, 3, padding=1), PixelShuffle(2), Residual(after)]
-        layers += [nn.SiLU(), nn.Conv2d(channels[-1], 3 * patch**2, 3, padding=1), PixelShuffle(patch)]
+        layers += [nn.SiLU(), AlignedConv2d(channels[-1], 3 * patch**2, 3, padding=1), PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
         self.feature_channels = channels[-1]
         self.finish = NoCheckerboard() if _channels(config) is _LARGE_128 else nn.Identity()

@@ -4,6 +4,7 @@ import torch
 
 from vae.model import (
     LOG_VAR_RANGE,
+    AlignedConv2d,
     Decoder,
     Encoder,
     NoCheckerboard,
@@ -12,6 +13,7 @@ from vae.model import (
     count_parameters,
     shuffle_channels_last,
 )
+from vae.seeds import seeded
 
 pytestmark = pytest.mark.usefixtures("real_channels")
 
@@ -140,3 +142,19 @@ def test_pixels_shuffled_in_the_channels_last_format_are_those_of_torch(factor):
 def test_a_decoder_on_a_gpu_keeps_the_channels_last_format():
     vae = build_vae(VAEConfig(64, 5, "large"), seed=0).cuda()
     assert vae.decode(torch.randn(2, 5, device="cuda")).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_channels_of_zeros_change_neither_a_convolution_nor_its_gradients():
+    vae = build_vae(VAEConfig(32, 5), seed=0)
+    layers = [layer for layer in vae.modules() if isinstance(layer, AlignedConv2d)]
+    assert [(layer.in_channels, layer.out_channels) for layer in layers] == [(12, 32), (32, 12)]
+    for layer in layers:
+        torch.nn.init.normal_(layer.bias)
+        pictures = torch.randn(2, layer.in_channels, 8, 8, generator=seeded(1)).requires_grad_(True)
+        found = []
+        for way in (layer.forward, layer.aligned):
+            output = way(pictures)
+            gradients = torch.autograd.grad(output.square().sum(), [pictures, layer.weight, layer.bias])
+            found.append((output, *gradients))
+        for plain, aligned in zip(*found, strict=True):
+            torch.testing.assert_close(plain, aligned, rtol=1e-4, atol=1e-4)
