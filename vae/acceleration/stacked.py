@@ -61,7 +61,9 @@ class Stack:
         self.stacked, self.augments, self.gradient_norm, self.trains = stacked, augment, gradient_norm, trains
         self._forward, self._count, device = _Forward(vae), len(pictures), pictures[0].device
         call = partial(_call_one if self._count == 1 else _call_all, self._forward)
-        self._networks = compiled(call, device, fused)
+        self._prepare = compiled(partial(_prepared, alone=self._count == 1), device, fused)
+        self._encoder = compiled(partial(call, "encode"), device, fused)
+        self._score = compiled(partial(_scored, partial(call, "decode")), device, fused)
         self._pictures, offsets = _concatenate(pictures)
         self._offsets = torch.tensor(offsets, device=device)[:, None]
         shape = (self._count, batch_size)
@@ -112,13 +114,9 @@ class Stack:
         self._steps += 1
 
     def _encode(self) -> None:
-        images = to_float(self._pictures[self._index.flatten()])  # (K B, 3, S, S)
-        if self._count == 1:
-            images = images.contiguous(memory_format=torch.channels_last)
-        if self.augments:
-            images = warp(images, affine_from(self._affine.flatten(0, 1)))
-        images = images.view(*self._index.shape, *images.shape[1:])  # (K, B, 3, S, S)
-        mean, log_var = self._call("encode", images)  # (K, B, D) each
+        images = self._prepare(self._pictures, self._index, self._affine if self.augments else None)
+        with reduced_precision(images.device):
+            mean, log_var = self._encoder(self._weights(), images)  # (K, B, D) each
         self.encoded = images, mean.float(), log_var.float()
 
     def score(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,10 +130,8 @@ class Stack:
             Reconstruction and KL, (K, B) each, in nats, and decoded pictures, (K, B, 3, S, S).
         """
         images, mean, log_var = self.encoded
-        mean = mean + shift
-        decoded = self._call("decode", mean + torch.exp(0.5 * log_var) * noise)
-        reconstruction = vmap(gaussian_reconstruction)(decoded, images, self.stacked.log_variance)
-        return reconstruction, vmap(kl_to_standard_normal)(mean, log_var), decoded
+        with reduced_precision(images.device):
+            return self._score(self._weights(), images, mean + shift, log_var, noise)
 
     def _step(self) -> None:
         images = self.encoded[0]
@@ -149,18 +145,15 @@ class Stack:
         self.scored = reconstruction.detach(), kl.detach(), decoded.detach().float()
 
     def _descend(self, objective: Tensor, squared_error: Tensor) -> None:
-        gradients = torch.autograd.grad(objective, list(self.stacked.leaves.values()))
-        rows = self.stacked.join(gradients)  # (K, P)
+        rows = self.stacked.take_gradients(torch.autograd.grad(objective, list(self.stacked.leaves.values())))
         parallel.all_reduce_mean([rows, squared_error])
         norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        self.stacked.weights.grad = rows.mul_((self.gradient_norm / (norm + 1e-6)).clamp_max(1.0))
+        rows.mul_((self.gradient_norm / (norm + 1e-6)).clamp_max(1.0))
         self.stacked.optimizer.step()
 
-    def _call(self, method: str, argument: Tensor) -> Any:
+    def _weights(self) -> dict[str, Tensor]:
         named = {**self.stacked.leaves, **self.stacked.constants, "log_variance": self.stacked.log_variance}
-        weights = {f"vae.{name}": tensor for name, tensor in named.items()}
-        with reduced_precision(argument.device):
-            return self._networks(weights, method, argument)
+        return {f"vae.{name}": tensor for name, tensor in named.items()}
 
     def _launch(self, half: int) -> None:
         """Run one half of the step; before the capture, on the stream that will capture it, as PyTorch asks for."""
@@ -192,16 +185,41 @@ def probe(vaes: Sequence[VAE], image: Tensor) -> None:
     forwards = [_Forward(vae) for vae in vaes]
     weights, buffers = stack_module_state(forwards)
     images = to_float(image).expand(len(vaes), 1, -1, -1, -1)  # (K, 1, 3, S, S)
-    mean, _ = _call_all(forwards[0], {**weights, **buffers}, "encode", images)  # (K, 1, D)
-    _call_all(forwards[0], {**weights, **buffers}, "decode", mean)
+    mean, _ = _call_all(forwards[0], "encode", {**weights, **buffers}, images)  # (K, 1, D)
+    _call_all(forwards[0], "decode", {**weights, **buffers}, mean)
 
 
-def _call_one(forward: nn.Module, weights: dict[str, Tensor], method: str, argument: Tensor) -> Any:
-    result = functional_call(forward, {name: tensor[0] for name, tensor in weights.items()}, (method, argument[0]))
+def _prepared(pictures: Tensor, index: Tensor, affine: Tensor | None, *, alone: bool) -> Tensor:
+    """Take minibatches, (K, B, 3, S, S) float32, and augment them."""
+    images = to_float(pictures[index.flatten()])  # (K B, 3, S, S)
+    if alone:
+        images = images.contiguous(memory_format=torch.channels_last)
+    if affine is not None:
+        images = warp(images, affine_from(affine.flatten(0, 1)))
+    return images.view(*index.shape, *images.shape[1:])
+
+
+def _scored(
+    decode: Callable[[dict[str, Tensor], Tensor], Tensor],
+    weights: dict[str, Tensor],
+    images: Tensor,
+    mean: Tensor,
+    log_var: Tensor,
+    noise: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sample latents, decode them, and measure both terms of the loss."""
+    decoded = decode(weights, mean + torch.exp(0.5 * log_var) * noise)
+    reconstruction = vmap(gaussian_reconstruction)(decoded, images, weights["vae.log_variance"])
+    return reconstruction, vmap(kl_to_standard_normal)(mean, log_var), decoded
+
+
+def _call_one(forward: nn.Module, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
+    own = {name: tensor.squeeze(0) for name, tensor in weights.items()}  # [0] would copy each gradient
+    result = functional_call(forward, own, (method, argument[0]))
     return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
 
 
-def _call_all(forward: nn.Module, weights: dict[str, Tensor], method: str, argument: Tensor) -> Any:
+def _call_all(forward: nn.Module, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
     return vmap(lambda own, x: functional_call(forward, own, (method, x)))(weights, argument)
 
 

@@ -54,6 +54,8 @@ class StackedWeights:
         rest = [{**row, **dict(vae.named_buffers())} for row, vae in zip(named, vaes, strict=True)]
         kept = [name for name in rest[0] if name not in self.leaves and name != "log_variance"]
         self.constants = {name: torch.stack([row[name].detach() for row in rest]) for name in kept}
+        self.weights.grad = torch.zeros_like(self.weights)
+        self._gradients = self.split(self.weights.grad)
         self.rate = torch.zeros((), device=self.weights.device)
         self.optimizer = adamw([self.weights], self.rate)
         self._share_moments(optimizers, trained)
@@ -64,6 +66,13 @@ class StackedWeights:
         self.averaged.lerp_(self.weights, blend)
         self._averaged_log_variance.copy_(self.log_variance)
         self._averages_done.add_(1)
+
+    @torch.no_grad()
+    def take_gradients(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Copy one (K, ...) tensor for each of `leaves` to the gradient of `weights`, and return that, (K, P)."""
+        torch._foreach_copy_(self._gradients, list(gradients))
+        assert self.weights.grad is not None
+        return self.weights.grad
 
     def split(self, rows: Tensor) -> list[Tensor]:
         """View (K, P) rows as one (K, ...) tensor for each weight."""
