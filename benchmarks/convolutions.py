@@ -11,15 +11,16 @@ the step can reach.
 Beside it stands what the card itself would allow. A convolution takes at least its operations at the speed of a matrix
 product. It also takes at least the time to read its inputs and write its output once.
 
-What lies between two convolutions takes time too, if only that of a copy. Forward, the output of each is read, and the
-input of the next is written: the activation stands between them. Backward, the gradient of that input is read, and so
-is the output that was kept. Then the gradient of the output is written. So five numbers move for each number that a
-convolution puts out. For each weight nine move: its gradient, and there and back the weight, both of Adam's moments and
-the averaged weight. With these the sum is the least that a step can take with cuDNN's convolutions, however well the
-rest is fused.
+What lies between two convolutions takes time too, at least that of a copy, if it passes through the card's memory.
+Forward, the output of each convolution is read, and the input of the next is written. Backward, the gradient of that
+input and the kept output are read, and the gradient of the output is written. So five numbers move for each number that
+a convolution puts out. (Additions of residual blocks move other numbers; their sum is the same within 1 %.) For each
+weight, nine numbers move: its gradient is read, and the weight, both moments of Adam and the averaged weight are read
+and written. The time of all convolutions and that of these moves bound a step, however well the rest is fused.
 
 Prints a line for each kind of convolution, the slowest first. It says how often the kind occurs in a step, its time,
-its share of the matrix product's speed, and the share that the card would allow.
+its share of the matrix product's speed, and the share that the card would allow. On a GPU, some convolutions have
+channels of zeros (`vae.model.AlignedConv2d`). Their lines count these, and the sums below do not.
 """
 
 import argparse
@@ -210,7 +211,7 @@ def main() -> None:
     )
     rest, operations = bench.rest(vae, found), args.batch * of_training(vae)  # linear layers included
     print(
-        f"All between them takes at least {1e3 * rest:.2f} ms, at the speed of a copy. So a step takes at least "
+        f"All between them takes {1e3 * rest:.2f} ms at the speed of a copy, so a step takes at least "
         f"{1e3 * (total + rest):.2f} ms, {operations / (total + rest) / bench.product:.0%} of the product's speed."
     )
 

@@ -76,7 +76,7 @@ def differ(found: list[dict[str, float]], expected: list[dict[str, float]]) -> f
 
 
 def operations(run: AdversarialTrainer) -> float:
-    """Count the floating-point operations of an eager step."""
+    """Count the floating-point operations of an eager step, those on channels of zeros (`AlignedConv2d`) included."""
     run.step()  # makes the batches
     with FlopCounterMode(display=False) as counter:
         run.step()

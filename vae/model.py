@@ -76,23 +76,28 @@ class Residual(nn.Module):
 
 
 class AlignedConv2d(nn.Conv2d):
-    """Convolve as torch does; on a GPU, zeros fill the channels up to a multiple of 8.
+    """Convolve 3 x 3 pixels; on a GPU, channels of zeros fill both sides up to a multiple of 8.
 
     Tensor cores read bfloat16 in such groups. For other numbers of channels cuDNN has slow kernels only
     (`benchmarks/convolutions.py`).
     """
 
+    def __init__(self, before: int, after: int) -> None:
+        """Build a convolution of (batch, before, height, width) to (batch, after, height, width)."""
+        super().__init__(before, after, 3, padding=1)
+
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, in, height, width) to (batch, out, height, width)."""
+        """Convolve (batch, before, height, width) float."""
         return super().forward(x) if x.device.type == "cpu" else self.aligned(x)
 
     def aligned(self, x: Tensor) -> Tensor:
-        """Do so with channels of zeros, which are left out of the result."""
-        more_in, more_out = -self.in_channels % 8, -self.out_channels % 8
-        weight = F.pad(self.weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
-        bias = None if self.bias is None else F.pad(self.bias, (0, more_out))
-        filled = F.pad(x, (0, 0, 0, 0, 0, more_in))
-        return F.conv2d(filled, weight, bias, self.stride, self.padding, self.dilation)[:, : self.out_channels]
+        """Convolve with zeros as extra channels, and leave the extra outputs out; the result is the same."""
+        weight, bias = self.weight, cast(Tensor, self.bias)
+        if more := -self.in_channels % 8:
+            x, weight = F.pad(x, (0, 0, 0, 0, 0, more)), F.pad(weight, (0, 0, 0, 0, 0, more))
+        if more := -self.out_channels % 8:
+            weight, bias = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, more)), F.pad(bias, (0, more))
+        return F.conv2d(x, weight, bias, padding=1)[:, : self.out_channels]
 
 
 class PixelShuffle(nn.PixelShuffle):
@@ -158,7 +163,7 @@ class Encoder(nn.Module):
         channels, patch = _channels(config), _patch(config)
         layers: list[nn.Module] = [
             nn.PixelUnshuffle(patch),
-            AlignedConv2d(3 * patch**2, channels[0], 3, padding=1),
+            AlignedConv2d(3 * patch**2, channels[0]),
         ]
         layers.append(Residual(channels[0]))
         for before, after in pairwise(channels):
@@ -193,7 +198,7 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = [nn.Unflatten(1, (channels[0], grid, grid)), Residual(channels[0])]
         for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, 4 * after, 3, padding=1), PixelShuffle(2), Residual(after)]
-        layers += [nn.SiLU(), AlignedConv2d(channels[-1], 3 * patch**2, 3, padding=1), PixelShuffle(patch)]
+        layers += [nn.SiLU(), AlignedConv2d(channels[-1], 3 * patch**2), PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
         self.feature_channels = channels[-1]
         self.finish = NoCheckerboard() if _channels(config) is _LARGE_128 else nn.Identity()

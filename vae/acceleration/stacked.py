@@ -61,7 +61,7 @@ class Stack:
         self.stacked, self.augments, self.gradient_norm, self.trains = stacked, augment, gradient_norm, trains
         self._forward, self._count, device = _Forward(vae), len(pictures), pictures[0].device
         call = partial(_call_one if self._count == 1 else _call_all, self._forward)
-        self._prepare = compiled(partial(_prepared, alone=self._count == 1), device, fused)
+        self._prepare = compiled(_prepared, device, fused)
         self._encoder = compiled(partial(call, "encode"), device, fused)
         self._score = compiled(partial(_scored, partial(call, "decode")), device, fused)
         self._pictures, offsets = _concatenate(pictures)
@@ -114,7 +114,8 @@ class Stack:
         self._steps += 1
 
     def _encode(self) -> None:
-        images = self._prepare(self._pictures, self._index, self._affine if self.augments else None)
+        rows = self._pictures[self._index.flatten()].unflatten(0, self._index.shape)  # outside: their number may differ
+        images = self._prepare(rows, self._affine if self.augments else None)
         with reduced_precision(images.device):
             mean, log_var = self._encoder(self._weights(), images)  # (K, B, D) each
         self.encoded = images, mean.float(), log_var.float()
@@ -189,14 +190,14 @@ def probe(vaes: Sequence[VAE], image: Tensor) -> None:
     _call_all(forwards[0], "decode", {**weights, **buffers}, mean)
 
 
-def _prepared(pictures: Tensor, index: Tensor, affine: Tensor | None, *, alone: bool) -> Tensor:
-    """Take minibatches, (K, B, 3, S, S) float32, and augment them."""
-    images = to_float(pictures[index.flatten()])  # (K B, 3, S, S)
-    if alone:
+def _prepared(pictures: Tensor, affine: Tensor | None) -> Tensor:
+    """Turn minibatches, (K, B, 3, S, S) uint8, into float32 in [0, 1], and augment them by (K, B, 5) random numbers."""
+    images = to_float(pictures.flatten(0, 1))  # (K B, 3, S, S)
+    if len(pictures) == 1:  # as a trainer without a stack has them
         images = images.contiguous(memory_format=torch.channels_last)
     if affine is not None:
         images = warp(images, affine_from(affine.flatten(0, 1)))
-    return images.view(*index.shape, *images.shape[1:])
+    return images.view(*pictures.shape[:2], *images.shape[1:])
 
 
 def _scored(
@@ -207,14 +208,14 @@ def _scored(
     log_var: Tensor,
     noise: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sample latents, decode them, and measure both terms of the loss."""
+    """Sample latents, decode them, and measure both terms of the loss; see `Stack.score` for the shapes."""
     decoded = decode(weights, mean + torch.exp(0.5 * log_var) * noise)
     reconstruction = vmap(gaussian_reconstruction)(decoded, images, weights["vae.log_variance"])
     return reconstruction, vmap(kl_to_standard_normal)(mean, log_var), decoded
 
 
 def _call_one(forward: nn.Module, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
-    own = {name: tensor.squeeze(0) for name, tensor in weights.items()}  # [0] would copy each gradient
+    own = {name: tensor.squeeze(0) for name, tensor in weights.items()}  # the gradient of [0] is a copy
     result = functional_call(forward, own, (method, argument[0]))
     return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
 

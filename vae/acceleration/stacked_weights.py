@@ -54,8 +54,7 @@ class StackedWeights:
         rest = [{**row, **dict(vae.named_buffers())} for row, vae in zip(named, vaes, strict=True)]
         kept = [name for name in rest[0] if name not in self.leaves and name != "log_variance"]
         self.constants = {name: torch.stack([row[name].detach() for row in rest]) for name in kept}
-        self.weights.grad = torch.zeros_like(self.weights)
-        self._gradients = self.split(self.weights.grad)
+        self._gradients: list[Tensor] = []  # views of the weights' gradient, which is allocated when it is first taken
         self.rate = torch.zeros((), device=self.weights.device)
         self.optimizer = adamw([self.weights], self.rate)
         self._share_moments(optimizers, trained)
@@ -69,9 +68,14 @@ class StackedWeights:
 
     @torch.no_grad()
     def take_gradients(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Copy one (K, ...) tensor for each of `leaves` to the gradient of `weights`, and return that, (K, P)."""
+        """Copy one (K, ...) tensor for each of `leaves` to the gradient of `weights`, and return that, (K, P).
+
+        It keeps its place in memory, as CUDA graphs need it.
+        """
+        if self.weights.grad is None:
+            self.weights.grad = torch.zeros_like(self.weights)
+            self._gradients = self.split(self.weights.grad)
         torch._foreach_copy_(self._gradients, list(gradients))
-        assert self.weights.grad is not None
         return self.weights.grad
 
     def split(self, rows: Tensor) -> list[Tensor]:

@@ -3,10 +3,12 @@ import weakref
 
 import pytest
 import torch
+from torch._dynamo.backends.registry import lookup_backend
 
 from vae.acceleration import stacked
 from vae.acceleration.stacked import EAGER_STEPS, _concatenate
 from vae.acceleration.stacked_weights import StackedWeights
+from vae.model import AlignedConv2d, VAEConfig, build_vae
 from vae.side_by_side import SideBySide, _can_stack
 from vae.training import Trainer, stack
 from vae.training_config import TrainingConfig
@@ -109,13 +111,29 @@ def test_a_stack_of_one_lays_pictures_out_in_memory_as_a_trainer_without(make, a
     assert torch.equal(own._stack.encoded[0][0], other._pending.images)
 
 
-@pytest.mark.slow(seconds=5)
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch.compile itself looks at it
-def test_a_stack_of_one_whose_networks_are_compiled_trains_as_without(make, monkeypatch):
-    def traced(function, device, wanted):  # all that torch.compile does, except for making kernels
-        return torch.compile(function, dynamic=False, fullgraph=True, backend="aot_eager") if wanted else function
+@pytest.fixture
+def traced(monkeypatch):
+    """Do all that torch.compile does, except for making kernels; a list of what was compiled."""
+    graphs = []
 
-    monkeypatch.setattr(stacked, "compiled", traced)
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return lookup_backend("aot_eager")(graph, inputs)
+
+    def compiled(function, device, wanted):
+        return torch.compile(function, dynamic=False, fullgraph=True, backend=backend) if wanted else function
+
+    monkeypatch.setattr(stacked, "compiled", compiled)
+    torch._dynamo.reset()
+    return graphs
+
+
+LOOKS_AT_GRAD = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # as torch.compile itself does
+
+
+@pytest.mark.slow(seconds=5)
+@LOOKS_AT_GRAD
+def test_a_stack_of_one_whose_step_is_compiled_trains_as_without(make, traced):
     (own,), (other,) = make(0, compiled=True), make(0)
     stacked_alone(own)
     stacked_alone(other)
@@ -125,6 +143,27 @@ def test_a_stack_of_one_whose_networks_are_compiled_trains_as_without(make, monk
         assert torch.equal(losses.total, expected.total)
         assert torch.equal(losses.without.total, expected.without.total)
     assert torch.equal(weights(own), weights(other))
+
+
+@pytest.mark.slow(seconds=10)
+@LOOKS_AT_GRAD
+def test_a_compiled_step_with_channels_of_zeros_trains_as_without(make, traced, monkeypatch):
+    def convolutional(seed):
+        return build_vae(VAEConfig(32, 4), seed)
+
+    (own,), (other,) = make(0, vae=convolutional, compiled=True), make(0, vae=convolutional)
+    other.step()
+    monkeypatch.setattr(AlignedConv2d, "forward", AlignedConv2d.aligned)  # as on a GPU
+    stacked_alone(own).step()
+    torch.testing.assert_close(weights(own), weights(other), rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow(seconds=5)
+@LOOKS_AT_GRAD
+def test_a_step_is_not_compiled_anew_for_another_number_of_pictures(make, traced, tiny_images, quick_vae):
+    for pictures in (tiny_images, tiny_images[1:]):
+        stacked_alone(Trainer(quick_vae(0), pictures, TrainingConfig(**CONFIG, compiled=True), 0)).step()
+    assert len(traced) == 3  # augmentation, encoder, decoder with the loss
 
 
 def test_stacked_vaes_that_are_frozen_stay_as_they_are(make):

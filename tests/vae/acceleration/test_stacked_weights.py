@@ -34,6 +34,20 @@ def test_join_is_the_inverse_of_split(stacked):
     assert all(torch.equal(a, b) for a, b in zip(tensors, again, strict=True))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_taken_gradients_are_those_in_a_row_and_keep_their_place_in_memory(stacked, layout):
+    first, second = (
+        [torch.randn(leaf.shape).contiguous(memory_format=layout if leaf.ndim == 5 else torch.contiguous_format)
+         for leaf in stacked.leaves.values()]
+        for _ in range(2)
+    )  # fmt: skip
+    rows = stacked.take_gradients(first)
+    assert rows is stacked.weights.grad
+    assert torch.equal(rows, stacked.join(first))
+    assert stacked.take_gradients(second).data_ptr() == rows.data_ptr()
+    assert torch.equal(rows, stacked.join(second))
+
+
 def test_split_gives_views(stacked):
     rows = torch.zeros(K, stacked.weights.shape[1])
     for tensor in stacked.split(rows):
