@@ -315,6 +315,10 @@ class Trainer:
         clip_grad_norm_(self._parameters, self.config.gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.next_rate
+        states = list(self.optimizer.state.values())
+        if len(states) > 1 and states[0]["step"] is states[1]["step"]:  # weights of a stack share one count of steps
+            for state in states:
+                state["step"] = state["step"].clone()
         self.optimizer.step()
 
 

@@ -1,3 +1,4 @@
+import copy
 import gc
 import weakref
 
@@ -217,3 +218,15 @@ def test_a_stack_is_freed_at_once_without_the_collector(make):
         assert kept() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_trainer_that_leaves_its_stack_goes_on_as_one_that_never_had_one(make, copied):
+    (own,), (other,) = make(0), make(0)
+    for trainer in (stacked_alone(own), other):
+        trainer.step()
+    own.forget()
+    own = copy.deepcopy(own) if copied else own
+    for _ in range(2):
+        torch.testing.assert_close(own.step().total, other.step().total)
+    torch.testing.assert_close(weights(own), weights(other))
