@@ -30,7 +30,7 @@ RESULTS = {  # README's table: record and agent, with latents of the prior or, w
     "random corrections, 3 rounds": ("rejection/agents", "random-3"),
     "SAC agent, 3 rounds": ("varied", "sac-refine-3"),
     "3 gradient steps": ("varied", "gradient-3"),
-    "3 gradient steps of 3 times the size": ("rejection/larger-steps", "gradient-3"),
+    "3 gradient steps of 3 times the size": ("rejection/agents", "gradient-3"),
     "best of 2 draws": ("rejection/agents", "best-of-2"),
     "none, with rejection": ("varied", "none"),
     "SAC agent, 3 rounds, with rejection": ("varied", "sac-refine-3"),

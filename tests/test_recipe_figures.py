@@ -233,12 +233,13 @@ def test_the_recipe_s_page_says_what_the_recipe_gives():
 AHEAD = {  # sampler, then twice a record and an agent, the first of which has more right hands: what the page says
     "prior varied sac-refine-3 varied none": "The agent adds {:.1f} points to the prior alone** ({:.1f} to {:.1f})",
     "rejection varied sac-refine-3 varied none": "and {:.1f} with rejection ({:.1f} to {:.1f}), where nearly all",
-    "prior varied sac-refine-3 varied gradient-3": "it is {:.1f} points ahead ({:.1f} to {:.1f}) of three steps",
-    "prior varied sac-refine-3 rejection/larger-steps gradient-3": "is {:.1f} points ahead ({:.1f} to {:.1f}) of these",
+    "prior varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
+    "prior varied sac-refine-3 rejection/agents gradient-3": "is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead",
     "rejection varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
     "prior varied sac-refine-3 rejection/agents random-3": "it is {:.1f} points ahead of random corrections ({:.1f} to",
     "prior rejection/agents best-of-2 varied sac-refine-3": "{:.1f} points more than the agent ({:.1f} to {:.1f}), but",
-    "prior varied sac-refine-3 rejection/unshifted sac-refine-3": "agent has {:.1f} points more ({:.1f} to {:.1f}).",
+    "prior rejection/retrained sac-refine-3 rejection/unshifted sac-refine-3": "has {:.1f} points more ({:.1f} to",
+    "prior varied+rejection/retrained sac-refine-3 varied+rejection/retrained gradient-3": "six runs it is {:.1f} ",
 }
 
 
@@ -252,14 +253,24 @@ def test_the_recipe_s_page_holds_the_agent_against_others(compared):
 
 
 def test_the_recipe_s_page_says_what_the_agent_of_before_gave():
-    right = [
-        100 * np.mean(by_run("rejection/unshifted", each, "sac-refine-3", "correct")) for each in ("prior", "rejection")
-    ]
-    assert "the agent gave {:.1f} % on the prior and {:.1f} % with rejection**".format(*right) in " ".join(
-        RECIPE.split()
-    )
+    shares = (by_run("rejection/unshifted", each, "sac-refine-3", "correct") for each in ("prior", "rejection"))
+    words = "the agent gave {:.1f} % on the prior and {:.1f} % with rejection**"
+    assert words.format(*(100 * np.mean(share) for share in shares)) in " ".join(RECIPE.split())
     for sampler in ("prior", "rejection"):  # the same VAEs, priors and latents
-        assert by_run("varied", sampler, "none", "correct") == by_run("rejection/unshifted", sampler, "none", "correct")
+        runs = [by_run(f"rejection/{name}", sampler, "none", "correct") for name in ("retrained", "unshifted")]
+        assert runs[0] == runs[1]
+
+
+def test_the_recipe_s_page_says_what_three_runs_before_gave():
+    def mean(sampler, agent, name="correct", digits=1, times=100):
+        return f"{times * np.mean(by_run('rejection/retrained', sampler, agent, name)):.{digits}f}"
+
+    figures = (("correct",), ("new",), ("coverage", 2, 1), ("kernel_distance", 1, 1000))
+    words = "With rejection and the agent {} % are right and {} % new, coverage is {} and the kernel distance {} ("
+    text = " ".join(RECIPE.split())
+    assert words.format(*(mean("rejection", "sac-refine-3", *figure) for figure in figures)) in text
+    prior = [mean("prior", agent) for agent in ("none", "sac-refine-3")]
+    assert "The prior gives {} % as drawn and {} % with the agent.".format(*prior) in text
 
 
 def test_the_model_card_says_what_the_recipe_gives():
@@ -348,14 +359,9 @@ def test_the_recipe_s_page_says_what_changes_of_the_decoder_gave():
 
 
 def test_the_recipe_s_page_says_what_opposite_corrections_add():
-    text = " ".join(PAGES.split())
-    before = [
-        np.mean(by_run("rejection/random-next", sampler, "sac-refine-3", "correct"))
-        for sampler in ("prior", "rejection")
-    ]
-    assert (
-        "Before it tried opposites, {:.1f} and {:.1f} % were right".format(*(100 * share for share in before)) in text
-    )
+    shares = (by_run("rejection/random-next", each, "sac-refine-3", "correct") for each in ("prior", "rejection"))
+    words = "Before it tried opposites, {:.1f} and {:.1f} % were right"
+    assert words.format(*(100 * np.mean(share) for share in shares)) in " ".join(PAGES.split())
 
 
 def change(sampler, agent, figure, digits=1, times=100, *, record="faster", before="rejection"):
@@ -379,17 +385,14 @@ def test_the_recipe_s_page_says_what_half_as_many_corrections_cost():
 
 
 def by_run(name, sampler, agent, figure):
-    """A figure of each run of a record."""
-    cells = json.loads((DOCS / "recipe" / f"{name}.json").read_text())["cells"]
+    """A figure of each run of a record, or of several: their names are joined by a plus."""
+    records = [json.loads((DOCS / "recipe" / f"{part}.json").read_text()) for part in name.split("+")]
+    cells = [cell for record in records for cell in record["cells"]]
     chosen = [cell["figures"] for cell in cells if (cell["sampler"], cell["agent"]) == (sampler, agent)]
     return [figures[figure]["value"] for figures in chosen]
 
 
 def right_on_the_prior(name):
     """Percentages of right hands of the learned prior, a list over runs for each agent."""
-    content = json.loads((DOCS / "recipe" / f"{name}.json").read_text())
-    right: dict[str, list[float]] = {}
-    for cell in content["cells"]:
-        if cell["sampler"] == "prior":
-            right.setdefault(cell["agent"], []).append(100 * cell["figures"]["correct"]["value"])
-    return right
+    agents = ("none", "random-3", "sac-refine-3", "gradient-3", "best-of-2")
+    return {agent: [100 * share for share in by_run(name, "prior", agent, "correct")] for agent in agents}
