@@ -201,7 +201,8 @@ def test_the_shares_of_near_copies_are_those_of_the_records():
     benchmarks = " ".join(PAGES["docs/benchmarks.md"].split())
     assert f"{copies('shipped')} of hands count as copies of a training photo." in " ".join(README.split())
     over_seeds = copies("varied")
-    assert f"{copies('shipped')} of samples do, and {over_seeds} over three training seeds" in benchmarks
+    words = "{} of the packaged weights' hands do, and {} over three training seeds"
+    assert words.format(copies("shipped"), over_seeds) in benchmarks
 
 
 def test_every_folder_of_the_map_exists_and_none_is_missing():

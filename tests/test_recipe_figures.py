@@ -1,18 +1,14 @@
 """The tables and the figures that the recipe's pages quote are those of their records."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind
+from recipe_records import DOCS, by_run, change
 
-from agents.commands.package.model_card import model_card
 from agents.commands.recipe.selection import NEAR
 from agents.figures.intervals import student
 
-DOCS = Path(__file__).parent.parent / "docs"
-CARD = {"pictures": {"photographs": 1396, "drawn": 12000}}
 RECIPE, TRIALS = ((DOCS / name).read_text(encoding="utf-8") for name in ("recipe.md", "trials.md"))
 PAGES = f"{RECIPE}\n{TRIALS}"
 
@@ -230,58 +226,6 @@ def test_the_recipe_s_page_says_what_the_recipe_gives():
     )
 
 
-AHEAD = {  # sampler, then twice a record and an agent, the first of which has more right hands: what the page says
-    "prior varied sac-refine-3 varied none": "The agent adds {:.1f} points to the prior alone** ({:.1f} to {:.1f})",
-    "rejection varied sac-refine-3 varied none": "and {:.1f} with rejection ({:.1f} to {:.1f}), where nearly all",
-    "prior varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
-    "prior varied sac-refine-3 rejection/agents gradient-3": "is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead",
-    "rejection varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
-    "prior varied sac-refine-3 rejection/agents random-3": "it is {:.1f} points ahead of random corrections ({:.1f} to",
-    "prior rejection/agents best-of-2 varied sac-refine-3": "{:.1f} points more than the agent ({:.1f} to {:.1f}), but",
-    "prior rejection/retrained sac-refine-3 rejection/unshifted sac-refine-3": "has {:.1f} points more ({:.1f} to",
-    "prior varied+rejection/retrained sac-refine-3 varied+rejection/retrained gradient-3": "six runs it is {:.1f} ",
-}
-
-
-@pytest.mark.parametrize("compared", AHEAD)
-def test_the_recipe_s_page_holds_the_agent_against_others(compared):
-    sampler, *both = compared.split()
-    said = AHEAD[compared]
-    pairs = zip(*(by_run(both[i], sampler, both[i + 1], "correct") for i in (0, 2)), strict=True)
-    found = student([100 * (mine - other) for mine, other in pairs])
-    assert said.format(found.value, found.low, found.high, -found.low) in " ".join(RECIPE.split())
-
-
-def test_the_recipe_s_page_says_what_the_agent_of_before_gave():
-    shares = (by_run("rejection/unshifted", each, "sac-refine-3", "correct") for each in ("prior", "rejection"))
-    words = "the agent gave {:.1f} % on the prior and {:.1f} % with rejection**"
-    assert words.format(*(100 * np.mean(share) for share in shares)) in " ".join(RECIPE.split())
-    for sampler in ("prior", "rejection"):  # the same VAEs, priors and latents
-        runs = [by_run(f"rejection/{name}", sampler, "none", "correct") for name in ("retrained", "unshifted")]
-        assert runs[0] == runs[1]
-
-
-def test_the_recipe_s_page_says_what_three_runs_before_gave():
-    def mean(sampler, agent, name="correct", digits=1, times=100):
-        return f"{times * np.mean(by_run('rejection/retrained', sampler, agent, name)):.{digits}f}"
-
-    figures = (("correct",), ("new",), ("coverage", 2, 1), ("kernel_distance", 1, 1000))
-    words = "With rejection and the agent {} % are right and {} % new, coverage is {} and the kernel distance {} ("
-    text = " ".join(RECIPE.split())
-    assert words.format(*(mean("rejection", "sac-refine-3", *figure) for figure in figures)) in text
-    prior = [mean("prior", agent) for agent in ("none", "sac-refine-3")]
-    assert "The prior gives {} % as drawn and {} % with the agent.".format(*prior) in text
-
-
-def test_the_model_card_says_what_the_recipe_gives():
-    card = model_card({"data": "11k-hands", "seed": 0, "size": 128, "latent_dim": 300}, CARD, None)
-    new, right = (100 * np.mean(by_run("varied", "rejection", "sac-refine-3", name)) for name in ("new", "correct"))
-    assert (
-        f"In three runs with the recipe's defaults, {100 - new:.1f} % of hands were near-copies of a photograph" in card
-    )
-    assert f"With the agent {right:.1f} % were correct." in card
-
-
 def test_the_recipe_s_page_says_what_the_version_before_gave():
     text = " ".join(PAGES.split())
 
@@ -364,14 +308,6 @@ def test_the_recipe_s_page_says_what_opposite_corrections_add():
     assert words.format(*(100 * np.mean(share) for share in shares)) in " ".join(PAGES.split())
 
 
-def change(sampler, agent, figure, digits=1, times=100, *, record="faster", before="rejection"):
-    """How much the runs of a record differ from those of one before, and Welch's interval of that, as text."""
-    now, before = (times * np.array(by_run(name, sampler, agent, figure)) for name in (record, before))
-    found = ttest_ind(now, before, equal_var=False).confidence_interval()
-    ends = (found.low, found.high) if times > 0 else (found.high, found.low)
-    return f"{now.mean() - before.mean():.{digits}f}", f"({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
-
-
 def test_the_recipe_s_page_says_what_half_as_many_corrections_cost():
     text = " ".join(PAGES.split())
     without, acting = (by_run("rejection/alike", "prior", agent, "correct") for agent in ("none", "sac-refine-3"))
@@ -382,14 +318,6 @@ def test_the_recipe_s_page_says_what_half_as_many_corrections_cost():
     fewer = [100 * (after - first) for first, after in zip(without, acting, strict=True)]
     found = student([more - less for more, less in zip(gains, fewer, strict=True)])
     assert f"{found.value:.1f} points less ({found.high:.1f} to {found.low:.1f} less)" in text
-
-
-def by_run(name, sampler, agent, figure):
-    """A figure of each run of a record, or of several: their names are joined by a plus."""
-    records = [json.loads((DOCS / "recipe" / f"{part}.json").read_text()) for part in name.split("+")]
-    cells = [cell for record in records for cell in record["cells"]]
-    chosen = [cell["figures"] for cell in cells if (cell["sampler"], cell["agent"]) == (sampler, agent)]
-    return [figures[figure]["value"] for figures in chosen]
 
 
 def right_on_the_prior(name):

@@ -38,7 +38,8 @@ _KINDS = {
         f"The photographs are those of [11k Hands]({_DATA_SET}) (Afifi, 2019). They are for research, and so are these "
         "weights.",
         "The photographs show few people. In three runs with the recipe's defaults, 2.1 % of hands were near-copies of "
-        "a photograph. With the agent 99.7 % were correct. These hands were drawn with rejection, as `generate` does.",
+        "a photograph. With the agent 99.7 % were correct. These hands were drawn with rejection, as `generate` does. "
+        "These weights need not be of those runs.",
     ),
     "synthetic": _Kind(
         ["license: mit"],

@@ -1,0 +1,86 @@
+"""What the recipe's page says of the agent, run by run, is what the records say."""
+
+import numpy as np
+import pytest
+from recipe_records import DOCS, by_run, change
+
+from agents.commands.package.model_card import model_card
+from agents.figures.intervals import student
+
+CARD = {"pictures": {"photographs": 1396, "drawn": 12000}}
+RECIPE = " ".join((DOCS / "recipe.md").read_text(encoding="utf-8").split())
+BOTH = "varied+rejection/retrained"  # six runs
+LARGER = "rejection/agents+rejection/retrained-larger-steps"
+AHEAD = {  # sampler, then twice a record and an agent, the first of which has more right hands: what the page says
+    "prior varied sac-refine-3 varied none": "The agent adds {:.1f} points to the prior alone** ({:.1f} to {:.1f})",
+    "rejection varied sac-refine-3 varied none": "and {:.1f} with rejection ({:.1f} to {:.1f}), where nearly all",
+    "prior varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
+    "prior varied sac-refine-3 rejection/agents gradient-3": "is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead",
+    "rejection varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
+    "prior varied sac-refine-3 rejection/agents random-3": "it is {:.1f} points ahead of random corrections ({:.1f} to",
+    "prior rejection/agents best-of-2 varied sac-refine-3": "{:.1f} points more than the agent ({:.1f} to {:.1f}), but",
+    "prior rejection/retrained sac-refine-3 rejection/unshifted sac-refine-3": "has {:.1f} points more ({:.1f} to",
+    f"prior {BOTH} sac-refine-3 {BOTH} gradient-3": "six runs it is {:.1f} points ahead ({:.1f} to {:.1f})",
+}
+
+
+@pytest.mark.parametrize("compared", AHEAD)
+def test_the_recipe_s_page_holds_the_agent_against_others(compared):
+    sampler, *both = compared.split()
+    said = AHEAD[compared]
+    pairs = zip(*(by_run(both[i], sampler, both[i + 1], "correct") for i in (0, 2)), strict=True)
+    found = student([100 * (mine - other) for mine, other in pairs])
+    assert said.format(found.value, found.low, found.high, -found.low) in RECIPE
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (BOTH, "Over the other four it is {:.1f} points ahead ({:.1f} to {:.1f})."),
+        (LARGER, "it is {:.1f} points ({:.1f} to {:.1f}) ahead of the larger ones"),
+    ],
+)
+def test_the_runs_that_chose_no_setting_show_the_agent_ahead_of_gradient_steps(steps, said):
+    runs = ((BOTH, "sac-refine-3"), (steps, "gradient-3"))
+    pairs = zip(*(by_run(name, "prior", agent, "correct") for name, agent in runs), strict=True)
+    differences = [100 * (mine - other) for mine, other in pairs]
+    found = student(differences[:3] + differences[5:])  # without seeds 0 and 1 of the runs before
+    assert said.format(found.value, found.low, found.high) in RECIPE
+
+
+def test_the_recipe_s_page_says_what_the_agent_of_before_gave():
+    shares = (by_run("rejection/unshifted", each, "sac-refine-3", "correct") for each in ("prior", "rejection"))
+    words = "the agent gave {:.1f} % on the prior and {:.1f} % with rejection**"
+    assert words.format(*(100 * np.mean(share) for share in shares)) in RECIPE
+    for sampler in ("prior", "rejection"):  # the same VAEs, priors and latents
+        runs = [by_run(f"rejection/{name}", sampler, "none", "correct") for name in ("retrained", "unshifted")]
+        assert runs[0] == runs[1]
+
+
+def test_the_recipe_s_page_says_what_three_runs_before_gave():
+    def mean(sampler, agent, name="correct", digits=1, times=100):
+        return f"{times * np.mean(by_run('rejection/retrained', sampler, agent, name)):.{digits}f}"
+
+    figures = (("correct",), ("new",), ("coverage", 2, 1), ("kernel_distance", 1, 1000))
+    words = "With rejection and the agent {} % are right and {} % new, coverage is {} and the kernel distance {} ("
+    assert words.format(*(mean("rejection", "sac-refine-3", *figure) for figure in figures)) in RECIPE
+    prior = [mean("prior", agent) for agent in ("none", "sac-refine-3")]
+    assert "The prior gives {} % as drawn and {} % with the agent.".format(*prior) in RECIPE
+
+
+def test_the_model_card_says_what_the_recipe_gives():
+    card = model_card({"data": "11k-hands", "seed": 0, "size": 128, "latent_dim": 300}, CARD, None)
+    new, right = (100 * np.mean(by_run("varied", "rejection", "sac-refine-3", name)) for name in ("new", "correct"))
+    assert (
+        f"In three runs with the recipe's defaults, {100 - new:.1f} % of hands were near-copies of a photograph" in card
+    )
+    assert f"With the agent {right:.1f} % were correct." in card
+
+
+def test_the_recipe_s_page_says_what_larger_pictures_and_hotter_latents_change():
+    new, interval = change("rejection", "sac-refine-3", "new", record="varied", before="rejection/hotter")
+    assert f"has {new} points more new hands than that {interval}" in RECIPE
+    density, interval = change("rejection", "sac-refine-3", "density", 2, 1, record="varied", before="rejection/hotter")
+    assert f"They add density, {density} {interval[:-1]}" in RECIPE
+    right, interval = change("prior", "none", "correct", record="varied", before="faster")
+    assert f"right hands differ by {right} points {interval}" in RECIPE
