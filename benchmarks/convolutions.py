@@ -145,7 +145,7 @@ class Bench:
         size = torch.finfo(self.dtype).bits // 8
         return max(self.operations(case) / self.product, size * numbers / self.copy)
 
-    def rest(self, vae: VAE, found: Counter[Convolution]) -> float:
+    def between(self, vae: VAE, found: Counter[Convolution]) -> float:
         """Return the seconds that all else takes at least: activations between convolutions, and the optimiser."""
         outputs = sum(times * case.outputs for case, times in found.items() if case.kind == "forward")
         size = torch.finfo(self.dtype).bits // 8
@@ -209,7 +209,7 @@ def main() -> None:
         f"{operations / total / bench.product:.0%} of the product's speed; the card allows {1e3 * least:.2f} ms, "
         f"{operations / least / bench.product:.0%}."
     )
-    rest, operations = bench.rest(vae, found), args.batch * of_training(vae)  # linear layers included
+    rest, operations = bench.between(vae, found), args.batch * of_training(vae)  # linear layers included
     print(
         f"All between them takes {1e3 * rest:.2f} ms at the speed of a copy, so a step takes at least "
         f"{1e3 * (total + rest):.2f} ms, {operations / (total + rest) / bench.product:.0%} of the product's speed."

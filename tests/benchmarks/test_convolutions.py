@@ -44,4 +44,4 @@ def test_what_lies_between_convolutions_moves_five_numbers_for_each_that_they_pu
     for hook in hooks:
         hook.remove()
     weights = sum(part.numel() for part in vae.parameters())
-    assert bench.rest(vae, convolutions.convolutions_of(vae)) == 4 * (5 * outputs + 9 * weights)
+    assert bench.between(vae, convolutions.convolutions_of(vae)) == 4 * (5 * outputs + 9 * weights)

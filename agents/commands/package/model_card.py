@@ -50,7 +50,6 @@ _KINDS = {
         "The hands look synthetic, like those that the VAE learned from.",
     ),
 }
-# what `handlatent refine` and `handlatent recipe` call the same
 
 
 def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[str, Any] | None) -> str:

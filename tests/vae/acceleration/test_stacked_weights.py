@@ -36,11 +36,11 @@ def test_join_is_the_inverse_of_split(stacked):
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 def test_taken_gradients_are_those_in_a_row_and_keep_their_place_in_memory(stacked, layout):
-    first, second = (
-        [torch.randn(leaf.shape).contiguous(memory_format=layout if leaf.ndim == 5 else torch.contiguous_format)
-         for leaf in stacked.leaves.values()]
-        for _ in range(2)
-    )  # fmt: skip
+    def gradients():
+        drawn = [torch.randn(leaf.shape) for leaf in stacked.leaves.values()]
+        return [gradient.contiguous(memory_format=layout) if gradient.ndim == 5 else gradient for gradient in drawn]
+
+    first, second = gradients(), gradients()
     rows = stacked.take_gradients(first)
     assert rows is stacked.weights.grad
     assert torch.equal(rows, stacked.join(first))
