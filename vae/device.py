@@ -76,6 +76,17 @@ def compiled(function: Function, device: torch.device, wanted: bool = True) -> F
 
 
 @contextmanager
+def fastest_convolutions() -> Iterator[None]:
+    """Let a GPU try its kernels on each new shape of a convolution, and keep the fastest: for steps to be captured."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@contextmanager
 def tensor_float_32() -> Iterator[None]:
     """Let a GPU round the factors of float32 matrix products to 10 bits, in training; nothing changes on the CPU."""
     before = torch.backends.cuda.matmul.allow_tf32

@@ -28,13 +28,42 @@ def gaussian_reconstruction(decoded: Tensor, target: Tensor, log_variance: Tenso
     Source: the Gaussian negative log-likelihood. With one shared variance at its optimum, the mean squared error, it is
     sigma-VAE (Rybkin, Daniilidis & Levine 2021, section 3).
     """
+    return gaussian_of_distance(squared_distance(decoded, target), decoded[0].numel(), log_variance)
+
+
+def squared_distance(decoded: Tensor, target: Tensor) -> Tensor:
+    """Sum the squared differences of two batches over everything but the batch.
+
+    Args:
+        decoded: (batch, ...) float.
+        target: The same shape.
+
+    Returns:
+        (batch,) float32.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
     if decoded.shape != target.shape:
         raise ValueError(
             f"decoded and target must match in shape, got {tuple(decoded.shape)} and {tuple(target.shape)}."
         )
-    squared = (decoded.float() - target.float()).square().flatten(1)  # (batch, channel * height * width)
-    constant = squared.shape[1] * (math.log(2 * math.pi) + log_variance)
-    return 0.5 * (constant + squared.sum(1) * torch.exp(-log_variance))
+    return (decoded.float() - target.float()).square().flatten(1).sum(1)
+
+
+def gaussian_of_distance(squared: Tensor, numbers: int, log_variance: Tensor) -> Tensor:
+    """Return what `gaussian_reconstruction` does of pictures that lie this far apart.
+
+    Args:
+        squared: Float32, from `squared_distance`, any shape.
+        numbers: How many a picture has: channel * height * width.
+        log_variance: Float32 that fits the shape of `squared`.
+
+    Returns:
+        Float32, nats per image, the shape of `squared`.
+    """
+    constant = numbers * (math.log(2 * math.pi) + log_variance)
+    return 0.5 * (constant + squared * torch.exp(-log_variance))
 
 
 def kl_to_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:

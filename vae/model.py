@@ -61,43 +61,81 @@ class VAEConfig:
         check_between("VAEConfig.latent_dim", self.latent_dim, 1, MAX_LATENT_DIM, advice="The paper uses 300.")
 
 
-class Residual(nn.Module):
-    """Add the output of two 3 x 3 convolutions to a feature map; the second starts at zero."""
+class Conv2d(nn.Conv2d):
+    """Convolve 3 x 3 pixels; on a GPU, `on_gpu` computes the same in a way that is faster there."""
 
-    def __init__(self, channels: int) -> None:
-        """Build both convolutions for (batch, channels, height, width)."""
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+    def __init__(self, before: int, after: int, stride: int = 1) -> None:
+        """Build a convolution of (batch, before, height, width) to (batch, after, height / stride, width / stride)."""
+        super().__init__(before, after, 3, stride, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x + change, in the same shape."""
-        return cast(Tensor, x + self.last(nn.functional.silu(self.first(nn.functional.silu(x)))))
+        """Convolve (batch, before, height, width) float."""
+        return super().forward(x) if x.device.type == "cpu" else self.on_gpu(x)
+
+    def on_gpu(self, x: Tensor) -> Tensor:
+        """Convolve, and add the bias apart: torch.compile can join that with what follows, and needs no copy."""
+        return self.convolve(x, self.weight, cast(Tensor, self.bias))
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Convolve with other weights."""
+        found: Tensor = F.conv2d(x, weight, None, self.stride, self.padding)
+        return found + bias.to(found.dtype)[:, None, None]
 
 
-class AlignedConv2d(nn.Conv2d):
+class AlignedConv2d(Conv2d):
     """Convolve 3 x 3 pixels; on a GPU, channels of zeros fill both sides up to a multiple of 8.
 
     Tensor cores read bfloat16 in such groups. For other numbers of channels cuDNN has slow kernels only
     (`benchmarks/convolutions.py`).
     """
 
-    def __init__(self, before: int, after: int) -> None:
-        """Build a convolution of (batch, before, height, width) to (batch, after, height, width)."""
-        super().__init__(before, after, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve (batch, before, height, width) float."""
-        return super().forward(x) if x.device.type == "cpu" else self.aligned(x)
-
-    def aligned(self, x: Tensor) -> Tensor:
+    def on_gpu(self, x: Tensor) -> Tensor:
         """Convolve with zeros as extra channels, and leave the extra outputs out; the result is the same."""
         weight, bias = self.weight, cast(Tensor, self.bias)
         if more := -self.in_channels % 8:
             x, weight = F.pad(x, (0, 0, 0, 0, 0, more)), F.pad(weight, (0, 0, 0, 0, 0, more))
         if more := -self.out_channels % 8:
             weight, bias = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, more)), F.pad(bias, (0, more))
-        return F.conv2d(x, weight, bias, padding=1)[:, : self.out_channels]
+        found = self.convolve(x, weight, bias).permute(0, 2, 3, 1)
+        return found[..., : self.out_channels].permute(0, 3, 1, 2)  # so its gradient is channels-last, too
+
+
+class SubpixelConv2d(Conv2d):
+    """Convolve 3 x 3 pixels to four times the channels, and turn these into twice the width and height.
+
+    Source: sub-pixel convolution (Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution").
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        """Build a convolution of (batch, before, height, width) to (batch, after, 2 height, 2 width)."""
+        super().__init__(before, 4 * after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (batch, before, height, width) float, and shuffle as `torch.nn.PixelShuffle(2)` does."""
+        return F.pixel_shuffle(super().forward(x), 2) if x.device.type == "cpu" else self.on_gpu(x)
+
+    def on_gpu(self, x: Tensor) -> Tensor:
+        """Compute the channels of each new pixel side by side, so that whole rows of them move; the same result."""
+        bias, kernels = cast(Tensor, self.bias), self.weight.permute(0, 2, 3, 1)
+        kernels, bias = (part.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1) for part in (kernels, bias))
+        found = self.convolve(x, kernels.permute(0, 3, 1, 2), bias)
+        n, _, height, width = found.shape
+        rows = found.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).permute(0, 1, 3, 2, 4, 5)
+        return cast(Tensor, rows.reshape(n, 2 * height, 2 * width, -1).permute(0, 3, 1, 2))
+
+
+class Residual(nn.Module):
+    """Add the output of two 3 x 3 convolutions to a feature map; the second starts at zero."""
+
+    def __init__(self, channels: int) -> None:
+        """Build both convolutions for (batch, channels, height, width)."""
+        super().__init__()
+        self.first = Conv2d(channels, channels)
+        self.last = Conv2d(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x + change, in the same shape."""
+        return cast(Tensor, x + self.last(nn.functional.silu(self.first(nn.functional.silu(x)))))
 
 
 class PixelShuffle(nn.PixelShuffle):
@@ -167,7 +205,7 @@ class Encoder(nn.Module):
         ]
         layers.append(Residual(channels[0]))
         for before, after in pairwise(channels):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), Residual(after)]
+            layers += [Conv2d(before, after, stride=2), Residual(after)]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(channels[-1] * _grid(config) ** 2, 2 * config.latent_dim)
 
@@ -197,7 +235,7 @@ class Decoder(nn.Module):
         self.head = nn.Linear(config.latent_dim, channels[0] * grid**2)
         layers: list[nn.Module] = [nn.Unflatten(1, (channels[0], grid, grid)), Residual(channels[0])]
         for before, after in pairwise(channels):
-            layers += [nn.Conv2d(before, 4 * after, 3, padding=1), PixelShuffle(2), Residual(after)]
+            layers += [SubpixelConv2d(before, after), nn.Identity(), Residual(after)]  # three, for the names in files
         layers += [nn.SiLU(), AlignedConv2d(channels[-1], 3 * patch**2), PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
         self.feature_channels = channels[-1]

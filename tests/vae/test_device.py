@@ -4,7 +4,7 @@ from typing import Any
 import torch
 
 from vae import device
-from vae.device import compiled
+from vae.device import compiled, fastest_convolutions
 
 GPU = torch.device("cuda")  # to name one needs none
 double: Any = torch.nn.Identity()
@@ -31,3 +31,12 @@ def test_a_compiler_that_the_environment_names_counts(monkeypatch):
     assert compiled(double, GPU) is double
     monkeypatch.setenv("CC", "my-cc")
     assert compiled(double, GPU) == "compiled"
+
+
+def test_convolutions_are_tried_for_the_fastest_kernel_inside_alone(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    for before in (False, True):
+        torch.backends.cudnn.benchmark = before
+        with fastest_convolutions():
+            assert torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.benchmark == before

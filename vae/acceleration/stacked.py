@@ -17,10 +17,10 @@ from torch.func import functional_call, stack_module_state, vmap
 from vae.acceleration import parallel
 from vae.acceleration.cuda_graphs import capture_stream
 from vae.acceleration.stacked_weights import StackedWeights
-from vae.device import compiled, reduced_precision
+from vae.device import compiled, fastest_convolutions, reduced_precision
 from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
-from vae.loss import gaussian_reconstruction, kl_to_standard_normal
+from vae.loss import gaussian_of_distance, kl_to_standard_normal, squared_distance
 from vae.model import VAE
 from vae.optim import follow_variance
 
@@ -116,11 +116,12 @@ class Stack:
     def _encode(self) -> None:
         rows = self._pictures[self._index.flatten()].unflatten(0, self._index.shape)  # outside: their number may differ
         images = self._prepare(rows, self._affine if self.augments else None)
+        self.stacked.round_leaves()
         with reduced_precision(images.device):
             mean, log_var = self._encoder(self._weights(), images)  # (K, B, D) each
         self.encoded = images, mean.float(), log_var.float()
 
-    def score(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def score(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Decode and score the encoded minibatches as `step` does, without training.
 
         Args:
@@ -128,22 +129,21 @@ class Stack:
             noise: (K, B, D) float32, for the latents' sampling.
 
         Returns:
-            Reconstruction and KL, (K, B) each, in nats, and decoded pictures, (K, B, 3, S, S).
+            Reconstruction and KL, (K, B) each, in nats. Also decoded pictures, (K, B, 3, S, S), and the mean squared
+            error of their pixels, (K,); these two without a graph.
         """
         images, mean, log_var = self.encoded
         with reduced_precision(images.device):
             return self._score(self._weights(), images, mean + shift, log_var, noise)
 
     def _step(self) -> None:
-        images = self.encoded[0]
-        reconstruction, kl, decoded = self.score(self._shift, self._noise)
+        reconstruction, kl, decoded, squared_error = self.score(self._shift, self._noise)
         if self.trains:
-            objective = (reconstruction + self._kl_weights * kl).mean(1) / images[0, 0].numel()  # (K,)
-            squared_error = (decoded.detach().float() - images).square().flatten(1).mean(1)  # (K,)
+            objective = (reconstruction + self._kl_weights * kl).mean(1) / decoded[0, 0].numel()  # (K,)
             self._descend(objective.sum(), squared_error)
             follow_variance(self.stacked.log_variance, squared_error)
         self.stacked.average(self._blend)
-        self.scored = reconstruction.detach(), kl.detach(), decoded.detach().float()
+        self.scored = reconstruction.detach(), kl.detach(), decoded
 
     def _descend(self, objective: Tensor, squared_error: Tensor) -> None:
         rows = self.stacked.take_gradients(torch.autograd.grad(objective, list(self.stacked.leaves.values())))
@@ -162,7 +162,7 @@ class Stack:
         if self._stream is None or not self._wants_graphs:
             return run()
         self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
+        with torch.cuda.stream(self._stream), fastest_convolutions():
             run()
         torch.cuda.current_stream().wait_stream(self._stream)
 
@@ -170,7 +170,8 @@ class Stack:
         """Capture both halves of the step; if that fails, go on without graphs and say so."""
         self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
         try:
-            self._replays = _captured(self._encode, self._step, self._stream)
+            with fastest_convolutions():
+                self._replays = _captured(self._encode, self._step, self._stream)
         except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
             warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)
 
@@ -207,11 +208,13 @@ def _scored(
     mean: Tensor,
     log_var: Tensor,
     noise: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sample latents, decode them, and measure both terms of the loss; see `Stack.score` for the shapes."""
     decoded = decode(weights, mean + torch.exp(0.5 * log_var) * noise)
-    reconstruction = vmap(gaussian_reconstruction)(decoded, images, weights["vae.log_variance"])
-    return reconstruction, vmap(kl_to_standard_normal)(mean, log_var), decoded
+    squared, numbers = vmap(squared_distance)(decoded, images), images[0, 0].numel()  # (K, B)
+    reconstruction = gaussian_of_distance(squared, numbers, weights["vae.log_variance"][:, None])
+    kl = vmap(kl_to_standard_normal)(mean, log_var)
+    return reconstruction, kl, decoded.detach().float(), squared.detach().mean(1) / numbers
 
 
 def _call_one(forward: nn.Module, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:

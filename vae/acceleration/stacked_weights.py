@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from vae.model import VAE
+from vae.model import VAE, AlignedConv2d, Conv2d, SubpixelConv2d
 from vae.optim import adamw
 
+_ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Conv2d, AlignedConv2d, SubpixelConv2d)
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -19,10 +20,14 @@ class StackedWeights:
     saved as before. A tensor of four dimensions lies in a row in the channels-last order, which convolutions on a GPU
     prefer.
 
+    On a GPU, weights of convolutions and linear layers are rounded to bfloat16 all at once, by `round_leaves`. Autocast
+    would round each by itself, and turn each gradient back by itself, to the same numbers.
+
     Attributes:
         weights: (K, P) float32, the trained weights.
         averaged: (K, P) float32, their exponential moving averages.
-        leaves: The weights by name, (K, ...) each: views of `weights` that gradients are computed for.
+        leaves: The weights by name, (K, ...) each, that gradients are computed for: views of `weights`, or rounded
+            copies.
         constants: Tensors that are not trained by name, (K, ...) each, but for `log_variance`.
         log_variance: (K,) float32, natural log of the pixels' variance.
         optimizer: AdamW over `weights`.
@@ -30,7 +35,12 @@ class StackedWeights:
     """
 
     def __init__(
-        self, vaes: Sequence[VAE], averages: Sequence[AveragedModel], optimizers: Sequence[torch.optim.Optimizer]
+        self,
+        vaes: Sequence[VAE],
+        averages: Sequence[AveragedModel],
+        optimizers: Sequence[torch.optim.Optimizer],
+        *,
+        rounded: bool | None = None,
     ) -> None:
         """Copy everything into the rows.
 
@@ -38,6 +48,7 @@ class StackedWeights:
             vaes: K models of one architecture, on one device.
             averages: Their averaged weights.
             optimizers: Their AdamW optimisers, new or used; all have done the same number of steps.
+            rounded: Whether `leaves` has weights rounded to bfloat16; None: on a GPU, whose steps run under autocast.
         """
         named = [dict(vae.named_parameters()) for vae in vaes]
         averaged = [dict(average.module.named_parameters()) for average in averages]
@@ -46,8 +57,13 @@ class StackedWeights:
         trained = [[row[name] for name in names] for row in named]
         self.weights = self._move(trained)
         self.averaged = self._move([[row[name] for name in names] for row in averaged])
-        leaves = [view.detach().requires_grad_() for view in self.split(self.weights)]
-        self.leaves = dict(zip(names, leaves, strict=True))
+        views = dict(zip(names, self.split(self.weights), strict=True))
+        rounded = self.weights.is_cuda if rounded is None else rounded
+        chosen = [name for name in names if name in _rounded_names(vaes[0])] if rounded else []
+        self._exact = [views[name] for name in chosen]
+        self._rounded = [torch.empty_like(view, dtype=torch.bfloat16) for view in self._exact]
+        views.update(zip(chosen, self._rounded, strict=True))
+        self.leaves = {name: view.detach().requires_grad_() for name, view in views.items()}
         self.log_variance = _share(vaes, "log_variance")
         self._averaged_log_variance = _share([average.module for average in averages], "log_variance")
         self._averages_done = _share(averages, "n_averaged")
@@ -65,6 +81,12 @@ class StackedWeights:
         self.averaged.lerp_(self.weights, blend)
         self._averaged_log_variance.copy_(self.log_variance)
         self._averages_done.add_(1)
+
+    @torch.no_grad()
+    def round_leaves(self) -> None:
+        """Copy the weights to those of `leaves` that are rounded; before each use of `leaves`."""
+        if self._rounded:
+            torch._foreach_copy_(self._rounded, self._exact)
 
     @torch.no_grad()
     def take_gradients(self, gradients: Sequence[Tensor]) -> Tensor:
@@ -112,6 +134,12 @@ class StackedWeights:
             for parameter, mean, square in zip(own, first, second, strict=True):
                 state = {"step": shared["step"], "exp_avg": mean[row], "exp_avg_sq": square[row]}
                 optimizer.state[parameter] = state
+
+
+def _rounded_names(vae: VAE) -> set[str]:
+    """Return the names of weights in layers that compute in bfloat16; a subclass may use its own in other ways."""
+    layers = {name: module for name, module in vae.named_modules() if type(module) in _ROUNDED}
+    return {f"{layer}.{name}" for layer, module in layers.items() for name, _ in module.named_parameters(recurse=False)}
 
 
 def _share(modules: Sequence[nn.Module], name: str) -> Tensor:

@@ -9,7 +9,7 @@ from torch._dynamo.backends.registry import lookup_backend
 from vae.acceleration import stacked
 from vae.acceleration.stacked import EAGER_STEPS, _concatenate
 from vae.acceleration.stacked_weights import StackedWeights
-from vae.model import AlignedConv2d, VAEConfig, build_vae
+from vae.model import AlignedConv2d, Conv2d, SubpixelConv2d, VAEConfig, build_vae
 from vae.side_by_side import SideBySide, _can_stack
 from vae.training import Trainer, stack
 from vae.training_config import TrainingConfig
@@ -31,6 +31,11 @@ def stacked_alone(trainer):
     """Let a trainer use a stack of one, as on a GPU."""
     trainer._stack = stack([trainer], StackedWeights([trainer.vae], [trainer.averaged], [trainer.optimizer]))
     return trainer
+
+
+def compute_as_on_a_gpu(monkeypatch):
+    for kind in (Conv2d, AlignedConv2d, SubpixelConv2d):
+        monkeypatch.setattr(kind, "forward", kind.on_gpu)
 
 
 def weights(trainer):
@@ -148,13 +153,13 @@ def test_a_stack_of_one_whose_step_is_compiled_trains_as_without(make, traced):
 
 @pytest.mark.slow(seconds=10)
 @LOOKS_AT_GRAD
-def test_a_compiled_step_with_channels_of_zeros_trains_as_without(make, traced, monkeypatch):
+def test_a_compiled_step_with_convolutions_as_on_a_gpu_trains_as_without(make, traced, monkeypatch):
     def convolutional(seed):
         return build_vae(VAEConfig(32, 4), seed)
 
     (own,), (other,) = make(0, vae=convolutional, compiled=True), make(0, vae=convolutional)
     other.step()
-    monkeypatch.setattr(AlignedConv2d, "forward", AlignedConv2d.aligned)  # as on a GPU
+    compute_as_on_a_gpu(monkeypatch)
     stacked_alone(own).step()
     torch.testing.assert_close(weights(own), weights(other), rtol=0, atol=1e-5)
 
@@ -230,3 +235,43 @@ def test_a_trainer_that_leaves_its_stack_goes_on_as_one_that_never_had_one(make,
     for _ in range(2):
         torch.testing.assert_close(own.step().total, other.step().total)
     torch.testing.assert_close(weights(own), weights(other))
+
+
+def test_stacked_vaes_with_convolutions_as_on_a_gpu_train_as_without(make, monkeypatch):
+    def convolutional(seed):
+        return build_vae(VAEConfig(32, 4), seed)
+
+    trainers, expected = make(0, 1, vae=convolutional), make(0, 1, vae=convolutional)
+    SideBySide(expected, stacked=True).step()
+    compute_as_on_a_gpu(monkeypatch)
+    SideBySide(trainers, stacked=True).step()
+    for own, other in zip(trainers, expected, strict=True):
+        torch.testing.assert_close(weights(own), weights(other), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("compute", [lambda patch: None, compute_as_on_a_gpu])
+def test_weights_rounded_all_at_once_train_as_those_that_autocast_rounds(make, monkeypatch, compute):
+    def convolutional(seed):
+        return build_vae(VAEConfig(32, 4), seed)
+
+    monkeypatch.setattr(stacked, "reduced_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+    compute(monkeypatch)
+    found = []
+    for rounded in (True, False):
+        (trainer,) = make(0, vae=convolutional)
+        rows = StackedWeights([trainer.vae], [trainer.averaged], [trainer.optimizer], rounded=rounded)
+        trainer._stack = stack([trainer], rows)
+        found.append([*(trainer.step().total for _ in range(3)), weights(trainer)])
+    for own, other in zip(*found, strict=True):
+        assert torch.equal(own, other)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("settings", [{}, {"compiled": True}])
+def test_a_step_on_a_gpu_as_a_graph_trains_as_without(tiny_images, settings):
+    def losses(**settings):
+        config = TrainingConfig(**CONFIG, **settings)
+        trainer = Trainer(build_vae(VAEConfig(32, 4), 0), tiny_images, config, 0, "cuda")
+        return torch.stack([trainer.step().total for _ in range(2 * EAGER_STEPS + 2)])
+
+    torch.testing.assert_close(losses(**settings), losses(graphed=False), rtol=0.01, atol=0.0)

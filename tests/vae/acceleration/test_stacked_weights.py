@@ -104,3 +104,24 @@ def test_the_moments_of_used_optimisers_are_taken_over_and_shared(trainers):
             moments = trainer.optimizer.state[parameter]
             assert (moments["exp_avg"] == row).all()
             assert moments["exp_avg"].shape == parameter.shape
+
+
+def test_rounded_leaves_are_those_of_layers_that_compute_in_bfloat16(trainers):
+    class Own(torch.nn.Linear):
+        """May use its weights in another way."""
+
+    vaes = [trainer.vae for trainer in trainers]
+    for vae in vaes:
+        vae.extra, vae.scale = Own(2, 3), torch.nn.GroupNorm(1, 4)
+    averages, optimizers = [t.averaged for t in trainers], [t.optimizer for t in trainers]
+    for average in averages:
+        average.module.extra, average.module.scale = Own(2, 3), torch.nn.GroupNorm(1, 4)
+    rows = StackedWeights(vaes, averages, optimizers, rounded=True)
+    exact = {name for name, leaf in rows.leaves.items() if leaf.dtype == torch.float32}
+    assert exact == {"extra.weight", "extra.bias", "scale.weight", "scale.bias"}
+    rows.round_leaves()
+    for leaf, view in zip(rows.leaves.values(), rows.split(rows.weights), strict=True):
+        assert torch.equal(leaf, view.to(leaf.dtype))
+        assert leaf.requires_grad
+    gradients = [torch.randn(leaf.shape).to(leaf.dtype) for leaf in rows.leaves.values()]
+    assert torch.equal(rows.take_gradients(gradients), rows.join([gradient.float() for gradient in gradients]))
