@@ -12,7 +12,7 @@ reward of a step since the last point, over all seeds, with its 95 % interval. O
 rewards and end with the same weights. There the judge takes half a second a picture, so take few --rows and samples.
 
 With --out, each finished training is kept in that file. Repeat the command to do those that it lacks. With --jobs,
-trainings run side by side in processes, and their seconds say little.
+trainings run side by side in processes, spread over all GPUs, and their seconds say little.
 """
 
 import argparse
@@ -262,7 +262,7 @@ def make_jobs(args: argparse.Namespace, samples: dict[str, int], device: str, th
     """Yield all trainings, seed by seed, so that a stopped call leaves as many seeds of each algorithm."""
     for name in args.problems:
         rows = PROBLEMS[name].rows if args.rows is None else args.rows
-        further = samples[name], rows, args.run, device, threads, args.jobs
+        further = samples[name], rows, args.run, device, threads, -(-args.jobs // max(1, len(gpus(device))))
         for seed in range(args.seeds):
             yield from (Job(name, algorithm, seed, *further) for algorithm in PROBLEMS[name].algorithms)
 
@@ -274,7 +274,11 @@ def do_all(jobs: Sequence[Job], store: Store, workers: int) -> None:
         ExceptionGroup: After the other trainings, if some failed.
     """
     began, failed = time.monotonic(), list[Exception]()
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), _end_with_parent)
+    context = multiprocessing.get_context("spawn")
+    workers, names, given = min(workers, len(jobs)), gpus(jobs[0].device) or [""], context.SimpleQueue()
+    for worker in range(workers):
+        given.put(names[worker % len(names)])
+    pool = ProcessPoolExecutor(workers, context, _begin, (given,))
     try:
         waiting = {pool.submit(carry_out, job): job for job in jobs}
         for future in as_completed(waiting):
@@ -294,8 +298,17 @@ def do_all(jobs: Sequence[Job], store: Store, workers: int) -> None:
         raise ExceptionGroup(f"{len(failed)} of {len(jobs)} trainings failed", failed)
 
 
-def _end_with_parent() -> None:
-    """Let a process of the pool end when the one that started it is killed; it would wait for ever."""
+def gpus(device: str) -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES calls the GPUs over which trainings are spread: all if none is named."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count() if device == "cuda" else 0
+    return listed.split(",")[:count] if listed else [str(number) for number in range(count)]
+
+
+def _begin(given: Any) -> None:
+    """Let a process of the pool see its own GPU alone, and end when the process that started it is killed."""
+    if gpu := given.get():
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     parent = multiprocessing.parent_process()
     assert parent is not None, "this is a process of a pool"
 
