@@ -5,6 +5,8 @@ which does not change the speed, and the judge is left out, because an update do
 Stable-Baselines3's replay buffer with a target critic that is evaluated. Both use stock SAC; `fast_sac.py` measures
 `FastSAC`. Both take turns, so that a noisy machine slows both equally. Prints updates/s (the median turn) and the
 median over turns of the ratio, with its quartiles.
+
+`--operations` counts the floating-point operations of an update, and measures nothing.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
+from torch.utils.flop_counter import FlopCounterMode
 
 from agents import RefinePolicy, make_sac
 from agents.rl.picture_policy import Sight
@@ -59,6 +62,30 @@ def seconds(model: SAC, updates: int) -> float:
     return time.perf_counter() - start
 
 
+def operations(size: int, batch: int) -> str:
+    """Say how many floating-point operations an update takes; they are counted on the CPU, on a few rows."""
+    few = 4
+    model = filled_sac(few, size, few, "cpu")
+    sight = cast(RefinePolicy, model.policy).sight
+    counts = []
+    for gradient in (False, True):
+        latents = torch.zeros(few, sight.vae.latent_dim, requires_grad=gradient)
+        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(gradient):
+            pictures = sight.pictures(latents)
+            if gradient:
+                pictures.sum().backward()
+        counts.append(counter.get_total_flops())
+    with FlopCounterMode(display=False) as counter:
+        model.train(1, few)
+    once, there_and_back, total = (batch / few / 1e9 * each for each in (*counts, counter.get_total_flops()))
+    networks = total - 2 * once - there_and_back
+    return (
+        f"{size} pixels, batches of {batch}, GFLOP: to decode once {once:.0f}, with the gradient of actions "
+        f"{there_and_back:.0f}; the networks {networks:.0f}. An update takes {total:.0f}. "
+        f"{networks + there_and_back:.0f} are left where the replay buffer keeps decoded pictures, as on a GPU."
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,7 +94,11 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=2, help="per turn")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--operations", action="store_true")
     args = parser.parse_args()
+    if args.operations:
+        print(operations(args.size, args.batch))
+        return
     models = {
         "as stock": filled_sac(args.batch, args.size, args.batch, args.device, replay_buffer_class=ReplayBuffer),
         "RefinePolicy": filled_sac(args.batch, args.size, args.batch, args.device),
