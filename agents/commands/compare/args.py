@@ -13,6 +13,7 @@ from vae.distribution import MEASURES, NETWORKS
 
 SAMPLERS = ("normal", "mixture", "prior", "rejection")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
+AGENT_OF = {"best_of": "best-of", "gradient_steps": "gradient", "gradient_rate": "gradient"}  # flags of one agent alone
 BATCH = 20  # pictures, as in the paper; fewer do not count as a batch
 
 
@@ -85,5 +86,14 @@ def check_args(args: CompareArgs) -> None:
     for name, numbers in (("rounds", args.rounds), ("gradient-steps", args.gradient_steps), ("best-of", args.best_of)):
         check_list(name, numbers)
         at_least(1, **{flag(name): min(numbers)})
+    usual = CompareArgs(args.runs)
+    for name, agent in AGENT_OF.items():
+        value = getattr(args, name)
+        if agent not in args.agents and value != getattr(usual, name):
+            got = " ".join(map(str, value)) if isinstance(value, list) else value
+            raise ValueError(
+                f"{flag(name)} is for the agent {agent!r}, which --agents leaves out, got {got}. "
+                f"Name {agent!r} in --agents, or leave {flag(name)} out."
+            )
     check_not_nan(args, "refine_below")
     check_above_zero(args, "gradient_rate", *(["delta_scale"] if args.delta_scale is not None else []))

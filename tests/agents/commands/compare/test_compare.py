@@ -162,6 +162,16 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
         (["--refine-below", "nan"], "--refine-below must be a number, or 'inf', got nan."),
         (["--best-of", "2", "0"], "--best-of must be at least 1, got 0."),
         (["--gradient-rate", "0"], "--gradient-rate must be a number above 0, got 0.0."),
+        (
+            ["--best-of", "2", "--agents", "none"],
+            "--best-of is for the agent 'best-of', which --agents leaves out, got 2. Name 'best-of' in --agents, or "
+            "leave --best-of out.",
+        ),
+        (
+            ["--gradient-rate", "0.3", "--agents", "none", "best-of"],
+            "--gradient-rate is for the agent 'gradient', which --agents leaves out, got 0.3. Name 'gradient' in "
+            "--agents, or leave --gradient-rate out.",
+        ),
         (["--delta-scale", "nan"], "--delta-scale must be a number above 0, got nan."),
         (["--device", "cuda:99"], "device 'cuda:99' is not on this machine"),
         (["--data", "absent"], "'absent'"),
