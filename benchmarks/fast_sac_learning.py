@@ -358,7 +358,7 @@ def _difference(stock: dict[int, float], other: dict[int, float]) -> str:
 def _seconds(runs: dict[str, dict[int, Record]]) -> str:
     sides = sorted({own["side_by_side"] for each in runs.values() for own in each.values()})
     means = (f"{name} {np.mean([own['seconds'] for own in each.values()]):.1f}" for name, each in runs.items())
-    return f"Seconds of a training, {' or '.join(map(str, sides))} side by side: {', '.join(means)}"
+    return f"Seconds of a training, {' or '.join(map(str, sides))} side by side on a device: {', '.join(means)}"
 
 
 def _same(stock: dict[int, Record], other: dict[int, Record], name: str) -> str:

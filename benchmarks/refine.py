@@ -6,7 +6,7 @@ Stable-Baselines3's replay buffer with a target critic that is evaluated. Both u
 `FastSAC`. Both take turns, so that a noisy machine slows both equally. Prints updates/s (the median turn) and the
 median over turns of the ratio, with its quartiles.
 
-`--operations` counts the floating-point operations of an update, and measures nothing.
+`--operations` counts the floating-point operations of an update of `FastSAC`, and measures nothing.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from torch.utils.flop_counter import FlopCounterMode
 
-from agents import RefinePolicy, make_sac
+from agents import FastSAC, RefinePolicy, make_sac
 from agents.rl.picture_policy import Sight
 from hand_env import HandRefineVectorEnv
 from vae import VAEConfig, build_vae
@@ -63,9 +63,9 @@ def seconds(model: SAC, updates: int) -> float:
 
 
 def operations(size: int, batch: int) -> str:
-    """Say how many floating-point operations an update takes; they are counted on the CPU, on a few rows."""
+    """Say how many floating-point operations an update of `FastSAC` takes, counted on the CPU, on a few rows."""
     few = 4
-    model = filled_sac(few, size, few, "cpu")
+    model = filled_sac(few, size, few, "cpu", FastSAC)
     sight = cast(RefinePolicy, model.policy).sight
     counts = []
     for gradient in (False, True):
@@ -75,14 +75,16 @@ def operations(size: int, batch: int) -> str:
             if gradient:
                 pictures.sum().backward()
         counts.append(counter.get_total_flops())
+    decoded = list[bool]()  # whether with a gradient
+    sight.vae.decoder.register_forward_pre_hook(lambda _, latents: decoded.append(latents[0].requires_grad))
     with FlopCounterMode(display=False) as counter:
         model.train(1, few)
     once, there_and_back, total = (batch / few / 1e9 * each for each in (*counts, counter.get_total_flops()))
-    networks = total - 2 * once - there_and_back
+    kept, moved = decoded.count(False) * once, decoded.count(True) * there_and_back
     return (
-        f"{size} pixels, batches of {batch}, GFLOP: to decode once {once:.0f}, with the gradient of actions "
-        f"{there_and_back:.0f}; the networks {networks:.0f}. An update takes {total:.0f}. "
-        f"{networks + there_and_back:.0f} are left where the replay buffer keeps decoded pictures, as on a GPU."
+        f"{size} pixels, batches of {batch}, GFLOP of an update: {kept:.0f} to decode pictures of the replay buffer, "
+        f"{moved:.0f} to decode new actions with their gradient, {total - kept - moved:.0f} in the networks; "
+        f"{total - kept:.0f} where the replay buffer keeps decoded pictures, as on a GPU."
     )
 
 

@@ -343,7 +343,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
         losses = self.trainer.step(shift, measure_without=self.scorer.needs_without_shift)
-        self.trainer.encode()  # what is observed next: a GPU encodes it while the scores come from it
+        self.trainer.encode()  # what is observed next, before the CPU waits for the scores: a GPU goes on with it
         scores, terms = self.scorer.score(losses, epoch)
         observation = self._observe()
         rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0

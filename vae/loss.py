@@ -28,7 +28,7 @@ def gaussian_reconstruction(decoded: Tensor, target: Tensor, log_variance: Tenso
     Source: the Gaussian negative log-likelihood. With one shared variance at its optimum, the mean squared error, it is
     sigma-VAE (Rybkin, Daniilidis & Levine 2021, section 3).
     """
-    return gaussian_of_distance(squared_distance(decoded, target), decoded[0].numel(), log_variance)
+    return gaussian_of_squared(squared_distance(decoded, target), decoded[0].numel(), log_variance)
 
 
 def squared_distance(decoded: Tensor, target: Tensor) -> Tensor:
@@ -51,18 +51,18 @@ def squared_distance(decoded: Tensor, target: Tensor) -> Tensor:
     return (decoded.float() - target.float()).square().flatten(1).sum(1)
 
 
-def gaussian_of_distance(squared: Tensor, numbers: int, log_variance: Tensor) -> Tensor:
-    """Return what `gaussian_reconstruction` does of pictures that lie this far apart.
+def gaussian_of_squared(squared: Tensor, n_values: int, log_variance: Tensor) -> Tensor:
+    """Return what `gaussian_reconstruction` does, of squared distances.
 
     Args:
         squared: Float32, from `squared_distance`, any shape.
-        numbers: How many a picture has: channel * height * width.
+        n_values: How many numbers a picture has: channel * height * width.
         log_variance: Float32 that fits the shape of `squared`.
 
     Returns:
         Float32, nats per image, the shape of `squared`.
     """
-    constant = numbers * (math.log(2 * math.pi) + log_variance)
+    constant = n_values * (math.log(2 * math.pi) + log_variance)
     return 0.5 * (constant + squared * torch.exp(-log_variance))
 
 

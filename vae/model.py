@@ -61,7 +61,7 @@ class VAEConfig:
         check_between("VAEConfig.latent_dim", self.latent_dim, 1, MAX_LATENT_DIM, advice="The paper uses 300.")
 
 
-class Conv2d(nn.Conv2d):
+class Conv3x3(nn.Conv2d):
     """Convolve 3 x 3 pixels; on a GPU, `on_gpu` computes the same in a way that is faster there."""
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
@@ -73,7 +73,7 @@ class Conv2d(nn.Conv2d):
         return super().forward(x) if x.device.type == "cpu" else self.on_gpu(x)
 
     def on_gpu(self, x: Tensor) -> Tensor:
-        """Convolve, and add the bias apart: torch.compile can join that with what follows, and needs no copy."""
+        """Convolve, and add the bias apart, so that torch.compile can join that with what follows."""
         return self.convolve(x, self.weight, cast(Tensor, self.bias))
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Conv2d(nn.Conv2d):
         return found + bias.to(found.dtype)[:, None, None]
 
 
-class AlignedConv2d(Conv2d):
+class AlignedConv2d(Conv3x3):
     """Convolve 3 x 3 pixels; on a GPU, channels of zeros fill both sides up to a multiple of 8.
 
     Tensor cores read bfloat16 in such groups. For other numbers of channels cuDNN has slow kernels only
@@ -100,7 +100,7 @@ class AlignedConv2d(Conv2d):
         return found[..., : self.out_channels].permute(0, 3, 1, 2)  # so its gradient is channels-last, too
 
 
-class SubpixelConv2d(Conv2d):
+class SubpixelConv2d(Conv3x3):
     """Convolve 3 x 3 pixels to four times the channels, and turn these into twice the width and height.
 
     Source: sub-pixel convolution (Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution").
@@ -130,8 +130,8 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         """Build both convolutions for (batch, channels, height, width)."""
         super().__init__()
-        self.first = Conv2d(channels, channels)
-        self.last = Conv2d(channels, channels)
+        self.first = Conv3x3(channels, channels)
+        self.last = Conv3x3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x + change, in the same shape."""
@@ -205,7 +205,7 @@ class Encoder(nn.Module):
         ]
         layers.append(Residual(channels[0]))
         for before, after in pairwise(channels):
-            layers += [Conv2d(before, after, stride=2), Residual(after)]
+            layers += [Conv3x3(before, after, stride=2), Residual(after)]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(channels[-1] * _grid(config) ** 2, 2 * config.latent_dim)
 

@@ -144,7 +144,7 @@ class Trainer:
             if self._stack is None:
                 scored = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
             else:
-                scored = tuple(part[0] for part in self._stack.score(0.0, noise[None])[:3])
+                scored = tuple(part[0] for part in self._stack.score(0.0, noise[None]))
             without = _losses(batch.index, *scored)
         if self._stack is None:
             reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)

@@ -165,3 +165,12 @@ def test_a_killed_command_leaves_no_process_and_repeats_no_finished_training(tmp
     assert "FastSAC ends with SAC's weights with 3 of 3 seeds." in again.stdout
     table = subprocess.run([*command[:2], "--table", out], capture_output=True, text=True, env=env, check=True)
     assert table.stdout == again.stdout
+
+
+def test_trainings_are_spread_over_the_gpus_that_are_visible(script, monkeypatch):
+    monkeypatch.setattr(script.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert script.gpus("cuda") == ["0", "1"]
+    assert script.gpus("cuda:1") == script.gpus("cpu") == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert script.gpus("cuda") == ["3", "5"]

@@ -20,7 +20,7 @@ from vae.acceleration.stacked_weights import StackedWeights
 from vae.device import compiled, fastest_convolutions, reduced_precision
 from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
-from vae.loss import gaussian_of_distance, kl_to_standard_normal, squared_distance
+from vae.loss import gaussian_of_squared, kl_to_standard_normal, squared_distance
 from vae.model import VAE
 from vae.optim import follow_variance
 
@@ -121,7 +121,7 @@ class Stack:
             mean, log_var = self._encoder(self._weights(), images)  # (K, B, D) each
         self.encoded = images, mean.float(), log_var.float()
 
-    def score(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def score(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Decode and score the encoded minibatches as `step` does, without training.
 
         Args:
@@ -129,15 +129,18 @@ class Stack:
             noise: (K, B, D) float32, for the latents' sampling.
 
         Returns:
-            Reconstruction and KL, (K, B) each, in nats. Also decoded pictures, (K, B, 3, S, S), and the mean squared
-            error of their pixels, (K,); these two without a graph.
+            Reconstruction and KL, (K, B) each, in nats, and decoded pictures, (K, B, 3, S, S), without their graph.
         """
+        return self._measure(shift, noise)[:3]
+
+    def _measure(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `score` does, and the mean squared error of the pixels, (K,), without a graph."""
         images, mean, log_var = self.encoded
-        with reduced_precision(images.device):
+        with reduced_precision(images.device), fastest_convolutions():
             return self._score(self._weights(), images, mean + shift, log_var, noise)
 
     def _step(self) -> None:
-        reconstruction, kl, decoded, squared_error = self.score(self._shift, self._noise)
+        reconstruction, kl, decoded, squared_error = self._measure(self._shift, self._noise)
         if self.trains:
             objective = (reconstruction + self._kl_weights * kl).mean(1) / decoded[0, 0].numel()  # (K,)
             self._descend(objective.sum(), squared_error)
@@ -170,8 +173,7 @@ class Stack:
         """Capture both halves of the step; if that fails, go on without graphs and say so."""
         self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
         try:
-            with fastest_convolutions():
-                self._replays = _captured(self._encode, self._step, self._stream)
+            self._replays = _captured(self._encode, self._step, self._stream)
         except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
             warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)
 
@@ -209,12 +211,12 @@ def _scored(
     log_var: Tensor,
     noise: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sample latents, decode them, and measure both terms of the loss; see `Stack.score` for the shapes."""
+    """Sample latents, decode them, and measure both terms of the loss; see `Stack._measure` for the shapes."""
     decoded = decode(weights, mean + torch.exp(0.5 * log_var) * noise)
-    squared, numbers = vmap(squared_distance)(decoded, images), images[0, 0].numel()  # (K, B)
-    reconstruction = gaussian_of_distance(squared, numbers, weights["vae.log_variance"][:, None])
+    squared, n_values = vmap(squared_distance)(decoded, images), images[0, 0].numel()  # (K, B)
+    reconstruction = gaussian_of_squared(squared, n_values, weights["vae.log_variance"][:, None])
     kl = vmap(kl_to_standard_normal)(mean, log_var)
-    return reconstruction, kl, decoded.detach().float(), squared.detach().mean(1) / numbers
+    return reconstruction, kl, decoded.detach().float(), squared.detach().mean(1) / n_values
 
 
 def _call_one(forward: nn.Module, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:

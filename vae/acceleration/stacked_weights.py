@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from vae.model import VAE, AlignedConv2d, Conv2d, SubpixelConv2d
+from vae.model import VAE, Decoder, Encoder
 from vae.optim import adamw
 
-_ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Conv2d, AlignedConv2d, SubpixelConv2d)
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -20,8 +19,9 @@ class StackedWeights:
     saved as before. A tensor of four dimensions lies in a row in the channels-last order, which convolutions on a GPU
     prefer.
 
-    On a GPU, weights of convolutions and linear layers are rounded to bfloat16 all at once, by `round_leaves`. Autocast
-    would round each by itself, and turn each gradient back by itself, to the same numbers.
+    On a GPU, `round_leaves` rounds the weights of a lone VAE's `Encoder` and `Decoder` to bfloat16 in one call.
+    Autocast would round each by itself, and turn each gradient back by itself, to the same numbers. Other networks may
+    use their weights in other ways, so theirs stay as they are.
 
     Attributes:
         weights: (K, P) float32, the trained weights.
@@ -48,7 +48,8 @@ class StackedWeights:
             vaes: K models of one architecture, on one device.
             averages: Their averaged weights.
             optimizers: Their AdamW optimisers, new or used; all have done the same number of steps.
-            rounded: Whether `leaves` has weights rounded to bfloat16; None: on a GPU, whose steps run under autocast.
+            rounded: Whether `leaves` of `Encoder` and `Decoder` are rounded, for steps under autocast; None: on a GPU,
+                if K is 1.
         """
         named = [dict(vae.named_parameters()) for vae in vaes]
         averaged = [dict(average.module.named_parameters()) for average in averages]
@@ -58,7 +59,7 @@ class StackedWeights:
         self.weights = self._move(trained)
         self.averaged = self._move([[row[name] for name in names] for row in averaged])
         views = dict(zip(names, self.split(self.weights), strict=True))
-        rounded = self.weights.is_cuda if rounded is None else rounded
+        rounded = self.weights.is_cuda and len(vaes) == 1 if rounded is None else rounded
         chosen = [name for name in names if name in _rounded_names(vaes[0])] if rounded else []
         self._exact = [views[name] for name in chosen]
         self._rounded = [torch.empty_like(view, dtype=torch.bfloat16) for view in self._exact]
@@ -137,9 +138,10 @@ class StackedWeights:
 
 
 def _rounded_names(vae: VAE) -> set[str]:
-    """Return the names of weights in layers that compute in bfloat16; a subclass may use its own in other ways."""
-    layers = {name: module for name, module in vae.named_modules() if type(module) in _ROUNDED}
-    return {f"{layer}.{name}" for layer, module in layers.items() for name, _ in module.named_parameters(recurse=False)}
+    """Return the names of weights that convolutions and linear layers use once each, under autocast."""
+    halves = {"encoder": vae.encoder, "decoder": vae.decoder}
+    own = {name: half for name, half in halves.items() if type(half) in (Encoder, Decoder)}
+    return {f"{half}.{name}" for half, module in own.items() for name, _ in module.named_parameters()}
 
 
 def _share(modules: Sequence[nn.Module], name: str) -> Tensor:

@@ -9,7 +9,7 @@ from torch._dynamo.backends.registry import lookup_backend
 from vae.acceleration import stacked
 from vae.acceleration.stacked import EAGER_STEPS, _concatenate
 from vae.acceleration.stacked_weights import StackedWeights
-from vae.model import AlignedConv2d, Conv2d, SubpixelConv2d, VAEConfig, build_vae
+from vae.model import AlignedConv2d, Conv3x3, SubpixelConv2d, VAEConfig, build_vae
 from vae.side_by_side import SideBySide, _can_stack
 from vae.training import Trainer, stack
 from vae.training_config import TrainingConfig
@@ -34,7 +34,7 @@ def stacked_alone(trainer):
 
 
 def compute_as_on_a_gpu(monkeypatch):
-    for kind in (Conv2d, AlignedConv2d, SubpixelConv2d):
+    for kind in (Conv3x3, AlignedConv2d, SubpixelConv2d):
         monkeypatch.setattr(kind, "forward", kind.on_gpu)
 
 
@@ -264,6 +264,29 @@ def test_weights_rounded_all_at_once_train_as_those_that_autocast_rounds(make, m
         found.append([*(trainer.step().total for _ in range(3)), weights(trainer)])
     for own, other in zip(*found, strict=True):
         assert torch.equal(own, other)
+
+
+def test_weights_that_a_vae_of_one_s_own_uses_without_autocast_stay_as_they_are(make, monkeypatch):
+    class Exact(torch.nn.Module):
+        def __init__(self, vae):
+            super().__init__()
+            self.encoder, self.scale = vae.encoder, torch.nn.Linear(4, 4)
+
+        def forward(self, images):
+            mean, log_var = self.encoder(images)
+            with torch.autocast("cpu", enabled=False):
+                return self.scale(mean.float()), log_var
+
+    def own(seed):
+        vae = build_vae(VAEConfig(32, 4), seed)
+        vae.encoder = Exact(vae)
+        return vae
+
+    monkeypatch.setattr(stacked, "reduced_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+    (trainer,) = make(0, vae=own)
+    rows = StackedWeights([trainer.vae], [trainer.averaged], [trainer.optimizer], rounded=True)
+    trainer._stack = stack([trainer], rows)
+    assert trainer.step().total.isfinite().all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

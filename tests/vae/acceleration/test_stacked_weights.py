@@ -2,11 +2,12 @@ import pytest
 import torch
 
 from vae.acceleration.stacked_weights import StackedWeights
-from vae.model import VAEConfig, build_vae
+from vae.model import Encoder, VAEConfig, build_vae
 from vae.training import Trainer
 from vae.training_config import TrainingConfig
 
 K = 3
+NAMES = ("vae", "averaged", "optimizer")
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def trainers(tiny_images):
 
 
 def stack_all(trainers):
-    return StackedWeights(*([getattr(t, name) for t in trainers] for name in ("vae", "averaged", "optimizer")))
+    return StackedWeights(*([getattr(t, name) for t in trainers] for name in NAMES))
 
 
 @pytest.fixture
@@ -106,19 +107,17 @@ def test_the_moments_of_used_optimisers_are_taken_over_and_shared(trainers):
             assert moments["exp_avg"].shape == parameter.shape
 
 
-def test_rounded_leaves_are_those_of_layers_that_compute_in_bfloat16(trainers):
-    class Own(torch.nn.Linear):
+def test_rounded_leaves_are_those_of_the_encoder_and_decoder_of_this_package(trainers):
+    class Own(Encoder):
         """May use its weights in another way."""
 
-    vaes = [trainer.vae for trainer in trainers]
-    for vae in vaes:
-        vae.extra, vae.scale = Own(2, 3), torch.nn.GroupNorm(1, 4)
-    averages, optimizers = [t.averaged for t in trainers], [t.optimizer for t in trainers]
-    for average in averages:
-        average.module.extra, average.module.scale = Own(2, 3), torch.nn.GroupNorm(1, 4)
-    rows = StackedWeights(vaes, averages, optimizers, rounded=True)
-    exact = {name for name, leaf in rows.leaves.items() if leaf.dtype == torch.float32}
-    assert exact == {"extra.weight", "extra.bias", "scale.weight", "scale.bias"}
+    for trainer in trainers:
+        for vae in (trainer.vae, trainer.averaged.module):
+            vae.encoder = Own(VAEConfig(32, 6))
+            vae.scale = torch.nn.Parameter(torch.ones(2))
+    rows = StackedWeights(*([getattr(t, name) for t in trainers] for name in NAMES), rounded=True)
+    names = {name for name, leaf in rows.leaves.items() if leaf.dtype == torch.bfloat16}
+    assert names == {f"decoder.{name}" for name, _ in trainers[0].vae.decoder.named_parameters()}
     rows.round_leaves()
     for leaf, view in zip(rows.leaves.values(), rows.split(rows.weights), strict=True):
         assert torch.equal(leaf, view.to(leaf.dtype))
