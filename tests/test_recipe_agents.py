@@ -10,6 +10,7 @@ from agents.figures.intervals import student
 CARD = {"pictures": {"photographs": 1396, "drawn": 12000}}
 RECIPE = " ".join((DOCS / "recipe.md").read_text(encoding="utf-8").split())
 BOTH = "varied+rejection/retrained"  # six runs
+NINE = f"{BOTH}+rejection/repeated"
 LARGER = "rejection/agents+rejection/retrained-larger-steps"
 AHEAD = {  # sampler, then twice a record and an agent, the first of which has more right hands: what the page says
     "prior varied sac-refine-3 varied none": "The agent adds {:.1f} points to the prior alone** ({:.1f} to {:.1f})",
@@ -20,7 +21,7 @@ AHEAD = {  # sampler, then twice a record and an agent, the first of which has m
     "prior varied sac-refine-3 rejection/agents random-3": "it is {:.1f} points ahead of random corrections ({:.1f} to",
     "prior rejection/agents best-of-2 varied sac-refine-3": "{:.1f} points more than the agent ({:.1f} to {:.1f}), but",
     "prior rejection/retrained sac-refine-3 rejection/unshifted sac-refine-3": "has {:.1f} points more ({:.1f} to",
-    f"prior {BOTH} sac-refine-3 {BOTH} gradient-3": "six runs it is {:.1f} points ahead ({:.1f} to {:.1f})",
+    f"prior {NINE} sac-refine-3 {NINE} gradient-3": "nine runs it is {:.1f} points ahead ({:.1f} to {:.1f})",
 }
 
 
@@ -34,14 +35,14 @@ def test_the_recipe_s_page_holds_the_agent_against_others(compared):
 
 
 @pytest.mark.parametrize(
-    ("steps", "said"),
+    ("agents", "steps", "said"),
     [
-        (BOTH, "Over the other four it is {:.1f} points ahead ({:.1f} to {:.1f})."),
-        (LARGER, "it is {:.1f} points ({:.1f} to {:.1f}) ahead of the larger ones"),
+        (NINE, NINE, "Over the other seven it is {:.1f} points ahead ({:.1f} to {:.1f})."),
+        (BOTH, LARGER, "seed 2 of those before it is {:.1f} points ({:.1f} to {:.1f}) ahead of the larger ones"),
     ],
 )
-def test_the_runs_that_chose_no_setting_show_the_agent_ahead_of_gradient_steps(steps, said):
-    runs = ((BOTH, "sac-refine-3"), (steps, "gradient-3"))
+def test_the_runs_that_chose_no_setting_show_the_agent_ahead_of_gradient_steps(agents, steps, said):
+    runs = ((agents, "sac-refine-3"), (steps, "gradient-3"))
     pairs = zip(*(by_run(name, "prior", agent, "correct") for name, agent in runs), strict=True)
     differences = [100 * (mine - other) for mine, other in pairs]
     found = student(differences[:3] + differences[5:])  # without seeds 0 and 1 of the runs before
@@ -57,15 +58,28 @@ def test_the_recipe_s_page_says_what_the_agent_of_before_gave():
         assert runs[0] == runs[1]
 
 
-def test_the_recipe_s_page_says_what_three_runs_before_gave():
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("retrained", "the agent {} % are right and {} % new, coverage is {} and the kernel distance {} ("),
+        ("repeated", "agent {} % are right, {} % are new, coverage is {}, the kernel distance {} and sharpness {} ("),
+    ],
+)
+def test_the_recipe_s_page_says_what_three_runs_before_and_after_gave(record, said):
     def mean(sampler, agent, name="correct", digits=1, times=100):
-        return f"{times * np.mean(by_run('rejection/retrained', sampler, agent, name)):.{digits}f}"
+        return f"{times * np.mean(by_run(f'rejection/{record}', sampler, agent, name)):.{digits}f}"
 
-    figures = (("correct",), ("new",), ("coverage", 2, 1), ("kernel_distance", 1, 1000))
-    words = "With rejection and the agent {} % are right and {} % new, coverage is {} and the kernel distance {} ("
-    assert words.format(*(mean("rejection", "sac-refine-3", *figure) for figure in figures)) in RECIPE
+    figures = (("correct",), ("new",), ("coverage", 2, 1), ("kernel_distance", 1, 1000), ("sharpness", 2, 1))
+    assert said.format(*(mean("rejection", "sac-refine-3", *figure) for figure in figures)) in RECIPE
     prior = [mean("prior", agent) for agent in ("none", "sac-refine-3")]
     assert "The prior gives {} % as drawn and {} % with the agent.".format(*prior) in RECIPE
+
+
+def test_the_recipe_s_page_says_how_the_runs_after_differ():
+    figures = (("correct",), ("new",), ("coverage", 2, 1), ("kernel_distance", 1, 1000))
+    found = [change("rejection", "sac-refine-3", *f, record="rejection/repeated", before="varied") for f in figures]
+    words = "in the table by {} points {}, new ones by {} {}. Coverage differs by {} {}, the kernel distance by {} {}."
+    assert words.format(*(part for each in found for part in each)) in RECIPE
 
 
 def test_the_model_card_says_what_the_recipe_gives():
