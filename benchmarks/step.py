@@ -9,12 +9,12 @@ and 1.15 in the vector form. One H100, at 64 pixels with the large model, should
 
 It counts the floating-point operations of a picture there and back, and prints how many the step does per second,
 beside those of a large matrix product. On a GPU, the step is a CUDA graph; `--compiled` lets torch.compile join small
-kernels first. `--profile` prints the kernels that take longest.
+kernels first. `--profile` prints the kernels that take longest, and the time of all by kind.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -25,6 +25,12 @@ from hand_env import HandLatentVectorEnv
 from vae.device import resolve_device
 from vae.model import count_parameters
 
+KINDS = {  # of kernels, by parts of their names; the first kind that fits counts
+    "fused sums": ("triton_red", "triton_per"),
+    "fused activations, shuffles, augmentation": ("triton_poi",),
+    "convolutions, matrix products": ("convolution", "xmma", "cutlass", "cudnn", "gemm", "nvjet", "splitK", "addmm"),
+    "optimiser, averages, copies, all else": ("",),
+}
 IN_A_BLOCK = 640  # images on a CPU, but at most ten steps
 
 
@@ -88,6 +94,19 @@ def measure(batch: int, args: argparse.Namespace, device: str) -> None:
             timed(bare_step, steps, device)
         order = f"self_{'cpu' if device == 'cpu' else 'device'}_time_total"
         print(seen.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=90))
+        kernels = [(each.key, float(getattr(each, order)), each.count) for each in seen.key_averages()]
+        for kind, (microseconds, count) in by_kind(kernels).items():
+            print(f"{kind:>42}: {microseconds / steps / 1e3:6.2f} ms a step, {count / steps:.0f} kernels")
+
+
+def by_kind(kernels: Iterable[tuple[str, float, int]]) -> dict[str, tuple[float, int]]:
+    """Sum the times and counts of kernels, given with their names, by kind; those that took no time do not count."""
+    sums = dict.fromkeys(KINDS, (0.0, 0))
+    for name, taken, count in kernels:
+        kind = next(kind for kind, parts in KINDS.items() if any(part in name for part in parts))
+        if taken > 0:
+            sums[kind] = sums[kind][0] + taken, sums[kind][1] + count
+    return sums
 
 
 def timed(step: Callable[[], object], steps: int, device: str) -> float:
