@@ -78,7 +78,7 @@ def compiled(function: Function, device: torch.device, wanted: bool = True) -> F
 @contextmanager
 def fastest_convolutions() -> Iterator[None]:
     """Let a GPU try its kernels on each new shape of a convolution, and keep the fastest: for steps to be captured."""
-    before = torch.backends.cudnn.benchmark
+    before = torch.backends.cudnn.benchmark  # torch.backends.cudnn.flags would set other flags, too
     torch.backends.cudnn.benchmark = True
     try:
         yield
