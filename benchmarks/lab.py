@@ -5,8 +5,7 @@
 
 It measures:
 
-- the images/s of a VAE that trains in HandLatent-v0, as N, B, D and S grow, each for itself. S has three values, since
-  there are no other sizes of pictures
+- the images/s of a VAE that trains in HandLatent-v0, as N, B, D and S grow, each for itself
 - the updates/s of the agent, as D grows: FastSAC with two layers of 1,024 and batches of 1,024
 - the images/s of several runs on one GPU together. Each is a process of its own, as in `handlatent sweep`
 
@@ -54,7 +53,7 @@ class Sizes:
         n: Numbers of training pictures; the curricula have these.
         b: Pictures per minibatch.
         d: Latent dimensions; the last but one is the curricula's.
-        s: Pixels a side; the middle one is the curricula's.
+        s: Pixels a side; the second is the curricula's.
         side_by_side: Runs on one GPU.
         layer: Width of the agent's layers, and its batch.
     """
@@ -62,12 +61,12 @@ class Sizes:
     n: Sequence[int] = (8, 80, 800, 1396)
     b: Sequence[int] = (8, 64, 256, 512)
     d: Sequence[int] = (30, 100, 300, 1000)
-    s: Sequence[int] = (32, 64, 128)
+    s: Sequence[int] = (32, 64, 128, 256)
     side_by_side: Sequence[int] = (1, 2, 4, 8)
     layer: int = 1024
 
 
-FULL, QUICK = Sizes(), Sizes(b=(2, 4, 8, 16), d=(4, 8, 16, 32), s=(32, 64, 128), side_by_side=(1, 2), layer=32)
+FULL, QUICK = Sizes(), Sizes(b=(2, 4, 8, 16), d=(4, 8, 16, 32), s=(32, 64, 128, 256), side_by_side=(1, 2), layer=32)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | --- | --- | --- |
     | `images` | None | (N, 3, S, S) uint8 tensor or array, the training pictures, which are copied; None: `n_images` synthetic hands |
     | `n_images` | 64 | N, the number of synthetic hands; ignored if `images` is given |
-    | `size` | 32 | S, the size of synthetic hands: 32, 64 or 128 pixels; ignored if `images` is given |
+    | `size` | 32 | S, the size of synthetic hands: 32, 64, 128 or 256 pixels; ignored if `images` is given |
     | `latent_dim` | 300 | D, 300 as in the paper; ignored if `vae` is given |
     | `width` | "small" | width of the VAE's networks, "small" or "large"; ignored if `vae` is given |
     | `batch_size` | None | B, at most N; None: 4, because a flat network over B x D latents grows with B |

@@ -1,4 +1,4 @@
-"""The variational autoencoder: a residual convolutional encoder and decoder for 32, 64 and 128 pixels.
+"""The variational autoencoder: a residual convolutional encoder and decoder for 32, 64, 128 and 256 pixels.
 
 There are no normalisation layers, because they couple the pictures of a batch or the colours of a picture. So each row
 of the batch depends only on its own picture, and an agent can be rewarded per picture. Instead of normalisation,
@@ -17,16 +17,21 @@ from vae.checks import check_between, check_one_of, integer
 from vae.device import channels_last
 from vae.seeds import seeded
 
-ImageSize = Literal[32, 64, 128]
+ImageSize = Literal[32, 64, 128, 256]
 Width = Literal["small", "large"]
 
 IMAGE_SIZES: tuple[int, ...] = get_args(ImageSize)
 _CHANNELS: dict[str, tuple[int, ...]] = {
-    # at S/2 (S = 128: S/4), then after each halving, down to 4 x 4 (S = 32: 2 x 2)
+    # at S/2 (S >= 128: S/4), then after each halving, down to 4 x 4 (S = 32: 2 x 2)
     "small": (32, 64, 96, 128),
     "large": (64, 128, 256, 256),
 }
-_LARGE_128 = (48, 96, 160, 224, 256)  # starts at S/2 too: patches of 4 x 4 pixels cannot draw a sharp edge
+_OTHER_CHANNELS: dict[tuple[int, str], tuple[int, ...]] = {
+    # the large ones start at S/2 too: patches of 4 x 4 pixels cannot draw a sharp edge
+    (128, "large"): (48, 96, 160, 224, 256),
+    (256, "large"): (32, 48, 96, 160, 224, 256),
+    (256, "small"): (32, 48, 64, 96, 128),
+}
 MAX_LATENT_DIM = 4096
 FIRST_LOG_VARIANCE = -2.0  # of the pixels around a decoded picture, before training: about that of raw pixels
 LOG_VAR_RANGE = (-12.0, 4.0)  # of a posterior: outside it, exp() is of no use for pictures and can overflow
@@ -37,10 +42,10 @@ class VAEConfig:
     """Describe the autoencoder to build.
 
     Attributes:
-        size: 32, 64 or 128 pixels, the side S of a picture.
+        size: 32, 64, 128 or 256 pixels, the side S of a picture.
         latent_dim: D in 1..4096, dimensions of a latent.
-        width: "small" trains on two cores, "large" is for a GPU. The large decoder for 128 pixels ends with
-            `NoCheckerboard`, so its output differs between training mode and evaluation mode.
+        width: "small" trains on two cores, "large" is for a GPU. The large decoders for 128 and 256 pixels end with
+            `NoCheckerboard`, so their output differs between training mode and evaluation mode.
     """
 
     size: int = 64
@@ -218,7 +223,7 @@ class Encoder(nn.Module):
         Returns:
             Means and log-variances, each (batch, latent) float32; the latter within `LOG_VAR_RANGE`.
         """
-        x = self.body(images * 2 - 1)  # (batch, C, S/16, S/16); S = 128: S/32
+        x = self.body(images * 2 - 1)  # (batch, C, 4, 4); S = 32: 2 x 2
         x = self.head(nn.functional.silu(x).flatten(1))  # (batch, 2 latent)
         mean, log_var = x.float().chunk(2, dim=1)  # (batch, latent) each
         return mean, log_var.clamp(*LOG_VAR_RANGE)
@@ -239,7 +244,7 @@ class Decoder(nn.Module):
         layers += [nn.SiLU(), AlignedConv2d(channels[-1], 3 * patch**2), PixelShuffle(patch)]
         self.body = nn.Sequential(*layers)
         self.feature_channels = channels[-1]
-        self.finish = NoCheckerboard() if _channels(config) is _LARGE_128 else nn.Identity()
+        self.finish = NoCheckerboard() if config.size >= 128 and config.width == "large" else nn.Identity()
 
     def features(self, latents: Tensor) -> Tensor:
         """Decode (batch, latent) float to what `paint` takes: (batch, `feature_channels`, S/2, S/2), or S/4."""
@@ -371,11 +376,11 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def _channels(config: VAEConfig) -> tuple[int, ...]:
-    return _LARGE_128 if (config.size, config.width) == (128, "large") else _CHANNELS[config.width]
+    return _OTHER_CHANNELS.get((config.size, config.width), _CHANNELS[config.width])
 
 
 def _patch(config: VAEConfig) -> int:
-    return 4 if (config.size, config.width) == (128, "small") else 2
+    return 4 if config.size >= 128 and config.width == "small" else 2
 
 
 def _grid(config: VAEConfig) -> int:

@@ -33,7 +33,7 @@ class Choice:
 
     data: str
     images: int | None
-    size: Literal[32, 64, 128]
+    size: Literal[32, 64, 128, 256]
     side: Side
     hand: Hand
     accessories: Keep

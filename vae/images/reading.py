@@ -108,7 +108,7 @@ def check_size(size: int) -> int:
         ValueError: If it is out of range.
     """
     size = integer("size", size)
-    check_between("size", size, SMALLEST, LARGEST, advice="Use 64 or 128.")
+    check_between("size", size, SMALLEST, LARGEST, advice="Use 64, 128 or 256.")
     return size
 
 

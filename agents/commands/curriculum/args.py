@@ -31,7 +31,7 @@ class CurriculumArgs:
     epochs: list[int] = field(default_factory=lambda: [1, 100])
     """Numbers of passes over the training pictures."""
     size: int = 64
-    """Width and height of the pictures: 32, 64 or 128 pixels."""
+    """Width and height of the pictures: 32, 64, 128 or 256 pixels."""
     batch_size: int | None = None
     """Pictures per minibatch. Default: half of the training pictures, at most 64."""
     latent_dim: int = 300

@@ -26,7 +26,7 @@ class ScheduleArgs:
     drawn_n: list[int] = field(default_factory=list)
     """Likewise, numbers of synthetic hands beside the pictures of --data."""
     size: int = 64
-    """Width and height of the pictures: 32, 64 or 128 pixels."""
+    """Width and height of the pictures: 32, 64, 128 or 256 pixels."""
     batch_size: int = 40
     """Pictures per minibatch."""
     steps: list[int] = field(default_factory=lambda: [600])

@@ -16,7 +16,7 @@ class TrainArgs:
     """'synthetic', or a folder: the 11k Hands download as it comes, or any folder of pictures."""
     images: int | None = None
     """Number of pictures to use, split 80/10/10 by person. Default: all of a folder, or 2000 synthetic ones."""
-    size: Literal[32, 64, 128] = 64
+    size: Literal[32, 64, 128, 256] = 64
     """Width and height of a picture, in pixels."""
     side: Side = "all"
     """11k Hands: which side of the hand."""

@@ -104,7 +104,7 @@ def test_numpy_s_integers_are_as_good_as_python_s(album, cache):
 
 @pytest.mark.parametrize("size", [7, 1025])
 def test_size_out_of_range_is_an_error(album, size):
-    with pytest.raises(ValueError, match=rf"size must lie in 8\.\.1024, got {size}\. Use 64 or 128"):
+    with pytest.raises(ValueError, match=rf"size must lie in 8\.\.1024, got {size}\. Use 64, 128 or 256"):
         load_folder(album, size)
 
 

@@ -90,7 +90,7 @@ def generate_hands(
     """
     n, seed, first = integer("n", n, 1), integer("seed", seed, 0), integer("first", first, 0)
     size = integer("size", size)
-    check_between("size", size, SMALLEST, LARGEST, advice="Use 64 or 128 to train a VAE.")
+    check_between("size", size, SMALLEST, LARGEST, advice="Use 64, 128 or 256 to train a VAE.")
     check_fits("n", n, size)
     check_one_of("defect", defect, ("none", "any", *DEFECTS), advice="Use 'none' for correct hands.")
     chunk = pictures_at_once(size, device)

@@ -145,7 +145,7 @@ def test_a_vae_that_diverged_is_left_out(quick, monkeypatch, capsys, tmp_path):
         (["--prior-for", "kl-64"], "--prior-for must name some of --methods, got 'kl-64'."),
         (["--hands", "5"], "--hands must be at least 20, got 5."),
         (["--side-by-side", "0"], "--side-by-side must be at least 1, got 0."),
-        (["--size", "48"], "VAEConfig.size must be one of 32, 64, 128, got 48."),
+        (["--size", "48"], "VAEConfig.size must be one of 32, 64, 128, 256, got 48."),
         (["--batch-size", "0"], "TrainingConfig.batch_size must be at least 1, got 0."),
         (["--device", "cuda:99"], "device 'cuda:99' is not on this machine"),
         (["--agent", "absent"], "--agent 'absent' must be the file of a trained agent, and there is none."),

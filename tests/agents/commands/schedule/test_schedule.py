@@ -224,7 +224,7 @@ def test_rows_that_diverged_are_left_out_of_a_round_s_means():
         (["--explore", "-1"], "--explore must be at least 0, got -1."),
         (["--seed", "-1"], "--seed must be at least 0, got -1."),
         (["--seconds", "-1"], "--seconds must be at least 0, got -1.0."),
-        (["--size", "48"], "VAEConfig.size must be one of 32, 64, 128, got 48."),
+        (["--size", "48"], "VAEConfig.size must be one of 32, 64, 128, 256, got 48."),
         (["--latent-dim", "0"], "VAEConfig.latent_dim must lie in 1..4096, got 0."),
         (["--device", "cuda:99"], "device 'cuda:99' is not on this machine"),
         (["--parser", "absent"], "'absent' is missing"),
