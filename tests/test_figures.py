@@ -67,7 +67,7 @@ def test_the_curves_of_fast_sac_are_those_of_their_records(load):
         np.mean([r["points"] for r in records if (r["problem"], r["algorithm"]) == ("latents", name)], 0)
         for name in ("FastSAC", "SAC")
     )
-    said = f"FastSAC is {fast[0] - stock[0]:.3f} ahead at first and {stock[-1] - fast[-1]:.3f} behind at the end."
+    said = f"FastSAC is {fast[0] - stock[0]:.3f} ahead at first and {fast[-1] - stock[-1]:.3f} ahead at the end."
     assert f"{said} Stock SAC rises by {stock[-1] - stock[0]:.3f} in all." in " ".join(page.split())
 
 
