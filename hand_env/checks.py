@@ -173,11 +173,9 @@ def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] 
     action = _real_numbers(action)
     if action.shape != shape:
         raise ValueError(f"action must have shape {shape}, got {action.shape}. Sample one from env.action_space.")
-    wrong = ~(np.abs(action) <= 1)  # True for NaN too
-    if acting is not None:
-        wrong[~acting] = False
-    if wrong.any():
-        worst = action.flat[np.argmax(wrong)]
+    own = action if acting is None else action[acting]
+    if own.size and not (own.min() >= -1 and own.max() <= 1):  # NaN is neither
+        worst = own.flat[np.argmax(~(np.abs(own) <= 1))]
         raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
     checked: NDArray[np.float32] = action.astype(np.float32)
     return checked

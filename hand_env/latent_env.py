@@ -35,7 +35,7 @@ from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
 from hand_env.scoring import ScoreFn, Scorer
 from vae.checks import check_images, integer
-from vae.device import resolve_device
+from vae.device import host_memory, resolve_device, to_host
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
 from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
@@ -206,9 +206,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
         batch_size = minibatch(batch_size, minibatch_size, len(images))
         if vae is not None:
             check_vae(vae)
-        size = int(self.images.shape[-1])
         vae = copy.deepcopy(vae) if isinstance(vae, VAE) else vae  # the caller may train it further
-        self._make_vae = vae if vae is not None else partial(build_vae, VAEConfig(size, latent_dim, width))
+        self._make_vae = partial(build_vae, VAEConfig(self.images.shape[-1], latent_dim, width)) if vae is None else vae
         first = self.build_vae(seed=0)
         check_contract(first)
         self.latent_dim = first.latent_dim
@@ -278,7 +277,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
                 running episode stays as it is.
         """
         self.start(seed, state_in(options))
-        return self._observe(), {**dict.fromkeys(self.scorer.terms, 0.0), "epoch": self.trainer.epoch + 1}
+        return self._observe()(), {**dict.fromkeys(self.scorer.terms, 0.0), "epoch": self.trainer.epoch + 1}
 
     @usual_modes()
     def start(self, seed: int | None, state: Mapping[str, Any] | None, *, first_drawn: bool = True) -> None:
@@ -343,16 +342,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
         losses = self.trainer.step(shift, measure_without=self.scorer.needs_without_shift)
-        self.trainer.encode()  # what is observed next, before the CPU waits for the scores: a GPU goes on with it
+        observed = self._observe()  # before the CPU waits for the scores: a GPU goes on with it
         scores, terms = self.scorer.score(losses, epoch)
-        observation = self._observe()
+        observation = observed()
         rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0
         finite = np.isfinite(observation).all() and all(np.isfinite(term).all() for term in terms.values())
         if not (finite and fits_float32(rewards)):
             self._ended = True
             zeros, rewards = np.zeros(self._shape, np.float32), np.full(len(scores), self.DIVERGENCE_REWARD)
-            nothing = {name: np.zeros(len(scores)) for name in terms}
-            return zeros, rewards, True, False, {**nothing, "epoch": epoch}
+            return zeros, rewards, True, False, {**{name: np.zeros(len(scores)) for name in terms}, "epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
         return observation, rewards, False, truncated, {**terms, "epoch": epoch}
 
@@ -392,9 +390,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         """Begin an episode with these, once all of them are made."""
         self._trainer, self.drawn_score, self._scorer, self._ended = trainer, drawn_score, scorer, False
 
-    def _observe(self) -> Array:
-        return self.trainer.encode().cpu().numpy().reshape(self._shape).copy()
+    def _observe(self) -> Callable[[], Array]:
+        latents = to_host(self.trainer.encode())  # a function that waits for them
+        return lambda: latents().numpy().reshape(self._shape).copy()
 
     def _shift(self, action: Array) -> Tensor:
-        delta = torch.from_numpy(check_action(action, self._shape)).reshape(-1, self.latent_dim)
-        return delta.to(self.device) * self.delta_scale
+        delta = host_memory((self.training.batch_size, self.latent_dim), self.device)
+        np.multiply(check_action(action, self._shape).reshape(delta.shape), self.delta_scale, out=delta.numpy())
+        return delta.to(self.device, non_blocking=True)

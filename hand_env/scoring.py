@@ -100,8 +100,9 @@ class Scorer:
         Raises:
             ValueError: If the reward or the judge does not give one finite number for each row.
         """
-        reconstruction, kl = _numbers(torch.stack([losses.reconstruction, losses.kl]))  # (batch,) each
-        loss, index = reconstruction + kl, losses.index.cpu().numpy()
+        columns = [column.double() for column in (losses.reconstruction, losses.kl, losses.index)]
+        reconstruction, kl, places = _numbers(torch.stack(columns))  # (batch,) each, in one transfer from a GPU
+        loss, index = reconstruction + kl, places.astype(np.int64)
         before = self.last_loss[index] if epoch > 1 or self.knows_epoch_0 else loss
         self.last_loss[index] = loss
         visit = Visit(

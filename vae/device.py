@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -52,6 +52,25 @@ def channels_last(module: Module, device: str | torch.device | None = None) -> M
     """
     moved: Module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has none
     return moved
+
+
+def host_memory(shape: tuple[int, ...], device: str | torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return memory on the CPU, not yet filled; with a GPU, which copies to and from it while the CPU goes on."""
+    return torch.empty(shape, dtype=dtype, pin_memory=torch.device(device).type == "cuda")
+
+
+def to_host(tensor: Tensor) -> Callable[[], Tensor]:
+    """Begin to copy a tensor to the CPU, and return a function that waits for it; one on the CPU is not copied."""
+    if tensor.device.type == "cpu":
+        return lambda: tensor
+    copy = host_memory(tuple(tensor.shape), tensor.device, tensor.dtype).copy_(tensor, non_blocking=True)
+    is_done = torch.cuda.current_stream(tensor.device).record_event()
+
+    def wait() -> Tensor:
+        is_done.synchronize()
+        return copy
+
+    return wait
 
 
 def reduced_precision(device: torch.device) -> torch.autocast:

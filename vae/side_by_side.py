@@ -52,7 +52,9 @@ class SideBySide:
             self._index = torch.stack([trainer.next_index() for trainer in self.trainers])
             affine = [trainer.next_affine() for trainer in self.trainers]
             drawn = [numbers for numbers in affine if numbers is not None]
-            self._stack.encode(self._index, torch.stack(drawn) if drawn else None)
+            noise = torch.stack([trainer.next_noise() for trainer in self.trainers])
+            augmenting, first = torch.stack(drawn) if drawn else None, self.trainers[0]
+            self._stack.encode(self._index, augmenting, noise, first.next_rate, first.next_blend)
         return self._stack.encoded[1].detach()
 
     def step(self, shift: Tensor | None = None) -> Losses:
@@ -71,10 +73,9 @@ class SideBySide:
             places, reconstruction, kl = (torch.stack(column) for column in columns)
             return Losses(places, reconstruction, kl)
         self.encode()
-        first, index = self.trainers[0], self._index
+        index = self._index
         assert index is not None, "encode() fills it"
-        noise = torch.stack([trainer.next_noise() for trainer in self.trainers])
-        self._stack.step(shift, noise, first.next_rate, first.next_blend)
+        self._stack.step(shift)
         reconstruction, kl = (scored.clone() for scored in self._stack.scored[:2])
         for trainer in self.trainers:
             trainer.step_is_done()

@@ -44,6 +44,7 @@ class _Minibatch:
     images: Tensor  # (own, 3, S, S) float32 in [0, 1]
     mean: Tensor  # (own, latent) float32, with its graph
     log_var: Tensor  # (own, latent) float32, with its graph
+    noise: Tensor  # (own, latent) float32, of the step
 
 
 class Trainer:
@@ -137,17 +138,16 @@ class Trainer:
         rows = parallel.local_rows(self.config.batch_size)
         shift = None if shift is None else parallel.broadcast(shift)[rows]
         mean = batch.mean if shift is None else batch.mean + shift
-        noise = self.next_noise()[rows]
         without = None
         if measure_without:
             # keep the unused graph: without it, a GPU would compile this pass separately and round differently
             if self._stack is None:
-                scored = self._decode_and_score(batch.mean, batch.log_var, noise, batch.images)
+                scored = self._decode_and_score(batch.mean, batch.log_var, batch.noise, batch.images)
             else:
-                scored = tuple(part[0] for part in self._stack.score(0.0, noise[None]))
+                scored = tuple(part[0] for part in self._stack.score(0.0))
             without = _losses(batch.index, *scored)
         if self._stack is None:
-            reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, noise, batch.images)
+            reconstruction, kl, decoded = self._decode_and_score(mean, batch.log_var, batch.noise, batch.images)
             if self.config.learning_rate > 0:
                 squared_error = (decoded - batch.images).square().mean()
                 objective = (reconstruction + self.config.kl_weight * kl).mean() / batch.images[0].numel()
@@ -157,7 +157,7 @@ class Trainer:
             self.averaged.multi_avg_fn = partial(_average, decay=decay)
             self.averaged.update_parameters(self.vae)
         else:
-            self._stack.step(None if shift is None else shift[None], noise[None], self.next_rate, self.next_blend)
+            self._stack.step(None if shift is None else shift[None])
             reconstruction, kl, decoded = (scored[0].clone() for scored in self._stack.scored)
         self.step_is_done()
         return _losses(batch.index, reconstruction, kl, decoded, without)
@@ -290,20 +290,21 @@ class Trainer:
     def _encode_next(self) -> _Minibatch:
         rows = parallel.local_rows(self.config.batch_size)
         index, affine = self.next_index(), self.next_affine()
-        own, affine = index[rows], None if affine is None else affine[rows]
+        own, affine, noise = index[rows], None if affine is None else affine[rows], self.next_noise()[rows]
         if self.config.graphed and self.device.type == "cuda" and self._stack is None:
             weights = StackedWeights([self.vae], [self.averaged], [self.optimizer])
             self._stack = stack([self], weights)
         if self._stack is not None:
-            self._stack.encode(own[None], None if affine is None else affine[None])
+            drawn = None if affine is None else affine[None]
+            self._stack.encode(own[None], drawn, noise[None], self.next_rate, self.next_blend)
             images, mean, log_var = (encoded[0] for encoded in self._stack.encoded)
             mean = mean.detach().clone()  # the caller may keep the means
-            return _Minibatch(index, parallel.all_gather(mean), images, mean, log_var)
+            return _Minibatch(index, parallel.all_gather(mean), images, mean, log_var, noise)
         images = to_float(self.images[own]).contiguous(memory_format=torch.channels_last)
         if affine is not None:
             images = warp(images, affine_from(affine))
         mean, log_var = self._encode_images(images)
-        return _Minibatch(index, parallel.all_gather(mean.detach()), images, mean, log_var)
+        return _Minibatch(index, parallel.all_gather(mean.detach()), images, mean, log_var, noise)
 
     def _generator(self, purpose: Purpose) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(stream_seed(self.seed, purpose, self.steps_done))

@@ -1,10 +1,11 @@
 import shutil
 from typing import Any
 
+import pytest
 import torch
 
 from vae import device
-from vae.device import compiled, fastest_convolutions
+from vae.device import compiled, fastest_convolutions, host_memory, to_host
 
 GPU = torch.device("cuda")  # to name one needs none
 double: Any = torch.nn.Identity()
@@ -40,3 +41,18 @@ def test_convolutions_are_tried_for_the_fastest_kernel_inside_alone(monkeypatch)
         with fastest_convolutions():
             assert torch.backends.cudnn.benchmark
         assert torch.backends.cudnn.benchmark == before
+
+
+def test_what_lies_on_the_cpu_is_not_copied_to_it():
+    numbers = torch.arange(6.0).view(2, 3)
+    assert to_host(numbers)() is numbers
+    assert not host_memory((2, 3), "cpu").is_pinned()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_numbers_on_a_gpu_come_to_the_cpu_as_they_were_when_they_were_asked_for():
+    numbers = torch.arange(2**20, device=GPU)
+    copied = to_host(numbers)
+    numbers.zero_()
+    assert host_memory((2, 3), GPU).is_pinned()
+    assert torch.equal(copied(), torch.arange(2**20))

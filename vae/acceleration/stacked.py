@@ -79,37 +79,39 @@ class Stack:
         self.encoded: tuple[Tensor, ...] = ()  # pictures (K, B, 3, S, S), means and log-variances (K, B, D)
         self.scored: tuple[Tensor, ...] = ()  # reconstruction and KL (K, B), decoded pictures (K, B, 3, S, S)
 
-    def encode(self, index: Tensor, affine: Tensor | None) -> None:
+    def encode(self, index: Tensor, affine: Tensor | None, noise: Tensor, rate: float, blend: float) -> None:
         """Encode the next minibatches to `encoded`, whose tensors the next call overwrites.
+
+        This also takes all but the shift that `step` needs, so that a GPU does not wait for it then.
 
         Args:
             index: (K, B) int64 on the device, positions in each VAE's own training set.
             affine: (K, B, 5) float32 in [0, 1), random numbers for the augmentation; None without augmentation.
+            noise: (K, B, D) float32, standard normal, for the latents' sampling.
+            rate: The learning rate of the step.
+            blend: In [0, 1], share of the new weights in the averaged weights.
         """
         torch.add(index, self._offsets, out=self._index)
         if affine is not None:
             self._affine.copy_(affine)
+        self._noise.copy_(noise)
+        self.stacked.rate.fill_(rate)
+        self._blend.fill_(blend)
         if self._wants_graphs and self._steps == EAGER_STEPS:
             self._wants_graphs = False
             self._capture()
         self._launch(0)
 
-    def step(self, shift: Tensor | None, noise: Tensor, rate: float, blend: float) -> None:
+    def step(self, shift: Tensor | None) -> None:
         """Train on the encoded minibatches; `scored` holds the losses before the step until the next call.
 
         Args:
             shift: (K, B, D) float32, or None.
-            noise: (K, B, D) float32, standard normal, for the latents' sampling.
-            rate: The learning rate of this step.
-            blend: In [0, 1], share of the new weights in the averaged weights.
         """
         if shift is None:
             self._shift.zero_()
         else:
             self._shift.copy_(shift)
-        self._noise.copy_(noise)
-        self.stacked.rate.fill_(rate)
-        self._blend.fill_(blend)
         self._launch(1)
         self._steps += 1
 
@@ -121,26 +123,25 @@ class Stack:
             mean, log_var = self._encoder(self._weights(), images)  # (K, B, D) each
         self.encoded = images, mean.float(), log_var.float()
 
-    def score(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Decode and score the encoded minibatches as `step` does, without training.
+    def score(self, shift: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode and score the encoded minibatches as `step` does, with the same noise, without training.
 
         Args:
             shift: (K, B, D) float32, or 0.
-            noise: (K, B, D) float32, for the latents' sampling.
 
         Returns:
             Reconstruction and KL, (K, B) each, in nats, and decoded pictures, (K, B, 3, S, S), without their graph.
         """
-        return self._measure(shift, noise)[:3]
+        return self._measure(shift)[:3]
 
-    def _measure(self, shift: Tensor | float, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _measure(self, shift: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what `score` does, and the mean squared error of the pixels, (K,), without a graph."""
         images, mean, log_var = self.encoded
         with reduced_precision(images.device), fastest_convolutions():
-            return self._score(self._weights(), images, mean + shift, log_var, noise)
+            return self._score(self._weights(), images, mean + shift, log_var, self._noise)
 
     def _step(self) -> None:
-        reconstruction, kl, decoded, squared_error = self._measure(self._shift, self._noise)
+        reconstruction, kl, decoded, squared_error = self._measure(self._shift)
         if self.trains:
             objective = (reconstruction + self._kl_weights * kl).mean(1) / decoded[0, 0].numel()  # (K,)
             self._descend(objective.sum(), squared_error)
