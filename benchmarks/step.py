@@ -3,9 +3,10 @@
     python benchmarks/step.py [--device cuda] [--size 64] [--width large] [--batch 8 64 512] [--compiled]
 
 All train the same VAE, in turns, in blocks of up to ten steps, so that a noisy machine slows all equally. On a GPU, all
-blocks have ten. Prints the images/s of each (the median block; in the vector form an image is a row). Also prints the
-median of the blocks' ratios to the bare step, with its quartiles. The ratio should be at most 1.10 in the single form
-and 1.15 in the vector form. One H100, at 64 pixels with the large model, should reach at least 12,000 images/s.
+blocks have ten, and the vector form is also measured with observations and actions that are tensors there. Prints the
+images/s of each (the median block; in the vector form an image is a row). Also prints the median of the blocks' ratios
+to the bare step, with its quartiles. The ratio should be at most 1.10 in the single form and 1.15 in the vector form.
+One H100, at 64 pixels with the large model, should reach at least 12,000 images/s.
 
 It counts the floating-point operations of a picture there and back, and prints how many the step does per second,
 beside those of a large matrix product. On a GPU, the step is a CUDA graph; `--compiled` lets torch.compile join small
@@ -70,10 +71,19 @@ def measure(batch: int, args: argparse.Namespace, device: str) -> None:
         "single form": lambda: single.step(action),
         "vector form": lambda: rows.step(action),
     }
+    if device != "cpu":
+        given = torch.from_numpy(action).to(device)
+
+        def with_tensors() -> None:
+            single.tensors = True
+            rows.step(given)
+            single.tensors = False
+
+        ways["vector form, tensors"] = with_tensors
     times: dict[str, list[float]] = {name: [] for name in ways}
     for block in range(blocks + 2):
         turns = list(ways)
-        for name in turns[block % 3 :] + turns[: block % 3]:
+        for name in turns[block % len(turns) :] + turns[: block % len(turns)]:
             times[name].append(timed(ways[name], steps, device))
     machine = torch.cuda.get_device_name(0) if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
     needed, peak = of_training(trainer.averaged_vae.requires_grad_(True)), per_second(device)

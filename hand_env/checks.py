@@ -171,14 +171,33 @@ def check_action(action: Any, shape: tuple[int, ...], acting: NDArray[np.bool_] 
         ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
     """
     action = _real_numbers(action)
-    if action.shape != shape:
-        raise ValueError(f"action must have shape {shape}, got {action.shape}. Sample one from env.action_space.")
+    _check_shape(action.shape, shape)
     own = action if acting is None else action[acting]
     if own.size and not (own.min() >= -1 and own.max() <= 1):  # NaN is neither
-        worst = own.flat[np.argmax(~(np.abs(own) <= 1))]
-        raise ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with np.clip.")
+        raise _out_of_range(own.flat[np.argmax(~(np.abs(own) <= 1))], "np.clip")
     checked: NDArray[np.float32] = action.astype(np.float32)
     return checked
+
+
+def check_action_tensor(action: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Refuse a wrong action as `check_action` does, on its own device; return it as float32, without its graph."""
+    if action.is_complex():
+        raise TypeError(f"action must be an array of numbers, got {action.dtype}. Sample one from env.action_space.")
+    _check_shape(tuple(action.shape), shape)
+    action = action.detach() if action.is_floating_point() else action.detach().float()
+    is_right = action.abs() <= 1  # False for NaN
+    if not is_right.all():
+        raise _out_of_range(action[~is_right][0].item(), "torch.clamp")
+    return action.float()
+
+
+def _check_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if got != wanted:
+        raise ValueError(f"action must have shape {wanted}, got {got}. Sample one from env.action_space.")
+
+
+def _out_of_range(worst: Any, remedy: str) -> ValueError:
+    return ValueError(f"action must be finite and lie in [-1, 1], got {worst!r}. Clip it with {remedy}.")
 
 
 def check_finite(
@@ -284,7 +303,10 @@ def _real_numbers(values: Any) -> NDArray[Any]:
         TypeError: If the values are text, dates, complex numbers or other objects, or rows of different lengths.
     """
     try:
-        array = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if isinstance(values, Tensor):
+            values = values.detach().cpu()
+            values = (values if values.is_complex() else values.double()).numpy()
+        array = np.asarray(values)
     except (RuntimeError, TypeError, ValueError) as error:
         raise TypeError(f"action must be an array of numbers, got {type(values).__name__}: {error}") from error
     if array.dtype.kind not in "biuf":

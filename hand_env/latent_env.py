@@ -16,7 +16,6 @@ from torch import Tensor
 from hand_env.checks import (
     MOST,
     built,
-    check_action,
     check_bool,
     check_judge,
     check_render_mode,
@@ -31,11 +30,12 @@ from hand_env.checks import (
     state_in,
 )
 from hand_env.drawn_score import DrawnFrom, DrawnScore, check_drawn_from
+from hand_env.exchange import all_finite, observing, shift_of
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
 from hand_env.scoring import ScoreFn, Scorer
 from vae.checks import check_images, integer
-from vae.device import host_memory, resolve_device, to_host
+from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
 from vae.model import VAE, VAEConfig, Width, build_vae, check_contract
@@ -131,6 +131,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `batch_size` | None | B, at most N; None: 4, because a flat network over B x D latents grows with B |
     | `minibatch_size` | None | another name for `batch_size`, for libraries that take that one themselves, such as TorchRL |
     | `flat` | False | whether actions and observations have the shape (B * D,), for algorithms that take no other; nothing else changes |
+    | `tensors` | False | whether observations are tensors on `device`. An action on that device stays there in any case |
     | `epochs_per_episode` | 10 | at least 1 |
     | `delta_scale` | 0.1 | kappa, above 0 and within float32: 1.2e-38 to 3.4e38 |
     | `reward` | "loss_change" | a name in the table above, or a function |
@@ -173,6 +174,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         batch_size: int | None = None,
         minibatch_size: int | None = None,
         flat: bool = False,
+        tensors: bool = False,
         epochs_per_episode: int = 10,
         delta_scale: float = 0.1,
         reward: str | Reward = "loss_change",
@@ -199,7 +201,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.drawn_every = integer("drawn_every", drawn_every, 1)
         check_drawn_from(drawn_from)
         check_render_mode(render_mode)
-        check_bool(flat=flat)
+        check_bool(flat=flat, tensors=tensors)
         self.device = resolve_device(device)
         images = generate_hands(n_images, size, seed=0).images if images is None else copied("images", images)
         self.images = images.to(self.device)  # once, not in each episode
@@ -222,7 +224,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             check_images(self.validation_images, first.size, 1, "validation_images")
         elif self.reward is validation_loss_change:
             raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
-        self.drawn_from, self.render_mode = drawn_from, render_mode
+        self.drawn_from, self.render_mode, self.tensors = drawn_from, render_mode, tensors
         self.delta_scale, self.reward_scale = float(delta_scale), float(reward_scale)
         shape = (self.training.batch_size, self.latent_dim)
         self._shape = (math.prod(shape),) if flat else shape
@@ -304,11 +306,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self.np_random = random
         self._take(trainer, drawn_score, scorer)
 
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Array | Tensor) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Shift the latents of the minibatch and train on it.
 
         Args:
-            action: (B, D) float32 in [-1, 1].
+            action: (B, D) float32 in [-1, 1], an array or a tensor.
 
         Returns:
             Observation, reward, terminated, truncated, info; see the class.
@@ -323,11 +325,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         return observation, float(rewards.mean()), terminated, truncated, {**means, "epoch": info["epoch"]}
 
     @usual_modes()
-    def step_rows(self, action: Array) -> tuple[Array, Rewards, bool, bool, dict[str, Any]]:
+    def step_rows(self, action: Array | Tensor) -> tuple[Array, Rewards, bool, bool, dict[str, Any]]:
         """Take a step as `step` does, but return the reward and the info terms of each row.
 
         Args:
-            action: (B, D) float32 in [-1, 1].
+            action: (B, D) float32 in [-1, 1], an array or a tensor.
 
         Returns:
             Observation, (B,) float64 rewards, terminated, truncated, and info with (B,) float64 terms.
@@ -346,10 +348,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         scores, terms = self.scorer.score(losses, epoch)
         observation = observed()
         rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0
-        finite = np.isfinite(observation).all() and all(np.isfinite(term).all() for term in terms.values())
+        finite = all_finite(observation) and all(np.isfinite(term).all() for term in terms.values())
         if not (finite and fits_float32(rewards)):
             self._ended = True
-            zeros, rewards = np.zeros(self._shape, np.float32), np.full(len(scores), self.DIVERGENCE_REWARD)
+            zeros = observing(torch.zeros(self._shape, device=self.device), self.tensors)()
+            rewards = np.full(len(scores), self.DIVERGENCE_REWARD)
             return zeros, rewards, True, False, {**{name: np.zeros(len(scores)) for name in terms}, "epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
         return observation, rewards, False, truncated, {**terms, "epoch": epoch}
@@ -391,10 +394,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         self._trainer, self.drawn_score, self._scorer, self._ended = trainer, drawn_score, scorer, False
 
     def _observe(self) -> Callable[[], Array]:
-        latents = to_host(self.trainer.encode())  # a function that waits for them
-        return lambda: latents().numpy().reshape(self._shape).copy()
+        return observing(self.trainer.encode().reshape(self._shape), self.tensors)
 
-    def _shift(self, action: Array) -> Tensor:
-        delta = host_memory((self.training.batch_size, self.latent_dim), self.device)
-        np.multiply(check_action(action, self._shape).reshape(delta.shape), self.delta_scale, out=delta.numpy())
-        return delta.to(self.device, non_blocking=True)
+    def _shift(self, action: Array | Tensor) -> Tensor:
+        return shift_of(action, self._shape, self.delta_scale, self.images.device).reshape(-1, self.latent_dim)

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hand_env.checks import check_bool, resolve_autoreset_mode, state_in
 from hand_env.latent_env import Array, HandLatentEnv, Rewards
@@ -115,11 +116,11 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._reset_is_due = self.closed = False
         return observations, self._infos(info)
 
-    def step(self, actions: Array) -> tuple[Array, Rewards, Flags, Flags, dict[str, Any]]:
+    def step(self, actions: Array | Tensor) -> tuple[Array, Rewards, Flags, Flags, dict[str, Any]]:
         """Shift each row's latent, and train the VAE on all of them.
 
         Args:
-            actions: (B, D) float32 in [-1, 1].
+            actions: (B, D) float32 in [-1, 1], an array or a tensor.
 
         Returns:
             (B, D) float32 observations, (B,) float64 rewards, (B,) bool terminations and truncations, infos.
@@ -136,7 +137,8 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         ended = terminated or truncated
         if ended and self.autoreset_mode is AutoresetMode.SAME_STEP:
             final = np.empty(self.num_envs, dtype=object)
-            final[:] = list(observations)
+            for row, observation in enumerate(observations):  # at once, NumPy would take tensors apart
+                final[row] = observation
             observations, following = self.reset()
             infos = {"final_obs": final, "final_info": infos, **following}
             infos |= {"_final_obs": self._flags(True), "_final_info": self._flags(True)}

@@ -55,7 +55,7 @@ def channels_last(module: Module, device: str | torch.device | None = None) -> M
 
 
 def host_memory(shape: tuple[int, ...], device: str | torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return memory on the CPU, not yet filled; with a GPU, which copies to and from it while the CPU goes on."""
+    """Return memory on the CPU, not yet filled; for a GPU it is page-locked, so that copies need not block the CPU."""
     return torch.empty(shape, dtype=dtype, pin_memory=torch.device(device).type == "cuda")
 
 

@@ -167,7 +167,7 @@ class Trainer:
 
         Args:
             shift: (batch, latent) float32 on the device, the point at which to differentiate.
-            generator: Source of the latent noise, on the device; `step` will draw different noise.
+            generator: Source of the latent noise, on the device; `step` uses other noise.
 
         Returns:
             (batch, latent) float32; row i is the gradient of picture i's loss, in nats per unit of latent.

@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import polyak_update
 from stable_baselines3.sac.policies import Actor
@@ -29,7 +32,7 @@ _RANDOM = nn.modules.dropout._DropoutNd, nn.RReLU
 
 
 class FastSAC(SAC):
-    """Stable-Baselines3's SAC, with the same arguments, methods and files; only `train` differs.
+    """Stable-Baselines3's SAC, with the same arguments, methods and files; updates are faster.
 
     Each can load what the other saved: `SAC.load`, `FastSAC.load`. On a CPU, an update gives stock SAC's numbers bit
     for bit, with any policy, for less work. (If `make_sac` did not build it, stock SAC with a
@@ -54,6 +57,9 @@ class FastSAC(SAC):
     hold because it reads numbers from the GPU. `FastSAC.graphed = False` does without graphs.
 
     With `use_sde=True`, updates are stock SAC's own.
+
+    Observations may be tensors (`HandLatentVectorEnv(tensors=True)` in a `GymnasiumVecEnv`). Then actions are tensors,
+    too, and where environment and agent are on one GPU, neither passes through NumPy.
 
     Besides what SAC logs, the means over a call of `train`, the log has the largest value of each:
     `train/critic_loss_max` and so on.
@@ -82,6 +88,25 @@ class FastSAC(SAC):
         self._log(notes)
         return None
 
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, tuple[NDArray[Any], ...] | None]:
+        """Return actions and the state, as stock SAC does; for a tensor, a tensor on the agent's device."""
+        if not isinstance(observation, Tensor):
+            return super().predict(observation, state, episode_start, deterministic)
+        self.policy.set_training_mode(False)
+        own, of_action = self.observation_space.shape, self.action_space.shape
+        assert own is not None, "tensors are of a Box"
+        assert of_action is not None, "SAC's actions are of a Box"
+        with torch.no_grad():
+            scaled = self.policy._predict(observation.to(self.device).reshape(-1, *own), deterministic)
+        actions = self._unscaled(scaled.reshape(-1, *of_action))
+        return (actions[0] if observation.shape == own else actions), state
+
     def get_parameters(self) -> dict[str, dict[str, Any]]:
         """Return the state dicts of networks and optimisers, as stock SAC's on any machine."""
         parameters = super().get_parameters()
@@ -100,8 +125,54 @@ class FastSAC(SAC):
         self._graphs = _Graphs.on(self.device) if self.device.type == "cuda" else None
         self._move_replay()
 
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[Any, Any]:
+        """Return actions, and what the replay buffer stores of them; tensors if the last observations are."""
+        seen: Any = self._last_obs
+        is_warm_up = self.num_timesteps < learning_starts and not (self.use_sde and self.use_sde_at_warmup)
+        if is_warm_up or not isinstance(seen, Tensor):
+            return super()._sample_action(learning_starts, action_noise, n_envs)
+        actions = self.predict(seen)[0]
+        low, width = self._bounds()
+        scaled = 2.0 * ((actions - low) / width) - 1.0  # stock SAC rounds so, too
+        if action_noise is not None:
+            scaled = (scaled + torch.as_tensor(action_noise(), dtype=scaled.dtype, device=self.device)).clamp(-1, 1)
+        return self._unscaled(scaled), scaled
+
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: Any,
+        new_obs: Any,
+        reward: NDArray[Any],
+        dones: NDArray[Any],
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Store a step of all environments; Stable-Baselines3's own replay buffers take arrays."""
+        if not isinstance(new_obs, Tensor) or isinstance(replay_buffer, DeviceReplay):
+            return super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        ends = [{name: _array(value) for name, value in info.items()} for info in infos]
+        self._last_obs = _array(self._last_obs)
+        super()._store_transition(replay_buffer, _array(buffer_action), _array(new_obs), reward, dones, ends)
+        self._last_obs = new_obs  # type: ignore[assignment]  # Stable-Baselines3 knows arrays alone
+        return None
+
+    def _unscaled(self, actions: Tensor) -> Tensor:
+        low, width = self._bounds()
+        return low + (0.5 * (actions + 1.0) * width)
+
+    def _bounds(self) -> tuple[Tensor, Tensor]:
+        """Return the lowest action, and the width of the action space."""
+        space = self.action_space
+        assert isinstance(space, spaces.Box), "SAC takes no other"
+        return torch.as_tensor(space.low, device=self.device), torch.as_tensor(
+            space.high - space.low, device=self.device
+        )
+
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_graphs"]
+        last = [name for name in ("_last_obs", "_last_original_obs") if isinstance(getattr(self, name), Tensor)]
+        return [*super()._excluded_save_params(), "_graphs", *last]  # a tensor of a GPU cannot be read without one
 
     def _move_replay(self) -> None:
         """Hold the replay buffer on the GPU; if something forbids it, make updates one by one and say why."""
@@ -298,6 +369,11 @@ def _is_stateless(actor: Actor, critic: nn.Module) -> bool:
     known = all(type(module).__module__.startswith(_KNOWN) for module in modules)
     changing = any(isinstance(module, _RANDOM) or module._buffers for module in modules)
     return type(actor) is Actor and known and not changing
+
+
+def _array(value: Any) -> Any:
+    """Return a tensor as an array, and all else as it is."""
+    return value.cpu().numpy() if isinstance(value, Tensor) else value
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+from torch import Tensor
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -199,6 +200,8 @@ class GymnasiumVecEnv(VecEnv):
 
 
 def _copied(observations: Any) -> Any:
+    if isinstance(observations, Tensor):
+        return observations.clone()
     if isinstance(observations, Mapping):
         return {key: np.array(value) for key, value in observations.items()}
     if isinstance(observations, tuple):

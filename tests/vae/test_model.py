@@ -95,10 +95,10 @@ def test_the_filter_is_never_filled_where_there_is_no_memory(monkeypatch):
     assert filled == ["cpu"]
 
 
-def test_only_the_large_decoder_of_128_pixels_draws_through_the_filter_and_stores_nothing_of_it():
-    for size, width in ((64, "large"), (128, "small"), (128, "large")):
+def test_only_large_decoders_of_128_pixels_and_more_draw_through_the_filter_and_store_nothing_of_it():
+    for size, width in ((64, "large"), (128, "small"), (256, "small"), (256, "large"), (128, "large")):
         vae = build_vae(VAEConfig(size, 4, width), seed=0)
-        assert isinstance(vae.decoder.finish, NoCheckerboard) == ((size, width) == (128, "large"))
+        assert isinstance(vae.decoder.finish, NoCheckerboard) == (size >= 128 and width == "large")
         assert not any("kernel" in name for name in vae.state_dict())
     assert isinstance(vae.decoder, Decoder)
     last = vae.decoder.body[-2]

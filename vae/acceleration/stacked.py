@@ -165,10 +165,11 @@ class Stack:
         run = (self._replays or (self._encode, self._step))[half]
         if self._stream is None or not self._wants_graphs:
             return run()
-        self._stream.wait_stream(torch.cuda.current_stream())
+        usual = torch.cuda.current_stream(self._stream.device)  # where the caller's copies run, on this GPU
+        self._stream.wait_stream(usual)
         with torch.cuda.stream(self._stream), fastest_convolutions():
             run()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        usual.wait_stream(self._stream)
 
     def _capture(self) -> None:
         """Capture both halves of the step; if that fails, go on without graphs and say so."""
@@ -235,15 +236,15 @@ def _captured(
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """Record the kernels of two functions and return functions that replay them; `step` reads what `encode` wrote."""
     encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-    mode = parallel.capture_mode()
-    torch.cuda.synchronize()
+    mode, device = parallel.capture_mode(), None if stream is None else stream.device
+    torch.cuda.synchronize(device)
     try:
         with torch.cuda.graph(encoding, stream=stream, capture_error_mode=mode):
             encode()
         with torch.cuda.graph(training, pool=encoding.pool(), stream=stream, capture_error_mode=mode):
             step()
     finally:
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return encoding.replay, training.replay
 
 
