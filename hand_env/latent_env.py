@@ -131,7 +131,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `batch_size` | None | B, at most N; None: 4, because a flat network over B x D latents grows with B |
     | `minibatch_size` | None | another name for `batch_size`, for libraries that take that one themselves, such as TorchRL |
     | `flat` | False | whether actions and observations have the shape (B * D,), for algorithms that take no other; nothing else changes |
-    | `tensors` | False | whether observations are tensors on `device`. An action on that device stays there in any case |
+    | `tensors` | False | whether observations are tensors on `device`; `gym.make` then needs `disable_env_checker=True`, as Gymnasium's checker takes arrays alone. An action on that device stays there in any case |
     | `epochs_per_episode` | 10 | at least 1 |
     | `delta_scale` | 0.1 | kappa, above 0 and within float32: 1.2e-38 to 3.4e38 |
     | `reward` | "loss_change" | a name in the table above, or a function |
