@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from vae.acceleration import parallel
 from vae.acceleration.stacked import Stack
-from vae.acceleration.stacked_weights import StackedWeights
+from vae.acceleration.stacked_weights import StackedWeights, unstacked
 from vae.checks import check_images, check_numbers, integer
 from vae.device import channels_last, reduced_precision
 from vae.evaluation import Losses, measure
@@ -88,7 +88,8 @@ class Trainer:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the encoded minibatch, which can be computed again, and the functions compiled for this VAE."""
         left_out = ("_pending", "_stack", "_epoch_order", "_encode_images", "_decode_and_score")
-        return {name: value for name, value in self.__dict__.items() if name not in left_out}
+        state = {name: value for name, value in self.__dict__.items() if name not in left_out}
+        return unstacked(state, [self.vae, self.averaged], self.optimizer, self.images)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy."""

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -44,6 +47,24 @@ def test_vaes_side_by_side_train_as_each_does_alone(tiny_images, stacked, seeds,
     for own, other in zip(together, alone, strict=True):
         assert own.steps_done == other.steps_done == 4
         check_close(own, other, 1e-3 if stacked else 0)
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))])
+def test_a_stacked_trainer_is_copied_and_pickled_without_the_others_weights(tiny_images, clone):
+    together, alone = make_trainers(tiny_images), make_trainers(tiny_images)[1]
+    rows = SideBySide(together, stacked=True)
+    for shift in shifts(3):
+        rows.step(shift)
+        alone.step(shift[1])
+    assert len(pickle.dumps(together[1])) < 1.1 * len(pickle.dumps(alone))
+    copied, before = clone(together[1]), weights(together[1])
+    assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in copied.vae.state_dict().values())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(copied).items())
+    rows.step()
+    copied.step()
+    alone.step()
+    for trained in (copied, together[1]):
+        check_close(trained, alone, 1e-3)
 
 
 def test_stacked_vaes_go_on_alone_from_a_saved_state(tiny_images):

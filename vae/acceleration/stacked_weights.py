@@ -1,6 +1,8 @@
 """Keep the weights of K VAEs as the rows of one tensor, so that one optimiser step updates all of them."""
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -135,6 +137,31 @@ class StackedWeights:
             for parameter, mean, square in zip(own, first, second, strict=True):
                 state = {"step": shared["step"], "exp_avg": mean[row], "exp_avg_sq": square[row]}
                 optimizer.state[parameter] = state
+
+
+def unstacked(
+    state: dict[str, Any], modules: Sequence[nn.Module], optimizer: torch.optim.Optimizer, kept: Tensor
+) -> dict[str, Any]:
+    """Return a trainer's state without the rows of a stack, which `pickle` would write whole for each view of them.
+
+    Args:
+        state: What is to be written, with the modules and the optimiser in it.
+        modules: The VAE and its averaged weights.
+        optimizer: Over the VAE's weights.
+        kept: The pictures, which are not copied.
+
+    Returns:
+        The state, or a copy of it whose tensors have memory of their own if some are views.
+    """
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    if all(parameter.untyped_storage().nbytes() == parameter.nbytes for parameter in parameters):
+        return state
+    memo: dict[int, Any] = {id(kept): kept}
+    memo |= {id(own): nn.Parameter(own.detach().clone(), own.requires_grad) for own in parameters}
+    moments = [tensor for own in optimizer.state.values() for tensor in own.values()]
+    buffers = [buffer for module in modules for buffer in module.buffers()]
+    memo |= {id(tensor): tensor.clone() for tensor in (*buffers, *moments)}
+    return copy.deepcopy(state, memo)
 
 
 def _rounded_names(vae: VAE) -> set[str]:
