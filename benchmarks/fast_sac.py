@@ -132,12 +132,12 @@ def seconds(model: SAC, case: Case, updates: int, seed: int) -> float:
     return time.perf_counter() - start
 
 
-def speed(device: str, turns: int, each: float) -> None:
-    """Measure all cases and print; `each` is about the seconds of a stock turn."""
+def speed(device: str, turns: int, each: float, word: str) -> None:
+    """Measure all cases whose name has a word, and print; `each` is about the seconds of a stock turn."""
     place = torch.cuda.get_device_name() if device != "cpu" else f"{torch.get_num_threads()} CPU threads"
     print(f"{place}, torch {torch.__version__}: FastSAC over stock SAC, median of {turns} turns")
     print(f"{'':42}{'batch':>6}{'a call':>7}{'stock/s':>9}{'fast/s':>9}{'ratio':>7}  quartiles     same")
-    for case in cases(device):
+    for case in (case for case in cases(device) if word in case.name):
         models = {"stock": case.make(SAC, device), "fast": case.make(FastSAC, device)}
         for model in models.values():
             seconds(model, case, 1 if device == "cpu" else 8, 0)  # warms up; on a GPU it captures, too
@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a stock turn, about")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cases", default="", metavar="WORD", help="measure only those whose name has this word")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--learn", action="store_true")
     add_flags(parser)
@@ -181,7 +182,7 @@ def main() -> None:
     elif args.learn:
         learn(args)
     else:
-        speed(args.device, args.turns, args.seconds)
+        speed(args.device, args.turns, args.seconds, args.cases)
 
 
 if __name__ == "__main__":
