@@ -351,7 +351,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         finite = all_finite(observation) and all(np.isfinite(term).all() for term in terms.values())
         if not (finite and fits_float32(rewards)):
             self._ended = True
-            zeros = observing(torch.zeros(self._shape, device=self.device), self.tensors)()
+            zeros = observing(torch.zeros(self._shape, device=self.trainer.images.device), self.tensors)()
             rewards = np.full(len(scores), self.DIVERGENCE_REWARD)
             return zeros, rewards, True, False, {**{name: np.zeros(len(scores)) for name in terms}, "epoch": epoch}
         self._ended = truncated = self.trainer.epoch >= self.training.epochs
@@ -397,4 +397,4 @@ class HandLatentEnv(gym.Env[Array, Array]):
         return observing(self.trainer.encode().reshape(self._shape), self.tensors)
 
     def _shift(self, action: Array | Tensor) -> Tensor:
-        return shift_of(action, self._shape, self.delta_scale, self.images.device).reshape(-1, self.latent_dim)
+        return shift_of(action, self._shape, self.delta_scale, self.trainer.images.device).reshape(-1, self.latent_dim)

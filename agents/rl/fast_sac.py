@@ -15,7 +15,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
-from stable_baselines3.common.utils import polyak_update
+from stable_baselines3.common.utils import is_vectorized_observation, polyak_update
 from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -59,7 +59,9 @@ class FastSAC(SAC):
     With `use_sde=True`, updates are stock SAC's own.
 
     Observations may be tensors (`HandLatentVectorEnv(tensors=True)` in a `GymnasiumVecEnv`). Then actions are tensors,
-    too, and where environment and agent are on one GPU, neither passes through NumPy.
+    too. With environment and replay buffer on one GPU, neither passes through NumPy after the warm-up, except action
+    noise. `VecMonitor` takes tensors; `VecNormalize` and `VecCheckNan` do not. A model that was saved with observations
+    on a GPU begins a new episode when it is loaded.
 
     Besides what SAC logs, the means over a call of `train`, the log has the largest value of each:
     `train/critic_loss_max` and so on.
@@ -95,17 +97,21 @@ class FastSAC(SAC):
         episode_start: NDArray[Any] | None = None,
         deterministic: bool = False,
     ) -> tuple[Any, tuple[NDArray[Any], ...] | None]:
-        """Return actions and the state, as stock SAC does; for a tensor, a tensor on the agent's device."""
+        """Return actions and the state, as stock SAC does; for a tensor, a tensor on the agent's device.
+
+        Raises:
+            ValueError: If the observation has another shape than the space, with or without a batch.
+        """
         if not isinstance(observation, Tensor):
             return super().predict(observation, state, episode_start, deterministic)
         self.policy.set_training_mode(False)
-        own, of_action = self.observation_space.shape, self.action_space.shape
-        assert own is not None, "tensors are of a Box"
+        is_batch = is_vectorized_observation(observation, self.observation_space)  # type: ignore[arg-type]  # any shape
+        rows, of_action = observation.to(self.device), self.action_space.shape
         assert of_action is not None, "SAC's actions are of a Box"
         with torch.no_grad():
-            scaled = self.policy._predict(observation.to(self.device).reshape(-1, *own), deterministic)
+            scaled = self.policy._predict(rows if is_batch else rows[None], deterministic)
         actions = self._unscaled(scaled.reshape(-1, *of_action))
-        return (actions[0] if observation.shape == own else actions), state
+        return (actions if is_batch else actions[0]), state
 
     def get_parameters(self) -> dict[str, dict[str, Any]]:
         """Return the state dicts of networks and optimisers, as stock SAC's on any machine."""
@@ -137,7 +143,7 @@ class FastSAC(SAC):
         low, width = self._bounds()
         scaled = 2.0 * ((actions - low) / width) - 1.0  # stock SAC rounds so, too
         if action_noise is not None:
-            scaled = (scaled + torch.as_tensor(action_noise(), dtype=scaled.dtype, device=self.device)).clamp(-1, 1)
+            scaled = (scaled + torch.as_tensor(action_noise(), device=self.device)).clamp(-1, 1)
         return self._unscaled(scaled), scaled
 
     def _store_transition(
@@ -171,7 +177,7 @@ class FastSAC(SAC):
         )
 
     def _excluded_save_params(self) -> list[str]:
-        last = [name for name in ("_last_obs", "_last_original_obs") if isinstance(getattr(self, name), Tensor)]
+        last = [name for name in ("_last_obs", "_last_original_obs") if getattr(getattr(self, name), "is_cuda", False)]
         return [*super()._excluded_save_params(), "_graphs", *last]  # a tensor of a GPU cannot be read without one
 
     def _move_replay(self) -> None:

@@ -132,7 +132,7 @@ class Sight:
         return pictures
 
     def knows(self, observations: Tensor) -> bool:
-        """Return whether `of` has the pictures of this very tensor already."""
+        """Return whether `of` has the pictures of this very tensor already, which nobody may have changed since."""
         return observations in self._seen
 
     def __getstate__(self) -> dict[str, Any]:

@@ -23,7 +23,12 @@ from vae.torch_modes import usual_modes
 N_RENDERED = 16
 NO_DELTAS = np.full(3, -1.0, np.float32)
 MINIBATCH = 16  # B, if neither name has a value
-OURS = ("delta_scale", "drawn_every", "flat")  # arguments of HandLatentEnv that this environment decides itself
+OURS = (
+    "delta_scale",
+    "drawn_every",
+    "flat",
+    "tensors",
+)  # arguments of HandLatentEnv that this environment decides itself
 
 Step = tuple[Array, float, bool, bool, dict[str, Any]]
 
@@ -130,7 +135,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     | `reward` | "drawn_change" | a name of a reward of HandLatent-v0, or a function |
     | `reward_scale` | 100.0 | lambda, likewise |
     | `render_mode` | None | None or "rgb_array": a grid of 16 pictures that the VAE, as it is now, decodes from standard normal latents |
-    | others | | those of `HandLatentEnv`, except `delta_scale`, `drawn_every` and `flat` |
+    | others | | those of `HandLatentEnv`, except `delta_scale`, `drawn_every`, `flat` and `tensors` |
 
     ## Sources
 
@@ -174,7 +179,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             batch_size = MINIBATCH
         for name in OURS:
             if name in others:
-                raise TypeError(f"{name} is no argument of HandSchedule-v0. The action and epochs_per_step decide it.")
+                raise TypeError(f"{name} is no argument of HandSchedule-v0, which decides it. Leave it out.")
         self.env = HandLatentEnv(
             images,
             batch_size=batch_size,

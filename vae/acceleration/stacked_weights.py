@@ -161,7 +161,10 @@ def unstacked(
     moments = [tensor for own in optimizer.state.values() for tensor in own.values()]
     buffers = [buffer for module in modules for buffer in module.buffers()]
     memo |= {id(tensor): tensor.clone() for tensor in (*buffers, *moments)}
-    return copy.deepcopy(state, memo)
+    try:
+        return copy.deepcopy(state, memo)
+    except RuntimeError:  # a user's VAE keeps a tensor with a graph, which pickle writes and deepcopy refuses
+        return state
 
 
 def _rounded_names(vae: VAE) -> set[str]:

@@ -28,8 +28,9 @@ def trained(env, steps=80, **settings):
     return make_sac(env, seed=0, **settings).learn(steps)
 
 
-@pytest.mark.parametrize("noise", [None, NormalActionNoise(np.zeros(D), np.full(D, 0.3))])
-def test_on_a_cpu_the_weights_are_those_that_arrays_give(make_rows, noise):
+@pytest.mark.parametrize("kind", [None, np.float32, np.float64])
+def test_on_a_cpu_the_weights_are_those_that_arrays_give(make_rows, kind):
+    noise = None if kind is None else NormalActionNoise(np.zeros(D), np.full(D, 0.3), dtype=kind)
     plain, own = (trained(make_rows(tensors=tensors), action_noise=noise) for tensors in (False, True))
     assert isinstance(own._last_obs, torch.Tensor)
     assert own.num_timesteps == 80  # two episodes of ten steps, and their ends
@@ -49,12 +50,20 @@ def test_actions_for_tensors_are_those_for_arrays(make_rows):
         assert np.array_equal(actions, model.predict(given.numpy(), deterministic=True)[0])
 
 
+@pytest.mark.parametrize("shape", [(D, 4), (2 * D,), (2, 4, D), (3, D - 1)])
+def test_a_tensor_of_another_shape_is_refused_like_an_array(make_rows, shape):
+    model = make_sac(make_rows(), seed=0)
+    for given in (torch.zeros(shape), np.zeros(shape, np.float32)):
+        with pytest.raises(ValueError, match="Unexpected observation shape"):
+            model.predict(given)
+
+
 def test_what_learned_from_tensors_is_saved_and_read_without_them(make_rows, tmp_path):
     model = trained(make_rows(tensors=True), steps=40)
     model.save(tmp_path / "agent")
     for algorithm in (SAC, FastSAC):
         read = algorithm.load(tmp_path / "agent")
-        assert read._last_obs is None
+        assert torch.equal(read._last_obs, model._last_obs)  # one of a GPU would be left out
         for mine, other in zip(read.policy.parameters(), model.policy.parameters(), strict=True):
             assert torch.equal(mine, other)
     rows = VecMonitor(GymnasiumVecEnv(make_rows(tensors=True)))
@@ -72,7 +81,12 @@ def test_on_a_gpu_nothing_passes_through_the_cpu(make_rows, monkeypatch):
         moved.append(tuple(tensor.shape))
         return real(tensor)
 
+    def refused(*_):
+        raise AssertionError("through the CPU")
+
     monkeypatch.setattr(torch.Tensor, "cpu", noted)
+    monkeypatch.setattr("hand_env.exchange.to_host", refused)
+    monkeypatch.setattr("hand_env.exchange.host_memory", refused)
     model.learn(40, reset_num_timesteps=False)
     assert model._last_obs.is_cuda
     assert moved
@@ -82,15 +96,18 @@ def test_on_a_gpu_nothing_passes_through_the_cpu(make_rows, monkeypatch):
         assert torch.equal(stored.next_observations[row], stored.observations[row + 1])
 
 
-@GPU
 @pytest.mark.parametrize(
-    ("device", "kwargs"),
-    [("cpu", {}), ("cuda", {"optimizer_class": torch.optim.SGD})],
-    ids=["on the CPU", "in host memory"],
+    ("of_env", "of_agent", "kwargs"),
+    [
+        ("cpu", "cpu", {}),
+        pytest.param("cuda", "cpu", {}, marks=GPU),
+        pytest.param("cuda", "cuda", {"optimizer_class": torch.optim.SGD}, marks=GPU),  # its replay buffer stays here
+    ],
 )
-def test_tensors_on_a_gpu_come_to_a_replay_buffer_elsewhere(make_rows, device, kwargs):
-    model = trained(make_rows(tensors=True, device="cuda"), device=device, policy_kwargs={"net_arch": [16], **kwargs})
-    assert model._last_obs.is_cuda
+def test_tensors_on_a_gpu_come_to_a_replay_buffer_elsewhere(make_rows, of_env, of_agent, kwargs):
+    rows, kwargs = make_rows(tensors=True, device=of_env), {"net_arch": [16], **kwargs}
+    model = trained(rows, device=of_agent, policy_kwargs=kwargs)
+    assert model._last_obs.device.type == of_env
     stored = model.replay_buffer
-    assert np.array_equal(stored.observations[19], model._last_obs.cpu()) is False
-    assert np.abs(stored.observations[:20]).min() > 0
+    for row in range(18):  # two episodes of ten steps
+        assert np.array_equal(stored.next_observations[row], stored.observations[row + 1]) == (row != 9)

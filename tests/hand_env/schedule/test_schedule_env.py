@@ -288,7 +288,7 @@ def test_a_wrong_argument_raises(make_schedule, settings, message):
         make_schedule(**settings)
 
 
-@pytest.mark.parametrize("name", ["delta_scale", "drawn_every", "flat"])
+@pytest.mark.parametrize("name", ["delta_scale", "drawn_every", "flat", "tensors"])
 def test_what_the_action_or_the_stretch_decides_is_no_argument(make_schedule, name):
     with pytest.raises(TypeError, match=f"{name} is no argument of HandSchedule-v0"):
         make_schedule(**{name: 2})

@@ -1,6 +1,8 @@
 import copy
 import gc
 import weakref
+from contextlib import nullcontext
+from unittest.mock import Mock, call
 
 import pytest
 import torch
@@ -47,6 +49,24 @@ def wants_graphs(trainers):
     rows = SideBySide(trainers, stacked=True)
     rows._stack._wants_graphs = True
     return rows
+
+
+def test_steps_before_the_capture_wait_for_their_own_gpu(make, monkeypatch):
+    """Which need not be the current one: the caller's copies run on the usual stream of the GPU that they go to."""
+    rows, usual, asked = wants_graphs(make(0)), Mock(), []
+
+    def current_stream(device=None):
+        asked.append(device)
+        return usual
+
+    rows._stack._stream = own = Mock(device="cuda:1")
+    monkeypatch.setattr(torch.cuda, "current_stream", current_stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    for _ in range(2):
+        rows.step()
+    assert set(asked) == {"cuda:1"}
+    assert own.wait_stream.mock_calls == [call(usual)] * 4  # two halves a step
+    assert usual.wait_stream.mock_calls == [call(own)] * 4
 
 
 def test_a_step_that_cannot_be_captured_runs_on_eagerly_and_says_so(make, monkeypatch):
