@@ -86,7 +86,7 @@ class Trainer:
         self._compile()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again. A VAE in a stack is copied: whatever else holds it gets another copy."""
+        """Leave out what can be computed again. A VAE in a stack is copied: what else holds it gets another copy."""
         left_out = ("_pending", "_stack", "_epoch_order", "_encode_images", "_decode_and_score")
         state = {name: value for name, value in self.__dict__.items() if name not in left_out}
         return unstacked(state, [self.vae, self.averaged], self.optimizer, self.images)
