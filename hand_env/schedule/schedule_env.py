@@ -23,12 +23,7 @@ from vae.torch_modes import usual_modes
 N_RENDERED = 16
 NO_DELTAS = np.full(3, -1.0, np.float32)
 MINIBATCH = 16  # B, if neither name has a value
-OURS = (
-    "delta_scale",
-    "drawn_every",
-    "flat",
-    "tensors",
-)  # arguments of HandLatentEnv that this environment decides itself
+OURS = ("delta_scale", "drawn_every", "flat", "tensors")  # of HandLatentEnv's arguments, decided here
 
 Step = tuple[Array, float, bool, bool, dict[str, Any]]
 
