@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from agents import cli, load_packaged
@@ -84,8 +85,16 @@ def test_the_algorithms_page_trains_fast_sac():
     assert names["agent"].num_timesteps == 200
 
 
+def test_the_algorithms_page_trains_on_tensors():
+    _, code, _ = python_blocks(PAGES["docs/algorithms.md"])
+    names: dict[str, Any] = {}
+    exec(compile(code, "algorithms.md", "exec"), names)
+    assert names["agent"].num_timesteps == 640
+    assert isinstance(names["agent"]._last_obs, torch.Tensor)
+
+
 def test_the_algorithms_page_trains_on_rows():
-    _, code = python_blocks(PAGES["docs/algorithms.md"])
+    *_, code = python_blocks(PAGES["docs/algorithms.md"])
     names: dict[str, Any] = {}
     exec(compile(code, "algorithms.md", "exec"), names)
     assert names["rows"].num_envs == 16

@@ -1,9 +1,5 @@
 """FastSAC learns from observations that are tensors: the same numbers on a CPU, none through NumPy on a GPU."""
 
-import re
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -98,15 +94,6 @@ def test_on_a_gpu_nothing_passes_through_the_cpu(make_rows, monkeypatch):
     stored = model.replay_buffer
     for row in range(stored.pos - 1):
         assert torch.equal(stored.next_observations[row], stored.observations[row + 1])
-
-
-def test_the_example_of_the_page_learns_from_tensors():
-    page = (Path(__file__).parents[3] / "docs" / "algorithms.md").read_text()
-    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "tensors=True" in block]
-    names: dict[str, Any] = {}
-    exec(example, names)
-    assert names["agent"].num_timesteps == 640
-    assert isinstance(names["agent"]._last_obs, torch.Tensor)
 
 
 @pytest.mark.parametrize(
