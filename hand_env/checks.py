@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -41,21 +41,10 @@ def minibatch(batch_size: int | None, minibatch_size: int | None, n_images: int)
     size = integer(name, MINIBATCH if given is None else given, 1)
     if size > n_images:
         raise ValueError(
-            f"{name} must be at most the number of training images, {n_images}, got {size}. Lower it or "
-            "give more images."
+            f"{name} must be at most the number of training images, {n_images}, got {size}. Lower it (num_envs in the "
+            "vector form) or give more images."
         )
     return size
-
-
-def check_bool(**values: bool) -> None:
-    """Refuse anything but True and False.
-
-    Raises:
-        TypeError: If a value is something else.
-    """
-    for name, value in values.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def check_scale(**values: float) -> None:
@@ -115,6 +104,19 @@ def built(vae: Any) -> VAE:
     return vae
 
 
+def check_trainable(vae: VAE, training: Mapping[str, Any]) -> None:
+    """Refuse a VAE that is to be trained and has no weight that can be.
+
+    Raises:
+        ValueError: If no weight requires a gradient, and the learning rate is not 0.
+    """
+    if training.get("learning_rate") != 0 and not any(weight.requires_grad for weight in vae.parameters()):
+        raise ValueError(
+            "vae must have a weight that requires a gradient, and all are frozen. Call vae.requires_grad_(True), or "
+            "set training={'learning_rate': 0}."
+        )
+
+
 def copied(name: str, images: Any) -> Tensor:
     """Copy pictures that the caller may change later, to a tensor on the same device.
 
@@ -127,7 +129,8 @@ def copied(name: str, images: Any) -> Tensor:
         ValueError: If the shape is wrong, or there is no picture.
     """
     try:
-        copy = images.detach().clone() if isinstance(images, Tensor) else torch.tensor(images)
+        is_tensor = isinstance(images, Tensor)
+        copy = images.detach().clone() if is_tensor else torch.from_numpy(np.array(images, order="C"))
     except (RuntimeError, TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a tensor or an array, got {type(images).__name__}: {error}.") from error
     shape = tuple(copy.shape)
@@ -212,8 +215,10 @@ def check_finite(
     if given.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be finite numbers of shape {shape}, got {given.dtype}.")
     copy = given.astype(dtype)
-    if copy.shape != shape or not fits_float32(copy):  # whatever its type here: observations and rewards hold it
+    if copy.shape != shape:
         raise ValueError(f"{name} must be finite numbers of shape {shape}, got shape {copy.shape}.")
+    if not fits_float32(copy):  # whatever its type here: observations and rewards hold it
+        raise ValueError(f"{name} must be finite in float32, got {copy[~np.isfinite(copy.astype(np.float32))][0]!r}.")
     return copy
 
 
@@ -231,10 +236,10 @@ def check_rows(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.flo
     Raises:
         ValueError: If the shape is wrong, or a value is not finite.
     """
-    rows: NDArray[np.float64] = np.asarray(values, np.float64)
-    if rows.shape != shape or not np.isfinite(rows).all():
+    given = np.asarray(values)
+    if given.dtype.kind not in "biuf" or given.shape != shape or not np.isfinite(given).all():
         raise ValueError(f"{name} must give finite numbers of shape {shape}, one for each row, got {values!r}.")
-    return rows
+    return given.astype(np.float64)
 
 
 def fits_float32(values: Any) -> bool:
@@ -264,12 +269,48 @@ def row_seeds(seed: Any, num_envs: int) -> list[int | None]:
         TypeError: If a seed is no integer.
         ValueError: If a seed is below 0, or there is not one for each row.
     """
-    if seed is None or isinstance(seed, Integral):
+    if not isinstance(seed, Sequence | np.ndarray) or np.ndim(seed) == 0:
         first = None if seed is None else integer("seed", seed, 0)
         return [None if first is None else first + row for row in range(num_envs)]
-    if not isinstance(seed, Sequence | np.ndarray) or len(seed) != num_envs:
+    if len(seed) != num_envs:
         raise ValueError(f"seed must be one number or one for each of {num_envs} rows, got {seed!r}.")
     return [None if own is None else integer("seed", own, 0) for own in seed]
+
+
+def rows_to_reset(mask: Any, num_envs: int, is_open: bool) -> NDArray[np.bool_]:
+    """Return which rows a `reset_mask` means; all without one.
+
+    Args:
+        mask: Should be None or (num_envs,) bool.
+        num_envs: Number of rows.
+        is_open: Whether every row has an episode.
+
+    Raises:
+        gymnasium.error.ResetNeeded: If the first reset leaves out a row.
+        ValueError: If the mask is not one bool for each row, or none is true.
+    """
+    if mask is None:
+        return np.ones(num_envs, np.bool_)
+    if np.shape(mask) != (num_envs,) or np.asarray(mask).dtype != np.bool_ or not np.any(mask):
+        raise ValueError(f"reset_mask must be {num_envs} bool, one per row and at least one true, got {mask!r}.")
+    if not (is_open or np.all(mask)):
+        raise ResetNeeded("Call reset() without a reset_mask first: every row needs an episode.")
+    return np.array(mask)
+
+
+def rows_to_step(has_ended: NDArray[np.bool_], mode: AutoresetMode) -> NDArray[np.bool_]:
+    """Return which rows' actions count, (num_envs,) bool; the other rows are due for a reset.
+
+    Raises:
+        gymnasium.error.ResetNeeded: If a row has ended and autoreset is disabled.
+    """
+    if mode is AutoresetMode.DISABLED and has_ended.any():
+        rows = np.flatnonzero(has_ended).tolist()
+        raise ResetNeeded(
+            f"The episodes of rows {rows} have ended: call reset(options={{'reset_mask': ...}}) for them."
+        )
+    acting: NDArray[np.bool_] = ~has_ended
+    return acting
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from torch import Tensor
 from hand_env.checks import (
     MOST,
     built,
-    check_bool,
     check_judge,
     check_render_mode,
     check_scale,
+    check_trainable,
     check_vae,
     copied,
     fits_float32,
@@ -32,9 +32,9 @@ from hand_env.checks import (
 from hand_env.drawn_score import DrawnFrom, DrawnScore, check_drawn_from
 from hand_env.exchange import all_finite, observing, shift_of
 from hand_env.rendering import image_grid
-from hand_env.rewards import Reward, anatomy, resolve_reward, validation_loss_change
+from hand_env.rewards import Reward, check_given, resolve_reward
 from hand_env.scoring import ScoreFn, Scorer
-from vae.checks import check_images, integer
+from vae.checks import check_bool, check_images, integer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
@@ -87,7 +87,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `reward` | what is paid | when |
     | --- | --- | --- |
     | "loss_change" | -lambda * B / N * mean(l_i now - l_i at its last visit); summed over an epoch, the paper's R_t = -lambda * (L_t - L_(t-1)) | each step; 0 in the first epoch. If the episode has only one epoch, L_0 is measured at reset, without augmentation |
-    | "validation_loss_change" | -lambda * (V_t - V_(t-1)), where V_t is the mean loss of `validation_images` without an action | at the end of an epoch, else 0 |
+    | "validation_loss_change" | -lambda * (V_t - V_(t-1)), where V_t is the mean loss of `validation_images` without an action | at the end of an epoch, else 0; the first epoch's end pays 0, too. If the episode has only one epoch, V_0 is measured at reset |
     | "counterfactual" | -lambda * mean(l_i - l_i without the shift), with the same weights and noise: the effect of the action alone; 0 for zeros, up to rounding | each step |
     | "anatomy" | lambda * mean(`judge`'s score of the decoded picture - its score without the shift) | each step |
     | "drawn_change" | -lambda * (W_t - W_(t-1)), where W_t is 1 - the mean score of `n_drawn` hands that the VAE draws after epoch t, and W_(t-1) is the one before. Their noise never changes within the episode. W_0 is measured at reset. Summed over an episode: -lambda * (W_T - W_0) | at the end of every `drawn_every`th epoch and of the last one, else 0 |
@@ -115,7 +115,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     | `loss_change_nats` | nats per image | B / N * mean(l_i now - l_i at its last visit) |
     | `counterfactual_nats` | nats per image | mean(l_i - l_i without the shift); only if the reward or a judge needs it |
     | `validation_change_nats` | nats per image | V_t - V_(t-1) at the end of an epoch, else 0; only with `validation_images` |
-    | `anatomy_change` | the judge's | mean change of its score; only with a `judge` |
+    | `anatomy_change` | the judge's | mean change of its score; only with a `judge`, and with "drawn_change" not at all |
     | `drawn_change` | the judge's | W_t - W_(t-1) when W_t is measured, else 0; only with the reward "drawn_change" |
     | `epoch` | epochs | the current epoch, from 1 |
 
@@ -211,27 +211,24 @@ class HandLatentEnv(gym.Env[Array, Array]):
         vae = copy.deepcopy(vae) if isinstance(vae, VAE) else vae  # the caller may train it further
         self._make_vae = partial(build_vae, VAEConfig(self.images.shape[-1], latent_dim, width)) if vae is None else vae
         first = self.build_vae(seed=0)
-        check_contract(first)
+        check_contract(first.train())  # as it is trained, whatever mode it came in
+        check_trainable(first, dict(training or {}))
         self.latent_dim = first.latent_dim
-        epochs_per_episode = integer("epochs_per_episode", epochs_per_episode, 1)
-        self.training = TrainingConfig(epochs_per_episode, batch_size, **further_training(training))
+        epochs = integer("epochs_per_episode", epochs_per_episode, 1)
+        self.training = TrainingConfig(epochs, batch_size, **further_training(training))
         check_images(self.images, first.size, batch_size)
         self.reward, self.judge = resolve_reward(reward), judge
-        if self.reward is anatomy and judge is None:
-            raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
+        check_given(self.reward, judge, validation_images)
         self.validation_images = None if validation_images is None else copied("validation_images", validation_images)
         if self.validation_images is not None:
             check_images(self.validation_images, first.size, 1, "validation_images")
-        elif self.reward is validation_loss_change:
-            raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")
-        self.drawn_from, self.render_mode, self.tensors = drawn_from, render_mode, tensors
+        self.drawn_from, self.render_mode, self.tensors, self.has_diverged = drawn_from, render_mode, tensors, False
         self.delta_scale, self.reward_scale = float(delta_scale), float(reward_scale)
         shape = (self.training.batch_size, self.latent_dim)
         self._shape = (math.prod(shape),) if flat else shape
         self.observation_space = spaces.Box(-np.inf, np.inf, self._shape, np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, self._shape, np.float32)
         self._trainer: Trainer | None = None
-        self._ended = False
         self._scorer: Scorer | None = None
         self.drawn_score: DrawnScore | None = None  # the running episode's, if its reward needs drawn hands
 
@@ -247,6 +244,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         return self._trainer
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the running episode is over."""
+        return self.has_diverged or self.trainer.epoch >= self.training.epochs
+
+    @property
     def scorer(self) -> Scorer:
         """What scores the running episode's steps.
 
@@ -260,7 +262,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
     @usual_modes()
     def build_vae(self, seed: int) -> VAE:
         """Build the VAE that an episode with this seed starts from, on the CPU."""
-        return built(copy.deepcopy(self._make_vae) if isinstance(self._make_vae, VAE) else self._make_vae(seed)).cpu()
+        vae = self._make_vae if isinstance(self._make_vae, VAE) else built(self._make_vae(seed))
+        return copy.deepcopy(vae).cpu()  # a function may return the same one each time
 
     @usual_modes()
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
@@ -290,21 +293,23 @@ class HandLatentEnv(gym.Env[Array, Array]):
             state: What `state_dict` returned, or None.
             first_drawn: Whether to measure W_0 of a new episode; else the caller sets `scorer.last_drawn`.
         """
-        seed = None if seed is None else integer("seed", seed, 0)
+        seed, diverged = None if seed is None else integer("seed", seed, 0), False
         if state is None:
             super().reset(seed=seed)
             trainer = self._new_trainer(int(self.np_random.integers(2**31)))
-            self._take(trainer, *self._scoring(trainer, first_drawn))
-            return
-        with reading_state():
-            trainer = self._new_trainer(integer("the trainer's seed", state["trainer"]["seed"], 0))
-            trainer.load_state_dict(state["trainer"])
-            drawn_score, scorer = self._scoring(trainer, False)
-            scorer.load_state_dict(state["scorer"])
-            random = generator_in_state(self.np_random, state["np_random"])
-        super().reset(seed=seed)
-        self.np_random = random
-        self._take(trainer, drawn_score, scorer)
+            drawn_score, scorer = self._scoring(trainer, first_drawn)
+        else:
+            with reading_state():
+                trainer = self._new_trainer(integer("the trainer's seed", state["trainer"]["seed"], 0))
+                drawn_score, scorer = self._scoring(trainer, False)
+                check_bool(diverged=(diverged := state.get("diverged", False)))
+                if not diverged:  # else its numbers are not finite; the episode has ended, and a new VAE stands in
+                    trainer.load_state_dict(state["trainer"])
+                    scorer.load_state_dict(state["scorer"])
+                random = generator_in_state(self.np_random, state["np_random"])
+            super().reset(seed=seed)
+            self.np_random = random
+        self._trainer, self.drawn_score, self._scorer, self.has_diverged = trainer, drawn_score, scorer, diverged
 
     def step(self, action: Array | Tensor) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Shift the latents of the minibatch and train on it.
@@ -339,7 +344,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             TypeError: As `step`.
             ValueError: As `step`.
         """
-        if self._ended:
+        if self.has_ended:
             raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
@@ -350,12 +355,11 @@ class HandLatentEnv(gym.Env[Array, Array]):
         rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0
         finite = all_finite(observation) and all(np.isfinite(term).all() for term in terms.values())
         if not (finite and fits_float32(rewards)):
-            self._ended = True
+            self.has_diverged = True
             zeros = observing(torch.zeros(self._shape, device=self.trainer.images.device), self.tensors)()
             rewards = np.full(len(scores), self.DIVERGENCE_REWARD)
             return zeros, rewards, True, False, {**{name: np.zeros(len(scores)) for name in terms}, "epoch": epoch}
-        self._ended = truncated = self.trainer.epoch >= self.training.epochs
-        return observation, rewards, False, truncated, {**terms, "epoch": epoch}
+        return observation, rewards, False, self.has_ended, {**terms, "epoch": epoch}
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a grid of pictures decoded now, (height, width, 3) uint8, or None without a render mode."""
@@ -377,8 +381,8 @@ class HandLatentEnv(gym.Env[Array, Array]):
     @usual_modes()
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
-        random = self.np_random.bit_generator.state  # later episodes' seeds come from it
-        return {"trainer": self.trainer.state_dict(), "scorer": self.scorer.state_dict(), "np_random": random}
+        more = {"np_random": self.np_random.bit_generator.state, "diverged": self.has_diverged}
+        return {"trainer": self.trainer.state_dict(), "scorer": self.scorer.state_dict(), **more}
 
     def _new_trainer(self, seed: int) -> Trainer:
         return Trainer(self.build_vae(seed), self.images, self.training, seed, self.device)
@@ -388,10 +392,6 @@ class HandLatentEnv(gym.Env[Array, Array]):
         drawn = DrawnScore(trainer, self.n_drawn, self.judge, self.drawn_from) if needed else None
         wrong, validation = None if drawn is None else drawn.wrong, self.validation_images
         return drawn, Scorer(self.reward, trainer, validation, self.judge, wrong, self.drawn_every, first_drawn)
-
-    def _take(self, trainer: Trainer, drawn_score: DrawnScore | None, scorer: Scorer) -> None:
-        """Begin an episode with these, once all of them are made."""
-        self._trainer, self.drawn_score, self._scorer, self._ended = trainer, drawn_score, scorer, False
 
     def _observe(self) -> Callable[[], Array]:
         return observing(self.trainer.encode().reshape(self._shape), self.tensors)

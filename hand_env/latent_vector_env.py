@@ -1,7 +1,6 @@
 """The vector form of HandLatent-v0: each latent of the batch is a row of its own, and all rows share one VAE."""
 
-import operator
-from typing import Any, SupportsIndex
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -10,9 +9,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hand_env.checks import check_bool, resolve_autoreset_mode, state_in
+from hand_env.checks import resolve_autoreset_mode, rows_to_reset, state_in
 from hand_env.latent_env import Array, HandLatentEnv, Rewards
-from vae.checks import integer
+from vae.checks import check_bool, integer
 
 Flags = NDArray[np.bool_]
 
@@ -90,6 +89,20 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._reset_is_due = False
 
+    @property
+    def np_random(self) -> np.random.Generator:
+        """The generator of the episodes' seeds, the single form's."""
+        return self.env.np_random
+
+    @np_random.setter
+    def np_random(self, value: np.random.Generator) -> None:
+        self.env.np_random = value
+
+    @property
+    def np_random_seed(self) -> int | None:
+        """The seed of `np_random`, -1 if unknown."""
+        return self.env.np_random_seed
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Start a new episode, or continue a saved one; see `HandLatentEnv.reset`.
 
@@ -101,19 +114,19 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             (B, D) float32 observations and infos.
 
         Raises:
-            TypeError: If the options or their state are no dict.
+            TypeError: If the seed is no integer, or the options or their state are no dict.
             ValueError: If the seed is a list, the mask leaves out a row, or the state is of another environment.
         """
         state_in(options)
-        if seed is not None and not isinstance(seed, SupportsIndex):
+        if seed is not None and np.ndim(seed):
             raise ValueError(f"seed must be one number, got {seed!r}: the rows share one VAE.")
         options = dict(options or {})
         mask = options.pop("reset_mask", None)
-        if mask is not None and (np.shape(mask) != (self.num_envs,) or not np.all(mask)):
+        if not rows_to_reset(mask, self.num_envs, is_open=True).all():
             raise ValueError(f"reset_mask must be true for all {self.num_envs} rows, got {mask!r}: they end together.")
-        observations, info = self.env.reset(seed=None if seed is None else operator.index(seed), options=options)
-        self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
-        self._reset_is_due = self.closed = False
+        observations, info = self.env.reset(seed=seed, options=options)
+        self._reset_is_due = self.env.has_ended and self.autoreset_mode is AutoresetMode.NEXT_STEP
+        self.closed = False
         return observations, self._infos(info)
 
     def step(self, actions: Array | Tensor) -> tuple[Array, Rewards, Flags, Flags, dict[str, Any]]:
@@ -127,6 +140,7 @@ class HandLatentVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset, and after the end with autoreset disabled.
+            TypeError: If the actions do not consist of numbers.
             ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1].
         """
         if self._reset_is_due:

@@ -261,13 +261,13 @@ class HandRefineEnv(gym.Env[Array, Array]):
         Raises:
             ValueError: If the sampler does not give one finite latent of D numbers.
         """
-        latents = torch.as_tensor(self.sampler.sample(1, int(random.integers(2**31))))
+        latents = torch.as_tensor(self.sampler.sample(1, int(random.integers(2**31)))).detach().float()
         if latents.shape != (1, self.latent_dim) or not latents.isfinite().all():
             raise ValueError(
                 f"sampler.sample(1, seed) must give finite latents of shape (1, {self.latent_dim}), the VAE's, got "
                 f"{tuple(latents.shape)}: {latents!r}."
             )
-        latent: Array = latents[0].float().cpu().numpy().copy()
+        latent: Array = latents[0].cpu().numpy().copy()
         return latent
 
     @usual_modes()
@@ -277,9 +277,14 @@ class HandRefineEnv(gym.Env[Array, Array]):
 
     def first_scores(self, latents: Array) -> Scores:
         """Score (n, D) float32 latents that the sampler has drawn, (n,) float64; what it knows is not judged."""
-        if not isinstance(self.sampler, KnowsScores):
+        if not (isinstance(self.sampler, KnowsScores) and callable(self.sampler.scores)):
             return self.score(latents)
         scores = np.array(self.sampler.scores(latents), np.float64)
+        if scores.shape != (len(latents),) or np.isinf(scores).any():
+            raise ValueError(
+                f"sampler.scores(latents) must give {len(latents)} finite numbers, or NaN where it knows none, got "
+                f"{scores!r}."
+            )
         unknown = np.isnan(scores)
         if unknown.any():
             scores[unknown] = self.score(latents[unknown])

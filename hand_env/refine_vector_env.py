@@ -17,6 +17,8 @@ from hand_env.checks import (
     reading_state,
     resolve_autoreset_mode,
     row_seeds,
+    rows_to_reset,
+    rows_to_step,
     state_in,
 )
 from hand_env.refine_env import HandRefineEnv
@@ -131,13 +133,12 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             ValueError: If the seeds or the mask are not one for each row, or the state is of another environment.
         """
         state, options = state_in(options), options or {}
-        mask = self._mask(options.get("reset_mask"))
-        if not (mask.all() or self._is_open):
-            raise gym.error.ResetNeeded("Call reset() without a reset_mask first: every row needs a latent.")
+        mask = rows_to_reset(options.get("reset_mask"), self.num_envs, self._is_open)
+        seeds = row_seeds(seed, self.num_envs)
         if state is not None:
-            self._load(state)
+            self._load(state, mask)
         else:
-            self._seed(seed, mask)
+            self._seed(seeds, mask)
             self._begin(mask)
         self._shown = np.stack([self._first, self._latents])
         self._is_open, self.closed = True, False
@@ -159,7 +160,8 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1]; or if
                 float32 cannot hold a corrected latent or a reward.
         """
-        acting, before = self._acting(), self._scores.copy()
+        self._check_open()
+        acting, before = rows_to_step(self._left == 0, self.autoreset_mode), self._scores.copy()
         rewards = self._correct(check_action(actions, self._latents.shape, acting), acting)
         ended = acting & (self._left == 0)
         if not acting.all():  # NextStep
@@ -195,7 +197,7 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             "np_random": [generator.bit_generator.state for generator in self._generators],
         }
 
-    def _load(self, state: Mapping[str, Any]) -> None:
+    def _load(self, state: Mapping[str, Any], mask: Flags) -> None:
         shape, steps = self._latents.shape, self.env.steps_per_episode
         with reading_state():
             first, latents = (check_finite(name, state[name], shape) for name in ("first", "latents"))
@@ -203,37 +205,18 @@ class HandRefineVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             left = [integer("left", own, 0, steps) for own in state["left"]]
             pairs = zip(left, state["np_random"], self._generators, strict=True)
             generators = [generator_in_state(generator, random) for _, random, generator in pairs]
-        self._seed(None, np.ones(self.num_envs, np.bool_))
-        self._first, self._latents, self._scores, self._left = first, latents, scores, np.array(left)
-        self._generators = generators
+        self._first[mask], self._latents[mask], self._scores[mask] = first[mask], latents[mask], scores[mask]
+        self._left[mask] = np.array(left)[mask]
+        for row in np.flatnonzero(mask):
+            self._generators[row], self._seeds[row] = generators[row], -1  # as of a generator of unknown seed
+        self._is_seeded = True
 
-    def _seed(self, seed: int | list[int | None] | None, mask: Flags) -> None:
+    def _seed(self, seeds: list[int | None], mask: Flags) -> None:
         """Give each row of the mask a new generator if it gets a seed, or if no row has been seeded yet."""
-        seeds = row_seeds(seed, self.num_envs)
         for row in np.flatnonzero(mask):
             if seeds[row] is not None or not self._is_seeded:
                 self._generators[row], self._seeds[row] = seeding.np_random(seeds[row])
         self._is_seeded = True
-
-    def _mask(self, mask: Any) -> Flags:
-        if mask is None:
-            return np.ones(self.num_envs, np.bool_)
-        if np.shape(mask) != (self.num_envs,) or np.asarray(mask).dtype != np.bool_ or not np.any(mask):
-            raise ValueError(
-                f"reset_mask must be {self.num_envs} bool, one per row and at least one true, got {mask!r}."
-            )
-        return np.array(mask)
-
-    def _acting(self) -> Flags:
-        """Return (B,) bool, the rows whose action counts; the other rows are due for a reset."""
-        self._check_open()
-        acting: Flags = self._left > 0
-        if self.autoreset_mode is AutoresetMode.DISABLED and not acting.all():
-            rows = np.flatnonzero(~acting).tolist()
-            raise gym.error.ResetNeeded(
-                f"The episodes of rows {rows} have ended: call reset(options={{'reset_mask': ...}}) for them."
-            )
-        return acting
 
     def _check_open(self) -> None:
         if not self._is_open:

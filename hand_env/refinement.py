@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hand_env.anatomy.judge import default_judge
-from hand_env.checks import check_action, check_scale
+from hand_env.checks import check_action, check_judge, check_scale
 from hand_env.scoring import ScoreFn, judge_pictures
 from vae.checks import check_above_zero, check_not_nan, integer
 from vae.evaluation import decode_chunks
@@ -41,8 +41,10 @@ class LogitScore:
             limit: Above 0; log-odds are clipped to [-limit, limit].
 
         Raises:
+            TypeError: If the judge is no function, or the limit is no number.
             ValueError: If the limit is not above 0.
         """
+        check_judge(judge)
         check_above_zero(limit=limit)
         self.judge, self.limit = judge, limit
 

@@ -33,7 +33,7 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> NDAr
 
 
 def enlarged(pictures: Tensor) -> Tensor:
-    """Enlarge (n, 3, S, S) uint8 pictures to 128 pixels if they are smaller, for viewing."""
+    """Enlarge (n, 3, S, S) uint8 pictures for viewing: by the largest whole factor that 128 pixels allow."""
     factor = max(1, 128 // pictures.shape[-1])
     larger = torch.nn.functional.interpolate(to_float(pictures), scale_factor=factor, mode="bicubic")
     return to_uint8(larger)

@@ -21,8 +21,9 @@ class Visit:
         loss_before: (batch,) float64, its loss at the last visit; equal to `loss` at the first visit.
         loss_without: (batch,) float64, its loss without the shift, with the same weights and noise. None unless the
             reward has a true attribute `needs_without_shift`.
-        anatomy_change: (batch,) float64, the judge's score of each decoded picture minus its score without the shift;
-            None if the environment has no judge.
+        anatomy_change: (batch,) float64, the judge's score of each decoded picture minus its score without the shift.
+            None if the environment has no judge, or if the reward has `needs_drawn` and not `needs_without_shift`: the
+            judge is then for drawn hands alone.
         share: B / N, the minibatch's fraction of the training set.
         validation_change: Change of the mean validation loss over the epoch that has just ended; 0 at other steps, None
             if the environment has no validation pictures.
@@ -71,7 +72,10 @@ def counterfactual(visit: Visit) -> Array:
 def anatomy(visit: Visit) -> Array:
     """Reward the action's effect on the judge's score: that of the decoded picture minus that without the shift."""
     if visit.anatomy_change is None:
-        raise ValueError("anatomy needs a judge: give one to the environment.")
+        raise ValueError(
+            "anatomy needs a judge's scores with and without the shift: give the environment a judge, and set "
+            "needs_without_shift = True on a reward of your own."
+        )
     return visit.anatomy_change
 
 
@@ -107,3 +111,15 @@ def resolve_reward(reward: str | Reward) -> Reward:
     if not isinstance(reward, str) or reward not in REWARDS:
         raise ValueError(f"reward must be one of {tuple(REWARDS)} or a function of a Visit, got {reward!r}.")
     return REWARDS[reward]
+
+
+def check_given(reward: Reward, judge: object, validation_images: object) -> None:
+    """Refuse a reward without what it needs.
+
+    Raises:
+        ValueError: If "anatomy" has no judge, or "validation_loss_change" has no pictures.
+    """
+    if reward is anatomy and judge is None:
+        raise ValueError("reward 'anatomy' needs a judge: a function from pictures to scores.")
+    if reward is validation_loss_change and validation_images is None:
+        raise ValueError("reward 'validation_loss_change' needs validation_images: pictures not trained on.")

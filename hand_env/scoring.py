@@ -17,6 +17,7 @@ ScoreFn = Callable[[Tensor], Any]
 LOSSES = ("loss_nats", "reconstruction_nats", "kl_nats")  # info's other terms are changes
 
 
+@torch.no_grad()
 def judge_pictures(judge: ScoreFn, pictures: Tensor) -> Array:
     """Score pictures with a judge and check its scores.
 
@@ -31,7 +32,8 @@ def judge_pictures(judge: ScoreFn, pictures: Tensor) -> Array:
         ValueError: If the judge does not give one finite number for each picture.
     """
     scores = judge(pictures)
-    scores = scores.detach().cpu().numpy() if isinstance(scores, Tensor) else scores
+    if isinstance(scores, Tensor) and not scores.is_complex():  # bfloat16, too, which NumPy lacks
+        scores = scores.double().cpu().numpy()
     return check_rows("judge", scores, (len(pictures),))
 
 
@@ -152,6 +154,8 @@ class Scorer:
         self.last_validation, self.last_drawn = (
             None if own is None else float(check_finite(name, own, (), np.float64)) for name, own in last.items()
         )
+        if self.drawn_wrong is not None and self.last_drawn is None:
+            raise ValueError("its reward needs no drawn hands")
 
     def _anatomy_change(self, losses: Losses) -> Array | None:
         if self.judge is None or losses.without is None or losses.decoded is None or losses.without.decoded is None:

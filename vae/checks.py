@@ -36,6 +36,17 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
     return found
 
 
+def check_bool(**values: bool) -> None:
+    """Refuse anything but True and False.
+
+    Raises:
+        TypeError: If a value is something else.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
 def check_between(
     name: str, value: float, low: float, high: float, *, without: Literal["", "low", "high"] = "", advice: str = ""
 ) -> None:

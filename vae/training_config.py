@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vae.checks import check_above_zero, check_at_least, check_between, integer
+from vae.checks import check_above_zero, check_at_least, check_between, check_bool, integer
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ class TrainingConfig:
         """Reject invalid settings.
 
         Raises:
-            TypeError: If a field that counts is no integer.
+            TypeError: If a field that counts is no integer, or one that says whether is no bool.
             ValueError: If a field is out of its range.
         """
         for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
             object.__setattr__(self, name, integer(f"TrainingConfig.{name}", getattr(self, name), low))
         for name in ("learning_rate", "kl_weight"):
             check_at_least(0, **{f"TrainingConfig.{name}": getattr(self, name)})
+        check_bool(**{f"TrainingConfig.{name}": getattr(self, name) for name in ("augment", "graphed", "compiled")})
         check_above_zero(**{"TrainingConfig.gradient_norm": self.gradient_norm})
         check_between("TrainingConfig.averaging", self.averaging, 0.0, 1.0, without="high")

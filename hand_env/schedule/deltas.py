@@ -54,7 +54,12 @@ class Deltas:
 
         Returns:
             Deltas, each field its largest value times ((number + 1) / 2)^2.
+
+        Raises:
+            ValueError: If a number is not in [-1, 1].
         """
+        for number in action:
+            check_between("an action's number", float(number), -1.0, 1.0)
         reach, mix, pull = (((float(number) + 1) / 2) ** 2 for number in action)
         return cls(max_reach * reach, MOST_MIXED * mix, MOST_PULLED * pull)
 
@@ -77,7 +82,8 @@ def constant(reach: float) -> Schedule:
 
 def falling(reach: float) -> Schedule:
     """Return the schedule of uniform deltas whose reach falls in a line, to 0 at the end of the training."""
-    return lambda done: Deltas(reach * (1 - done))
+    first = Deltas(reach)
+    return lambda done: Deltas(first.reach * max(0.0, 1 - done))
 
 
 def step_generator(trainer: Trainer) -> Generator:

@@ -192,6 +192,20 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         self.action_space = spaces.Box(-1.0, 1.0, NO_DELTAS.shape, np.float32)
         self._observation, self._loss, self._ended = np.zeros(len(FEATURES), np.float32), 0.0, False
 
+    @property
+    def np_random(self) -> np.random.Generator:
+        """The generator of the episodes' seeds, that of the environment inside."""
+        return self.env.np_random
+
+    @np_random.setter
+    def np_random(self, value: np.random.Generator) -> None:
+        self.env.np_random = value
+
+    @property
+    def np_random_seed(self) -> int:
+        """The seed of `np_random`, -1 if unknown."""
+        return self.env.np_random_seed
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Start a new episode, or continue a saved one.
 
@@ -222,7 +236,7 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             with reading_state():
                 self._read(state)
         self.env.start(seed, None if state is None else state["training"], first_drawn=first_drawn)
-        self._np_random, self._np_random_seed = self.env.np_random, self.env.np_random_seed
+        self._np_random = self.env.np_random  # Gymnasium's checker looks here
 
     @usual_modes()
     def observe_first(self, state: Mapping[str, Any] | None) -> tuple[Array, dict[str, Any]]:
@@ -249,22 +263,28 @@ class HandScheduleEnv(gym.Env[Array, Array]):
             TypeError: If the action does not consist of numbers.
             ValueError: If the action has another shape, or a value that is not finite or not in [-1, 1].
         """
+        action = check_action(action, NO_DELTAS.shape)
         choice = self.decode(action)
         alone = SideBySide([self.env.trainer], stacked=False)
         (paid,) = train([self.env], alone, [choice], self.steps_to_do)
-        return self.conclude(check_action(action, NO_DELTAS.shape), choice, paid)
+        return self.conclude(action, choice, paid)
 
     def decode(self, action: Array) -> Deltas:
-        """Return what an action means; refuse a wrong one as `step` does."""
-        if self._ended:
+        """Return what a checked action means.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset, and after the end of an episode.
+        """
+        if self._ended or self.env.has_ended:  # the latter alone if a judge raised after the last step
             raise gym.error.ResetNeeded("The episode has ended: call env.reset() to begin another.")
-        return Deltas.from_action(check_action(action, NO_DELTAS.shape), self.max_reach)
+        return Deltas.from_action(action, self.max_reach)
 
     @property
     def steps_to_do(self) -> int:
-        """Training steps of the next stretch."""
+        """Training steps of the next stretch; fewer than usual after one that was interrupted."""
         trainer = self.env.trainer
-        return min(self.epochs_per_step, trainer.config.epochs - trainer.epoch) * trainer.steps_per_epoch
+        end = min(trainer.epoch + self.epochs_per_step, trainer.config.epochs)
+        return end * trainer.steps_per_epoch - trainer.steps_done
 
     def conclude(self, action: Array, choice: Deltas, paid: Paid) -> Step:
         """Observe and pay after a stretch of training, and return what `step` returns.
@@ -280,7 +300,8 @@ class HandScheduleEnv(gym.Env[Array, Array]):
         reward = self.reward_scale * paid.reward + 0.0  # + 0.0 turns -0.0 into 0.0
         finite = np.isfinite(self._observation).all() and np.isfinite([*paid.terms.values()]).all()
         if not (finite and fits_float32(reward)):
-            self._ended, self._observation = True, np.zeros_like(self._observation)
+            self._ended, self._loss, self._observation = True, 0.0, np.zeros_like(self._observation)
+            self.env.has_diverged = True
             info = self._info(dict.fromkeys(paid.terms, 0.0), action)
             return self._observation.copy(), self.DIVERGENCE_REWARD, True, False, info
         self._ended = truncated = trainer.epoch >= trainer.config.epochs
@@ -312,8 +333,8 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     def _info(self, terms: Mapping[str, float], action: Array) -> dict[str, Any]:
         choice, wrong = Deltas.from_action(action, self.max_reach), self.env.scorer.last_drawn
         info = {**terms, "reach": choice.reach, "mix": choice.mix, "pull": choice.pull, "epoch": self.env.trainer.epoch}
-        if wrong is not None:
-            info["drawn_wrong"] = wrong if math.isfinite(wrong) else 1.0  # a VAE that diverged draws no right hand
+        if self.env.drawn_score is not None:
+            info["drawn_wrong"] = wrong if wrong is not None and math.isfinite(wrong) else 1.0  # the VAE has diverged
         return info
 
     def _observe(self, loss: float, change: float, action: Array) -> Array:

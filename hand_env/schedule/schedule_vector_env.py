@@ -11,7 +11,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from hand_env.checks import check_action, reading_state, resolve_autoreset_mode, row_seeds, state_in
+from hand_env.checks import (
+    check_action,
+    reading_state,
+    resolve_autoreset_mode,
+    row_seeds,
+    rows_to_reset,
+    rows_to_step,
+    state_in,
+)
 from hand_env.drawn_score import wrong_together
 from hand_env.schedule.features import FEATURES, Array
 from hand_env.schedule.schedule_env import NO_DELTAS, HandScheduleEnv, Step
@@ -30,7 +38,8 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
 
     The rows are K episodes of `HandScheduleEnv`, each with its own VAE, seed, data order and actions. With seed s, row i
     is the single form with seed s + i, bit for bit on the CPU. On a GPU all VAEs take their steps in one CUDA graph
-    (`vae.side_by_side.SideBySide`), if the reward is "drawn_change". Then the hands of all rows are judged together.
+    (`vae.side_by_side.SideBySide`), if the reward is "drawn_change" and there are no `validation_images`. Then the hands
+    of all rows are judged together.
 
     ## Spaces
 
@@ -139,7 +148,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         """
         state, options, seeds = state_in(options), options or {}, row_seeds(seed, self.num_envs)
         infos: dict[str, Any] = {}
-        mask = self._mask(options.get("reset_mask"))
+        mask = rows_to_reset(options.get("reset_mask"), self.num_envs, self._is_open)
         states = [None] * self.num_envs if state is None else self._rows_of(state)
         for env, own, chosen in zip(self.envs, states, mask, strict=True):
             if chosen and own is not None:
@@ -149,7 +158,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         self._ended[mask] = [
             state is not None and state["ended"] for state, own in zip(states, mask, strict=True) if own
         ]
-        self._is_open, self.closed = True, False
+        self.closed = False
         return self._observations.copy(), infos
 
     @usual_modes()
@@ -167,7 +176,9 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
             TypeError: If the actions do not consist of numbers.
             ValueError: If the actions have another shape, or a value that is not finite or not in [-1, 1].
         """
-        acting = self._acting()
+        if not self._is_open:
+            raise gym.error.ResetNeeded("Call reset() first: it builds the VAEs.")
+        acting = rows_to_step(self._ended, self.autoreset_mode)
         steps = self._train(check_action(actions, self._shape, acting), acting)
         rewards, (terminations, truncations) = np.zeros(self.num_envs), np.zeros((2, self.num_envs), np.bool_)
         nothing, infos = [None] * self.num_envs, dict[str, Any]()
@@ -229,6 +240,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         """Reset some rows, measure the first W of all of them together, and return their infos."""
         if rows:
             self._together = None  # it holds the VAEs of the episodes that end here
+            self._is_open = False  # until all rows have begun
         for row in rows:
             self.envs[row].start(seeds[row], states[row], first_drawn=False)
         new = [self.envs[row].env for row in rows if states[row] is None]
@@ -239,6 +251,7 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
         for row in rows:
             self._observations[row], infos[row] = self.envs[row].observe_first(states[row])
             self._ended[row] = False
+        self._is_open = True
         return infos
 
     def _take_together(self, rows: Sequence[int]) -> SideBySide:
@@ -252,35 +265,12 @@ class HandScheduleVectorEnv(VectorEnv[Array, Array, NDArray[Any]]):
     def _steps_done(self, row: int) -> int:
         return self.envs[row].env.trainer.steps_done
 
-    def _acting(self) -> Flags:
-        """Return (K,) bool, the rows whose action counts; the other rows are due for a reset."""
-        if not self._is_open:
-            raise gym.error.ResetNeeded("Call reset() first: it builds the VAEs.")
-        if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
-            rows = np.flatnonzero(self._ended).tolist()
-            raise gym.error.ResetNeeded(
-                f"The episodes of rows {rows} have ended: call reset(options={{'reset_mask': ...}}) for them."
-            )
-        acting: Flags = ~self._ended
-        return acting
-
     def _rows_of(self, state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         with reading_state():
             rows = list(state["rows"])
             if len(rows) != self.num_envs or not all(isinstance(own, Mapping) for own in rows):
                 raise ValueError(f"it has {len(rows)} rows, not {self.num_envs}, or one is no dict")
         return rows
-
-    def _mask(self, mask: Any) -> Flags:
-        if mask is None:
-            return np.ones(self.num_envs, np.bool_)
-        if np.shape(mask) != (self.num_envs,) or np.asarray(mask).dtype != np.bool_ or not np.any(mask):
-            raise ValueError(
-                f"reset_mask must be {self.num_envs} bool, one per row and at least one true, got {mask!r}."
-            )
-        if not (self._is_open or np.all(mask)):
-            raise gym.error.ResetNeeded("Call reset() without a reset_mask first: every row needs a VAE.")
-        return np.array(mask)
 
 
 def _one_each(images: Any, num_envs: int) -> list[Any]:

@@ -46,7 +46,7 @@ def train(envs: Sequence[HandLatentEnv], together: SideBySide, choices: Sequence
         envs: K environments, reset, which differ only in seed and pictures. They measure W at the stretch's end.
         together: Takes the steps of their trainers.
         choices: K, how each one's deltas are made.
-        steps: >= 1, a number of whole epochs.
+        steps: >= 1, up to the end of an epoch.
 
     Returns:
         K, what the stretch gave.
@@ -82,13 +82,13 @@ def _train_and_score(env: HandLatentEnv, choice: Deltas, steps: int) -> Paid:
     """Train one VAE and score each step, as `HandLatentEnv` does."""
     trainer, scorer, reward = env.trainer, env.scorer, 0.0
     summed: dict[str, float] = {}
-    last_epoch = steps - trainer.steps_per_epoch
+    last_epoch = max(0, steps - trainer.steps_per_epoch)  # the rest of an epoch, after an interrupted stretch
     for step in progress_bar(range(steps), "Training a VAE"):
         shift, epoch = shift_latents(trainer.encode(), choice, step_generator(trainer)), trainer.epoch + 1
         losses = trainer.step(shift, measure_without=scorer.needs_without_shift)
         scores, terms = scorer.score(losses, epoch)
         reward += float(np.mean(scores))
         for name, term in terms.items():
-            share = (step >= last_epoch) / trainer.steps_per_epoch if name in LOSSES else 1.0
+            share = (step >= last_epoch) / (steps - last_epoch) if name in LOSSES else 1.0
             summed[name] = summed.get(name, 0.0) + share * float(np.mean(term))
     return Paid(reward, summed)

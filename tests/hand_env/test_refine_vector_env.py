@@ -208,7 +208,7 @@ def test_step_before_reset_after_close_and_after_the_end_raises(make_refine_rows
     env = make_refine_rows(autoreset_mode="Disabled", render_mode="rgb_array")
     with pytest.raises(gym.error.ResetNeeded, match=r"Call reset\(\) first"):
         env.step(actions()[0])
-    with pytest.raises(gym.error.ResetNeeded, match="every row needs a latent"):
+    with pytest.raises(gym.error.ResetNeeded, match="every row needs an episode"):
         env.reset(options={"reset_mask": np.array([True, False, True, True])})
     env.reset(seed=0)
     env.step(actions()[0])
@@ -268,3 +268,47 @@ def test_what_was_refused_can_be_closed():
     half_built = HandRefineVectorEnv.__new__(HandRefineVectorEnv)
     half_built.close()  # as Gymnasium 1.1 and 1.2 do when it is collected
     assert half_built.closed
+
+
+def test_a_state_is_read_into_the_rows_of_the_mask_alone(make_refine_rows):
+    rows = make_refine_rows()
+    rows.reset(seed=7)
+    state = rows.state_dict()
+    other = make_refine_rows()
+    before = other.reset(seed=50)[0]
+    after, infos = other.reset(options={"state": state, "reset_mask": np.array([True, False, False, False])})
+    assert np.array_equal(after[0], state["latents"][0])
+    assert np.array_equal(after[1:], before[1:])
+    assert infos["_score_before"].tolist() == [True, False, False, False]
+    assert other.np_random_seed == (-1, 51, 52, 53)
+    with pytest.raises(TypeError, match="seed must be an integer"):
+        other.reset(seed=1.5, options={"state": state})
+
+
+@pytest.mark.parametrize("seed", [np.array(3), torch.tensor(3), np.int64(3)])
+def test_a_seed_may_be_any_integer(make_refine_rows, seed):
+    assert np.array_equal(make_refine_rows().reset(seed=seed)[0], make_refine_rows().reset(seed=3)[0])
+
+
+class Own:
+    """A sampler that gives what it is told to."""
+
+    def __init__(self, latents, scores=None):
+        self.latents = latents
+        if scores is not None:
+            self.scores = scores
+
+    def sample(self, n, seed):
+        return self.latents
+
+
+@pytest.mark.parametrize("make", ["make_refine", "make_refine_rows"])
+def test_what_a_sampler_gives_is_checked_as_float32(make, request):
+    make = request.getfixturevalue(make)
+    one = torch.zeros(1, 6, dtype=torch.float64)
+    with pytest.raises(ValueError, match="finite latents"):
+        make(sampler=Own(one + 1e300)).reset(seed=0)
+    for wrong in (np.inf, 0.5, [0.5] * 9):
+        with pytest.raises(ValueError, match=r"sampler.scores\(latents\) must give"):
+            make(sampler=Own(one, lambda latents, wrong=wrong: wrong)).reset(seed=0)
+    make(sampler=Own(one.requires_grad_(), np.zeros(3))).reset(seed=0)  # `scores` is no function: not asked

@@ -3,7 +3,10 @@ import pytest
 import torch
 
 from hand_env import REWARDS, HandLatentVectorEnv, Visit
+from hand_env.checks import copied
 from hand_env.drawn_score import wrong_together
+from hand_env.rewards import anatomy
+from hand_env.scoring import judge_pictures
 from vae.sampling import Gaussian, LocalGaussians
 
 ZEROS, ONES = np.zeros((4, 6), np.float32), np.ones((4, 6), np.float32)
@@ -309,3 +312,41 @@ def test_a_wrong_time_or_source_of_drawn_hands_is_refused(make_env):
         make_env(drawn_every=0)
     with pytest.raises(ValueError, match=r"drawn_from must be one of 'gaussian', 'mixture', got 'prior'"):
         make_env(drawn_from="prior")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int64, torch.bool])
+def test_a_judge_s_scores_may_have_any_real_type_and_no_graph_is_built(dtype):
+    weight = torch.ones(1, requires_grad=True)
+    graphs: list[bool] = []
+
+    def judge(pictures):
+        scores = pictures.mean((1, 2, 3)) * weight
+        graphs.append(scores.requires_grad)
+        return scores.to(dtype)
+
+    assert judge_pictures(judge, torch.ones(2, 3, 4, 4)).tolist() == [1.0, 1.0]
+    assert graphs == [False]
+
+
+@pytest.mark.parametrize("wrong", ["text", {"a": 1}, torch.ones(2, dtype=torch.complex64), [1.0, np.inf], [1.0]])
+def test_scores_that_are_no_finite_numbers_are_one_sentence(wrong):
+    with pytest.raises(ValueError, match="judge must give finite numbers of shape"):
+        judge_pictures(lambda _: wrong, torch.ones(2, 3, 4, 4))
+
+
+def test_a_reward_of_one_s_own_that_lacks_the_judge_s_scores_is_told_what_to_set(make_env):
+    class Both:
+        needs_drawn = True
+
+        def __call__(self, visit):
+            return anatomy(visit) + visit.loss
+
+    env = make_env(reward=Both(), judge=lambda pictures: pictures.mean((1, 2, 3)))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="needs_without_shift = True"):
+        env.step(np.zeros((4, 6), np.float32))
+
+
+def test_pictures_may_be_flipped_views(tiny_images):
+    flipped = tiny_images.numpy()[..., ::-1]
+    assert np.array_equal(copied("images", flipped), flipped)

@@ -17,3 +17,9 @@ from vae.training_config import TrainingConfig
 def test_training_config_raises_when_a_field_is_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**settings)
+
+
+@pytest.mark.parametrize("name", ["augment", "graphed", "compiled"])
+def test_what_is_neither_true_nor_false_is_refused(name):
+    with pytest.raises(TypeError, match=f"TrainingConfig.{name} must be True or False, got 'no'"):
+        TrainingConfig(**{name: "no"})

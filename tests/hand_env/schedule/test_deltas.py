@@ -117,3 +117,12 @@ def test_schedules_say_how_far_at_each_share_of_the_training():
 def test_wrong_numbers_raise(numbers, message):
     with pytest.raises(ValueError, match=message):
         Deltas(**numbers)
+
+
+def test_numbers_out_of_range_are_refused_at_once():
+    for action in ([-3, -1, -1], [1.5, 0, 0], [0, np.nan, 0]):
+        with pytest.raises(ValueError, match=r"must lie in \[-1, 1\]"):
+            Deltas.from_action(action)
+    with pytest.raises(ValueError, match=r"Deltas.reach must be at least 0"):
+        falling(-1.0)
+    assert falling(8.0)(1.0000001) == Deltas(0.0)

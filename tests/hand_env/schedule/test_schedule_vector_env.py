@@ -162,7 +162,7 @@ def test_a_wrong_action_seed_or_mask_raises(make_schedule_rows):
     env = make_schedule_rows()
     with pytest.raises(gym.error.ResetNeeded, match="Call reset"):
         env.step(actions()[0])
-    with pytest.raises(gym.error.ResetNeeded, match="every row needs a VAE"):
+    with pytest.raises(gym.error.ResetNeeded, match="every row needs an episode"):
         env.reset(options={"reset_mask": np.array([True, False, True])})
     with pytest.raises(ValueError, match=r"seed must be one number or one for each of 3 rows, got \[1, 2\]"):
         env.reset(seed=[1, 2])
