@@ -45,7 +45,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     kept = list(_checkpoints(folder))[: KEPT - 1]
     for old in folder.iterdir():
-        if old not in kept:
+        if old not in kept and (_NAME.fullmatch(old.name) or old.name.startswith(_PARTIAL)):
             shutil.rmtree(old, ignore_errors=True)
     partial = folder / f"{_PARTIAL}{uuid4().hex}"
     try:
@@ -136,6 +136,8 @@ def _remove_partial(folder: Path) -> None:
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    while name in tensors:  # "a/b" may be a key itself, or a key "b" of a dict "a"
+        name += "'"
     if isinstance(value, np.ndarray):
         tensors[name] = torch.from_numpy(value)
         return {"array": name}

@@ -45,6 +45,9 @@ def writing(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file under a temporary name, and rename it when it is complete; if that fails, nothing is left.
 
+    The temporary name is the same each time, so that a killed process leaves one file at most. Two writers of one file
+    at a time need a lock.
+
     Args:
         path: The file; its folder must exist.
 

@@ -74,7 +74,7 @@ def kl_to_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
         log_var: (batch, latent) float, natural log of the posterior variances.
 
     Returns:
-        (batch,) float32, >= 0, nats per image: 0.5 * sum(mean^2 + variance - log(variance) - 1).
+        (batch,) float32, >= 0 up to rounding, nats per image: 0.5 * sum(mean^2 + variance - log(variance) - 1).
 
     Raises:
         ValueError: If the two shapes differ.

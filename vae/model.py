@@ -338,7 +338,7 @@ def check_contract(vae: VAE) -> None:
     """Reject an encoder or a decoder that breaks the contract of `VAE`.
 
     Args:
-        vae: The model, on the CPU; it is tested on two pictures of noise.
+        vae: The model, on the CPU; it is tested on two pictures of noise, in its own mode.
 
     Raises:
         ValueError: If a shape is wrong, or a row depends on the other row or on random numbers.

@@ -39,7 +39,7 @@ def stream_seed(*entropy: int) -> int:
     """Combine a seed, the purpose of random numbers and a step into the seed of an independent stream.
 
     Args:
-        entropy: The seed, the `Purpose`, the step; each >= 0.
+        entropy: The seed, the `Purpose`, the step; each in 0..2**32 - 1, else two streams may be the same.
 
     Returns:
         A seed for `torch.Generator`, in 0..2**63 - 1.

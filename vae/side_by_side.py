@@ -65,7 +65,13 @@ class SideBySide:
 
         Returns:
             The losses before the optimiser step, with (K, B) tensors and without decoded pictures.
+
+        Raises:
+            ValueError: If the shift has another shape.
         """
+        expected = (len(self.trainers), self.trainers[0].config.batch_size, self.trainers[0].vae.latent_dim)
+        if shift is not None and shift.shape != expected:  # before any VAE has taken a step
+            raise ValueError(f"shift must have the shape (VAE, picture, latent), {expected}, got {tuple(shift.shape)}.")
         if self._stack is None:
             shifts = [None] * len(self.trainers) if shift is None else list(shift)
             losses = [trainer.step(own) for trainer, own in zip(self.trainers, shifts, strict=True)]

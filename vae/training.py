@@ -207,9 +207,9 @@ class Trainer:
         check_numbers("trainer", state)
         steps_done = integer("steps_done", state["steps_done"], 0, self.total_steps)
         seed = integer("seed", state["seed"], 0)
+        groups = with_rates(self.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
         self.vae.load_state_dict(state["vae"])
         self.averaged.load_state_dict(state["averaged"])
-        groups = with_rates(self.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
         moments_of = copy.deepcopy(state["optimizer"]["state"])  # since the optimiser keeps the tensors it is given
         self.optimizer.load_state_dict({"state": moments_of, "param_groups": groups})
         for parameter, moments in self.optimizer.state.items():  # fused AdamW reads all of them in one memory order
@@ -231,7 +231,8 @@ class Trainer:
 
         Args:
             images: (image, 3, S, S) uint8, or None for the training pictures.
-            averaged: Whether to measure the averaged weights instead of the current ones.
+            averaged: Whether to measure the averaged weights, in evaluation mode, and not the current ones, in training
+                mode.
 
         Returns:
             Losses of all pictures, in order.
@@ -364,7 +365,7 @@ def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
         config: Its `learning_rate` and `warmup_steps` are used.
 
     Returns:
-        A float above 0.
+        A float above 0; 0 if `config.learning_rate` is 0.
     """
     warmup = min(config.warmup_steps, total_steps // 10)
     if step < warmup:

@@ -94,3 +94,16 @@ def test_no_folder_is_synced_on_windows_which_opens_none(tmp_path, monkeypatch):
         patch.setattr(os, "name", "nt")
         checkpoint._sync(tmp_path)
     assert opened == []
+
+
+def test_keys_that_spell_the_same_path_keep_their_own_tensors(tmp_path):
+    state = {"a/b": torch.tensor(1), "a": {"b": torch.tensor(2)}, 1: torch.tensor(3), "1": torch.tensor(4)}
+    assert load_checkpoint(save_checkpoint(tmp_path, 1, state)) == state
+
+
+def test_what_else_lies_in_the_folder_stays(tmp_path):
+    (tmp_path / "my-copy").mkdir()
+    (tmp_path / "step-1-backup").mkdir()
+    for step in range(4):
+        save_checkpoint(tmp_path, step, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my-copy", "step-1-backup", "step-2", "step-3"]

@@ -119,3 +119,23 @@ def test_trainers_that_differ_are_refused(tiny_images):
     ahead[2].step()
     with pytest.raises(ValueError, match="steps done, got 1 at 2 and 0 at 0"):
         SideBySide(ahead)
+
+
+def test_different_views_of_the_same_pictures_are_different_pictures(tiny_images):
+    views = [tiny_images[:10], tiny_images[::2]]
+    config = TrainingConfig(epochs=2, batch_size=4, augment=False)
+    losses = []
+    for stacked in (False, True):
+        trainers = [Trainer(build_vae(VAEConfig(32, 6), seed=0), view, config, seed=0) for view in views]
+        losses.append(SideBySide(trainers, stacked=stacked).step().reconstruction)
+    torch.testing.assert_close(*losses, rtol=1e-3, atol=0.1)
+    assert not torch.allclose(losses[0][0], losses[0][1], rtol=1e-3, atol=0.1)
+
+
+def test_a_shift_of_another_shape_is_refused_before_any_vae_takes_a_step(tiny_images):
+    for stacked in (False, True):
+        trainers = make_trainers(tiny_images)
+        together = SideBySide(trainers, stacked=stacked)
+        with pytest.raises(ValueError, match="shift must have the shape"):
+            together.step(torch.zeros(1, 4, 6))
+        assert [trainer.steps_done for trainer in trainers] == [0, 0, 0]

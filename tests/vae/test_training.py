@@ -253,3 +253,14 @@ def test_an_encoder_that_answers_in_bfloat16_gives_float32_latents(tiny_images):
     trainer.vae.encode = lambda images: tuple(x.bfloat16() for x in encode(images))
     assert trainer.encode().dtype == torch.float32
     assert trainer.step().kl.dtype == torch.float32
+
+
+def test_a_state_of_another_optimiser_is_refused_before_any_weight_is_replaced(tiny_images):
+    config = TrainingConfig(epochs=1, batch_size=4)
+    one, other = (Trainer(build_vae(VAEConfig(32, 6), seed), tiny_images, config, seed) for seed in (0, 1))
+    state = one.state_dict()
+    state["optimizer"]["param_groups"][0]["weight_decay"] = 0.5
+    before = copy.deepcopy(other.vae.state_dict())
+    with pytest.raises(ValueError, match="weight_decay"):
+        other.load_state_dict(state)
+    assert all(torch.equal(weight, before[name]) for name, weight in other.vae.state_dict().items())

@@ -261,9 +261,10 @@ class _Forward(nn.Module):
 
 def _concatenate(pictures: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
     """Join the distinct training sets, and return where each VAE's own begins."""
-    distinct: dict[int, Tensor] = {own.data_ptr(): own for own in pictures}
+    views = [(own.data_ptr(), own.stride(), own.shape) for own in pictures]
+    distinct = dict(zip(views, pictures, strict=True))
     begins, total = {}, 0
-    for place, own in distinct.items():
-        begins[place], total = total, total + len(own)
+    for view, own in distinct.items():
+        begins[view], total = total, total + len(own)
     joined = pictures[0] if len(distinct) == 1 else torch.cat(list(distinct.values()))
-    return joined, [begins[own.data_ptr()] for own in pictures]
+    return joined, [begins[view] for view in views]

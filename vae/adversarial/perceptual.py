@@ -76,7 +76,8 @@ def _folded(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> nn.Conv2d:
 def _pointwise(convolution: nn.Conv2d, normalisation: nn.BatchNorm2d) -> nn.Linear:
     """Turn a convolution of one pixel, with its normalisation, into a linear layer."""
     folded = fuse_conv_bn_eval(convolution, normalisation)
-    layer = nn.Linear(folded.in_channels, folded.out_channels)
+    with torch.device("meta"):  # weights of its own would be drawn in vain
+        layer = nn.Linear(folded.in_channels, folded.out_channels)
     layer.weight, layer.bias = nn.Parameter(folded.weight[:, :, 0, 0]), cast(nn.Parameter, folded.bias)
     return layer
 

@@ -129,7 +129,7 @@ class AdversarialTrainer:
         self.vae: VAE = build_vae(config, settings.seed)
         self.decoder = cast(Decoder, self.vae.decoder)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
+            torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs, too
             self.regions = nn.Conv2d(self.decoder.feature_channels, len(REGIONS), 1)
             self.patches, self.features = PatchCritic(), FeatureCritic(config.size, settings.features_side)
         for module in (self.vae, self.regions, self.patches, self.features):
@@ -252,7 +252,11 @@ class AdversarialTrainer:
         return {name: term.detach() for name, term in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs; batches depend only on the seed and the step."""
+        """Return what a resumed run needs; batches depend only on the seed and the step.
+
+        Whether the encoder is frozen, and the latents of `learn_prior`, are not part of it: a resumed run calls
+        `freeze_encoder` and `learn_prior` again.
+        """
         return {
             "vae": self.vae.state_dict(),
             "averaged": self.averaged.state_dict(),

@@ -64,7 +64,8 @@ class PictureFeatures:
         from efficientnet_lite_pytorch import EfficientNet
 
         self.name, self.device, self.side = name, torch.device(device), NETWORKS[name].side
-        network = EfficientNet.from_name(f"efficientnet-{name}")
+        with torch.random.fork_rng(devices=[]):  # of first weights, which the next line replaces
+            network = EfficientNet.from_name(f"efficientnet-{name}")
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         network = network.eval().requires_grad_(False)
         self.network = channels_last(network, self.device)

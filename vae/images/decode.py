@@ -143,7 +143,9 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise PictureError("has 32-bit pixels, whose white value is unknown")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))  # 65535 = 257 * 255
+    grey = np.round(values / 257).astype(np.uint8)  # 65535 = 257 * 255
+    grey[values == image.info.get("transparency")] = 255
+    return Image.fromarray(grey)
 
 
 def _reason(error: Exception) -> str:

@@ -153,9 +153,9 @@ def _match(root: Path, rows: tuple[HandRow, ...]) -> tuple[list[HandRow], tuple[
 def _of_part(matching: list[HandRow], people: tuple[str, ...], part: Part | None) -> list[HandRow]:
     if part is None or not matching:
         return matching
-    split = split_by_group([row.person for row in matching], people, seed=SPLIT_SEED)
-    rows: list[int] = getattr(split, part).tolist()
-    return [matching[row] for row in rows]
+    split = split_by_group(people, people, seed=SPLIT_SEED)  # of all people: a choice of pictures moves nobody
+    those = {people[place] for place in getattr(split, part).tolist()}
+    return [row for row in matching if row.person in those]
 
 
 def _wanted(row: HandRow, choices: Mapping[str, str]) -> bool:

@@ -21,7 +21,7 @@ def read_labels(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     if not path.is_file():  # reading a pipe would wait forever
         raise ValueError(f"{str(path)!r} must be a regular file, and is none.")
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             rows, header = list(reader), reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -29,7 +29,7 @@ def read_labels(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     if missing := [column for column in columns if column not in header]:
         raise ValueError(f"{str(path)!r} must have the columns {', '.join(columns)}; {missing[0]} is missing.")
     for number, row in enumerate(rows, 1):
-        if any(row[column] is None for column in columns):
+        if None in row or None in row.values():
             raise ValueError(f"{str(path)!r}, row {number}: a row must have {len(header)} values.")
         if not is_file_name(row["image"]):
             raise ValueError(f"{str(path)!r}, row {number}: image must be a file name, got {row['image']!r}.")

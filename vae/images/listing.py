@@ -51,7 +51,7 @@ def list_pictures(root: Path) -> Listing:
     """List the pictures under a folder, by their names and without opening them.
 
     Hidden files, hidden folders and overviews of this project (`is_overview`) are left out. Links are followed; a link
-    to a folder that is read anyway is left out, so that no picture comes twice and no circle is endless.
+    to a folder or a file that is read anyway is left out, so that no picture comes twice and no circle is endless.
 
     Args:
         root: The folder.
@@ -59,7 +59,8 @@ def list_pictures(root: Path) -> Listing:
     Raises:
         OSError: If a folder cannot be read: to leave it out would lose its pictures.
     """
-    names, left_out = [], []
+    names, left_out, links = list[str](), list[Problem](), dict[str, str]()
+    plain = set[str]()  # the files' own places
     start, read = Path(os.path.realpath(root)), set[Path]()
     waiting = deque([(root, "")])  # links come last, so that a folder that is not a link gives its pictures their names
     while waiting:
@@ -70,21 +71,35 @@ def list_pictures(root: Path) -> Listing:
             continue
         read.add(real)
         for entry in _entries(folder):
-            name, hidden, is_folder = prefix + entry.name, entry.name.startswith("."), os.path.isdir(entry)
-            if not is_folder and Path(name).suffix.lower() not in SUFFIXES:
-                if not hidden:
-                    left_out.append(Problem(name, _no_picture(entry)))
-            elif hidden:
-                left_out.append(Problem(name, "is hidden"))
-            elif not is_folder and is_overview(Path(entry.path)):
-                left_out.append(Problem(name, "is an overview that handlatent drew"))
-            elif not is_folder:
-                names.append(name)
+            name, is_folder = prefix + entry.name, os.path.isdir(entry)
+            reason = _why_not(entry, is_folder)
+            if reason is not None:
+                left_out += [Problem(name, reason)] if reason else []
+            elif is_folder:
+                wait = waiting.append if entry.is_symlink() else waiting.appendleft
+                wait((folder / entry.name, name + "/"))
             elif entry.is_symlink():
-                waiting.append((folder / entry.name, name + "/"))
+                links[name] = os.path.realpath(entry)
             else:
-                waiting.appendleft((folder / entry.name, name + "/"))
+                names.append(name)
+                plain.add(os.path.join(real, entry.name))
+    for name, target in sorted(links.items()):
+        if target in plain:
+            left_out.append(Problem(name, "is a link to a picture that is read anyway"))
+        else:
+            names.append(name)
+            plain.add(target)
     return Listing(root, tuple(sorted(names)), tuple(sorted(left_out, key=lambda problem: problem.name)))
+
+
+def _why_not(entry: os.DirEntry[str], is_folder: bool) -> str | None:
+    """Say why an entry is left out; "" if nobody asks why, None if it is not."""
+    hidden = entry.name.startswith(".")
+    if not is_folder and Path(entry.name).suffix.lower() not in SUFFIXES:
+        return "" if hidden else _no_picture(entry)
+    if hidden:
+        return "is hidden"
+    return "is an overview that handlatent drew" if not is_folder and is_overview(Path(entry.path)) else None
 
 
 def _no_picture(entry: os.DirEntry[str]) -> str:

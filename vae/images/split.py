@@ -63,6 +63,8 @@ def split_by_group(
         raise ValueError(f"fractions must be shares that add up to 1, the first above 0, got {fractions!r}.")
     order = sorted(set(all_groups), key=lambda group: _rank(seed, group))
     n_test, n_validation = (_share(fraction, len(order)) for fraction in (fractions[2], fractions[1]))
+    excess = max(0, n_test + n_validation + 1 - len(order))  # of shares rounded up: training keeps one group
+    n_test, n_validation = (n_test - excess, n_validation) if n_test > n_validation else (n_test, n_validation - excess)
     test, validation = set(order[:n_test]), set(order[n_test : n_test + n_validation])
     if set(groups) <= test | validation:
         last = max(set(groups), key=order.index)
@@ -82,7 +84,7 @@ def _rank(seed: int, group: str) -> bytes:
 def _share(fraction: float, n: int) -> int:
     if fraction == 0 or n < 3:
         return 0
-    return min(max(1, round(fraction * n)), (n - 1) // 2)
+    return max(1, round(fraction * n))
 
 
 def _where(chosen: list[bool]) -> Tensor:

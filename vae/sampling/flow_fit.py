@@ -143,7 +143,7 @@ def _fresh(seeds: Sequence[int], build: Callable[[], Velocity], device: torch.de
     networks = []
     for seed in seeds:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs, too
             networks.append(dict(build().named_parameters()))
     stacked = {name: torch.stack([own[name].detach() for own in networks]) for name in networks[0]}
     return {name: tensor.to(device).requires_grad_() for name, tensor in stacked.items()}

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae.checks import integer
 from vae.files import load_weights, save_tensors
 from vae.progress import progress_bar
 from vae.sampling.em import expectation_maximisation
@@ -42,15 +43,18 @@ class Mixture:
             mean: (image, latent) float32, posterior means.
             log_var: (image, latent) float32, natural log of the posterior variances.
             components: Number of Gaussians, at least 1; fewer are used if there are not 20 pictures for each.
-            draws: Latents to fit to, at least one per picture.
+            draws: Latents to fit to, >= 1; at least one per picture is drawn.
             seed: >= 0.
 
         Returns:
             The fitted sampler.
 
         Raises:
-            ValueError: If the seed is negative.
+            TypeError: If a number is no integer.
+            ValueError: If a number is out of its range.
         """
+        integer("components", components, 1)
+        integer("draws", draws, 1)
         device = mean.device
         generator = seeded(seed)
         repeats = max(1, round(draws / len(mean)))

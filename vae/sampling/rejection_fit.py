@@ -91,7 +91,7 @@ def _trained(latents: Tensor, wanted: Tensor, seed: int, width: int) -> LatentCl
     """Train on (n, D) latents to predict (n, K) float32 verdicts."""
     device, generator = latents.device, seeded(seed, latents.device)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # the layers' initial weights come from the global generator
+        torch.default_generator.manual_seed(seed)  # of the first weights; torch.manual_seed would seed GPUs, too
         classifier = LatentClassifier(latents.shape[1], wanted.shape[1], width)
     classifier.mean, classifier.scale = latents.mean(0).cpu(), latents.std(0).clamp(min=1e-6).cpu()
     classifier.to(device)

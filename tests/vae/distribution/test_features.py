@@ -68,3 +68,9 @@ def test_blur_takes_photographs_far_away_and_a_mirror_does_not(features, photogr
     assert abs(mirrored - plain) < 0.005
     assert soft > plain + 0.02
     assert np.isfinite([plain, mirrored, soft]).all()
+
+
+def test_the_global_random_state_is_left_as_it_was():
+    before = torch.get_rng_state()
+    PictureFeatures()
+    assert torch.equal(torch.get_rng_state(), before)

@@ -93,6 +93,12 @@ def test_what_is_transparent_lies_on_white(tmp_path, mode, colour, seen):
     assert colour_of(saved(Image.new(mode, (20, 20), colour), tmp_path / "a.png")) == seen
 
 
+def test_transparent_level_of_16_bit_grey_lies_on_white(tmp_path):
+    image = Image.fromarray(np.full((20, 20), 300, dtype=np.uint16))
+    assert colour_of(saved(image, tmp_path / "a.png", transparency=300)) == [255] * 3
+    assert colour_of(saved(image, tmp_path / "b.png", transparency=301)) == [1] * 3
+
+
 def test_transparent_palette_colour_lies_on_white(tmp_path):
     path = saved(Image.new("P", (20, 20), 0), tmp_path / "a.gif", transparency=0)
     assert colour_of(path) == [255, 255, 255]

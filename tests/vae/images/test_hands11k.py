@@ -244,3 +244,13 @@ def test_real_download_has_every_person_on_one_side(photographs, tmp_path):
     people = [{images.groups[i] for i in part.tolist()} for part in (split.train, split.validation, split.test)]
     assert people[0].isdisjoint(people[1] | people[2])
     assert people[1].isdisjoint(people[2])
+
+
+def test_a_part_of_a_copy_that_lacks_people_holds_no_one_from_another_part(download, cache):
+    test = set(load(download, cache, part="test").names)
+    for picture in (download / "Hands").iterdir():
+        if picture.name not in test:
+            picture.unlink()
+    assert set(load(download, cache, part="test").names) == test
+    with pytest.raises(ValueError, match=r"matches .*part='train'"):
+        load(download, cache, part="train")

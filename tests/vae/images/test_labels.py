@@ -45,3 +45,13 @@ def test_pictures_from_elsewhere_are_looked_for_in_their_folder_only(tmp_path):
     (tmp_path / "labels.csv").write_text("image,source,label\n../labels.csv,a,1\n")
     with pytest.raises(ValueError, match=r"image must be a file name, got '\.\./labels\.csv'"):
         outside_pictures(tmp_path)
+
+
+def test_table_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "labels.csv").write_bytes(b"\xef\xbb\xbfimage,correct\na.png,1\n")
+    assert read_labels(tmp_path / "labels.csv", ("image", "correct")) == [{"image": "a.png", "correct": "1"}]
+
+
+def test_row_with_too_many_values_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="row 1: a row must have 2 values"):
+        read(tmp_path / "labels.csv", "image,label\na.png,1,0\n")

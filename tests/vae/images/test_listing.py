@@ -103,3 +103,22 @@ def test_overview_is_a_picture_like_any_other_to_a_viewer(tmp_path):
 def test_what_is_no_file_is_no_overview(tmp_path):
     assert not is_overview(tmp_path)
     assert not is_overview(tmp_path / "gone.png")
+
+
+def test_link_to_a_picture_that_is_read_anyway_is_left_out(album):
+    for name, target in (("again.png", "a.png"), ("b/up.png", "../a.png")):
+        (album / name).parent.mkdir(exist_ok=True)
+        (album / name).symlink_to(target)
+    listing = list_pictures(album)
+    assert "a.png" in listing.names
+    assert not {"again.png", "b/up.png"} & set(listing.names)
+    assert [problem.reason for problem in listing.left_out if problem.name in ("again.png", "b/up.png")] == [
+        "is a link to a picture that is read anyway"
+    ] * 2
+
+
+def test_two_links_to_a_picture_elsewhere_give_it_once(album, tmp_path):
+    draw(tmp_path / "elsewhere.png")
+    for name in ("x.png", "y.png"):
+        (album / name).symlink_to(tmp_path / "elsewhere.png")
+    assert [name for name in list_pictures(album).names if name in ("x.png", "y.png")] == ["x.png"]

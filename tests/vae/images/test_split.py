@@ -59,3 +59,9 @@ def test_group_outside_the_source_is_an_error():
 def test_fractions_that_are_no_shares_are_an_error(fractions):
     with pytest.raises(ValueError, match="fractions must be shares that add up to 1"):
         split_by_group(PEOPLE, PEOPLE, seed=0, fractions=fractions)
+
+
+@pytest.mark.parametrize(("fractions", "counts"), [((0.1, 0.0, 0.9), (10, 0, 90)), ((0.3, 0.7, 0.0), (30, 70, 0))])
+def test_fractions_may_be_large(fractions, counts):
+    groups = [str(number) for number in range(100)]
+    assert tuple(len(side) for side in sides(groups, groups, fractions=fractions)) == counts

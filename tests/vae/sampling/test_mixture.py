@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from vae.progress import show_progress
@@ -95,3 +96,10 @@ def test_the_iterations_are_counted_and_change_nothing(capfd):
         shown = _fit_with_sklearn(points, components=4, seed=7)
     assert all(map(torch.equal, quiet, shown))
     assert capfd.readouterr().err.startswith("Fitting the mixture: 2 %, 1 of 50 iterations at most")
+
+
+def test_numbers_below_one_are_refused():
+    latents = torch.zeros(40, 2)
+    for numbers in ({"components": 0}, {"components": -4}, {"draws": -5}):
+        with pytest.raises(ValueError, match="must be at least 1"):
+            Mixture.fit(latents, latents, **{"seed": 0, **numbers})
