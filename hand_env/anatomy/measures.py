@@ -9,6 +9,7 @@ from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 
 STEEPEST = 0.01  # share of the pixels: those at the sharpest edges
 LARGEST = 128  # side, pixels; larger pictures are measured at this size
+FLAT = 1e-12  # least square of a slope, of the colour's range per two pixels
 SURE = 0.8  # probability above which a pixel counts as a digit or as background
 
 
@@ -87,8 +88,9 @@ def sharpness(images: Tensor) -> Tensor:
     light = torch.einsum("nchw,c->nhw", images, images.new_tensor(LUMA))
     right = light[:, 1:-1, 2:] - light[:, 1:-1, :-2]
     down = light[:, 2:, 1:-1] - light[:, :-2, 1:-1]
-    slope = (right.square() + down.square()).sqrt().flatten(1) / 2
-    few = slope.topk(max(4, round(STEEPEST * slope.shape[1])), 1).values.mean(1)
+    squares = (right.square() + down.square()).flatten(1)
+    steepest = squares.topk(max(4, round(STEEPEST * squares.shape[1])), 1).values
+    few = (steepest.clamp(min=FLAT).sqrt() / 2).mean(1)  # the root has no gradient at 0
     order = light.flatten(1).sort(1).values
     low, high = (order[:, round(share * (order.shape[1] - 1))] for share in (0.03, 0.97))
     return few / (high - low).clamp(min=0.05)
