@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import optimizer as torch_optimizer
 
 PART = 2**17  # numbers: half a megabyte
 _PLAIN = ("weight_decay", "amsgrad", "maximize", "foreach", "capturable", "differentiable", "fused")
@@ -15,7 +16,8 @@ class AdamSteps:
 
     If the optimiser is a plain `torch.optim.Adam` on a CPU, its weights and moments change as in its own `step`, bit
     for bit. The counts of steps in its state are written by `write_counts` alone. Torch's way takes a fifth of an
-    update of small networks, most of it around the arithmetic. Any other optimiser steps itself.
+    update of small networks, most of it around the arithmetic. Any other optimiser steps itself, and so does one that
+    `is_watched`. Frozen weights, which require no gradient, do not move.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -25,7 +27,10 @@ class AdamSteps:
             optimizer: Steps down the losses.
         """
         self.optimizer = optimizer
-        self.weights: list[Tensor] = [weight for group in optimizer.param_groups for weight in group["params"]]
+        weights: list[Tensor] = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self.weights = [weight for weight in weights if weight.requires_grad]
+        for weight in weights if len(self.weights) < len(weights) else ():
+            weight.grad = None  # a frozen one's would move it
         self._parts = _parts(self.weights)
         self._read()
 
@@ -33,9 +38,9 @@ class AdamSteps:
         """Take one step.
 
         Args:
-            loss: (), depends on at least one of the weights.
+            loss: (), depends on at least one of the weights, unless all are frozen.
         """
-        found = torch.autograd.grad(loss, self.weights, allow_unused=True)
+        found = torch.autograd.grad(loss, self.weights, allow_unused=True) if self.weights else ()
         gradients = [_laid_out(gradient, weight) for gradient, weight in zip(found, self.weights, strict=True)]
         if self._count is None or any(gradient is None for gradient in gradients):
             self._leave_to_the_optimizer(gradients)
@@ -90,6 +95,17 @@ def is_capturable(optimizer: torch.optim.Optimizer) -> bool:
     return type(optimizer) in (torch.optim.Adam, torch.optim.AdamW)
 
 
+def is_watched(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether other code runs at its steps: a hook, or a `step` of its own, as a scheduler's."""
+    hooks = (
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        torch_optimizer._global_optimizer_pre_hooks,
+        torch_optimizer._global_optimizer_post_hooks,
+    )
+    return any(hooks) or "step" in vars(optimizer)
+
+
 def make_capturable(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
     """Let an Adam read its learning rate and its counts of steps from the GPU, so that a CUDA graph can hold its steps.
 
@@ -119,6 +135,7 @@ def _is_plain(optimizer: torch.optim.Optimizer) -> bool:
     groups = optimizer.param_groups
     return (
         type(optimizer) is torch.optim.Adam
+        and not is_watched(optimizer)
         and len(groups) == 1
         and not any(groups[0].get(name) for name in _PLAIN)
         and not any(isinstance(number, Tensor) for number in (groups[0]["lr"], *groups[0]["betas"]))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional
 
-from agents.rl.adam import AdamSteps, as_stock, is_capturable, make_capturable
+from agents.rl.adam import AdamSteps, as_stock, is_capturable, is_watched, make_capturable
 from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
 from agents.rl.picture_policy import show_shifted
 from vae.acceleration.cuda_graphs import GraphedSteps, Step
@@ -220,7 +220,7 @@ class FastSAC(SAC):
         for optimizer, rate in zip(self._optimizers(), graphs.rates, strict=False):
             make_capturable(optimizer, rate)
         networks, launch = self._networks(), graphs.launch
-        launch.wanted &= self.graphed
+        launch.wanted &= self.graphed and not any(map(is_watched, self._optimizers()))  # a replay calls no Python
         if self._baked(batch_size) != graphs.baked:
             launch.forget()
         places = buffer.draw(len(follows), batch_size)
@@ -247,7 +247,8 @@ class FastSAC(SAC):
             self.ent_coef_tensor if self.log_ent_coef is None else self.log_ent_coef,
         ]
         addresses = [tensor.data_ptr() for tensor in tensors]
-        return batch_size, self.gamma, self.tau, self.target_entropy, *addresses
+        learn = [weight.requires_grad for weight in self.policy.parameters()]
+        return batch_size, self.gamma, self.tau, self.target_entropy, *learn, *addresses
 
     @property
     def _buffer(self) -> ReplayBuffer:

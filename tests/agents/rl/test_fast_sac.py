@@ -13,6 +13,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from agents import FastSAC, RefinePolicy, RowPolicy, make_sac
 from agents.rl.sac import load_learner, sac_state
@@ -213,16 +214,61 @@ def test_gamma_zero_asks_nothing_about_what_follows(monkeypatch):
     assert asked(gamma=0.5) == 3
 
 
-def test_the_actors_loss_gives_the_critics_no_gradients_and_adam_takes_one_call():
+def test_the_actors_loss_gives_the_critics_no_gradients_and_adam_takes_no_call(monkeypatch):
     model, _ = trained(FastSAC, updates=5)
     seen = []
     for weight in model.critic.parameters():
         weight.register_hook(lambda gradient: seen.append(gradient.shape))
-    steps = []
-    model.critic.optimizer.register_step_pre_hook(lambda *_: steps.append(1))
+    step = Mock()
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
     model.train(1, 8)
     assert len(seen) == len(list(model.critic.parameters()))
-    assert steps == []
+    assert step.call_count == 0
+
+
+FROZEN = {
+    "a layer of the actor": lambda model: model.actor.latent_pi[0].parameters(),
+    "the actor": lambda model: model.actor.parameters(),
+    "a layer of a critic": lambda model: model.critic.qf1[0].parameters(),
+}
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer_class": torch.optim.AdamW}], ids=["Adam", "AdamW"])
+@pytest.mark.parametrize("frozen", FROZEN)
+def test_the_numbers_are_those_of_stock_with_weights_that_are_frozen_for_a_while(frozen, settings):
+    def learned(algorithm, before):
+        model = algorithm("MlpPolicy", "Pendulum-v1", policy_kwargs={**TINY, **settings}, **SMALL)
+        model.set_logger(Logger(None, []))
+        model.learn(before)
+        weights = list(FROZEN[frozen](model))
+        kept = [weight.detach().clone() for weight in weights]
+        for learns in (False, True):
+            for weight in weights:
+                weight.requires_grad_(learns)
+                weight.grad = None if learns else torch.ones_like(weight)  # of an earlier backward pass
+            model.learn(13, reset_num_timesteps=False)
+            assert all(map(torch.equal, weights, kept)) != learns
+        return model
+
+    for before in (10, 13):  # without updates and with some
+        check_same(learned(SAC, before), learned(FastSAC, before))
+
+
+def test_hooks_of_optimisers_and_their_own_steps_are_called():
+    model, _ = trained(FastSAC, updates=5)
+    called = Mock(**{f"{name}.return_value": None for name in ("before", "after", "each")})
+    model.critic.optimizer.register_step_pre_hook(lambda *_: called.before())
+    model.actor.optimizer.register_step_post_hook(lambda *_: called.after())
+    rate = torch.optim.lr_scheduler.LambdaLR(model.ent_coef_optimizer, lambda _: 1.0)
+    model.train(3, 8)
+    assert called.before.call_count == called.after.call_count == 3
+    rate.step()  # it warns if no step of the optimiser came before
+    hook = register_optimizer_step_pre_hook(lambda *_: called.each())
+    model.train(2, 8)
+    hook.remove()
+    assert called.each.call_count == 6
+    model.train(2, 8)
+    assert called.each.call_count == 6
 
 
 def test_nan_in_the_weights_raises_at_the_next_action():

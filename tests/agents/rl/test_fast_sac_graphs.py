@@ -115,6 +115,7 @@ def test_graphs_are_captured_again_when_what_they_hold_has_changed(on_gpu):
         ),
         "temperature": lambda: setattr(model.log_ent_coef, "data", model.log_ent_coef.data.clone()),
         "weights": lambda: setattr(model.actor.mu.weight, "data", model.actor.mu.weight.data.clone()),
+        "frozen weights": lambda: model.critic.qf0[0].requires_grad_(False),
     }
     for number, (name, change) in enumerate(changes.items(), 2):
         change()
@@ -131,6 +132,15 @@ def test_graphs_can_be_declined(on_gpu, monkeypatch):
     graphs = recorded()
     on_gpu(graphs, calls=(9,))
     assert graphs.launch.recorded == []
+
+
+def test_a_hook_of_an_optimiser_ends_graphs_because_their_replay_would_not_call_it(on_gpu):
+    graphs = recorded()
+    model = on_gpu(graphs, calls=(5,))
+    assert graphs.launch.wanted
+    model.critic.optimizer.register_step_pre_hook(lambda *_: None)
+    model.train(5, 8)
+    assert not graphs.launch.wanted
 
 
 def test_stock_reads_what_was_saved_on_a_gpu(on_gpu, tmp_path):
