@@ -1,8 +1,7 @@
 """Stable-Baselines3's SAC with faster updates: the same numbers on a CPU, CUDA graphs on a GPU."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -18,12 +17,12 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import is_vectorized_observation, polyak_update
 from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.nn import functional
 
 from agents.rl.adam import AdamSteps, as_stock, is_capturable, is_watched, make_capturable
 from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
 from agents.rl.picture_policy import show_shifted
+from agents.rl.unchecked import UNCHECKED
 from vae.acceleration.cuda_graphs import GraphedSteps, Step
 from vae.device import tensor_float_32
 
@@ -81,7 +80,7 @@ class FastSAC(SAC):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         follows = [step % self.target_update_interval == 0 for step in range(gradient_steps)]
-        with _unchecked_distributions():
+        with UNCHECKED:
             graphs = self._graphs if self._vec_normalize_env is None else None
             notes = (
                 self._one_by_one(follows, batch_size) if graphs is None else self._on_gpu(graphs, follows, batch_size)
@@ -381,13 +380,3 @@ def _is_stateless(actor: Actor, critic: nn.Module) -> bool:
 def _array(value: Any) -> Any:
     """Return a tensor as an array, and all else as it is."""
     return value.cpu().numpy() if isinstance(value, Tensor) else value
-
-
-@contextmanager
-def _unchecked_distributions() -> Iterator[None]:
-    before = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)

@@ -1,7 +1,9 @@
 """FastSAC gives stock SAC's numbers bit for bit on the CPU, reads and writes its files, and does less work."""
 
 import copy
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from unittest.mock import Mock
 
 import gymnasium as gym
@@ -13,6 +15,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from torch.distributions import Distribution
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from agents import FastSAC, RefinePolicy, RowPolicy, make_sac
@@ -269,6 +272,32 @@ def test_hooks_of_optimisers_and_their_own_steps_are_called():
     assert called.each.call_count == 6
     model.train(2, 8)
     assert called.each.call_count == 6
+
+
+def test_arguments_of_distributions_are_checked_again_when_the_last_of_two_threads_has_trained(monkeypatch):
+    monkeypatch.setattr(Distribution, "_validate_args", True)
+    first, second = (trained(FastSAC, updates=5)[0] for _ in range(2))
+    begun, may_end = Event(), Event()
+    runs: list[Future[None]] = []
+
+    def begin(*_):
+        if not runs:
+            runs.append(pool.submit(second.train, 1, 8))
+            begun.wait(60)
+
+    def pause(*_):
+        begun.set()
+        may_end.wait(60)
+
+    first.critic.register_forward_pre_hook(begin)
+    second.critic.register_forward_hook(pause)
+    with ThreadPoolExecutor(1) as pool:
+        first.train(1, 8)
+        checked = Distribution._validate_args
+        may_end.set()
+    assert not checked  # the second still trained
+    assert Distribution._validate_args
+    assert runs[0].exception() is None
 
 
 def test_nan_in_the_weights_raises_at_the_next_action():
