@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
@@ -142,11 +143,6 @@ class DeviceReplay(ReplayBuffer):
         """Draw a minibatch; `env` normalises it, on the CPU."""
         return self._normalised(self.at(self.draw(1, batch_size)[0]), env)
 
-    def _get_samples(self, batch_inds: NDArray[Any], env: VecNormalize | None = None) -> ReplayBufferSamples:
-        environments = np.random.randint(0, high=self.n_envs, size=(len(batch_inds),))  # noqa: NPY002 - as in the parent
-        places = torch.as_tensor(batch_inds * self.n_envs + environments, device=self.device)
-        return self._normalised(self.at(places), env)
-
     def _normalised(self, samples: ReplayBufferSamples, env: VecNormalize | None) -> ReplayBufferSamples:
         if env is None:
             return samples
@@ -162,6 +158,12 @@ class DeviceReplay(ReplayBuffer):
         state = {**vars(self), **{name: getattr(self, name).cpu().numpy() for name in ARRAYS}}
         del state["pictures"], state["sight"]
         return copyreg._reconstructor, (state.pop("kind"), object, None), state  # type: ignore[attr-defined]  # no stub
+
+
+def replay_of(model: OffPolicyAlgorithm) -> ReplayBuffer:
+    """Return a model's replay buffer."""
+    assert model.replay_buffer is not None, "SAC makes one"
+    return model.replay_buffer
 
 
 def obstacle(buffer: ReplayBuffer) -> str | None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.rl.adam import AdamSteps, as_stock, is_capturable, is_watched, make_capturable
-from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle
+from agents.rl.device_replay import ARRAYS, DeviceReplay, obstacle, replay_of
 from agents.rl.picture_policy import show_shifted
 from agents.rl.unchecked import UNCHECKED
 from vae.acceleration.cuda_graphs import GraphedSteps, Step
@@ -186,7 +186,7 @@ class FastSAC(SAC):
             return
         reason = self._obstacle()
         if reason is None:
-            self.replay_buffer = DeviceReplay(self._buffer)
+            self.replay_buffer = DeviceReplay(replay_of(self))
         else:
             self._graphs = None
             warnings.warn(f"FastSAC holds its replay buffer in host memory and is slower: {reason}.", stacklevel=2)
@@ -199,14 +199,14 @@ class FastSAC(SAC):
             return f"its optimiser is {others[0]}, not Adam"
         if self._vec_normalize_env is not None:
             return "VecNormalize normalises on the CPU"
-        return obstacle(self._buffer)
+        return obstacle(replay_of(self))
 
     def _one_by_one(self, follows: Sequence[bool], batch_size: int) -> list[Tensor]:
         """Make updates on a CPU, or on a GPU without graphs; return what to log."""
         networks = self._networks()
         try:
             return [
-                self._update(networks, self._buffer.sample(batch_size, env=self._vec_normalize_env), follow)
+                self._update(networks, replay_of(self).sample(batch_size, env=self._vec_normalize_env), follow)
                 for follow in follows
             ]
         finally:
@@ -248,11 +248,6 @@ class FastSAC(SAC):
         addresses = [tensor.data_ptr() for tensor in tensors]
         learn = [weight.requires_grad for weight in self.policy.parameters()]
         return batch_size, self.gamma, self.tau, self.target_entropy, *learn, *addresses
-
-    @property
-    def _buffer(self) -> ReplayBuffer:
-        assert self.replay_buffer is not None, "SAC makes one"
-        return self.replay_buffer
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         learned = [] if self.ent_coef_optimizer is None else [self.ent_coef_optimizer]

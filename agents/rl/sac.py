@@ -13,7 +13,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.sac.policies import SACPolicy
 
-from agents.rl.device_replay import ARRAYS, DeviceReplay
+from agents.rl.device_replay import ARRAYS, DeviceReplay, replay_of
 from agents.rl.fast_sac import FastSAC
 from agents.rl.picture_policy import OneStepReplay, RefinePolicy, Sight, show_shifted
 from agents.rl.vec_env import GymnasiumVecEnv
@@ -127,7 +127,7 @@ def sac_state(model: SAC) -> dict[str, Any]:
     Returns:
         Nested dicts of tensors, arrays and numbers, as `vae.checkpoint` saves them.
     """
-    buffer = _buffer(model)
+    buffer = replay_of(model)
     return {
         "parameters": model.get_parameters(),
         "log_ent_coef": model.log_ent_coef,
@@ -177,7 +177,7 @@ def load_learner(model: SAC, state: dict[str, Any]) -> None:
     if model.log_ent_coef is not None:
         with torch.no_grad():
             model.log_ent_coef.copy_(state["log_ent_coef"])
-    buffer = _buffer(model)
+    buffer = replay_of(model)
     for name in ARRAYS:
         saved = torch.as_tensor(state["buffer"][name])
         _filled(buffer, name, len(saved)).copy_(saved)
@@ -249,8 +249,3 @@ def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) ->
 def _filled(buffer: ReplayBuffer, name: str, rows: int) -> torch.Tensor:
     """Return the first rows of an array of the replay buffer, wherever it lies; writing to them writes to it."""
     return torch.as_tensor(getattr(buffer, name)[:rows])
-
-
-def _buffer(model: SAC) -> ReplayBuffer:
-    assert model.replay_buffer is not None, "SAC makes one"
-    return model.replay_buffer

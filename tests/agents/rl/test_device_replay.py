@@ -56,11 +56,13 @@ def test_it_stores_what_stocks_does(steps, handled):
 
 @pytest.mark.parametrize("kind", [ReplayBuffer, OneStepReplay])
 def test_it_gives_what_stocks_does(kind):
-    minibatches = []
-    for buffer in buffers(6, kind):
-        np.random.seed(0)  # noqa: NPY002 - Stable-Baselines3 draws the environments from it
-        minibatches.append(buffer._get_samples(np.array([0, 3, 1, 1, 2])))
-    ours, stock = minibatches
+    device, host = buffers(6, kind)
+    rows = np.array([0, 3, 1, 1, 2])
+    np.random.seed(0)  # noqa: NPY002 - Stable-Baselines3 draws the environments from it
+    stock = host._get_samples(rows)
+    np.random.seed(0)  # noqa: NPY002 - likewise
+    environments = np.random.randint(0, high=ENVS, size=5)  # noqa: NPY002 - likewise
+    ours = device.at(torch.from_numpy(rows * ENVS + environments))
     for name in ("observations", "actions", "next_observations", "dones", "rewards"):
         mine, theirs = getattr(ours, name), getattr(stock, name)
         assert torch.equal(mine, theirs), name
@@ -169,15 +171,16 @@ def sac_buffer(model):
     return pickle.loads(pickle.dumps(buffer)) if isinstance(buffer, DeviceReplay) else buffer
 
 
-def test_it_normalises_as_stocks_does():
+def test_it_normalises_as_stocks_does(monkeypatch):
     env = VecNormalize(DummyVecEnv([lambda: gym.make("Pendulum-v1")]))
     model = learner(env=env)
     model.learn(20)
     ours, stock = model.replay_buffer, sac_buffer(model)
     rows = np.arange(15)
-    for mine, theirs in zip(ours._get_samples(rows, env)[:5], stock._get_samples(rows, env)[:5], strict=True):
+    monkeypatch.setattr(ours, "draw", lambda count, batch_size: torch.arange(batch_size)[None])
+    for mine, theirs in zip(ours.sample(15, env)[:5], stock._get_samples(rows, env)[:5], strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
-    assert not torch.equal(ours._get_samples(rows).observations, ours._get_samples(rows, env).observations)
+    assert not torch.equal(ours.sample(15).observations, ours.sample(15, env).observations)
 
 
 def seeing(make_refine_rows):

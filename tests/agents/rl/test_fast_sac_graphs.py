@@ -111,7 +111,7 @@ def test_graphs_are_captured_again_when_what_they_hold_has_changed(on_gpu):
         "tau": lambda: setattr(model, "tau", 0.5),
         "optimisers": lambda: model.set_parameters(copy.deepcopy(model.get_parameters())),
         "replay buffer": lambda: setattr(
-            model, "replay_buffer", DeviceReplay(pickle.loads(pickle.dumps(model._buffer)))
+            model, "replay_buffer", DeviceReplay(pickle.loads(pickle.dumps(model.replay_buffer)))
         ),
         "temperature": lambda: setattr(model.log_ent_coef, "data", model.log_ent_coef.data.clone()),
         "weights": lambda: setattr(model.actor.mu.weight, "data", model.actor.mu.weight.data.clone()),
