@@ -1,5 +1,6 @@
 """SAC for the environments: suitable settings, and a state that resumes exactly. The update is in `fast_sac`."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,6 +78,9 @@ def make_sac(
 ) -> SAC:
     """Build SAC with a replay buffer that fits in memory.
 
+    It writes no log, and `learn` makes no other logger, unless `settings` hold `verbose` or `tensorboard_log`. Setting
+    these on the model later changes nothing; call its `set_logger` instead.
+
     Args:
         env: An environment of this project, single or vector form. The vector form must reset in the same
             step, not in the next: `gym.make_vec("hand_env:HandLatent-v0", num_envs=B, autoreset_mode="SameStep")`.
@@ -126,13 +130,17 @@ def sac_state(model: SAC) -> dict[str, Any]:
 
     Returns:
         Nested dicts of tensors, arrays and numbers, as `vae.checkpoint` saves them.
+
+    Raises:
+        ValueError: If the replay buffer is of a kind that is not copied.
     """
-    buffer = replay_of(model)
+    buffer = _copyable(model)
     return {
-        "parameters": model.get_parameters(),
-        "log_ent_coef": model.log_ent_coef,
+        "parameters": copy.deepcopy(model.get_parameters()),
+        "log_ent_coef": None if model.log_ent_coef is None else model.log_ent_coef.detach().clone(),
         "buffer": {name: _filled(buffer, name, buffer.size()).cpu().numpy().copy() for name in ARRAYS},
         "buffer_position": [buffer.pos, buffer.full],
+        "buffer_rows": buffer.buffer_size,
         "counts": [model.num_timesteps, model._n_updates, model._episode_num],
         "random": {
             "torch": torch.get_rng_state(),
@@ -172,12 +180,16 @@ def load_learner(model: SAC, state: dict[str, Any]) -> None:
     Args:
         model: A new model with the same settings.
         state: What `sac_state` returned.
+
+    Raises:
+        ValueError: If the state's replay buffer does not fit the model's, or is of a kind that is not copied.
     """
+    buffer = _copyable(model)
+    _check_fits(buffer, state)
     model.set_parameters(state["parameters"], exact_match=True)
     if model.log_ent_coef is not None:
         with torch.no_grad():
             model.log_ent_coef.copy_(state["log_ent_coef"])
-    buffer = replay_of(model)
     for name in ARRAYS:
         saved = torch.as_tensor(state["buffer"][name])
         _filled(buffer, name, len(saved)).copy_(saved)
@@ -206,11 +218,19 @@ def build_policy(
     Returns:
         The policy on the CPU, in evaluation mode.
     """
-    widths = [len(weights[name]) for name in sorted(weights) if name.startswith("actor.latent_pi.") and "bias" in name]
+    widths = {"pi": _widths(weights, "actor.latent_pi."), "qf": _widths(weights, "critic.qf0.")[:-1]}
     policy = SACPolicy(observation_space, action_space, lr_schedule=lambda _: 0.0, net_arch=widths)
     policy.load_state_dict(weights)
     policy.set_training_mode(False)
     return policy
+
+
+def _widths(weights: Mapping[str, torch.Tensor], start: str) -> list[int]:
+    """Return the widths of the layers whose names begin so, in their order."""
+    found = {
+        int(name.split(".")[2]): len(weights[name]) for name in weights if name.startswith(start) and "bias" in name
+    }
+    return [found[place] for place in sorted(found)]
 
 
 def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], looks: bool) -> dict[str, Any]:
@@ -244,6 +264,33 @@ def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) ->
     base = env.unwrapped
     single = base.env if isinstance(base, HandRefineVectorEnv) else base
     return single if isinstance(single, HandRefineEnv) else None
+
+
+def _copyable(model: SAC) -> ReplayBuffer:
+    """Return the replay buffer of a model if `sac_state` can copy it."""
+    buffer = replay_of(model)
+    thin = buffer.optimize_memory_usage
+    if thin or isinstance(buffer.observation_space, spaces.Dict):
+        found = "optimize_memory_usage=True" if thin else "observations in dicts"
+        raise ValueError(
+            f"sac_state copies replay buffers with arrays of observations and of next observations, got {found}. Use "
+            "SAC.save and SAC.save_replay_buffer."
+        )
+    return buffer
+
+
+def _check_fits(buffer: ReplayBuffer, state: dict[str, Any]) -> None:
+    """Refuse the state of a replay buffer of another size; states of earlier versions do not tell unless it is full."""
+    rows, full = len(state["buffer"]["rewards"]), state["buffer_position"][1]
+    saved = state.get("buffer_rows", rows if full else max(rows + 1, buffer.buffer_size))
+    shapes = ((saved, *state["buffer"][name].shape[1:]) for name in ARRAYS)
+    for name, shape in zip(ARRAYS, shapes, strict=True):
+        own = tuple(getattr(buffer, name).shape)
+        if shape != own:
+            raise ValueError(
+                f"the replay buffer's {name} must have shape {shape}, as in the state, got {own}. Build SAC with the "
+                "same buffer_size and environment."
+            )
 
 
 def _filled(buffer: ReplayBuffer, name: str, rows: int) -> torch.Tensor:

@@ -1,3 +1,5 @@
+import copy
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import torch
 from stable_baselines3 import SAC
 
 from agents import RowPolicy
-from agents.rl.sac import REPLAY_BYTES, ROW_SETTINGS, build_policy, make_sac, restore_sac, sac_state
+from agents.rl.sac import REPLAY_BYTES, ROW_SETTINGS, build_policy, load_learner, make_sac, restore_sac, sac_state
 from vae.checkpoint import load_checkpoint, save_checkpoint
 
 TINY = {"learning_starts": 4, "train_freq": 2, "batch_size": 8, "policy_kwargs": {"net_arch": [16]}}
@@ -73,8 +75,62 @@ def test_sac_and_environment_resume_bit_for_bit_from_a_file(make_env, tmp_path):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_policy_built_from_tensors_predicts_what_the_trained_one_does(make_env):
-    model = make_sac(make_env(), seed=0, learning_starts=4, train_freq=2, batch_size=8)
+@pytest.mark.parametrize("ent_coef", ["auto_0.1", 0.1])
+def test_a_state_does_not_change_when_sac_learns_on(make_env, ent_coef):
+    model = make_sac(make_env(), seed=0, ent_coef=ent_coef, **TINY)
+    model.learn(8)
+    state = sac_state(model)
+    before = copy.deepcopy(state)
+    model.learn(8, reset_num_timesteps=False)
+    for name in ("parameters", "log_ent_coef", "buffer"):
+        torch.testing.assert_close(state[name], before[name], rtol=0, atol=0)
+    assert "requires_grad=True" not in str(state["log_ent_coef"])
+
+
+def test_a_replay_buffer_that_sac_state_cannot_copy_is_refused(make_env):
+    thin = {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}}
+    model = make_sac(make_env(), seed=0, **TINY, **thin)
+    state = sac_state(make_sac(make_env(), seed=0, **TINY))
+    for refused in (lambda: sac_state(model), lambda: load_learner(model, state)):
+        with pytest.raises(ValueError, match=r"got optimize_memory_usage=True\. Use SAC\.save and SAC\.save_replay_bu"):
+            refused()
+
+
+@pytest.mark.parametrize("steps", [5, 30])
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "earlier"])
+def test_a_state_of_a_replay_buffer_of_another_size_is_refused(make_env, steps, is_new):
+    def make(rows):
+        return make_sac(make_env(), seed=0, buffer_size=rows, **TINY)
+
+    model = make(20)
+    model.learn(steps)
+    state = sac_state(model)
+    if not is_new:
+        state.pop("buffer_rows", None)
+    load_learner(make(20), state)
+    for rows in (4, 21):
+        if is_new or steps == 30 or rows == 4:
+            with pytest.raises(ValueError, match=r"observations must have shape .*Build SAC with the same buffer_size"):
+                load_learner(make(rows), state)
+
+
+def test_a_state_of_another_number_of_environments_is_refused(tiny_images):
+    def make(rows):
+        settings = {"images": tiny_images, "latent_dim": 6, "autoreset_mode": "SameStep"}
+        return make_sac(gym.make_vec("HandLatent-v0", num_envs=rows, **settings), seed=0, buffer_size=20 * rows, **TINY)
+
+    model = make(1)
+    model.learn(4)
+    with pytest.raises(
+        ValueError, match=r"must have shape \(20, 1, 6\), as in the state, got \(20, 4, 6\)\. Build SAC"
+    ):
+        load_learner(make(4), sac_state(model))
+
+
+@pytest.mark.parametrize("net_arch", [None, [8, 7, 6, 5, 4, 3, 2], {"pi": [3], "qf": [5, 4]}], ids=str)
+def test_a_policy_built_from_tensors_predicts_what_the_trained_one_does(make_env, net_arch):
+    sizes = {"policy_kwargs": {"net_arch": net_arch}}
+    model = make_sac(make_env(), seed=0, learning_starts=4, train_freq=2, batch_size=8, **sizes)
     model.learn(10)
     policy = build_policy(model.observation_space, model.action_space, model.policy.state_dict())
     observation = np.ones((4, 6), np.float32)
