@@ -57,8 +57,8 @@ class RowAgentNotes:
         """Refuse notes that no agent can have.
 
         Raises:
-            TypeError: If a field has a wrong type.
-            ValueError: If a field is out of its range.
+            TypeError: If a number is no number, `sampler` no text, or `sees_pictures` no bool.
+            ValueError: If a field is out of its range, or `env_id` is another.
         """
         check_one_of("env_id", self.env_id, ENVIRONMENTS)
         for name in ("latent_dim", "steps_per_episode"):
@@ -66,8 +66,10 @@ class RowAgentNotes:
         object.__setattr__(self, "net_arch", tuple(integer("net_arch", width, 1) for width in self.net_arch))
         object.__setattr__(self, "seed", integer("seed", self.seed, 0))
         check_above_zero(delta_scale=self.delta_scale)
+        if not isinstance(self.sampler, str):
+            raise TypeError(f"sampler must be text, such as 'prior', got {self.sampler!r}.")
         if not isinstance(self.sees_pictures, bool):
-            raise ValueError(f"sees_pictures must be true or false, got {self.sees_pictures!r}")
+            raise TypeError(f"sees_pictures must be true or false, got {self.sees_pictures!r}.")
 
 
 class RowAgent:
@@ -99,17 +101,27 @@ class RowAgent:
             seed: Likewise.
 
         Raises:
-            TypeError: If the model has another policy, or other observations or actions.
+            TypeError: If the model has another policy, or other observations or actions, or a note has a wrong type.
             ValueError: If a note is out of its range.
         """
-        actor, shape, extractor = model.actor, model.action_space.shape, model.actor.features_extractor
+        actor, space, extractor = model.actor, model.action_space, model.actor.features_extractor
+        assert isinstance(space, spaces.Box), "SAC takes no other"
+        shape = space.shape
         known = type(actor) is Actor and type(extractor) in (FlattenExtractor, PictureExtractor)
-        if not known or actor.activation_fn is not nn.ReLU or actor.use_sde or len(shape or ()) != 1:
+        if not known or actor.activation_fn is not nn.ReLU or actor.use_sde or len(shape) != 1:
             raise TypeError(
                 f"RowAgent.of needs SAC('MlpPolicy', ...) on rows, or SAC(RefinePolicy, ...), with ReLU and actions of "
                 f"shape (D,), got {type(model.policy).__name__} and actions of shape {shape}. Train one with make_sac."
             )
-        assert shape is not None, "checked above"
+        if (space.low != -1).any() or (space.high != 1).any():
+            raise TypeError(
+                f"RowAgent.of needs actions in [-1, 1], got {space}. Train on HandRefine-v0 or HandLatent-v0 itself."
+            )
+        if model.get_vec_normalize_env() is not None:
+            raise TypeError(
+                "RowAgent.of needs a SAC that sees observations as they are, got one with VecNormalize, which "
+                "RowAgent does not copy. Train without it."
+            )
         vae = extractor.sight.vae if isinstance(extractor, PictureExtractor) else None
         widths, sees = tuple(actor.net_arch), vae is not None
         notes = RowAgentNotes(env_id, shape[0], widths, delta_scale, steps_per_episode, sampler, seed, sees)

@@ -4,11 +4,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from stable_baselines3 import SAC
+from stable_baselines3.common.vec_env import VecNormalize
 
-from agents import RefinePolicy, RowAgent, RowPolicy, make_sac
-from agents.rl.row_agent import REFINE_BELOW, RETRY_SEED, ROUNDS
+from agents import GymnasiumVecEnv, RefinePolicy, RowAgent, RowPolicy, make_sac
+from agents.rl.row_agent import REFINE_BELOW, RETRY_SEED, ROUNDS, RowAgentNotes
 from hand_env import refine
 from vae import StandardNormal, VAEConfig, build_vae
 
@@ -119,6 +122,40 @@ def test_a_sac_that_does_not_act_on_rows_is_refused(make_env):
         model = make_sac(make_env(), seed=0, policy=policy)
         with pytest.raises(TypeError, match=r"needs SAC\('MlpPolicy', \.\.\.\) on rows, .* actions of shape \(4, 6\)"):
             RowAgent.of(model, steps_per_episode=1, **NOTES)
+
+
+def test_a_sac_that_does_not_act_or_see_as_the_environment_says_is_refused():
+    def model(**changed):
+        settings = {"judge": brightness, "delta_scale": 0.5, "steps_per_episode": 1, "autoreset_mode": "SameStep"}
+        env = GymnasiumVecEnv(gym.make_vec("HandRefine-v0", num_envs=4, vae=make_vae(), **settings))
+        if "low" in changed:
+            env.action_space = spaces.Box(changed["low"], changed["high"], (D,))
+        return SAC("MlpPolicy", VecNormalize(env) if "low" not in changed else env, buffer_size=8)
+
+    for low, high in ((-2.0, 1.0), (-1.0, 2.0), (0.0, 1.0)):
+        with pytest.raises(TypeError, match=r"RowAgent\.of needs actions in \[-1, 1\], got Box\("):
+            RowAgent.of(model(low=low, high=high), steps_per_episode=1, **NOTES)
+    with pytest.raises(TypeError, match=r"got one with VecNormalize, .* Train without it\."):
+        RowAgent.of(model(), steps_per_episode=1, **NOTES)
+    RowAgent.of(model(low=-1.0, high=1.0), steps_per_episode=1, **NOTES)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error", "message"),
+    [
+        ("sampler", 5, TypeError, "sampler must be text, such as 'prior', got 5"),
+        ("sees_pictures", 1, TypeError, "sees_pictures must be true or false, got 1"),
+        ("delta_scale", "0.5", TypeError, "delta_scale must be a number above 0, got '0.5'"),
+        ("latent_dim", 6.0, TypeError, r"latent_dim must be an integer, got 6\.0"),
+        ("env_id", 5, ValueError, "env_id must be one of .*, got 5"),
+        ("seed", -1, ValueError, "seed must be at least 0, got -1"),
+    ],
+)
+def test_notes_that_no_agent_can_have_are_refused(field, value, error, message):
+    notes = {**NOTES, "latent_dim": D, "net_arch": (8,), "steps_per_episode": 1}
+    RowAgentNotes(**notes)
+    with pytest.raises(error, match=message):
+        RowAgentNotes(**{**notes, field: value})
 
 
 def test_a_missing_file_and_latents_of_another_length_are_one_sentence(saved, tmp_path):
