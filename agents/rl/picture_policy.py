@@ -272,8 +272,10 @@ class RefinePolicy(SACPolicy):
             kwargs: Keyword arguments of SACPolicy.
 
         Raises:
+            TypeError: If a features extractor is given, or to be shared.
             ValueError: If the VAE's weights require gradients, or it is alone and not on the CPU.
         """
+        _check_extractor(**kwargs)
         if not isinstance(vae, Sight) and vae.log_variance.device.type != "cpu":
             raise ValueError(
                 f"RefinePolicy's vae lies on {str(vae.log_variance.device)!r}; a file of the agent could not be read "
@@ -305,6 +307,22 @@ class RefinePolicy(SACPolicy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), "vae": self.sight, "delta_scale": self.delta_scale}
+
+
+def _check_extractor(
+    features_extractor_class: type[BaseFeaturesExtractor] = PictureExtractor,
+    features_extractor_kwargs: dict[str, Any] | None = None,
+    share_features_extractor: bool = False,
+    **_: Any,
+) -> None:
+    """Refuse what `RefinePolicy` would ignore; its own extractor comes with policies that are loaded."""
+    own = features_extractor_class is PictureExtractor and {*(features_extractor_kwargs or {})} <= {"sight"}
+    if share_features_extractor or not own:
+        raise TypeError(
+            "RefinePolicy has a features extractor of its own, which is not shared, got "
+            f"features_extractor_class={features_extractor_class.__name__}, "
+            f"features_extractor_kwargs={features_extractor_kwargs!r}, {share_features_extractor=}. Leave them out."
+        )
 
 
 def shifted(pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:

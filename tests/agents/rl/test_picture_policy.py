@@ -9,6 +9,7 @@ import pytest
 import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from agents import FastSAC, RefinePolicy, make_sac
 from agents.rl import picture_policy as refine_policy
@@ -341,6 +342,21 @@ def test_a_vae_alone_on_another_device_is_refused(make_refine):
         ValueError, match=r"vae lies on 'meta'; a file .* Give Sight\(vae\), from agents\.rl\.picture_pol"
     ):
         make_sac(make_refine(), 0, policy=RefinePolicy, policy_kwargs={"vae": away})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"features_extractor_class": FlattenExtractor},
+        {"features_extractor_kwargs": {"width": 3}},
+        {"share_features_extractor": True},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_another_features_extractor_is_refused(make_refine, given):
+    with pytest.raises(TypeError, match=r"features extractor of its own, .*Leave them out\."):
+        make_sac(make_refine(), 0, policy=RefinePolicy, policy_kwargs=given)
+    make_sac(make_refine(), 0, policy=RefinePolicy, policy_kwargs={"share_features_extractor": False})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no second device")
