@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 from stable_baselines3.common.env_util import is_wrapped
@@ -30,6 +31,7 @@ class GymnasiumVecEnv(VecEnv):
 
     - SyncVectorEnv: the sub-environments, as with DummyVecEnv.
     - AsyncVectorEnv: all sub-environments at once, so `set_attr` and `env_method` refuse a subset of the indices.
+      `env_is_wrapped` cannot ask them.
     - Any other: one object stands for all environments. It is called once, and each index gets its answer.
     """
 
@@ -68,10 +70,16 @@ class GymnasiumVecEnv(VecEnv):
             Observations, (env, ...), copied; a dict or tuple of them if the space is one. Infos are in `reset_infos`.
 
         Raises:
-            ValueError: If the options differ between environments: a vector environment takes one dict.
+            ValueError: If the options differ between environments, since a vector environment takes one dict, or their
+                number is not the environments'.
         """
+        if len(self._options) != self.num_envs:
+            raise ValueError(
+                f"options must be one dict, or a list of {self.num_envs}, one for each environment, got "
+                f"{len(self._options)} in a list. Set one dict."
+            )
         options = self._options[0]
-        if not all(other is options or other == options for other in self._options):
+        if not all(_alike(other, options) for other in self._options):
             raise ValueError(f"options must be the same for every environment, got {self._options!r}. Set one dict.")
         seed = None if self._seeds[0] is None else int(self._seeds[0])  # both libraries count up from the first
         observations, infos = self.env.reset(seed=seed, options=options or None)
@@ -127,8 +135,7 @@ class GymnasiumVecEnv(VecEnv):
         if isinstance(base, SyncVectorEnv):
             return [base.envs[index].get_wrapper_attr(attr_name) for index in chosen]
         if isinstance(base, AsyncVectorEnv):
-            if not all(base.call("has_wrapper_attr", attr_name)):  # getting a missing one would end the processes
-                raise AttributeError(f"The sub-environments have no attribute {attr_name!r}.")
+            _check_has(base, attr_name)
             values = base.call("get_wrapper_attr", attr_name)
             return [values[index] for index in chosen]
         return [getattr(self._owner(attr_name), attr_name)] * len(chosen)
@@ -149,19 +156,27 @@ class GymnasiumVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a method and return its result for each index; the class docstring says on which object."""
+        """Call a method and return its result for each index; the class docstring says on which object.
+
+        Raises:
+            AttributeError: If it does not exist.
+        """
         base, chosen = self.env.unwrapped, list(self._get_indices(indices))
         if isinstance(base, SyncVectorEnv):
             return [base.envs[i].get_wrapper_attr(method_name)(*method_args, **method_kwargs) for i in chosen]
         if isinstance(base, AsyncVectorEnv):
             self._check_all(indices)
+            _check_has(base, method_name)
             return list(base.call(method_name, *method_args, **method_kwargs))
         return [getattr(self._owner(method_name), method_name)(*method_args, **method_kwargs)] * len(chosen)
 
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """Return whether sub-environments have the wrapper; False if they cannot be inspected."""
+        """Return whether sub-environments have the wrapper.
+
+        Only those of SyncVectorEnv can be asked. For others, AsyncVectorEnv's too, it returns False, wrapped or not.
+        """
         base, chosen = self.env.unwrapped, list(self._get_indices(indices))
         if isinstance(base, SyncVectorEnv):
             return [is_wrapped(base.envs[index], wrapper_class) for index in chosen]
@@ -197,6 +212,27 @@ class GymnasiumVecEnv(VecEnv):
             rows[index]["terminal_observation"] = _pick(observations, int(index))
             self.reset_infos[index] = of_resets[index]
         return _copied(fresh)
+
+
+def _check_has(env: AsyncVectorEnv, name: str) -> None:
+    """Refuse a name that a sub-environment lacks; asking for it would end the processes."""
+    if not all(env.call("has_wrapper_attr", name)):
+        raise AttributeError(f"The sub-environments have no attribute {name!r}.")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Return whether options are equal; they may hold arrays and tensors, at any depth."""
+    if one is other:
+        return True
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_alike(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.device == other.device and torch.equal(one, other)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
 
 
 def _copied(observations: Any) -> Any:

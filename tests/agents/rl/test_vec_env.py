@@ -1,5 +1,6 @@
 """The adapter against Stable-Baselines3's own DummyVecEnv, and in real algorithms."""
 
+import copy
 import sys
 from typing import Any
 
@@ -238,6 +239,41 @@ def test_seed_and_options_are_used_once_and_as_gymnasium_takes_them():
     assert sub.get_attr("options") == [{"level": 3}] * 3
 
 
+OPTIONS = {"start": np.arange(3), "state": [torch.zeros(2), ("a", None)]}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"start": np.arange(4)},
+        {"start": np.array([0, 1, 3])},
+        {"start": 1},
+        {"state": [torch.ones(2), ("a", None)]},
+        {"state": [torch.zeros(2)]},
+        {"state": [torch.zeros(2), ["a", None]]},
+        {"level": 1},
+    ],
+    ids=str,
+)
+def test_options_may_hold_arrays_and_must_be_equal(changed):
+    native = Native(AutoresetMode.SAME_STEP)
+    env = GymnasiumVecEnv(native)
+    env.set_options([copy.deepcopy(OPTIONS) for _ in range(3)])
+    env.reset()
+    assert native.reset_with[-1][1]["start"].tolist() == [0, 1, 2]
+    env.set_options([copy.deepcopy(OPTIONS), copy.deepcopy(OPTIONS), {**copy.deepcopy(OPTIONS), **changed}])
+    with pytest.raises(ValueError, match="options must be the same for every environment"):
+        env.reset()
+
+
+@pytest.mark.parametrize("number", [0, 2, 4])
+def test_options_must_be_one_for_each_environment(number):
+    env = GymnasiumVecEnv(Native(AutoresetMode.SAME_STEP))
+    env.set_options([{"level": 1}] * number)
+    with pytest.raises(ValueError, match=rf"or a list of 3, .* got {number} in a list\. Set one dict\."):
+        env.reset()
+
+
 def test_next_step_autoreset_is_refused_with_the_way_out():
     with pytest.raises(ValueError, match=r"got AutoresetMode\.NEXT_STEP\. Call .*vector_kwargs=.*SameStep"):
         GymnasiumVecEnv(gym.make_vec("CartPole-v1", 2, vectorization_mode="sync"))
@@ -291,6 +327,9 @@ def test_an_asynchronous_vector_environment():
     env = GymnasiumVecEnv(vector)
     env.reset()
     assert not env.has_attr("nothing")  # and the processes live on
+    with pytest.raises(AttributeError, match="The sub-environments have no attribute 'nothing'"):
+        env.env_method("nothing")
+    assert env.env_is_wrapped(Monitor) == [False] * 2  # it cannot ask
     env.set_attr("lasts", 2)
     assert env.env_method("double", 1) == [4, 4]
     assert env.get_attr("count", 1) == [0]
