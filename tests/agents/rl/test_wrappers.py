@@ -5,10 +5,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import vector as vector_envs
 from gymnasium.wrappers import vector
 from stable_baselines3 import SAC
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from agents import GymnasiumVecEnv
 
@@ -66,3 +67,20 @@ def test_wrappers_of_rewards_and_actions_take_each_mode(make_rows, mode):
         *_, truncated, infos = env.step(np.full((4, 4), 3, np.float32))
     assert truncated.all()
     assert infos["episode"]["l"].tolist() == [5] * 4
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "Disabled"])
+def test_episodes_are_counted_from_their_own_beginning_in_both_modes_that_stable_baselines3_takes(make_rows, mode):
+    env = GymnasiumVecEnv(vector.RecordEpisodeStatistics(make_rows(mode)))
+    env.reset()
+    infos = [env.step(np.zeros((4, 4), np.float32))[3] for _ in range(10)]
+    assert [[info["episode"]["l"] for info in infos[end]] for end in (4, 9)] == [[5] * 4] * 2
+
+
+@pytest.mark.parametrize("mode", [vector_envs.AutoresetMode.SAME_STEP, vector_envs.AutoresetMode.DISABLED])
+def test_vec_monitor_counts_episodes_of_several_lengths(mode):
+    makes = [lambda steps=steps: gym.make("Pendulum-v1", max_episode_steps=steps) for steps in (2, 3)]
+    env = VecMonitor(GymnasiumVecEnv(vector_envs.SyncVectorEnv(makes, autoreset_mode=mode)))
+    env.reset()
+    infos = [info for _ in range(6) for info in env.step(np.zeros((2, 1), np.float32))[3]]
+    assert [info["episode"]["l"] for info in infos if "episode" in info] == [2, 3, 2, 2, 3]
