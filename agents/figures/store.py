@@ -42,6 +42,8 @@ def read_store(
     try:
         content = with_new_keys(load_hashed_json(path), path)
         there, records = content["settings"], take(content)
+        if not isinstance(there, dict):
+            raise TypeError(f"its settings are {there!r}")
     except DamagedError as error:
         raise ValueError(f"{error}. Choose another --out, or remove it.") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -69,6 +69,17 @@ def test_a_damaged_file_is_refused(kind, tmp_path, content):
         kind.store(tmp_path)
 
 
+@pytest.mark.parametrize("settings", [[], ["n"], "n", None, 3])
+def test_settings_that_are_no_object_are_damage(kind, tmp_path, settings):
+    kind.store(tmp_path).add(kind.record)
+    path = tmp_path / kind.name
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    path.write_text(json.dumps({**content, "settings": settings}))
+    with pytest.raises(ValueError, match=rf"{kind.name}' is damaged: .*Choose another --out, or remove it\."):
+        kind.store(tmp_path)
+
+
 def test_a_file_damaged_at_random_is_refused_or_changes_nothing(kind, tmp_path):
     kind.store(tmp_path).add(kind.record)
     path, said = tmp_path / kind.name, list[str]()
