@@ -97,7 +97,7 @@ def binned(rows: Rows, x: str, points: int) -> Rows:
 
     Returns:
         At most so many rows: means, with the lowest and the highest as "KEY_low" and "KEY_high". The entries as they
-        are, if there are fewer than two for each point.
+        are, if there are no more than `points`.
     """
     together = -(-len(rows) // points)
     if together < 2:

@@ -49,7 +49,19 @@ class RandomAction:
     """The paper's untrained agent: deltas drawn uniformly from the action space."""
 
     def __init__(self, action_space: spaces.Box, seed: int = 0) -> None:
-        """Seed a separate generator."""
+        """Seed a separate generator.
+
+        Args:
+            action_space: Has finite bounds.
+            seed: >= 0.
+
+        Raises:
+            ValueError: If a bound is infinite.
+        """
+        if not action_space.is_bounded():
+            raise ValueError(
+                f"action_space must have finite bounds, got {action_space}. Rescale its actions to [-1, 1]."
+            )
         self.action_space = action_space
         self.generator = np.random.default_rng(seed)
 
@@ -65,10 +77,10 @@ class RandomAction:
             deterministic: Unused: this agent is always random.
 
         Returns:
-            Uniform in [-1, 1], float32, one action per observation, and no state.
+            Uniform between the bounds of the action space, float32, one action per observation, and no state.
         """
         shape = _actions_shape(self.action_space, observation)
-        return self.generator.uniform(-1.0, 1.0, shape).astype(np.float32), None
+        return self.generator.uniform(self.action_space.low, self.action_space.high, shape).astype(np.float32), None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the generator, to resume exactly."""

@@ -57,13 +57,15 @@ class FastSAC(SAC):
 
     With `use_sde=True`, updates are stock SAC's own.
 
+    Other updates leave no gradients: after `train`, each weight's `.grad` is None. Stock SAC keeps the last ones.
+
     Observations may be tensors (`HandLatentVectorEnv(tensors=True)` in a `GymnasiumVecEnv`). Then actions are tensors,
     too. With environment and replay buffer on one GPU, neither passes through NumPy after the warm-up, except action
     noise. `VecMonitor` takes tensors; `VecNormalize` and `VecCheckNan` do not. A model that was saved with observations
     on a GPU begins a new episode when it is loaded.
 
     Besides what SAC logs, the means over a call of `train`, the log has the largest value of each:
-    `train/critic_loss_max` and so on.
+    `train/critic_loss_max` and so on. With `use_sde=True` it has not.
     """
 
     graphed = True  # whether updates on a GPU are CUDA graphs; a subclass or an instance may say no

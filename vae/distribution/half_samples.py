@@ -45,8 +45,9 @@ def halves(n: int) -> list[NDArray[np.int64]]:
 def estimate_over_halves(value: float, of_halves: list[float]) -> Estimate:
     """Compute the interval of a number from its values on halves of the sample.
 
-    The values on halves vary about as much as the number varies between samples. For a mean the variances are equal:
-    the mean of a half, drawn without replacement, has variance s^2 / n, as the mean of the whole sample has.
+    The values on halves vary about as much as the number varies between samples. For a mean and an even n the
+    variances are equal. The mean of a half, drawn without replacement, has variance s^2 / n, as the mean of the whole
+    sample has. For an odd n it has (n + 1) / (n - 1) times as much.
 
     Args:
         value: The number on all pictures.

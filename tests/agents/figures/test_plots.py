@@ -71,6 +71,7 @@ def test_entries_that_are_too_many_are_averaged_and_keep_their_range():
         {"step": 70, "loss": 6.5, "loss_low": 6.0, "loss_high": 7.0},
         {"step": 90, "loss": 8.5, "loss_low": 8.0, "loss_high": 9.0, "late": 1.0, "late_low": 1.0, "late_high": 1.0},
     ]
+    assert [row["step"] for row in binned(rows, "step", 9)] == [10, 30, 50, 70, 90]
     assert binned(rows, "step", 10) is rows
     assert binned([], "step", 10) == []
 

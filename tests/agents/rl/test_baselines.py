@@ -29,6 +29,23 @@ def test_no_action_is_zeros_and_random_fills_the_range():
     assert abs(drawn.mean()) < 0.05
 
 
+def test_random_fills_other_bounds_and_needs_finite_ones():
+    low, high = np.array([[0, -3], [1, 5]], np.float32), np.array([[2, -2], [1, 9]], np.float32)
+    drawn = RandomAction(spaces.Box(low, high)).predict(np.ones((500, 2, 2), np.float32))[0]
+    assert np.allclose(drawn.min(0), low, atol=0.05)
+    assert np.allclose(drawn.max(0), high, atol=0.05)
+    assert all(map(spaces.Box(low, high).contains, drawn))
+    with pytest.raises(
+        ValueError, match=r"action_space must have finite bounds, got Box.* Rescale its actions to \[-1, 1\]"
+    ):
+        RandomAction(spaces.Box(-1.0, np.inf, (2,)))
+
+
+def test_random_draws_from_the_environments_actions_what_it_did_before_bounds_counted():
+    drawn = RandomAction(SPACE, seed=4).predict(np.ones((50, 3, 4), np.float32))[0]
+    assert np.array_equal(drawn, np.random.default_rng(4).uniform(-1.0, 1.0, (50, 3, 4)).astype(np.float32))
+
+
 def test_random_repeats_by_seed_and_goes_on_from_its_state():
     observation = np.ones((3, 4), np.float32)
     first, second = RandomAction(SPACE, seed=1), RandomAction(SPACE, seed=1)

@@ -168,6 +168,7 @@ def test_the_log_has_the_largest_value_of_each_call_too():
     assert log["train/critic_loss_max"] > log["train/critic_loss"]
     assert log["train/ent_coef_max"] >= log["train/ent_coef"]
     model.train(1, 8)
+    assert all(weight.grad is None for weight in model.policy.parameters())
     log = model.logger.name_to_value
     for name in ("ent_coef", "ent_coef_loss", "actor_loss", "critic_loss"):
         assert log[f"train/{name}_max"] == log[f"train/{name}"]
