@@ -13,8 +13,42 @@ from scipy import stats
 from agents.commands.curriculum.store import read_records
 from agents.commands.curriculum.table import make_tables
 from agents.rl.schedule_agent import DECISIONS
+from vae.images import SPLIT_SEED, split_by_group
+from vae.images.handinfo import read_handinfo
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_counts_of_photographs_are_those_of_the_folder_that_the_figures_come_from(photographs):
+    rows = read_handinfo(photographs / "HandInfo.csv")
+    present = [row for row in rows if (photographs / "Hands" / row.image).is_file()]
+    if len(present) == len(rows):
+        pytest.skip("this is the full download")
+    people = sorted({row.person for row in rows})
+
+    def regular(chosen):
+        return [row for row in chosen if not row.irregularities]
+
+    def split(chosen):
+        parts = split_by_group([row.person for row in chosen], people, seed=SPLIT_SEED)
+        return [len(rows) for rows in (parts.train, parts.validation, parts.test)]
+
+    readme, cli, compare = (
+        " ".join((DOCS.parent / name).read_text(encoding="utf-8").split())
+        for name in ("README.md", "docs/cli.md", "docs/compare.md")
+    )
+    assert f"[{len(present):,} of the {len(rows):,}]" in readme
+    shown = len({row.person for row in present})
+    assert f"{len(present):,} of its {len(rows):,} photographs, which show {shown} of its {len(people)} people" in cli
+    left_out, parts = len(present) - len(regular(present)), split(regular(present))
+    assert f"{left_out} of the {len(present):,} are marked as irregular" in cli
+    said = "The other {:,} are {:,} of training people, {} of validation people and {} of test people."
+    assert said.format(sum(parts), *parts) in cli
+    assert f"The full download has {split(regular(rows))[0]:,} of training people." in cli
+    assert (
+        f"The {split(present)[0]:,} photographs are the recipe's {parts[0]:,} and the "
+        f"{split(present)[0] - parts[0]} that are marked as irregular"
+    ) in compare
 
 
 def test_the_tables_of_the_study_are_those_of_its_records(load):
