@@ -120,6 +120,14 @@ def test_the_figures_that_the_algorithms_page_quotes_are_those_of_its_tables():
     first = sorted((row[0] for row in trained.values()), key=float)
     assert f"turns {schedule['no agent'][0]} % into {first[0]} to {first[-1]} %" in page
     assert all(float(row[2]) <= float(row[0]) for row in trained.values())  # none does better than untrained
+    recipe = {
+        row["agent"]: row["figures"]["correct"]["value"]
+        for row in json.loads((DOCS / "recipe" / "varied.json").read_text())["table"]
+        if row["sampler"] == "prior"
+    }
+    gain = recipe["sac-refine-3"] - recipe["none"]
+    assert f"where {recipe['none']:.1%}".replace("%", " %") + " are right without an agent, SAC" in page
+    assert f"pictures adds {100 * gain:.1f} points." in page
     with (DOCS / "learning" / "agent-rounds.csv").open() as file:
         rounds = len(list(csv.DictReader(file)))
     assert f"has learned from {rounds * 16 * DECISIONS:,}" in page
