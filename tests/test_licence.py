@@ -1,5 +1,6 @@
 """The metadata of the package, and NOTICE, say which files are not under the MIT licence."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -25,6 +26,20 @@ def test_the_citation_names_the_licences_of_code_and_weights_as_the_metadata_do(
     assert f"\nlicense: {code} " in citation
     assert f"for research, under {weights}: NOTICE lists them." in " ".join(citation.split())
     assert f"\nversion: {project['version']}\n" in citation
+
+
+def test_the_start_page_of_the_site_says_what_notice_and_citation_say():
+    index = " ".join((ROOT / "docs" / "index.md").read_text(encoding="utf-8").split())
+    section = index.partition("## Licence and citation")[2]
+    for path in re.findall(r"^(\w+/[\w./]+)", NOTICE, re.M):
+        assert f"`{path}`" in section
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    title, paper = re.findall(r'title: "(.*)"', citation)
+    (version,) = re.findall(r"^version: (.*)$", citation, re.M)
+    (author,) = re.findall(r'^  - name: "(.*)"$', citation, re.M)
+    assert f"{author}. {title}. Version {version}." in section
+    assert paper in section
+    assert "`LicenseRef-11k-Hands-research`" in section
 
 
 def test_the_notice_names_every_folder_of_weights_that_learned_from_photographs():
