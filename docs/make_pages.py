@@ -27,6 +27,17 @@ FORMS: dict[str, tuple[type[Any], type[Any]]] = {
     "HandSchedule-v0": (HandScheduleEnv, HandScheduleVectorEnv),
 }
 CLI = "cli"
+PAGES = {  # the page on a command, where it has one
+    "recipe": "recipe.md",
+    "compare": "compare.md",
+    "blind": "compare.md#by-eye-on-blind-sheets",
+    "curriculum": "learning.md",
+    "schedule": "learning.md#how-the-agent-was-trained",
+    "sweep": "sweep.md",
+    "hub": "hub.md",
+    "demo": "demo.md",
+    "judge": "judge.md",
+}
 MARK = "<!-- From here on made from the arguments by docs/make_pages.py: change them, not this. -->\n"
 
 
@@ -56,7 +67,9 @@ def command_section(name: str) -> str:
     usage = " ".join(["handlatent", name, *(row[0].strip("`") for row in rows if not row[0].startswith("`-"))])
     lines = [("argument", "meaning", "default"), ("---",) * 3, *rows]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-    return f"### {name}\n\n`{usage}`\n\n{inspect.getdoc(settings)}\n\n{table}\n"
+    more = PAGES.get(name.split()[0].split("-")[0])
+    link = f" See [its page]({more})." if more else ""
+    return f"### {name}\n\n`{usage}`\n\n{inspect.getdoc(settings)}{link}\n\n{table}\n"
 
 
 def _row(settings: type[Any], field: Field[Any], kind: Any) -> tuple[str, str, str]:

@@ -100,6 +100,22 @@ def test_the_algorithms_page_trains_on_rows():
     assert names["rows"].num_envs == 16
 
 
+def test_the_command_line_s_page_trains_on_pictures_of_your_own(tmp_path):
+    (code,) = [block for block in python_blocks(PAGES["docs/cli.md"]) if "load_folder" in block]
+    for number in range(16):
+        Image.new("RGB", (20, 30), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    names: dict[str, Any] = {}
+    exec(compile(code.replace("path/to/pictures", str(tmp_path)), "cli.md", "exec"), names)
+    assert tuple(names["pictures"].shape) == (16, 3, 64, 64)
+    observation, _ = names["env"].reset(seed=0)
+    assert observation.shape[1] == 300
+
+
+def test_the_start_page_has_a_row_for_each_example():
+    shown = re.findall(r"^\| `examples/([\w.]+)` \|", PAGES["docs/index.md"], re.M)
+    assert shown == sorted(path.name for path in (ROOT / "examples").iterdir() if path.suffix in {".py", ".ipynb"})
+
+
 def test_the_libraries_page_gives_an_environment_other_defaults_for_cleanrl(monkeypatch):
     code, _ = python_blocks(PAGES["docs/libraries.md"])
     monkeypatch.setattr(gym.spec("HandLatent-v0"), "kwargs", {})
