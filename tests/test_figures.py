@@ -349,6 +349,22 @@ def test_the_rounds_that_learning_quotes_are_those_of_the_trainings(path, n, las
     assert said.format(*right["1"], low=acted[0], high=acted[-1]) in learning
 
 
+def test_the_card_of_the_packaged_weights_quotes_what_their_files_gave():
+    card = (DOCS.parent / "agents" / "weights" / "photographs" / "README.md").read_text(encoding="utf-8")
+    rows = json.loads((DOCS / "recipe" / "shipped.json").read_text())["table"]
+
+    def said(sampler, agent):
+        (found,) = [row["figures"]["correct"] for row in rows if (row["sampler"], row["agent"]) == (sampler, agent)]
+        value, low, high = (f"{100 * found[name]:.1f}" for name in ("value", "low", "high"))
+        return f"{value} % ({low} to {high})"
+
+    prior, rejection = (
+        [said(sampler, agent) for agent in ("none", "sac-refine-3")] for sampler in ("prior", "rejection")
+    )
+    assert f"{prior[0]} are correct as drawn from the prior, and {prior[1]} with the agent." in card
+    assert f"as `generate` draws, it is {rejection[0]} and {rejection[1]}:" in card
+
+
 def test_the_study_s_records_hold_what_was_asked_of_it():
     records = json.loads((DOCS / "loss" / "study.json").read_text())
     for n, regime in itertools.product((80, 800), ("frozen", "training")):
