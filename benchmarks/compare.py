@@ -11,6 +11,7 @@ Both sides of a ratio take turns, after one turn to warm up. Each line gives the
 times, with the smallest and the largest.
 """
 
+import argparse
 import math
 import statistics
 import time
@@ -58,6 +59,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print a line for each ratio."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"{torch.get_num_threads()} CPU threads, median of {TURNS} turns", flush=True)
     loaded = load_compared_run(Path(str(resources.files("agents") / "weights" / "photographs")))
     prior = loaded.samplers["prior"]

@@ -4,12 +4,17 @@ Run `python benchmarks/demo.py`; it needs the extras `demo` and `browser`, and C
 command, opens its page in fresh windows, draws 20 hands, and counts the requests that leave the machine.
 """
 
+from __future__ import annotations
+
+import argparse
 import shutil
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WINDOWS = 3
@@ -57,6 +62,9 @@ def visit(browser: Browser, address: str) -> dict[str, float]:
 
 def main() -> None:
     """Print the seconds of each window."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    from playwright.sync_api import sync_playwright  # an extra, which --help does not need
+
     process, address, seconds = start()
     print(f"command to address: {seconds:.2f} s")
     try:

@@ -40,6 +40,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500, help="of a turn")
     parser.add_argument("--turns", type=int, default=5)
     args = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("benchmarks/flow.py needs a GPU, and torch finds none. Run it on a machine that has one.")
     rows = torch.randn(LATENTS + HELD_OUT, 300, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
     turns = [[fit(rows, args.steps, graphed) for graphed in (True, False)] for _ in range(args.turns + 1)][1:]
     rates = [args.steps / statistics.median(turn[way][0] for turn in turns) for way in (0, 1)]

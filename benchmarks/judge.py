@@ -4,6 +4,7 @@ Run `python benchmarks/judge.py`; it takes about 20 seconds on two cores and als
 weights are untrained, which does not change the speed. They find a hand everywhere, so every picture is cut out.
 """
 
+import argparse
 import time
 
 import torch
@@ -26,6 +27,7 @@ def pictures_per_second(judge: Judge, size: int, n: int, crop: bool = False) -> 
 
 def main() -> None:
     """Print a line for each device, architecture and size."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         for architecture in ARCHITECTURES:

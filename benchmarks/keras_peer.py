@@ -42,6 +42,12 @@ from vae.model import LOG_VAR_RANGE
 from vae.optim import VARIANCE_DECAY
 from vae.training_config import TrainingConfig
 
+if __name__ == "__main__":  # before TensorFlow is imported, which --help does not need
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    ARGS = parser.parse_args()
+
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 try:
@@ -255,12 +261,8 @@ def check_trained(label: str, losses: list[float], before: list[Array], after: l
     assert all((a != b).any() for a, b in kernels), f"{label}: some weights did not move"
 
 
-def main() -> None:
+def main(args: argparse.Namespace) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    args = parser.parse_args()
     torch.set_num_threads(args.threads)
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(args.threads)
@@ -310,4 +312,4 @@ def measure(ways: dict[str, Any], rounds: int) -> dict[str, NDArray[np.float64]]
 
 
 if __name__ == "__main__":
-    main()
+    main(ARGS)

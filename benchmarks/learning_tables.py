@@ -1,7 +1,7 @@
 """Format the records of learning.py as tables: `python benchmarks/learning_tables.py docs/loss/study.json`."""
 
+import argparse
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -73,5 +73,15 @@ def interval(values: list[float | None]) -> str:
     return f"{mean + 0.0:.1f} ({mean - half + 0.0:.1f} to {mean + half + 0.0:.1f})"
 
 
+def main() -> None:
+    """Print the tables of a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("records", metavar="RECORDS", type=Path, help="what learning.py wrote: docs/loss/study.json")
+    args = parser.parse_args()
+    if not args.records.is_file():
+        parser.error(f"RECORDS must be a file that learning.py wrote, got {str(args.records)!r}.")
+    print(tables(json.loads(args.records.read_text(encoding="utf-8"))))
+
+
 if __name__ == "__main__":
-    print(tables(json.loads(Path(sys.argv[1]).read_text())))
+    main()

@@ -89,6 +89,8 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=8)
     parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("benchmarks/recipe.py needs a GPU, and torch finds none. Run it on a machine that has one.")
     hands = render_right_hands(HANDS, seed=1)
     peak = per_second("cuda")
     print(

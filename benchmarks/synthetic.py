@@ -5,6 +5,7 @@ Run `python benchmarks/synthetic.py`; it takes about 15 seconds on two cores and
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import torch
@@ -22,6 +23,7 @@ def pictures_per_second(size: int, device: str, n: int) -> float:
 
 def main() -> None:
     """Print one line per device and size."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         for size in (32, 64, 128):
