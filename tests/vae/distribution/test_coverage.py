@@ -37,7 +37,7 @@ def test_a_dropped_mode_halves_coverage_and_leaves_density():
     assert dropped[1].value == pytest.approx(whole[1].value, abs=0.15)
 
 
-def test_it_is_what_a_hand_computes(capsys):
+def test_coverage_and_density_of_points_on_a_line_are_what_was_worked_out_by_hand(capsys):
     photographs = np.array([[0.0], [1.0], [3.0], [10.0]])  # with k = 1 the balls reach 1, 1, 2, 7
     pictures = np.array([[0.5], [0.5], [2.5], [4.0]] * 2)  # in the balls of 0 and 1; the same; of 3; of 3 and 10
     coverage, density = coverage_and_density(pictures, photographs, k=1)

@@ -4,7 +4,7 @@ import pytest
 from vae.distribution import kernel_distance
 
 
-def test_it_is_what_a_hand_computes():
+def test_the_distance_of_zeros_and_ones_is_what_was_worked_out_by_hand():
     zeros, ones = np.zeros((4, 1)), np.ones((3, 1))
     assert kernel_distance(zeros, ones).value == 1 + 8 - 2 * 1  # k(0, 0) = 1, k(1, 1) = 2^3, k(0, 1) = 1
 
@@ -29,7 +29,7 @@ def test_samples_of_one_distribution_are_at_about_zero_whatever_their_number():
     assert kernel_distance(rng.normal(size=(400, 8)), 1 + rng.normal(size=(60, 8))).low > 1
 
 
-def test_too_few_are_refused():
+def test_too_few_pictures_or_photographs_are_refused():
     with pytest.raises(ValueError, match="photographs must be at least 2, got 1"):
         kernel_distance(np.zeros((9, 2)), np.zeros((1, 2)))
     with pytest.raises(ValueError, match="n must be at least 4"):

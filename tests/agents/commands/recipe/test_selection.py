@@ -102,7 +102,7 @@ def test_candidates_weigh_as_much_as_photographs_are_like_them(monkeypatch):
     assert (likeness(candidates, photographs).log().abs() <= 0.101).all()
 
 
-def test_too_few_are_refused():
+def test_fitting_to_too_few_selected_latents_is_refused():
     with pytest.raises(ValueError, match="needs at least 256 selected latents, got 255"):
         fit_to_selected(torch.zeros(255, DIM), steps=1, seed=0)
 
