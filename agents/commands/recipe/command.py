@@ -169,7 +169,7 @@ def _train_agents(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, d
             agent = train_latent_agent(load_run(out).vae, images, args.latent_samples, args.seed, device)
             agent.save(out / run_folder.LATENT_AGENT)
         stages.add_to(out / run_folder.REPORT, "latent_agent")
-    if args.refine_samples and not (out / run_folder.REFINER).is_file():
+    if args.refine_samples and not (out / run_folder.REFINE_REPORT).is_file():  # written last; the refiner lies before
         say("The agent on HandRefine-v0", sys.stdout)
         refine = RefineArgs(
             out,

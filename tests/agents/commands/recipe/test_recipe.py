@@ -19,7 +19,9 @@ from agents.command_line.shell_words import given
 from agents.commands.generate import generate
 from agents.commands.package import PackageArgs, package
 from agents.commands.recipe import RecipeArgs, recipe
+from agents.commands.recipe.command import _train_agents
 from agents.commands.recipe.selection import Judged
+from agents.commands.recipe.stages import Stages
 from agents.draw.settings import GenerateArgs
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.packaged import read_package
@@ -198,6 +200,17 @@ def test_a_recipe_that_was_killed_twice_and_stopped_in_its_vae_s_last_step_ends_
     for name in ("vae", "prior", "sampler", "latent_agent"):
         file = f"{name}.safetensors"
         assert (args.out / file).read_bytes() == (finished[1] / file).read_bytes()
+
+
+def test_a_recipe_that_was_killed_while_it_measured_its_refiner_finishes_it(tmp_path, monkeypatch):
+    def measure(args):
+        save_hashed_json(args.run / "refine.json", {})
+
+    monkeypatch.setattr("agents.commands.recipe.command.refine_run", measure)
+    save_hashed_json(tmp_path / "report.json", {})
+    (tmp_path / "refiner.safetensors").touch()
+    _train_agents(RecipeArgs(out=tmp_path, latent_samples=0), None, "cpu", Stages())
+    assert (tmp_path / "refine.json").is_file()
 
 
 @pytest.mark.slow
