@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from agents.rl.row_agent import RowAgentNotes
 from agents.runs.manifest import HALVES, MANIFEST, PRIOR
 from agents.runs.packaged import read_package
 from agents.runs.run import Run
-from agents.runs.run_folder import CLASSIFIER, REFINER, REPORT, sha256
+from agents.runs.run_folder import CLASSIFIER, REFINE_REPORT, REFINER, REPORT, sha256
 from vae.files import load_weights, save_hashed_json, save_tensors
 from vae.model import VAEConfig, build_vae
 from vae.quantisation.int8 import LARGE, SCALES
@@ -49,6 +50,10 @@ def run(tmp_path_factory):
     refiner = RowAgent(policy.actor, notes)
     refiner.save(folder / REFINER)
     save_hashed_json(folder / REPORT, {"pictures": {"photographs": 0, "drawn": 24}})
+    stage = {"reporting_judge": {key: {"share": 0.5, "low": 0.4, "high": 0.6} for key in ("correct", "anatomical")}}
+    held_out = {"latents": 300, "rounds": 2, "before": stage, "after": stage}
+    refined = {"settings": {"refine_below": "2.5"}, "vae_sha256": "", "held_out": held_out}
+    save_hashed_json(folder / REFINE_REPORT, refined)
     settings = {"size": 128, "latent_dim": LATENT_DIM, "width": args.width, "batch_size": 160, "agent": "none"}
     settings |= {"seed": 0, "data": "synthetic", "reencode_passes": 1, "split_seed": 0, "latent_samples": 0}
     return Run(settings, vae, {"prior": prior}, NoAction(actions), None, refiner), folder
@@ -138,3 +143,21 @@ def test_a_prior_that_holds_nan_is_not_packed(run, tmp_path, monkeypatch):
     save_tensors(tmp_path / PRIOR, tensors)
     with pytest.raises(ValueError, match=r"is damaged: it holds numbers that are not finite, in 'velocity.first.bias'"):
         package(PackageArgs(tmp_path, tmp_path / "out"))
+
+
+def test_a_refiner_that_was_not_measured_to_the_end_is_not_packed(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.commands.package.command.load_run", lambda folder: run[0])
+    (tmp_path / REFINER).touch()
+    with pytest.raises(ValueError, match=r"holds refiner.safetensors without refine.json: it was not measured to the"):
+        package(PackageArgs(tmp_path, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_without_the_settings_of_the_recipe_is_packed_with_what_it_does(run, tmp_path, monkeypatch):
+    left = {name: value for name, value in run[0].settings.items() if name not in ("reencode_passes", "split_seed")}
+    monkeypatch.setattr(
+        "agents.commands.package.command.load_run", lambda folder: replace(run[0], settings={**left, "data": "hands"})
+    )
+    package(PackageArgs(run[1], tmp_path / "set"))
+    settings = json.loads((tmp_path / "set" / MANIFEST).read_text(encoding="utf-8"))["settings"]
+    assert (settings["reencode_passes"], settings["split_seed"], settings["data"]) == (0, left["seed"], "11k-hands")
