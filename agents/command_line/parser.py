@@ -1,10 +1,13 @@
 """The parser of `handlatent`, and of a command inside another one: one subcommand for each dataclass of arguments."""
 
+import argparse
+import re
 from argparse import Action, Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from simple_parsing import ArgumentParser, DashVariant
+from simple_parsing.helpers.custom_actions import BooleanOptionalAction
 
 
 class _Value(Action):
@@ -19,6 +22,14 @@ class _Value(Action):
         setattr(namespace, self.dest, values)
 
 
+class _Switch(argparse.BooleanOptionalAction):
+    """Turn a switch on or off. It takes no value, where simple_parsing's own takes the next word for one."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **given: Any) -> None:
+        known = {name: given[name] for name in ("default", "required", "help") if name in given}
+        super().__init__(option_strings, dest, **known)
+
+
 class CommandParser(ArgumentParser):
     """An argument parser whose errors are one sentence."""
 
@@ -27,9 +38,15 @@ class CommandParser(ArgumentParser):
         super().__init__(**settings)
         for name in (None, "store"):
             self.register("action", name, _Value)
+        self.register("action", BooleanOptionalAction, _Switch)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the process. With a message, the status is never 0: simple_parsing has errors that it ends with 0."""
+        super().exit(2 if message and not status else status, message)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one sentence, without the usage, and exit with status 2."""
+        message = re.sub(r"ignored explicit argument (.*)", r"takes no value, got \1. Leave it out.", message)
         self.exit(2, f"{self.prog}: {message}\n")
 
 
