@@ -78,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, 2 for wrong input (said in one sentence), 130 after Ctrl-C.
     """
+    words = sys.argv[1:] if argv is None else argv
     kinds = {name: settings for name, (settings, _) in COMMANDS.items()}
+    if group := _asked_about(words):
+        kinds, words = {name: kinds[name] for name in group}, ["--help"]
     description = "Reinforcement learning on the latents of a VAE that draws hands."
     parser = make_parser(kinds, whole=["sweep"], prog="handlatent", description=description)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -86,19 +89,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default", FutureWarning)
         warnings.showwarning = _say_warning
-        given = with_new_flags(sys.argv[1:] if argv is None else argv)
+        given = with_new_flags(words)
         try:
             check_words(given)
         except ValueError as error:
             parser.error(str(error))
-        words, others = parser.parse_known_args(_with_one_name(given))
-        settings = words.settings
+        found, others = parser.parse_known_args(_with_one_name(given))
+        settings = found.settings
         if isinstance(settings, SweepArgs):  # the command that it runs many times takes them
             settings = replace(settings, command=[*settings.command, *others])
         elif others:
             parser.error(f"unrecognized arguments: {' '.join(others)}")
         with lasting_streams():
-            return _run(words.command, _with_home(settings))
+            return _run(found.command, _with_home(settings))
+
+
+def _asked_about(words: Sequence[str]) -> list[str]:
+    """Return the commands of two words whose first one alone stands before --help: "hub pull" and "hub push"."""
+    asks = len(words) > 1 and words[1] in ("-h", "--help")
+    return [name for name in COMMANDS if asks and name.startswith(f"{words[0]} ")]
 
 
 def _with_one_name(words: Sequence[str]) -> Sequence[str]:

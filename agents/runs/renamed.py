@@ -4,7 +4,7 @@ A FutureWarning gives the new name.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 FLAGS = {
@@ -26,20 +26,28 @@ KEYS = {
 
 
 def with_new_flags(words: Sequence[str]) -> list[str]:
-    """Replace old flags in a command line by their new names, also in the form "--flag=value", and old words."""
+    """Replace old flags and words in a command line by their new names, as "--flag value" and as "--flag=value".
+
+    What stands behind "--" is no flag, and stays.
+    """
+    end = words.index("--") if "--" in words else len(words)
     new: list[str] = []
     last = ""
-    for word in words:
-        last = word if word.startswith("--") else last
-        if (last, word) in WORDS:
-            warnings.warn(f"{word} is now called {WORDS[last, word]}.", FutureWarning, stacklevel=2)
-            word = WORDS[last, word]
-        flag, equals, value = word.partition("=")
-        if flag in FLAGS:
-            warnings.warn(f"{flag} is now called {FLAGS[flag]}.", FutureWarning, stacklevel=2)
-            flag = FLAGS[flag]
-        new.append(flag + equals + value)
-    return new
+    for word in words[:end]:
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        last = flag or last
+        new.append(_new_name(flag, FLAGS) + equals + _new_name(value, _words_behind(last)))
+    return [*new, *words[end:]]
+
+
+def _words_behind(flag: str) -> dict[str, str]:
+    return {old: new for (behind, old), new in WORDS.items() if behind == flag}
+
+
+def _new_name(word: str, names: Mapping[str, str]) -> str:
+    if word in names:
+        warnings.warn(f"{word} is now called {names[word]}.", FutureWarning, stacklevel=3)
+    return names.get(word, word)
 
 
 def with_new_keys(value: Any, source: object) -> Any:

@@ -1,4 +1,4 @@
-"""Switches: they take no value, and swallow no word behind them."""
+"""How the command line reads switches, which take no value, and commands of two words."""
 
 from pathlib import Path
 from typing import Any
@@ -47,3 +47,13 @@ def test_a_parser_that_has_something_to_say_does_not_end_with_success(capsys):
     with pytest.raises(SystemExit) as stop:
         CommandParser().exit(message="It went wrong.")
     assert (stop.value.code, capsys.readouterr().err) == (2, "It went wrong.")
+
+
+@pytest.mark.parametrize(("first", "commands"), [("hub", "hub pull,hub push"), ("blind", "blind sheets,blind score")])
+def test_the_first_word_of_a_command_has_help_too(capsys, first, commands):
+    with pytest.raises(SystemExit) as stop:
+        main([first, "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert f"{{{commands}}}" in said
+    assert "sweep" not in said

@@ -16,6 +16,13 @@ def test_an_old_word_is_read_behind_its_flag_alone_and_said_to_have_another_name
     words = ["curriculum", flag, "prior", old, "--out", old]
     with pytest.warns(FutureWarning, match=f"{old} is now called {WORDS[flag, old]}"):
         assert with_new_flags(words) == ["curriculum", flag, "prior", WORDS[flag, old], "--out", old]
+    with pytest.warns(FutureWarning, match=f"{old} is now called {WORDS[flag, old]}"):
+        assert with_new_flags([f"{flag}={old}"]) == [f"{flag}={WORDS[flag, old]}"]
+
+
+def test_words_behind_two_dashes_are_left_alone():
+    words = ["judge", "--", "--passes", "--samplers", "settled"]
+    assert with_new_flags(words) == words
 
 
 @pytest.mark.parametrize("old", KEYS)
