@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor
 
 from vae.quantisation.int8 import restored
@@ -95,15 +95,26 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         DamagedError: If it is not as it was written.
     """
     try:
-        with safe_open(path, framework="pt") as stored:
-            notes = stored.metadata() or {}
-        tensors = load_file(path)
+        tensors, notes = _read_tensors(path)
     except SafetensorError as error:
         raise DamagedError(f"'{path}' is damaged: {error}") from error
     expected = notes.pop(SHA256, None)
     if expected not in (None, _tensors_sha256(tensors, notes)):
         raise DamagedError(f"'{path}' is damaged: its content has another SHA-256 than when it was written")
     return tensors
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return tensors and notes. The library maps the file into memory, but takes names that are UTF-8 alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        content = path.read_bytes()
+        tensors = load(content)  # first: it checks the header
+        return tensors, json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    with safe_open(path, framework="pt") as stored:
+        notes = stored.metadata() or {}
+    return load_file(path), notes
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -77,6 +77,20 @@ def claim_folder(folder: Path, flag: str = "--out", is_own: Callable[[Path], boo
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def check_unicode(folder: Path, flag: str = "--out") -> None:
+    """Check that agents can be read back from a folder: safetensors takes only paths that are UTF-8.
+
+    Raises:
+        ValueError: If the path is something else.
+    """
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{flag} must be a path in UTF-8 for an agent, got {str(folder)!r}. Choose another {flag}."
+        ) from None
+
+
 def claim(folder: Path) -> None:
     """Make a folder for a new run.
 

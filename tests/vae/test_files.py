@@ -1,10 +1,11 @@
 import math
 import os
+import sys
 
 import pytest
 import torch
 
-from vae.files import save_json, save_tensors
+from vae.files import DamagedError, load_tensors, save_json, save_tensors
 
 
 def test_files_are_replaced_whole_and_nan_is_refused(tmp_path):
@@ -25,3 +26,19 @@ def test_a_file_is_synced_while_it_is_open_for_writing(tmp_path, monkeypatch):
     save_json(tmp_path / "a.json", 1)
     save_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
     assert modes == [os.O_RDWR] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names of files are Unicode")
+def test_tensors_are_read_back_from_a_folder_whose_name_is_not_utf_8(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "tensors.safetensors"
+    path.parent.mkdir()
+    save_tensors(path, {"weight": torch.ones(2, 3)}, {"kind": "a test"})
+    assert torch.equal(load_tensors(path)["weight"], torch.ones(2, 3))
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:-1] + b"\x00", b"", b"no tensors"):
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedError, match="is damaged"):
+            load_tensors(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        load_tensors(path)

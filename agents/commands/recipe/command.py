@@ -189,6 +189,7 @@ def _train_agents(args: RecipeArgs, photographs: tuple[Tensor, Tensor] | None, d
 
 def _check(args: RecipeArgs) -> None:
     """Refuse wrong settings before the first stage starts."""
+    run_folder.check_unicode(args.out)
     check_extra()  # it installs the network of the perceptual distance
     check_at_least(1, args, "drawn", "steps", "batch", "varied", "flow_steps")
     check_at_least(1, args, "refine_rows", "refine_width")

@@ -66,6 +66,7 @@ def refine_run(args: RefineArgs) -> Path:
     """
     _check(args)
     again, out = typed("refine", args), args.run if args.out is None else args.out
+    run_folder.check_unicode(out)
     run = load_run(args.run)
     sampler: Any = run.sampler_name(_best(run) if args.sampler == "auto" else args.sampler)
     args = replace(args, sampler=sampler, device=resolve_device(args.device))

@@ -1,11 +1,14 @@
-"""A refiner is read back only where it belongs."""
+"""An agent is read back only where it belongs, and where it can be."""
 
 import json
+import os
 import shutil
+import sys
 
 import pytest
 
 from agents import load_run
+from agents.cli import main
 
 pytestmark = pytest.mark.usefixtures("real_channels")
 
@@ -44,3 +47,12 @@ def test_a_damaged_refiner_is_one_sentence(run):
     (run / "refiner.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"refiner.safetensors' must hold a row agent"):
         load_run(run)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names of files are Unicode")
+@pytest.mark.parametrize("command", ["refine", "recipe"])
+def test_an_agent_is_not_trained_in_a_folder_from_which_it_could_not_be_read(tmp_path, narrow_run, capsys, command):
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    assert main([command, *([str(narrow_run)] if command == "refine" else []), "--out", str(out)]) == 2
+    assert "--out must be a path in UTF-8 for an agent, got " in capsys.readouterr().err
+    assert not out.exists()
