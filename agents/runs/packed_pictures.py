@@ -1,11 +1,15 @@
 """Pictures that are read once, split by person, and packed in one file for other machines."""
 
 import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock, SoftFileLock, Timeout
 from torch import Tensor
 
 from agents.runs.pictures import SYNTHETIC, Choice, gather, tell
@@ -83,8 +87,20 @@ def read_packed(data: str, images: int | None, size: int, pack: Path | None) -> 
         FileNotFoundError: If the photographs do not exist.
         ValueError: If the pack is damaged or of another size, or too few pictures are held out.
     """
-    if pack is not None and pack.is_file():
-        return _unpack(pack, size)
+    if pack is None:
+        return _gather(data, images, size)
+    if not pack.is_file():
+        with _one_writer(pack):
+            if not pack.is_file():  # another command may have written it meanwhile
+                packed = _gather(data, images, size)
+                save_tensors(pack, {name: getattr(packed, name) for name in PARTS})
+                return packed
+    if data != SYNTHETIC or images is not None:
+        tell([f"The pictures are those of --pack '{pack}': --data and --images are not looked at."])
+    return _unpack(pack, size)
+
+
+def _gather(data: str, images: int | None, size: int) -> PackedPictures:
     irregular = "exclude" if data != SYNTHETIC and is_hands11k(Path(data)) else "include"
     pictures = gather(Choice(data, images, size, "all", "all", "include", irregular, SPLIT_SEED))  # type: ignore[arg-type]  # checked by check_args
     tell(pictures.notes)
@@ -95,21 +111,56 @@ def read_packed(data: str, images: int | None, size: int, pack: Path | None) -> 
                 f"--data must leave at least {FEWEST} pictures each of validation and test people, got "
                 f"{len(packed.validation)} and {len(packed.held_out)}. Add pictures."
             )
-    if pack is not None:
-        pack.parent.mkdir(parents=True, exist_ok=True)
-        save_tensors(pack, {name: getattr(packed, name) for name in PARTS})
     return packed
+
+
+@contextmanager
+def _one_writer(pack: Path) -> Iterator[None]:
+    """Hold a pack until the end of `with`; wait as long as another command holds it."""
+    made = not pack.parent.exists()
+    pack.parent.mkdir(parents=True, exist_ok=True)
+    path = pack.with_name(f".{pack.name}.lock")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tell([f"Another command writes --pack '{pack}'. This one waits for it."])
+        lock.acquire()
+    try:
+        yield
+    finally:
+        if os.name != "nt" and not isinstance(lock, SoftFileLock):  # as in `agents.runs.lock`
+            path.unlink(missing_ok=True)
+        lock.release()
+        if made:  # a command that was refused leaves no empty folder behind
+            with suppress(OSError):
+                pack.parent.rmdir()
 
 
 def _unpack(path: Path, size: int) -> PackedPictures:
     try:
         tensors = load_tensors(path)
-        packed = PackedPictures(*(tensors[name] for name in PARTS))
-    except (DamagedError, KeyError) as error:
+        for name in PARTS:
+            _check_part(name, tensors)
+    except DamagedError as error:
         raise ValueError(f"--pack '{path}' is damaged: {error}. Remove it to write it again.") from error
+    packed = PackedPictures(*(tensors[name] for name in PARTS))
     if packed.training.shape[-1] != size:
         raise ValueError(
             f"--pack '{path}' must hold pictures of {size} pixels, got {packed.training.shape[-1]}. Choose another "
             "--pack or --size."
         )
     return packed
+
+
+def _check_part(name: str, tensors: Mapping[str, Tensor]) -> None:
+    fewest = 1 if name == PARTS[0] else FEWEST
+    if name not in tensors:
+        raise DamagedError(f"it must hold {name!r}, which is missing")
+    shape, dtype = tuple(tensors[name].shape), tensors[name].dtype
+    square = len(shape) == 4 and shape[0] >= fewest and shape[1] == 3 and shape[2] == shape[3]
+    if not square or dtype != torch.uint8 or shape[2:] != tensors[PARTS[0]].shape[2:]:
+        raise DamagedError(
+            f"{name!r} must be uint8 of shape (n, 3, S, S) with n at least {fewest} and S as in 'training', "
+            f"got {dtype} {shape}"
+        )
