@@ -225,7 +225,7 @@ def test_a_folder_with_files_of_somebody_else_is_refused_by_their_name_and_left_
 class Nothing:
     """Stands in for pictures that a refused command never reads."""
 
-    sha256 = ""
+    sha256, training = "", range(800)
 
 
 def test_a_package_and_a_refined_copy_do_not_go_among_files_of_somebody_else(capsys, finished, tmp_path, monkeypatch):

@@ -80,7 +80,7 @@ def check_args(args: CurriculumArgs) -> None:
     for name in ("n", "epochs", "seeds", "methods", "samplers"):
         check_list(name, getattr(args, name))
     for word in args.n:
-        if word != ALL and not (word.isdigit() and int(word) >= 2):
+        if word != ALL and not (word.isascii() and word.isdigit() and int(word) >= 2):
             raise ValueError(f"--n must be a number of at least 2, or 'all', got {word!r}.")
     for name, low in (("epochs", 1), ("seeds", 0)):
         at_least(low, **{flag(name): min(getattr(args, name))})
@@ -102,6 +102,25 @@ def check_args(args: CurriculumArgs) -> None:
     check_above_zero(args, "learning_rate")
     VAEConfig(args.size, args.latent_dim)
     TrainingConfig(learning_rate=args.learning_rate, batch_size=1 if args.batch_size is None else args.batch_size)
+
+
+def check_numbers(args: CurriculumArgs, training: int) -> None:
+    """Refuse numbers that the pictures do not allow, before the first VAE is trained.
+
+    Args:
+        args: Settings.
+        training: Number of pictures of the training people.
+
+    Raises:
+        ValueError: If one of --n is larger, or --batch-size is larger than one of --n.
+    """
+    numbers = [training if word == ALL else int(word) for word in args.n]
+    if max(numbers) > training:
+        raise ValueError(f"--n must be at most {training}, the training pictures, got {max(numbers)}. Use 'all'.")
+    if args.batch_size is not None and args.batch_size > min(numbers):
+        raise ValueError(
+            f"--batch-size must be at most {min(numbers)}, the smallest of --n, got {args.batch_size}. Lower it."
+        )
 
 
 def batch_size(images: int, args: CurriculumArgs) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.commands.curriculum.args import CurriculumArgs, check_args
+from agents.commands.curriculum.args import CurriculumArgs, check_args, check_numbers
 from agents.commands.curriculum.jobs import make_job
 from agents.commands.curriculum.measuring import Measuring
 from agents.commands.curriculum.methods import parse_method
@@ -43,6 +43,7 @@ def _curriculum(args: CurriculumArgs) -> str:
         Judge.load(args.parser, device=device), Judge.load(args.reporter, architecture="reporter", device=device)
     )
     pictures = read_packed(args.data, args.images, args.size, args.pack)
+    check_numbers(args, len(pictures.training))
     store = VAEStore(args.out, _settings(args, pictures))
     for folder in args.join:
         store.join(folder)

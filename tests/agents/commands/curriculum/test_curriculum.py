@@ -38,6 +38,20 @@ def run(out, *words):
     return main(["curriculum", *QUICK, "--pack", str(out.parent / "pack.safetensors"), "--out", str(out), *words])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--n", "8", "161"], "--n must be at most 160, the training pictures, got 161. Use 'all'."),
+        (["--n", "all", "8", "--batch-size", "9"], "--batch-size must be at most 8, the smallest of --n, got 9."),
+        (["--n", "\u00b2"], "--n must be a number of at least 2, or 'all', got '\u00b2'."),
+    ],
+)
+def test_numbers_that_the_pictures_do_not_allow_are_refused_before_any_training(tmp_path, capsys, words, message):
+    assert run(tmp_path / "out", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_curriculum_resumes_where_it_was_stopped_and_measures_no_vae_twice(quick, monkeypatch, capsys, tmp_path):
     words = ["--methods", "none", "uniform-2", "--seeds", "0", "1", "--samplers", "normal", "mixture"]
     measure = Quick.measure
