@@ -55,7 +55,7 @@ def running_ray(address: str | None) -> Iterator[None]:
 
     Raises:
         ImportError: If the extra `ray` is not installed.
-        ConnectionError: If there is no cluster at the address.
+        ConnectionError: If there is no cluster at the address, or Ray does not start.
     """
     ray = import_ray(address)
     if ray.is_initialized():
@@ -114,6 +114,12 @@ def _start(ray: ModuleType, folder: Path) -> None:
             object_store_memory=OBJECT_STORE,
             **_SILENT,
         )
+    except Exception as error:  # Ray has no kind of its own for it
+        reason = " ".join(str(error).split())[:200]
+        raise ConnectionError(
+            f"Ray does not start on this machine ({reason}). Make room in the memory and in '{tempfile.gettempdir()}', "
+            "or name a running cluster with --address."
+        ) from error
     finally:
         del os.environ["HOME"]
         if home is not None:

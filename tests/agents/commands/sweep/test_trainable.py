@@ -111,3 +111,14 @@ def test_an_address_without_a_cluster_is_one_sentence(capsys, tmp_path, monkeypa
     (said,) = capsys.readouterr().err.splitlines()
     assert f"--address '{address}' leads to no Ray cluster (" in said
     assert said.endswith("Start one with: ray start --head")
+
+
+def test_ray_that_does_not_start_is_one_sentence(capsys, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise Exception("The node\ntimed out.")  # as Ray raises it
+
+    monkeypatch.setattr("ray.init", fails)
+    assert main(["sweep", "train", "--out", str(tmp_path / "new")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("handlatent sweep: Ray does not start on this machine (The node timed out.). Make room in ")
+    assert said.endswith("or name a running cluster with --address.")
