@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,8 @@ def describe(store: MethodStore, args: CompareArgs) -> str:
 def run_names(folders: Sequence[Path]) -> list[str]:
     """Name runs by their folders' names, preceded by their paths below the common folder if names are equal.
 
+    Names that are equal even so get numbers.
+
     Raises:
         ValueError: If a folder is given twice.
     """
@@ -190,7 +193,17 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     if len(set(names)) == len(names):
         return names
     common = Path(os.path.commonpath(paths))
-    return ["-".join(path.relative_to(common).parts) for path in paths]
+    return _numbered(["-".join(path.relative_to(common).parts) or path.name for path in paths])
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Number the names that are equal: "run", "run-2"."""
+    free: list[str] = []
+    for place, name in enumerate(names):
+        others = {*names[:place], *names[place + 1 :], *free}
+        numbered = (f"{name}-{number}" for number in count(2))
+        free.append(name if name not in names[:place] else next(new for new in numbered if new not in others))
+    return free
 
 
 def _methods(loaded: LoadedRun, instruments: Instruments, args: CompareArgs) -> Iterator[Method]:
