@@ -45,8 +45,7 @@ _KINDS = {
         ["license: mit"],
         "Hands, from synthetic hands alone",
         "Neither VAE nor prior learned from a photograph of a hand, so the weights are under the project's own "
-        "licence. The package's rewarding judge paid the agent, and it is asked again for each correction. That judge "
-        "did learn from photographs.",
+        "licence.",
         "The hands look synthetic, like those that the VAE learned from.",
     ),
 }
@@ -93,7 +92,7 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
         "## Data and licence",
         "",
-        f"{learned}. {kind.terms}",
+        f"{learned}. {kind.terms}{_judge_s_part(report, refined) if data == 'synthetic' else ''}",
         "",
         "## Training",
         "",
@@ -111,6 +110,17 @@ def model_card(settings: dict[str, Any], report: dict[str, Any], refined: dict[s
         "",
     ]
     return "\n".join(lines)
+
+
+def _judge_s_part(report: dict[str, Any], refined: dict[str, Any] | None) -> str:
+    """Say what the package's judge did for a set of synthetic hands, or nothing."""
+    if refined:
+        did = "paid the agent, and it is asked again for each correction"
+    elif report.get("selection", {}).get("log") or report.get("rejection", {}).get("accepted"):
+        did = "selected latents that the sampler learned from"
+    else:
+        return ""
+    return f" The package's rewarding judge {did}. That judge did learn from photographs."
 
 
 def _index(kind: _Kind, held_out: dict[str, Any]) -> str:

@@ -94,6 +94,12 @@ def test_without_a_refiner_it_measures_nothing_and_without_photographs_it_is_fre
     assert "datasets:" not in card
     assert "12,000 synthetic hands. Neither VAE nor prior learned from a photograph" in card
     assert "no agent" in card
+    assert "judge paid the agent" not in card
+    selected = model_card({**SETTINGS, "data": "synthetic"}, {**DRAWN, "rejection": {"accepted": 0.2}}, None)
+    assert "rewarding judge selected latents that the sampler learned from. That judge did learn from" in selected
+    held_out = {"latents": 1000, "rounds": 2, "before": rates(0.5, 0.625), "after": rates(0.75, 0.875)}
+    refined = model_card({**SETTINGS, "data": "synthetic"}, DRAWN, {"held_out": held_out, "settings": LEARNED})
+    assert "licence. The package's rewarding judge paid the agent, and it is asked again for each" in refined
     assert "Nothing: there is no refiner." in card
     assert read_card(card).data.eval_results is None
 
