@@ -10,8 +10,17 @@ from vae.files import DamagedError
 
 Rule = tuple[str, Callable[[Any], bool]]
 
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that a float can hold."""
+    try:
+        return type(value) is float or (type(value) is int and math.isfinite(value))
+    except OverflowError:  # of an integer
+        return False
+
+
 TEXT: Rule = ("a text", lambda value: isinstance(value, str))
-NUMBER: Rule = ("a finite number", lambda value: type(value) in (int, float) and math.isfinite(value))
+NUMBER: Rule = ("a finite number", lambda value: _is_number(value) and math.isfinite(value))
 OBJECT: Rule = ("an object", lambda value: isinstance(value, dict))
 LIST: Rule = ("a list", lambda value: isinstance(value, list))
 OBJECTS: Rule = (
@@ -20,7 +29,7 @@ OBJECTS: Rule = (
 )
 NUMBERS: Rule = (
     "an object of numbers",
-    lambda value: isinstance(value, dict) and all(type(item) in (int, float) for item in value.values()),
+    lambda value: isinstance(value, dict) and all(_is_number(item) for item in value.values()),
 )
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from agents.commands.blind.sheet_layout import read_sheets
 from agents.commands.blind.sheets import KEY
+from agents.runs.json_rules import OBJECT, check_rules, one_of, whole
 from hand_env.anatomy import Judge, wilson
 from hand_env.anatomy.summary import cohens_kappa
-from vae.files import load_hashed_json, save_json
+from vae.files import DamagedError, load_hashed_json, save_json
 from vae.images import to_float
+from vae.model import IMAGE_SIZES
 
 SCORE = "blind.json"
 
@@ -32,7 +34,7 @@ class BlindScoreArgs:
 
 
 def blind_score(args: BlindScoreArgs) -> str:
-    """Score the answers, and write blind.json beside the sheets.
+    """Score the answers, and write blind.json beside the sheets. What it says of the other flag stays.
 
     Args:
         args: Settings.
@@ -46,10 +48,11 @@ def blind_score(args: BlindScoreArgs) -> str:
     """
     if args.answers is None and args.wrong is None:
         raise ValueError("--answers or --wrong must name a file of numbers, got neither.")
-    key = load_hashed_json(args.folder / KEY)
+    key = read_key(args.folder / KEY)
     n = 2 * key["n"]
     drawn = {int(number) for number in key["drawn"]}
     score: dict[str, Any] = {"n": key["n"]}
+    earlier = _earlier(args.folder / SCORE, key["n"])
     if args.answers is not None:
         score |= score_answers(read_numbers(args.answers, "--answers", n), drawn, n)
     if args.wrong is not None:
@@ -59,8 +62,30 @@ def blind_score(args: BlindScoreArgs) -> str:
         judged = Judge.load(architecture="reporter").judge(to_float(pictures))
         score |= compare_with_judge(wrong, dict(zip(numbers, (one.correct for one in judged), strict=True)))
         score["photographs_wrong_by_eye"] = sorted(wrong - drawn)
-    save_json(args.folder / SCORE, score)
+    save_json(args.folder / SCORE, {**earlier, **score})
     return "\n".join(f"{name:<26}  {_text(value)}" for name, value in score.items())
+
+
+def read_key(path: Path) -> dict[str, Any]:
+    """Return what key.json says: "n", "size", and "drawn", whose keys are the numbers of the drawn hands.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedError: If a value is missing or wrong.
+    """
+    key = load_hashed_json(path)
+    rules = {"n": whole(1, 2**31), "size": one_of(*IMAGE_SIZES), "drawn": OBJECT}
+    check_rules(path, key, rules)
+    numbers = {str(number) for number in range(1, 2 * key["n"] + 1)}
+    if len(key["drawn"]) != key["n"] or not key["drawn"].keys() <= numbers:
+        raise DamagedError(f"'{path}' is damaged: drawn must name {key['n']} numbers in 1..{2 * key['n']}")
+    return key
+
+
+def _earlier(path: Path, n: int) -> dict[str, Any]:
+    """Return the figures that were written before of these sheets."""
+    found = load_hashed_json(path) if path.is_file() else {}
+    return found if found.get("n") == n else {}
 
 
 def score_answers(taken: Collection[int], drawn: Collection[int], n: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from agents.commands.sweep.trials import Trial
 from agents.figures.intervals import student
 from agents.figures.markdown import markdown_table
 from agents.figures.store import claim_store, read_store
-from agents.runs.json_rules import LIST, OBJECT, OBJECTS, check_rules
+from agents.runs.json_rules import LIST, OBJECT, OBJECTS, TEXT, check_rules
 from agents.runs.run_folder import versions
 from vae.distribution.half_samples import Estimate
 from vae.files import DamagedError, load_hashed_json, save_hashed_json, save_text
@@ -119,7 +119,7 @@ def read_settings(folder: Path) -> tuple[dict[str, Any], Path]:
         raise ValueError(f"'{folder}' is not a sweep: it has no {FILE}. Name the folder given to --out.")
     try:
         content = load_hashed_json(path)
-        check_rules(path, content, {"settings": OBJECT, "trials": OBJECTS})
+        check_rules(path, content, {"settings": OBJECT, "folder": TEXT, "trials": OBJECTS})
         check_rules(path, content["settings"], {name: LIST for name in ("command", "grid", "seeds")})
     except DamagedError as error:
         raise ValueError(f"{error}. Remove it, and sweep again into this folder: finished runs are kept.") from error

@@ -1,6 +1,7 @@
 """Blind sheets: they can be repeated, show both kinds alike, and are scored against the key."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from agents.commands.blind import BlindScoreArgs, BlindSheetsArgs, blind_score, 
 from agents.commands.blind.score import compare_with_judge, read_numbers, score_answers
 from agents.commands.blind.sheet_layout import lay_out, read_sheets
 from agents.commands.blind.sheets import held_out_photographs, write_sheets
-from vae.files import load_hashed_json
+from vae.files import load_hashed_json, save_json
 from vae.images import load_images, split_by_group
 from vae.images.overview import is_overview
 
@@ -121,6 +122,31 @@ def test_the_command_writes_and_prints_the_score(sheets, tmp_path, capsys):
     score = json.loads((sheets / "blind.json").read_text())
     assert (score["accuracy"]["count"], score["right_by_eye"]["count"]) == (8, 4)
     assert score["right_by_judge"]["of"] == 4
+
+
+def test_answers_on_one_question_leave_those_on_the_other(sheets, tmp_path):
+    copy = Path(shutil.copytree(sheets, tmp_path / "copy"))
+    (tmp_path / "none").write_text("00000000")
+    blind_score(BlindScoreArgs(copy, answers=tmp_path / "none"))
+    blind_score(BlindScoreArgs(copy, wrong=tmp_path / "none"))
+    assert {"n", "accuracy", "right_by_eye"} <= json.loads((copy / "blind.json").read_text()).keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("drawn", None, "drawn must be an object, and it is missing"),
+        ("n", None, "n must be an integer in .*, and it is missing"),
+        ("size", 33, "size must be one of 32, 64, 128, 256, got 33"),
+        ("drawn", {"1": 0, "2": 1, "3": 2, "x": 3}, r"drawn must name 4 numbers in 1\.\.8"),
+    ],
+)
+def test_a_key_that_was_edited_is_one_sentence(sheets, tmp_path, name, value, message):
+    key = {**load_hashed_json(sheets / "key.json"), name: value}
+    save_json(tmp_path / "key.json", {name: value for name, value in key.items() if value is not None})
+    (tmp_path / "none").write_text("00000000")
+    with pytest.raises(ValueError, match=rf"key.json' is damaged: {message}"):
+        blind_score(BlindScoreArgs(tmp_path, answers=tmp_path / "none"))
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("1, 3\n8", {1, 3, 8}), ("10100001", {1, 3, 8}), ("00000000", set())])

@@ -10,6 +10,7 @@ from agents.commands.sweep.results import SWEPT
 from agents.commands.sweep.store import FILE, TrialStore, read_settings
 from agents.commands.sweep.trials import make_trials
 from agents.figures.intervals import student
+from vae.files import load_hashed_json, save_hashed_json, save_json
 
 
 @pytest.fixture
@@ -62,6 +63,11 @@ def test_only_a_sweep_can_be_resumed(tmp_path, make_store):
     with pytest.raises(ValueError, match=r"is not a sweep: it has no sweep.json. Name the folder given to --out"):
         read_settings(tmp_path)
     out = make_store().out
+    content = load_hashed_json(out / FILE)
+    save_json(out / FILE, {name: value for name, value in content.items() if name != "folder"})
+    with pytest.raises(ValueError, match=r"sweep.json' is damaged: folder must be a text, and it is missing"):
+        read_settings(out)
+    save_hashed_json(out / FILE, content)
     assert read_settings(out)[0]["grid"] == ["kl-weight=1,2"]
     (out / FILE).write_text((out / FILE).read_text().replace("kl-weight=1,2", "kl-weight=1,3"))
     with pytest.raises(ValueError, match=r"sweep.json' is damaged.*finished runs are kept"):
