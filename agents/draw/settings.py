@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.command_line.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_not_nan
+from agents.command_line.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_not_nan, flag
 from agents.draw.hands import DrawnHands, draw_hands
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from agents.runs.packaged import WeightSet, load_packaged, read_run
@@ -54,9 +54,20 @@ def load_as_asked(args: GenerateArgs) -> Run:
     """
     check_at_least(1, args, "n", "best_of", "rounds")
     check_not_nan(args, "refine_below")
+    _refuse_idle(args)
     run = load_packaged(args.weights) if args.run is None else read_run(args.run)
     run.sampler_name(args.sampler)
     return run
+
+
+def _refuse_idle(args: GenerateArgs) -> None:
+    """Refuse settings that would do nothing."""
+    if args.run is not None and args.weights != GenerateArgs.weights:
+        raise ValueError(f"--weights is for drawing without RUN, got {args.weights!r} and '{args.run}'. Leave one out.")
+    for name in ("rounds", "refine_below"):
+        value = getattr(args, name)
+        if not args.refine and value != getattr(GenerateArgs, name):
+            raise ValueError(f"{flag(name)} is for the refiner, which --no-refine leaves out, got {value}. Drop one.")
 
 
 def draw_as_asked(args: GenerateArgs, run: Run) -> DrawnHands:

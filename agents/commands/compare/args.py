@@ -14,6 +14,7 @@ from vae.distribution import MEASURES, NETWORKS
 SAMPLERS = ("normal", "mixture", "prior", "rejection")
 AGENTS = ("none", "random", "sac-latent", "sac-refine", "gradient", "best-of")
 AGENT_OF = {"best_of": "best-of", "gradient_steps": "gradient", "gradient_rate": "gradient"}  # flags of one agent alone
+IN_ROUNDS = ("random", "sac-latent", "sac-refine", "gradient")  # 'gradient' moves as far as they do in all rounds
 BATCH = 20  # pictures, as in the paper; fewer do not count as a batch
 
 
@@ -95,5 +96,10 @@ def check_args(args: CompareArgs) -> None:
                 f"{flag(name)} is for the agent {agent!r}, which --agents leaves out, got {got}. "
                 f"Name {agent!r} in --agents, or leave {flag(name)} out."
             )
+    if args.rounds != usual.rounds and not {*IN_ROUNDS} & {*args.agents}:
+        raise ValueError(
+            f"--rounds is for the agents {', '.join(IN_ROUNDS)}, which --agents leaves out, got "
+            f"{' '.join(map(str, args.rounds))}. Name one of them in --agents, or leave --rounds out."
+        )
     check_not_nan(args, "refine_below")
     check_above_zero(args, "gradient_rate", *(["delta_scale"] if args.delta_scale is not None else []))

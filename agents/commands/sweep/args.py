@@ -51,7 +51,7 @@ def check_args(args: SweepArgs) -> None:
     """
     _check_machine(args)
     for seed in args.seeds:
-        check_seed(seed)
+        check_seed(seed, "--seeds")
     check_list("seeds", args.seeds)
     check_one_of("--metric", args.metric, [name for name in METRICS if _goodness(name) in ("up", "down")])
     if args.resume is not None:
@@ -67,6 +67,16 @@ def check_args(args: SweepArgs) -> None:
             f"--scheduler 'asha' belongs to 'train', whose log can be read while it runs, got {args.command[0]!r}. "
             "Leave it out."
         )
+
+
+def check_metric(args: SweepArgs) -> None:
+    """Refuse a metric that would do nothing. Sweeps of earlier versions may have one, and are resumed with it.
+
+    Raises:
+        ValueError: If it is given without the scheduler that ranks runs by it.
+    """
+    if args.scheduler != "asha" and args.metric != SweepArgs.metric:
+        raise ValueError(f"--metric belongs to --scheduler asha, got {args.metric!r}. Leave it out, or name asha.")
 
 
 def mode(metric: str) -> str:

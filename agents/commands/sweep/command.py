@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.command_line.shell_words import command
-from agents.commands.sweep.args import SweepArgs, check_args, mode
+from agents.commands.sweep.args import SweepArgs, check_args, check_metric, mode
 from agents.commands.sweep.cluster import gpus_for_each, import_ray, running_ray
 from agents.commands.sweep.results import SWEPT
 from agents.commands.sweep.store import TrialStore, read_settings
@@ -43,7 +43,8 @@ def sweep(args: SweepArgs) -> str:
         Interrupted: After Ctrl-C, once all trials have saved their work.
     """
     check_args(args)
-    folder = Path.cwd()
+    check_metric(args)
+    folder, flag = Path.cwd(), "--out" if args.resume is None else "--resume"
     if args.resume is not None:
         settings, folder = read_settings(args.resume)
         named = {item.name for item in fields(SweepArgs)}
@@ -52,7 +53,7 @@ def sweep(args: SweepArgs) -> str:
     trials = make_trials(args)
     import_ray(args.address)
     args = replace(args, out=args.out.absolute())
-    with held(args.out):
+    with held(args.out, flag):
         return _sweep(args, trials, TrialStore(args, trials, folder))
 
 

@@ -95,3 +95,20 @@ def test_a_wrong_number_is_one_sentence_and_makes_no_folder(plain_run, tmp_path)
     with pytest.raises(ValueError, match="--refine-below must be a number, or 'inf', got nan"):
         generate(GenerateArgs(plain_run, refine_below=float("nan"), out=tmp_path / "hands"))
     assert not (tmp_path / "hands").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weights": "synthetic"}, "--weights is for drawing without RUN, got 'synthetic' and '.*'. Leave one out"),
+        ({"refine": False, "rounds": 4}, "--rounds is for the refiner, which --no-refine leaves out, got 4"),
+        (
+            {"refine": False, "refine_below": 0.5},
+            "--refine-below is for the refiner, which --no-refine leaves out, got",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(plain_run, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        generate(GenerateArgs(plain_run, **settings, out=tmp_path / "hands"))
+    assert not (tmp_path / "hands").exists()

@@ -172,6 +172,10 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
             "--gradient-rate is for the agent 'gradient', which --agents leaves out, got 0.3. Name 'gradient' in "
             "--agents, or leave --gradient-rate out.",
         ),
+        (
+            ["--rounds", "7", "--agents", "none"],
+            "--rounds is for the agents random, sac-latent, sac-refine, gradient, which --agents leaves out, got 7.",
+        ),
         (["--delta-scale", "nan"], "--delta-scale must be a number above 0, got nan."),
         (["--device", "cuda:99"], "device 'cuda:99' is not on this machine"),
         (["--data", "absent"], "'absent'"),
@@ -210,6 +214,10 @@ def test_a_missing_extra_is_said_before_anything_is_read(capsys, monkeypatch, tm
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):
     assert run_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
     assert run_names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x-run", "y-run"]
+    assert run_names([tmp_path / "a-b" / "c", tmp_path / "a" / "b-c", tmp_path / "d" / "c"]) == [
+        *("a-b-c", "a-b-c-2", "d-c"),
+    ]
+    assert run_names([tmp_path / "x", tmp_path / "x" / "x"]) == ["x", "x-2"]
 
 
 def test_rejection_is_compared_only_where_it_is_asked_for():

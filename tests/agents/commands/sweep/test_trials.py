@@ -55,7 +55,7 @@ def test_a_value_of_a_list_may_have_several_words_and_runs_may_vary_too():
         ({"grid": ["epochs=few"]}, "argument --epochs: invalid int value: 'few'"),
         ({"seeds": []}, "--seeds must list at least one value, none twice, got []"),
         ({"seeds": [1, 1]}, "none twice, got [1, 1]"),
-        ({"seeds": [-1]}, "--seed must lie in 0..4294967295, got -1"),
+        ({"seeds": [-1]}, "--seeds must lie in 0..4294967295, got -1"),
         ({"gpus_per_trial": 1.5}, "--gpus-per-trial must be a fraction in 0..1 or an integer, got 1.5"),
         ({"cpus_per_trial": 0}, "--cpus-per-trial must be at least 1, got 0"),
         ({"max_concurrent": 0}, "--max-concurrent must be at least 1, got 0"),
@@ -91,3 +91,8 @@ def test_only_train_can_be_stopped_early():
 def test_the_command_line_hands_on_the_flags_that_are_not_its_own(capsys):
     assert main(["sweep", "refine", "runs/one", "--samples", "few", "--seeds", "0", "1"]) == 2
     assert capsys.readouterr().err == "handlatent sweep: argument --samples: invalid int value: 'few'\n"
+
+
+def test_a_metric_that_ranks_nothing_is_refused(capsys, tmp_path):
+    assert main(["sweep", "train", "--metric", "loss_nats", "--out", str(tmp_path / "new")]) == 2
+    assert "--metric belongs to --scheduler asha, got 'loss_nats'. Leave it out, or name" in capsys.readouterr().err
