@@ -92,10 +92,14 @@ def check_list(name: str, given: Sequence[object]) -> None:
         raise ValueError(f"{flag(name)} must list at least one value, none twice, got {list(given)!r}.")
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: int, name: str = "--seed") -> None:
     """Reject a seed that some library would not accept.
+
+    Args:
+        seed: The seed.
+        name: Its flag.
 
     Raises:
         ValueError: If the seed is not in 0..2**32 - 1.
     """
-    check_between("--seed", seed, 0, 2**32 - 1)
+    check_between(name, seed, 0, 2**32 - 1)

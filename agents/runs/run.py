@@ -19,6 +19,7 @@ from agents.runs.pictures import SYNTHETIC
 from agents.runs.run_folder import (
     AGENT_WEIGHTS,
     CLASSIFIER,
+    CONFIG,
     LATENT_AGENT,
     REFINE_REPORT,
     REFINER,
@@ -159,12 +160,12 @@ def load_run(folder: Path | str) -> Run:
         ValueError: If the folder is not a run, or the run is not finished.
     """
     folder = Path(folder)
-    read_config(folder)
+    config = read_config(folder)
     if not (folder / REPORT).is_file():
-        settings = read_config(folder)["settings"]
-        recipe = ("recipe", "--data", settings.get("data"), "--out", folder)
-        advice = command(*(recipe if "flow_steps" in settings else ("train", "--resume", folder)))
-        raise ValueError(f"The run '{folder}' is not finished. Continue it with: {advice}")
+        again = f"Continue it with: {command('train', '--resume', folder)}"
+        if "flow_steps" in config["settings"]:  # a recipe resumes with all its settings alone
+            again = f"Repeat the command `recipe` that started it, with the settings in '{folder / CONFIG}'."
+        raise ValueError(f"The run '{folder}' is not finished. {again}")
     try:
         return read_parts(folder)
     except (DamagedError, KeyError, TypeError, OSError, RuntimeError) as error:

@@ -22,6 +22,7 @@ from agents.commands.synth import SynthArgs
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
 from agents.rl.sac import SETTINGS
+from vae.files import load_hashed_json, save_hashed_json
 from vae.images.synthetic import DEFECTS, generate_hands
 
 QUICK = ["--images", "24", "--size", "32", "--epochs", "2", "--batch-size", "4", "--latent-dim", "5", "--device", "cpu"]
@@ -130,6 +131,18 @@ def test_resume_refuses_other_settings_and_finished_runs(capsys, finished):
 def test_an_unfinished_run_is_told_from_a_finished_one(capsys, finished, tmp_path):
     shutil.copy(finished / "config.json", tmp_path)
     assert "is not finished. Continue it with: handlatent train --resume" in fails(capsys, "generate", tmp_path)
+    config = load_hashed_json(tmp_path / "config.json")
+    config["settings"] |= {"flow_steps": 4}  # of a recipe, which resumes with all its settings alone
+    save_hashed_json(tmp_path / "config.json", config)
+    said = f"Repeat the command `recipe` that started it, with the settings in '{tmp_path / 'config.json'}'."
+    assert fails(capsys, "generate", tmp_path).endswith(said)
+
+
+def test_a_training_prints_its_result_alone_on_stdout(capsys, tmp_path):
+    assert main(["train", *QUICK, "--batch-size", "64", "--agent", "none", "--out", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'run'}\n"
+    assert "there are no more pictures to train on" in printed.err
 
 
 def test_missing_data_and_too_many_images_are_one_sentence(capsys, tmp_path):

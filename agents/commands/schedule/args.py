@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.command_line.flags import check_above_zero, check_at_least
+from agents.command_line.flags import check_above_zero, check_at_least, check_seed
 from agents.rl.schedule_agent import DECISIONS, N_DRAWN
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
@@ -69,7 +69,8 @@ def check_args(args: ScheduleArgs) -> None:
         ValueError: If a setting is wrong.
     """
     check_at_least(1, args, "decisions", "rows", "drawn", "updates", "rounds", "batch_size")
-    check_at_least(0, args, "explore", "seed", "seconds", "kl_weight")
+    check_at_least(0, args, "explore", "seconds", "kl_weight")
+    check_seed(args.seed)
     check_above_zero(args, "learning_rate")
     for name, listed in (("--n", args.n), ("--drawn-n", args.drawn_n)):
         if min(listed, default=args.batch_size) < args.batch_size:

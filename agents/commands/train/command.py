@@ -16,7 +16,7 @@ from agents.runs import run_folder
 from agents.runs.ctrl_c import Interrupted
 from agents.runs.json_rules import check_rules, of_type
 from agents.runs.lock import held
-from agents.runs.pictures import SYNTHETIC, Choice, Pictures, gather
+from agents.runs.pictures import SYNTHETIC, Choice, Pictures, gather, tell
 from vae.acceleration import parallel
 from vae.checkpoint import latest_checkpoint
 from vae.device import resolve_device
@@ -41,7 +41,8 @@ def train(args: TrainArgs) -> Path:
     """
     began = time.monotonic()
     parallel.from_main(lambda: _check_first(args))
-    with held(args.out if args.resume is None else args.resume) if parallel.is_main() else nullcontext():
+    folder = (args.out, "--out") if args.resume is None else (args.resume, "--resume")
+    with held(*folder) if parallel.is_main() else nullcontext():
         args, pictures = parallel.from_main(lambda: _prepared(args))
         try:
             if parallel.is_main():
@@ -71,11 +72,10 @@ def _prepared(args: TrainArgs) -> tuple[TrainArgs, Pictures]:
             args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start from another directory
     _check(args)
     pictures = gather(_choice(args))
-    for note in pictures.notes:
-        print(note)
+    tell(pictures.notes)
     if len(pictures.train) < args.batch_size:
         args = replace(args, batch_size=len(pictures.train))
-        print(f"Minibatches of {args.batch_size}: there are no more pictures to train on.")
+        tell([f"Minibatches of {args.batch_size}: there are no more pictures to train on."])
     return args, pictures
 
 
