@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 Event = dict[str, Any]
@@ -22,16 +23,34 @@ class Worker:
     def __init__(self) -> None:
         """Start the thread when it is first needed."""
         self.thread = ThreadPoolExecutor(1, "demo")
-        self._turn = asyncio.Lock()
+        self._turn, self._stopped = asyncio.Lock(), asyncio.Event()
         self._waiting = 0
+
+    def stop(self) -> None:
+        """Let nobody wait any longer for what is computed, or for a turn. The event loop's thread calls it."""
+        self._stopped.set()
 
     def close(self) -> None:
         """End the thread after the piece that it computes now; what waits is dropped."""
         self.thread.shutdown(wait=False, cancel_futures=True)
 
     async def call(self, work: Callable[..., Result], *args: Any) -> Result:
-        """Compute something small in the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, work, *args)
+        """Compute something small in the thread.
+
+        Raises:
+            ValueError: If the page is closed before it is done.
+        """
+        done = asyncio.get_running_loop().run_in_executor(self.thread, work, *args)
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        either: set[asyncio.Future[Any]] = {done, stopped}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
+                raise ValueError("The page is closed.")
+            return await done
+        finally:
+            stopped.cancel()
+            done.cancel()
 
     async def events(self, job: Callable[[], EventStream]) -> AsyncGenerator[Event, None]:
         """Run a job when it is its turn.
@@ -61,5 +80,6 @@ class Worker:
             yield {"error": str(error)}
         finally:
             if generator is not None:
-                self.thread.submit(generator.close)
+                with suppress(RuntimeError):  # the thread has ended
+                    self.thread.submit(generator.close)
             self._turn.release()

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -44,7 +44,16 @@ class Refused(ValueError):
 def serve(listening: socket.socket, app: Starlette, grace: int) -> None:
     """Serve an application at a socket until Ctrl-C; then its jobs have `grace` seconds to end."""
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=grace, lifespan="on")
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Let open streams end before uvicorn waits for them: it prints a traceback for each that it must cancel."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app: Any = self.config.app
+        app.state.worker.stop()
+        await super().shutdown(sockets)
 
 
 def make_app(weights: Weights, host: str = "127.0.0.1") -> Starlette:
@@ -62,9 +71,11 @@ def make_app(weights: Weights, host: str = "127.0.0.1") -> Starlette:
         Mount("/", StaticFiles(directory=PAGE, html=True)),
     ]
     hosts = ["*"] if host in ("0.0.0.0", "::") else [*LOCAL, host]
-    return Starlette(
+    app = Starlette(
         routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)], lifespan=tabs.lifespan
     )
+    app.state.worker = tabs.worker
+    return app
 
 
 def answering(answer: Answer) -> Answer:
@@ -76,6 +87,8 @@ def answering(answer: Answer) -> Answer:
             if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
                 raise Refused(403, f"The page answers only itself, and this request comes from {origin!r:.80}.")
             return await answer(request)
+        except ClientDisconnect:  # nobody reads the answer
+            return Response(status_code=400)
         except Refused as error:
             return JSONResponse({"error": str(error)}, error.status)
         except ValueError as error:

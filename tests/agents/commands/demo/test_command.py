@@ -1,9 +1,11 @@
 import signal
+import socket
 import sys
 import threading
 import urllib.request
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,6 +28,25 @@ def test_the_page_is_served_until_ctrl_c(narrow_run, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert said.startswith("Open http://127.0.0.1:")
     assert "network" not in said
+
+
+def test_a_visitor_who_leaves_and_ctrl_c_during_a_job_print_nothing(narrow_run, capfd, monkeypatch):
+    streams = []
+
+    def visit(address):
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port)) as leaves:
+            head = f"POST /api/judge HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 9999\r\n\r\n"
+            leaves.sendall(head.encode() + b"part")
+        streams.append(urllib.request.urlopen(address + "api/train", b"{}"))
+        streams[0].readline()
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("webbrowser.open_new_tab", lambda address: threading.Timer(0.1, visit, [address]).start())
+    assert demo(DemoArgs(narrow_run, port=0)) == "The page is closed."
+    assert b"The page is closed." in streams[0].read()
+    streams[0].close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_page_that_is_open_to_the_network_says_so(narrow_run, capsys, monkeypatch):

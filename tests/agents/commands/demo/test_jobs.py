@@ -40,6 +40,27 @@ def test_a_job_s_events_come_in_order():
     assert run(lambda worker: listen(worker, counting(3))) == [{"number": number} for number in range(3)]
 
 
+def test_a_stop_ends_the_running_job_and_those_that_wait():
+    holds = threading.Event()
+
+    def job():
+        yield {"number": 0}
+        holds.wait()
+        yield {"number": 1}
+
+    async def main(worker):
+        streams = [asyncio.ensure_future(listen(worker, job)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        try:
+            worker.stop()
+            return await asyncio.gather(*streams)
+        finally:
+            holds.set()
+
+    closed = {"error": "The page is closed."}
+    assert run(main) == [[{"number": 0}, closed], [{"waiting": 1}, closed]]
+
+
 def test_one_job_runs_at_a_time_and_the_next_is_told_to_wait():
     order = []
 
