@@ -15,7 +15,7 @@ LARGER = "rejection/agents+rejection/retrained-larger-steps"
 AHEAD = {  # sampler, then twice a record and an agent, the first of which has more right hands: what the page says
     "prior varied sac-refine-3 varied none": "The agent adds {:.1f} points to the prior alone** ({:.1f} to {:.1f})",
     "rejection varied sac-refine-3 varied none": "and {:.1f} with rejection ({:.1f} to {:.1f}), where nearly all",
-    "prior varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
+    "prior varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({1:.1f} to {2:.1f})",
     "prior varied sac-refine-3 rejection/agents gradient-3": "is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead",
     "rejection varied sac-refine-3 varied gradient-3": "it is {0:.1f} points ahead ({3:.1f} behind to {2:.1f} ahead)",
     "prior varied sac-refine-3 rejection/agents random-3": "it is {:.1f} points ahead of random corrections ({:.1f} to",
