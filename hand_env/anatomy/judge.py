@@ -98,6 +98,10 @@ class Judge:
             weights: A file written by `handlatent judge-train`; default: the packaged weights.
             architecture: Which packaged weights: "parser" pays rewards, "reporter" only reports.
             device: "cpu", "cuda" or "cuda:N".
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file does not hold a judge, or there is no such architecture.
         """
         return cls(*load_network(Path(weights) if weights else packaged_weights(architecture)), device)
 
@@ -318,11 +322,12 @@ def _judgement(
     digits = tuple(_digit(number, state, joints) for number, state in enumerate(states))
     fused = states.count(FUSED)
     fingers = sum(state != ABSENT for state in states[1:]) - max(int(fused > 0), fused - 1) + (extra == EXTRA_FINGER)
+    thumbs = int(states[0] != ABSENT) + int(extra == EXTRA_THUMB)
     return Judgement(
         palm=holds[0],
-        fingers=fingers,
-        thumbs=int(states[0] != ABSENT) + int(extra == EXTRA_THUMB),
-        unplaced=int(extra != NO_EXTRA),
+        fingers=fingers if holds[0] else 0,
+        thumbs=thumbs if holds[0] else 0,
+        unplaced=int(extra != NO_EXTRA and holds[0]),
         digits=digits,
         wrist=(joints[0][0], joints[0][1]),
         tone_degrees=tone,

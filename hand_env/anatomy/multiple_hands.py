@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -15,6 +13,7 @@ from vae.images.labelled.vocabulary import GROUND, PALM
 from vae.progress import in_chunks
 
 SHARE = 0.25  # of the largest hand's cells in the region map: smaller parts are not hands of their own
+SAME = 0.4  # of the larger box's side: two boxes whose centres are nearer to each other show one hand
 AROUND = 1.2  # side of a hand's square over the extent of its cells; one more cell is added at each edge
 
 
@@ -41,8 +40,19 @@ def judge_hands(judge: Judge, images: Tensor) -> list[list[Judgement]]:
         alone = to_judgements(found, images.shape[-1])
         for image, one, hands in zip(chunk.float(), alone, separate_hands(found.map), strict=True):
             each = [judgement for cells in hands if (judgement := _judge_one(judge, image, cells)).palm]
-            judged.append(each if len(each) > 1 else [one])
+            apart = _each_once(each)
+            judged.append(apart if len(apart) > 1 else [one])
     return judged
+
+
+def _each_once(judgements: list[Judgement]) -> list[Judgement]:
+    """Leave out hands that were found twice: the centre of a box lies near that of a larger one."""
+    kept: list[Judgement] = []
+    for one in sorted(judgements, key=lambda judgement: -judgement.box[2]):
+        x, y, _ = one.box
+        if all(max(abs(x - a), abs(y - b)) > SAME * side for a, b, side in (other.box for other in kept)):
+            kept.append(one)
+    return sorted(kept, key=lambda judgement: judgement.box[0])
 
 
 def separate_hands(regions: Tensor) -> list[list[Tensor]]:
@@ -79,13 +89,4 @@ def _judge_one(judge: Judge, image: Tensor, cells: Tensor) -> Judgement:
         torch.tensor([side / size], device=image.device),
         torch.zeros(1, device=image.device),
     )
-    return _moved(judge.judge(cut_out(image.unsqueeze(0), square, side), crop=True)[0], left, top)
-
-
-def _moved(judgement: Judgement, left: int, top: int) -> Judgement:
-    """Turn places in the square into places in the picture, pixels."""
-    digits = tuple(
-        replace(digit, joints=tuple((x + left, y + top) for x, y in digit.joints)) for digit in judgement.digits
-    )
-    (x, y), (across, down, side) = judgement.wrist, judgement.box
-    return replace(judgement, digits=digits, wrist=(x + left, y + top), box=(across + left, down + top, side))
+    return judge.judge(cut_out(image.unsqueeze(0), square, side), crop=True)[0].placed(left, top)

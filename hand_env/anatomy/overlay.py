@@ -1,6 +1,7 @@
 """Draw the judge's findings on a picture, so that a person can see the reason for the verdict."""
 
 import math
+from textwrap import wrap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from vae.images import to_uint8
 
 SIDE = 320  # side of the picture in the drawing, pixels
 COLOURS = {"thumb": "#e6194b", "index": "#0072ce", "middle": "#12a14b", "ring": "#f58231", "little": "#b22ab2"}
-CAPTION = 64  # height of the text below the picture, pixels
+CAPTION = 96  # height of the text below the picture, pixels: six lines
+LETTERS = 52  # of a line of text
 
 
 def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
@@ -23,7 +25,7 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
         judgement: The judge's findings on that picture.
 
     Returns:
-        (384, 320, 3) uint8.
+        (416, 320, 3) uint8.
     """
     factor = SIDE / image.shape[-1]
     picture = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
@@ -41,20 +43,23 @@ def draw_overlay(image: Tensor, judgement: Judgement) -> NDArray[np.uint8]:
         if digit.state != "normal" and digit.joints:
             canvas.text(places[-1], digit.state, fill=colour, font_size=13)
     verdict = "correct" if judgement.correct else "anatomical" if judgement.anatomical else "not anatomical"
-    verdict = verdict if judgement.trusted else f"not trusted ({judgement.doubts[0]}): {verdict}"
     counts = {"finger": judgement.fingers, "thumb": judgement.thumbs}
     counted = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items())
     counted += f", {judgement.unplaced} unplaced" if judgement.unplaced else ""
-    canvas.text((6, SIDE + 4), f"{verdict}, {judgement.score:.2f}", fill="black", font_size=13)
-    canvas.text((6, SIDE + 22), counted, fill="black", font_size=13)
-    canvas.text((6, SIDE + 40), ", ".join(judgement.failures), fill="#c00000", font_size=13)
+    canvas.rectangle((0, SIDE, SIDE, SIDE + CAPTION), fill="white")  # over what lies beyond the picture
+    lines = [(f"{verdict}, {judgement.score:.2f}; {counted}", "black")]
+    lines += [] if judgement.trusted else [(f"not trusted: {', '.join(judgement.doubts)}", "black")]
+    lines += [(", ".join(judgement.failures), "#c00000")]
+    wrapped = [(part, colour) for line, colour in lines for part in wrap(line, LETTERS)]
+    for number, (part, colour) in enumerate(wrapped):
+        canvas.text((6, SIDE + 4 + 15 * number), part, fill=colour, font_size=12)
     return np.asarray(picture)
 
 
 def _box(canvas: ImageDraw.ImageDraw, judgement: Judgement, factor: float) -> None:
     """Draw the judged square, with a thick upper side, unless it is the whole picture."""
     x, y, side = (value * factor for value in judgement.box)
-    if not side or (side == SIDE and not judgement.turn_degrees):
+    if not side or (math.isclose(side, SIDE) and not judgement.turn_degrees):
         return
     cos, sin = math.cos(math.radians(judgement.turn_degrees)), math.sin(math.radians(judgement.turn_degrees))
     half = side / 2

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import ExifTags
 from torch import Tensor
 
-from vae.images import Problem, to_float
+from vae.images import Problem
+from vae.images.decode import open_picture
 from vae.images.folder import pad_to_square
 from vae.images.listing import list_pictures
 from vae.images.reading import read_at_own_size
 
+TURNED = 5  # the camera's orientations from this on swap width and height
 SMALLEST, LARGEST = 32, 256  # pictures are judged at their own size, within this range of pixels a side
 
 
@@ -21,7 +24,7 @@ class FoundPictures:
 
     Attributes:
         files: The files that could be read.
-        pictures: Their pictures, (3, S, S) float32 in [0, 1] each, S in 32..256.
+        pictures: Their pictures, (3, S, S) uint8 each, S in 32..256: padded to squares, and larger ones shrunk.
         problems: The files that could not be read.
         notes: Sentences on what else was left out.
     """
@@ -33,7 +36,7 @@ class FoundPictures:
 
 
 def read_paths(paths: Sequence[Path]) -> FoundPictures:
-    """Read pictures, and those in folders and subfolders; see `list_pictures`.
+    """Read pictures, and those in folders and subfolders, each file once; see `list_pictures`.
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder holds no picture.
@@ -52,6 +55,11 @@ def read_paths(paths: Sequence[Path]) -> FoundPictures:
             named.add(str(path))
         else:
             raise FileNotFoundError(f"{str(path)!r} must be a picture or a folder of pictures, and there is none.")
+    places = [os.path.realpath(file) for file in files]
+    twice = [file for file, place, seen in zip(files, places, _seen_before(places), strict=True) if seen]
+    files = [file for file, seen in zip(files, _seen_before(places), strict=True) if not seen]
+    if twice:
+        notes.append(f"Named more than once and judged once: {len(twice):,}, such as {str(twice[0])!r}.")
     found = _read(files)
     must = [problem for problem in found.problems if problem.name in named or not found.files]
     if must:
@@ -63,7 +71,7 @@ def read_files(files: Sequence[Path]) -> list[Tensor]:
     """Read pictures at their own size, padded to squares.
 
     Returns:
-        (3, S, S) float32 in [0, 1] each, S in 32..256.
+        (3, S, S) uint8 each, S in 32..256.
 
     Raises:
         ValueError: If one cannot be read.
@@ -76,4 +84,26 @@ def read_files(files: Sequence[Path]) -> list[Tensor]:
 
 def _read(files: Sequence[Path]) -> FoundPictures:
     pixels, usable, problems = read_at_own_size(files, [str(file) for file in files], SMALLEST, LARGEST, pad_to_square)
-    return FoundPictures([files[index] for index in usable], [to_float(one) for one in pixels], list(problems), [])
+    return FoundPictures([files[index] for index in usable], list(pixels), list(problems), [])
+
+
+def _seen_before(places: Sequence[str]) -> list[bool]:
+    first = {place: number for number, place in reversed(list(enumerate(places)))}
+    return [first[place] < number for number, place in enumerate(places)]
+
+
+def square_around(file: Path) -> tuple[int, int, int]:
+    """Return where the square that was judged lies in a file's picture, in its own pixels.
+
+    Returns:
+        The square's side, the longer one of the picture; how far it reaches beyond the picture on the left and on top.
+
+    Raises:
+        PictureError: If the file cannot be read as a picture.
+    """
+    with open_picture(file) as image:
+        width, height = image.size
+        if image.getexif().get(ExifTags.Base.Orientation, 1) >= TURNED:
+            width, height = height, width
+    side = max(width, height)
+    return side, (side - width) // 2, (side - height) // 2

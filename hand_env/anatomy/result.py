@@ -1,6 +1,8 @@
 """Result types: what the judge says about one picture."""
 
-from dataclasses import asdict, dataclass
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -29,9 +31,9 @@ class Judgement:
 
     Attributes:
         palm: Whether there is a hand with a palm.
-        fingers: Number of fingers without the thumb; two fused fingers count as one.
-        thumbs: Number of thumbs.
-        unplaced: Number of digits, or ghosts of digits, besides the five: 0 or 1.
+        fingers: Number of fingers without the thumb; two fused fingers count as one. 0 without a hand.
+        thumbs: Number of thumbs; 0 without a hand.
+        unplaced: Number of digits, or ghosts of digits, besides the five: 0 or 1; 0 without a hand.
         digits: The five digits, thumb first.
         wrist: (x, y) in pixels from the top left corner.
         tone_degrees: Individual typology angle of the skin, degrees: above 55 is very light, below -30 is dark.
@@ -70,6 +72,17 @@ class Judgement:
     doubts: tuple[str, ...] = ()
     box: tuple[float, float, float] = (0.0, 0.0, 0.0)
     turn_degrees: float = 0.0
+
+    def placed(self, left: float, top: float, scale: float = 1.0) -> Judgement:
+        """Return the same judgement with each place (x, y) moved to (left + scale * x, top + scale * y)."""
+
+        def move(place: tuple[float, float]) -> tuple[float, float]:
+            return left + scale * place[0], top + scale * place[1]
+
+        digits = tuple(replace(digit, joints=tuple(map(move, digit.joints))) for digit in self.digits)
+        across, down, side = self.box
+        box = (*move((across, down)), scale * side)
+        return replace(self, digits=digits, wrist=move(self.wrist), box=box)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, for JSON."""

@@ -80,6 +80,7 @@ class Summary:
         good_batches: Number of these batches with at least 15 correct hands.
         score: Mean score.
         trusted: Rate of pictures whose verdict is trusted.
+        anatomical_trusted: Rate of anatomical hands among those; None if there are none.
         correct_trusted: Rate of correct hands among those; None if there are none.
         doubts: By reason of `REASONS`, how many pictures are not trusted for it; a picture may have several.
     """
@@ -91,6 +92,7 @@ class Summary:
     good_batches: int
     score: float
     trusted: Rate
+    anatomical_trusted: Rate | None
     correct_trusted: Rate | None
     doubts: dict[str, int]
 
@@ -110,6 +112,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     n = len(judgements)
     correct = [judgement.correct for judgement in judgements]
     sure = sum(judgement.trusted for judgement in judgements)
+    anatomical = sum(judgement.anatomical and judgement.trusted for judgement in judgements)
     batches = [sum(correct[start : start + BATCH]) for start in range(0, n - BATCH + 1, BATCH)]
     return Summary(
         anatomical=wilson(sum(judgement.anatomical for judgement in judgements), n),
@@ -119,6 +122,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
         good_batches=sum(count >= WANTED for count in batches),
         score=sum(judgement.score for judgement in judgements) / n,
         trusted=wilson(sure, n),
+        anatomical_trusted=wilson(anatomical, sure) if sure else None,
         correct_trusted=wilson(sum(correct), sure) if sure else None,
         doubts={name: sum(name in judgement.doubts for judgement in judgements) for name in REASONS},
     )

@@ -86,7 +86,8 @@ def load_network(path: Path) -> tuple[Network, Calibration]:
         if missing or found.unexpected_keys:
             raise ValueError(f"{[*missing, *found.unexpected_keys]} are missing or unknown")
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} must hold a judge's weights, but {error}. Train it again.") from error
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{str(path)!r} must hold a judge's weights, but {reason}. Train it again.") from error
     return network.eval().requires_grad_(False), calibration
 
 

@@ -66,6 +66,8 @@ def judge_attack(args: JudgeAttackArgs) -> str:
         raise ValueError(
             f"--grid '{args.grid}' is there already, and handlatent did not draw it. Choose another --grid."
         )
+    if args.grid and not (args.grid.suffix.lower() == ".png" and args.grid.parent.is_dir()):
+        raise ValueError(f"--grid must be a .png in a folder that exists, got {str(args.grid)!r}.")
     run = load_run(args.run)
     judges = Judge.load(args.parser), Judge.load(args.reporter, architecture="reporter")
     latents = run.samplers[run.sampler_name(args.sampler)].sample(args.n, args.seed)

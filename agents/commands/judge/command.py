@@ -1,9 +1,10 @@
 """Judge pictures of hands."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +16,15 @@ from agents.commands.judge.novelty import find_novelty
 from agents.runs.lock import held
 from agents.runs.run_folder import claim_folder
 from hand_env.anatomy import Judge, Judgement, draw_overlay, judge_hands, summarise, wilson
-from hand_env.anatomy.picture_files import read_paths
+from hand_env.anatomy.picture_files import FoundPictures, read_paths, square_around
 from vae.device import resolve_device
+from vae.images import to_float
 from vae.images.overview import is_overview, save_overview
 from vae.progress import progress_bar
 
 CHUNK = 64  # pictures per call
+DRAWING = re.compile(r"\d{4,}-.*\.png", re.DOTALL)  # the name of a drawing
+LONGEST = 200  # bytes of a picture's name in that of its drawing; file systems take 255 in all
 
 Found = TypeVar("Found")
 
@@ -32,17 +36,19 @@ class JudgeArgs:
     paths: list[Path] = field(positional=True, metavar="PATHS", nargs="+")
     """Pictures, or folders of pictures."""
     json: bool = flag(False, negative_prefix="--no-")
-    """Print one JSON object per hand and a last one for all, each on its own line, instead of the summary."""
+    """Print one JSON object per hand, one per picture that could not be read ("error"), and a last one for all, each on
+    its own line, instead of the summary. Places are pixels of the file, also where it was padded or shrunk."""
     crop: bool = flag(True, negative_prefix="--no-")
     """Find each hand first, cut it out and turn it upright; --no-crop judges pictures as they are."""
     overlay: Path | None = None
-    """Folder for drawings of the judge's findings. No command takes them for pictures of hands."""
+    """Folder for drawings of the judge's findings; those of an earlier call are removed. No command takes them for
+    pictures of hands."""
     training: Path | None = None
     """Training pictures of the generator; copies of them are counted. For 11k Hands: those of the training people."""
     held_out: Path | None = None
     """Pictures of other people, which define what is a copy. Default for 11k Hands: those of the test people."""
-    architecture: str = "parser"
-    """'parser' may pay rewards; 'reporter' is only for reports."""
+    architecture: str | None = None
+    """'parser', the default, may pay rewards; 'reporter' is only for reports."""
     weights: Path | None = None
     """Weights that judge-train wrote, in place of the packaged ones."""
     device: str = "cpu"
@@ -70,11 +76,11 @@ def judge(args: JudgeArgs) -> str:
 
 
 def _judge(args: JudgeArgs) -> str:
-    judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
+    judge = load_judge(args.weights, args.architecture, args.device)
     found = read_paths(args.paths)
     files, pictures = found.files, found.pictures
     if args.overlay:
-        claim_folder(args.overlay, "--overlay", is_overview)
+        _claim_drawings(args.overlay)
     each = _judge_all(judge, pictures) if args.crop else [[one] for one in judge_each(judge, pictures)]
     new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
     judgements = [one for hands in each for one in hands]
@@ -82,21 +88,58 @@ def _judge(args: JudgeArgs) -> str:
         bar = progress_bar(files, "Drawing what was found", unit="pictures")
         for number, (file, picture, hands) in enumerate(zip(bar, pictures, each, strict=True)):
             for tail, one in _numbered(hands):
-                save_overview(args.overlay / f"{number:04d}-{file.stem}{tail}.png", draw_overlay(picture, one))
+                drawing = args.overlay / f"{number:04d}-{_short(file.stem)}{tail}.png"
+                save_overview(drawing, draw_overlay(to_float(picture), one))
     if args.json:
         odd = [{"image": problem.name, "error": problem.reason} for problem in found.problems]
-        rows = [*_rows(files, each, new), *odd, _last(judgements, len(files), found.notes)]
+        rows = [*_rows(found, each, new), *odd, _last(judgements, found, new)]
         return "\n".join(map(json.dumps, rows))
     told = [describe(judgements, len(files)), *([f"new         {wilson(sum(new), len(new))}"] if new else [])]
     return "\n".join([*told, *(f"left out: {problem}" for problem in found.problems), *found.notes])
 
 
+def load_judge(weights: Path | None, architecture: str | None, device: str) -> Judge:
+    """Load a judge as the flags say: --weights, --architecture and --device.
+
+    Raises:
+        ValueError: If the weights are of another architecture than the one that was given.
+    """
+    judge = Judge.load(weights, architecture=architecture or "parser", device=resolve_device(device))
+    own = judge.calibration.architecture
+    if weights and architecture not in (None, own):
+        raise ValueError(
+            f"--weights {str(weights)!r} must hold a judge of the --architecture {architecture!r}, and holds a "
+            f"{own!r}. Leave one of the two flags out."
+        )
+    return judge
+
+
+def _claim_drawings(folder: Path) -> None:
+    """Make a folder for drawings, or empty one that holds nothing but drawings of this command."""
+    claim_folder(folder, "--overlay", is_overview)
+    there = sorted(entry for entry in folder.iterdir() if entry.name[0] != ".")
+    others = [entry for entry in there if not (DRAWING.fullmatch(entry.name) and is_overview(entry))]
+    if others:
+        raise ValueError(
+            f"--overlay '{folder}' must hold nothing but drawings of this command, but it holds {others[0].name!r}. "
+            "Choose another --overlay."
+        )
+    for drawing in there:
+        drawing.unlink()
+
+
+def _short(stem: str) -> str:
+    """Cut a file's name so that a drawing's name, which is longer, is none too long."""
+    return stem.encode("utf-8", "surrogateescape")[:LONGEST].decode("utf-8", "ignore")
+
+
 def _rows(
-    files: Sequence[Path], each: Sequence[Sequence[Judgement]], new: Sequence[bool] | None
+    found: FoundPictures, each: Sequence[Sequence[Judgement]], new: Sequence[bool] | None
 ) -> Iterator[dict[str, Any]]:
-    for number, (file, hands) in enumerate(zip(files, each, strict=True)):
+    for number, (file, picture, hands) in enumerate(zip(found.files, found.pictures, each, strict=True)):
+        side, left, top = square_around(file)
         for tail, one in _numbered(hands):
-            row = {"image": f"{file}{tail}", **one.to_dict()}
+            row = {"image": f"{file}{tail}", **one.placed(-left, -top, side / picture.shape[-1]).to_dict()}
             yield row if new is None else {**row, "new": new[number]}
 
 
@@ -106,9 +149,10 @@ def _numbered(hands: Sequence[Judgement]) -> Iterator[tuple[str, Judgement]]:
         yield f"#{number}" if len(hands) > 1 else "", one
 
 
-def _last(judgements: Sequence[Judgement], pictures: int, notes: Sequence[str]) -> dict[str, Any]:
-    summary = {"n": len(judgements), "pictures": pictures, **summarise(judgements).to_dict()}
-    return {"summary": {**summary, "notes": list(notes)}}
+def _last(judgements: Sequence[Judgement], found: FoundPictures, new: Sequence[bool] | None) -> dict[str, Any]:
+    counts = {"n": len(judgements), "pictures": len(found.files), "left_out": len(found.problems)}
+    share = {} if new is None else {"new": asdict(wilson(sum(new), len(new)))}
+    return {"summary": {**counts, **summarise(judgements).to_dict(), **share, "notes": found.notes}}
 
 
 def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) -> list[Judgement]:
@@ -116,7 +160,7 @@ def judge_each(judge: Judge, pictures: Sequence[Tensor], *, crop: bool = False) 
 
     Args:
         judge: The judge.
-        pictures: (3, S, S) float32 in [0, 1] each.
+        pictures: (3, S, S) uint8 each.
         crop: As in `hand_env.anatomy.judge_images`.
 
     Returns:
@@ -137,7 +181,8 @@ def _by_size(pictures: Sequence[Tensor], find: Callable[[Tensor], list[Found]]) 
             rows = [row for row, picture in enumerate(pictures) if picture.shape[-1] == size]
             for start in range(0, len(rows), CHUNK):
                 some = rows[start : start + CHUNK]
-                found.update(zip(some, find(torch.stack([pictures[row] for row in some])), strict=True))
+                images = to_float(torch.stack([pictures[row] for row in some]))
+                found.update(zip(some, find(images), strict=True))
                 bar.update(len(some))
     return [found[row] for row in range(len(pictures))]
 
@@ -152,7 +197,8 @@ def describe(judgements: Sequence[Judgement], pictures: int) -> str:
         f"correct     {summary.correct}",
         f"trusted     {summary.trusted}",
     ]
-    if summary.correct_trusted:
+    if summary.anatomical_trusted and summary.correct_trusted:
+        lines.append(f"anatomical among the trusted  {summary.anatomical_trusted}")
         lines.append(f"correct among the trusted  {summary.correct_trusted}")
     lines.append(f"mean score  {summary.score:.3f}")
     if summary.batches:

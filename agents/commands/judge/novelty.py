@@ -20,7 +20,7 @@ def find_novelty(judge: Judge, pictures: Sequence[Tensor], training: Path, held_
 
     Args:
         judge: The judge whose features are compared.
-        pictures: (3, S, S) float32 in [0, 1] each; S may differ between pictures.
+        pictures: (3, S, S) uint8 each; S may differ between pictures.
         training: Training pictures of the generator: a folder, or the 11k Hands download. In the download, photographs
             of training people are the training pictures, and photographs of test people set the limits.
         held_out: Pictures of other people, which set the limits; required if `training` is a plain folder.
@@ -48,5 +48,5 @@ def find_novelty(judge: Judge, pictures: Sequence[Tensor], training: Path, held_
 
 
 def _small(picture: Tensor) -> Tensor:
-    resized = F.interpolate(picture.unsqueeze(0), size=(SIZE, SIZE), mode="bilinear", antialias=True)
+    resized = F.interpolate(to_float(picture[None]), size=(SIZE, SIZE), mode="bilinear", antialias=True)
     return resized[0].clamp(0, 1)

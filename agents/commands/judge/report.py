@@ -8,7 +8,7 @@ from simple_parsing import flag
 from torch import Tensor
 
 from agents.command_line.flags import check_at_least
-from agents.commands.judge.command import judge_each
+from agents.commands.judge.command import judge_each, load_judge
 from agents.runs.lock import held
 from agents.runs.pictures import tell
 from agents.runs.run_folder import claim_folder
@@ -32,7 +32,6 @@ from hand_env.anatomy.report import (
     write_outside,
     write_table,
 )
-from vae.device import resolve_device
 from vae.images import to_float
 from vae.images.folder import is_hands11k
 from vae.images.hands11k import left_out
@@ -56,8 +55,8 @@ class JudgeReportArgs:
     """Pixels a side of the pictures: 64 or 128; with --scenes also 256."""
     n: int = 300
     """Number of synthetic hands with each defect; twice as many have none."""
-    architecture: str = "parser"
-    """'parser' or 'reporter'."""
+    architecture: str | None = None
+    """'parser', the default, or 'reporter'."""
     weights: Path | None = None
     """Weights that judge-train wrote, in place of the packaged ones."""
     wrong: Path | None = None
@@ -85,6 +84,8 @@ def judge_report(args: JudgeReportArgs) -> str:
     check_at_least(1, args, "n")
     if args.scenes and (args.outside or not args.data):
         raise ValueError("--scenes needs --data, the folder that holds 11k-hands, and excludes --outside.")
+    if args.outside and args.data:
+        raise ValueError(f"--outside judges other pictures than --data, got both. Leave out --data {str(args.data)!r}.")
     if args.data and not is_hands11k(args.data / "11k-hands"):
         raise FileNotFoundError(
             f"--data must be the folder that holds 11k-hands, got {str(args.data)!r}, which does not."
@@ -99,11 +100,12 @@ def judge_report(args: JudgeReportArgs) -> str:
 
 
 def _judge_report(args: JudgeReportArgs) -> str:
-    judge = Judge.load(args.weights, architecture=args.architecture, device=resolve_device(args.device))
+    judge = load_judge(args.weights, args.architecture, args.device)
+    name = judge.calibration.architecture
     if args.outside:
-        return f"{args.architecture}, pictures from elsewhere\n{_outside(judge, args.outside)}"
+        return f"{name}, pictures from elsewhere\n{_outside(judge, args.outside, args.wrong)}"
     if args.scenes and args.data:
-        return f"{args.architecture}, {args.size} pixels, in scenes\n{_scenes(judge, args.data, args)}"
+        return f"{name}, {args.size} pixels, in scenes\n{_scenes(judge, args.data, args)}"
     rows = []
     cases = measure(judge, report_cases(args.size, args.data, args.n))
     total = count_cases(args.size, args.data)
@@ -111,7 +113,7 @@ def _judge_report(args: JudgeReportArgs) -> str:
         rows.append(row)
         if args.wrong:
             _draw_wrong(args.wrong, judge, case, row)
-    lines = [f"{args.architecture}, {args.size} pixels", write_table(rows)]
+    lines = [f"{name}, {args.size} pixels", write_table(rows)]
     if args.data:
         found, new = measure_novelty(judge, args.data / "11k-hands", args.size)
         lines += [
@@ -121,10 +123,17 @@ def _judge_report(args: JudgeReportArgs) -> str:
     return "\n".join(lines)
 
 
-def _outside(judge: Judge, root: Path) -> str:
-    pictures = outside_pictures(root)
-    judgements = judge_each(judge, read_files([picture.file for picture in pictures]), crop=True)
-    return write_outside(outside_table(pictures, judgements))
+def _outside(judge: Judge, root: Path, wrong: Path | None) -> str:
+    listed = outside_pictures(root)
+    pixels = read_files([picture.file for picture in listed])
+    judgements = judge_each(judge, pixels, crop=True)
+    drawn = Counter[str]()
+    for picture, image, judgement in zip(listed, pixels, judgements, strict=True):
+        kind = f"{'right' if picture.right else 'wrong'}-{picture.scene}"
+        if wrong and judgement.anatomical != picture.right and drawn[kind] < DRAWN:
+            drawn[kind] += 1
+            save_overview(wrong / f"{kind}-{picture.file.stem[:100]}.png", draw_overlay(to_float(image), judgement))
+    return write_outside(outside_table(listed, judgements))
 
 
 def _scenes(judge: Judge, data: Path, args: JudgeReportArgs) -> str:

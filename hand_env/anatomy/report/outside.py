@@ -16,8 +16,10 @@ SMALL = ("fingercount", "palmistry")
 """Sources with small hands; those not listed show one large hand on a plain background. A column `scene` in
 `labels.csv` ("plain", "cluttered" or "small") overrides both lists."""
 
+SCENES = ("plain", "cluttered", "small")
+
 GENERATED = ("dalle3-desk", "dalle3-palm", "vae-own", "edited", "handbench")
-"""Sources that are not unedited photographs."""
+"""Sources that are not unedited photographs; a source that is listed nowhere counts as photographs."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class OutsideRow:
         accepted: Share of the correct hands that the judge calls anatomical; None if there are no correct hands.
         rejected: Share of the wrong hands that the judge calls not anatomical; None if there are no wrong hands.
         trusted: Share of all pictures with a trusted verdict.
-        area: Area under the ROC curve of the score; NaN if there are no correct or no wrong hands.
+        area: Area under the ROC curve of the score, which also falls with rotation, strange skin and blur; NaN if there
+            are no correct or no wrong hands.
     """
 
     name: str
@@ -77,6 +80,10 @@ def outside_pictures(root: Path) -> list[OutsidePicture]:
     if not table.is_file():
         raise FileNotFoundError(f"--outside must name a folder that holds labels.csv, got {str(root)!r}.")
     rows = [row for row in read_labels(table, ("image", "source", "label")) if row["label"] in ("0", "1")]
+    if not rows:
+        raise ValueError(f"{str(table)!r} must have a label 0 or 1 in a row, and has none.")
+    if odd := [row["scene"] for row in rows if row.get("scene") not in (None, "", *SCENES)]:
+        raise ValueError(f"{str(table)!r}: scene must be one of {', '.join(SCENES)} or empty, got {odd[0]!r}.")
     return [
         OutsidePicture(root / "pictures" / row["image"], row["label"] == "1", row["source"], _scene(row))
         for row in rows

@@ -37,3 +37,11 @@ def test_sharpness_falls_with_blur_whatever_the_contrast():
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64).contiguous()
     assert sharpness(edge) > 3 * sharpness(ramp)
     assert float(sharpness(0.3 * edge + 0.5)) == pytest.approx(float(sharpness(edge)), rel=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_flat_pictures_have_a_gradient(level):
+    flat = torch.full((2, 3, 64, 64), level, requires_grad=True)
+    (gradient,) = torch.autograd.grad(sharpness(flat).sum(), flat)
+    assert gradient.isfinite().all()
+    assert sharpness(flat).max() < 1e-4

@@ -1,11 +1,12 @@
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from hand_env.anatomy import Judge, judge_hands
-from hand_env.anatomy.multiple_hands import separate_hands
+from hand_env.anatomy.multiple_hands import _each_once, separate_hands
 from vae.images import to_float
 from vae.images.labelled.vocabulary import FIRST_DIGIT, PALM
 from vae.images.synthetic import generate_hands
@@ -75,3 +76,12 @@ def test_a_hand_has_a_palm_and_at_least_a_quarter_of_the_largest():
     assert [int(hand.sum()) for hand in cells] == [36, 36 + 16]
     assert separate_hands(region_map(left, apart, speck)) == [[]]
     assert separate_hands(region_map()) == [[]]
+
+
+def test_a_hand_that_was_found_twice_counts_once():
+    def at(x, y, side):
+        return SimpleNamespace(box=(x, y, side))
+
+    assert _each_once([at(45, 60, 90), at(62, 60, 100), at(83, 60, 80)]) == [at(62, 60, 100)]
+    apart = [at(45, 60, 100), at(100, 60, 100), at(101, 130, 60)]
+    assert _each_once(apart[::-1]) == apart

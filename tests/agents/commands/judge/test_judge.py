@@ -18,6 +18,7 @@ from hand_env.anatomy.report import compose_scenes
 from hand_env.anatomy.report.clutter import plain
 from hand_env.anatomy.report.cut_outs import clean_outline
 from hand_env.anatomy.weights import Calibration, save_network
+from vae.files import save_tensors
 from vae.images import load_folder
 from vae.images.overview import is_overview
 from vae.images.synthetic import generate_hands
@@ -316,3 +317,84 @@ def test_judge_train_says_that_mediapipe_is_missing_before_it_reads_anything(tmp
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     assert main(["judge-train", "--data", str(tmp_path / "nothing"), "--out", str(tmp_path)]) == 2
     assert 'pip install -e ".[landmarks]"' in capsys.readouterr().err
+
+
+def test_places_in_json_are_pixels_of_the_file(tmp_path, capsys):
+    hand = generate_hands(1, 64, seed=1).images[0].permute(1, 2, 0).numpy()
+    Image.fromarray(hand).resize((300, 300)).save(tmp_path / "a.png")
+    wide = Image.new("RGB", (500, 300), "white")
+    wide.paste(Image.open(tmp_path / "a.png"), (150, 0))
+    wide.save(tmp_path / "b.png")
+    wide.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "c.png", exif=turned(6))
+    assert main(["judge", str(tmp_path), "--json", "--no-crop"]) == 0
+    alone, beside, rotated, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert 0 <= min(alone["wrist"]) <= max(alone["wrist"]) <= 300
+    assert alone["box"] == [150, 150, 300]
+    assert beside["box"] == rotated["box"] == [250, 150, 500]
+    for one, other in zip(alone["digits"], beside["digits"], strict=True):
+        for (x, y), (across, down) in zip(one["joints"], other["joints"], strict=True):
+            assert (x + 150, y) == pytest.approx((across, down), abs=25)  # the hand is smaller in a larger square
+    assert rotated["wrist"] == pytest.approx(beside["wrist"], abs=3)
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def test_a_picture_that_is_named_twice_is_judged_once(pictures, weights, capsys):
+    (pictures / "link.png").symlink_to("hand-0.png")
+    words = ["judge", str(pictures), str(pictures), str(pictures / "hand-1.png"), str(pictures / "link.png")]
+    assert main([*words, "--weights", str(weights)]) == 0
+    out = capsys.readouterr().out
+    assert "pictures    3" in out
+    assert "Named more than once and judged once: 5" in out
+
+
+def test_drawings_of_an_earlier_call_are_removed_and_nothing_else_is_replaced(pictures, weights, capsys, tmp_path):
+    seen = tmp_path / "seen"
+    judge = ["judge", "--weights", str(weights), "--overlay", str(seen)]
+    assert main([*judge, str(pictures)]) == 0
+    assert main([*judge, str(pictures / "hand-2.png")]) == 0
+    assert [drawing.name for drawing in seen.iterdir() if drawing.name[0] != "."] == ["0000-hand-2.png"]
+    for mine in ("0000-hand-2.png", "mine.png"):
+        Image.open(pictures / "hand-0.png").save(seen / mine)
+        before = (seen / mine).read_bytes()
+        assert main([*judge, str(pictures / "hand-2.png")]) == 2
+        assert repr(mine) in capsys.readouterr().err
+        assert (seen / mine).read_bytes() == before
+        (seen / mine).unlink()
+
+
+def test_long_names_are_drawn_under_shorter_ones(pictures, weights, tmp_path):
+    (pictures / "hand-0.png").rename(pictures / f"{'ü' * 120}.png")
+    assert main(["judge", str(pictures), "--weights", str(weights), "--overlay", str(tmp_path / "seen")]) == 0
+    assert sum(is_overview(drawing) for drawing in (tmp_path / "seen").iterdir()) == 3
+
+
+def test_json_has_what_the_summary_has(pictures, weights, capsys, tmp_path):
+    (pictures / "broken.png").write_bytes(b"no picture")
+    assert main(["judge", str(pictures), "--json", "--weights", str(weights)]) == 0
+    *_, odd, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert set(odd) == {"image", "error"}
+    assert (last["summary"]["pictures"], last["summary"]["left_out"]) == (3, 1)
+    assert "anatomical_trusted" in last["summary"]
+
+
+def test_weights_of_the_other_architecture_are_refused(pictures, weights, capsys):
+    for command in (["judge", str(pictures)], ["judge-report", "--n", "1"]):
+        assert main([*command, "--architecture", "reporter", "--weights", str(weights)]) == 2
+        assert "must hold a judge of the --architecture 'reporter', and holds a 'parser'" in capsys.readouterr().err
+
+
+def test_a_file_without_a_judge_is_one_sentence(pictures, tmp_path, capsys):
+    save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(1)})
+    assert main(["judge", str(pictures), "--weights", str(tmp_path / "x.safetensors")]) == 2
+    assert "but it lacks 'calibration'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("grid", ["nowhere/a.png", "a.txt"])
+def test_a_grid_that_cannot_be_written_is_refused_first(grid, tmp_path, capsys):
+    assert main(["judge-attack", str(tmp_path / "no-run"), "--grid", str(tmp_path / grid)]) == 2
+    assert "--grid must be a .png in a folder that exists" in capsys.readouterr().err
