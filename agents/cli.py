@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from agents.command_line.console import lasting_streams
-from agents.command_line.flags import check_sizes, check_words
+from agents.command_line.flags import check_sizes, check_words, note_typed
 from agents.command_line.parser import make_parser
 from agents.commands.blind import BlindScoreArgs, BlindSheetsArgs, blind_score, blind_sheets
 from agents.commands.compare import CompareArgs, compare
@@ -101,7 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif others:
             parser.error(f"unrecognized arguments: {' '.join(others)}")
         with lasting_streams():
-            return _run(found.command, _with_home(settings))
+            settings = _with_home(settings)
+            note_typed(settings, getattr(found, "typed", ()))
+            return _run(found.command, settings)
 
 
 def _asked_about(words: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ OrderedDict in the whole process. Then rl_zoo3, which imports `RowPolicy` from `
 settings. simple_parsing takes a flag's help from the string below it, so write no comment above the flag.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -17,6 +17,7 @@ from vae.checks import check_not_nan as not_nan
 RUN = {"positional": True, "custom_args": {"metavar": "RUN"}}
 OPTIONAL_RUN = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
 SWITCH = {"custom_args": {"negative_prefix": "--no-"}}
+_TYPED = "_typed"  # attribute of settings, no field of theirs
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -49,6 +50,17 @@ def check_sizes(args: Any) -> None:
 def flag(name: str) -> str:
     """Return the flag of a field: "--batch-size" for "batch_size"."""
     return "--" + name.replace("_", "-")
+
+
+def note_typed(args: Any, names: Iterable[str]) -> None:
+    """Keep with the settings which of their flags were typed: a value alone does not tell, if it is the default."""
+    object.__setattr__(args, _TYPED, frozenset(names))
+
+
+def was_given(args: Any, name: str) -> bool:
+    """Whether a setting was given: typed as a flag, or in Python with another value than its default."""
+    default = next(item.default for item in fields(args) if item.name == name)
+    return name in getattr(args, _TYPED, ()) or getattr(args, name) != default
 
 
 def check_at_least(low: int, args: Any, *names: str) -> None:

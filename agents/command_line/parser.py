@@ -20,6 +20,7 @@ class _Value(Action):
 
     def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, values)
+        _note(namespace, self.dest, option_string)
 
 
 class _Switch(argparse.BooleanOptionalAction):
@@ -28,6 +29,16 @@ class _Switch(argparse.BooleanOptionalAction):
     def __init__(self, option_strings: Sequence[str], dest: str, **given: Any) -> None:
         known = {name: given[name] for name in ("default", "required", "help") if name in given}
         super().__init__(option_strings, dest, **known)
+
+    def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        _note(namespace, self.dest, option_string)
+
+
+def _note(namespace: Namespace, dest: str, option_string: str | None) -> None:
+    """Keep the name of a setting whose flag was typed; "settings.epochs" is its destination."""
+    if option_string is not None:
+        namespace.typed = getattr(namespace, "typed", frozenset()) | {dest.rpartition(".")[2]}
 
 
 class CommandParser(ArgumentParser):
@@ -52,6 +63,8 @@ class CommandParser(ArgumentParser):
 
 def make_parser(commands: Mapping[str, type], whole: Sequence[str] = (), **settings: Any) -> CommandParser:
     """Make a parser that gives `command`, a name, and `settings`, an instance of that command's dataclass.
+
+    Where flags were typed it also gives `typed`, the names of their settings.
 
     Args:
         commands: The dataclass of each command; its docstring is the command's summary.

@@ -125,6 +125,12 @@ def test_a_folder_that_is_not_a_run_is_one_sentence(capsys, tmp_path):
 
 def test_resume_refuses_other_settings_and_finished_runs(capsys, finished):
     assert "leave --epochs out" in fails(capsys, "train", "--resume", finished, "--epochs", 9)
+    said = fails(capsys, "train", "--resume", finished, "--ep", TrainArgs.epochs)  # a default is another value, too
+    assert "whose --epochs is 4, got 60; leave --epochs out." in said
+    assert "leave --agent out" in fails(capsys, "train", "--resume", finished, "--agent=sac", "--epochs", 4)
+    assert "leave --out out" in fails(capsys, "train", "--resume", finished, "--out", "runs/train")
+    same = ["--epochs", 4, "--agent", "sac-flat", "--out", finished]
+    assert "is finished" in fails(capsys, "train", "--resume", finished, *same)
     assert "is finished" in fails(capsys, "train", "--resume", finished)
 
 

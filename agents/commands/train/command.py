@@ -5,9 +5,9 @@ import time
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag
+from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag, was_given
 from agents.command_line.shell_words import command
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.other_ranks import follow
@@ -68,8 +68,7 @@ def _prepared(args: TrainArgs) -> tuple[TrainArgs, Pictures]:
         args = resumed(args)
     else:
         run_folder.claim(args.out)
-        if args.data != SYNTHETIC:
-            args = replace(args, data=str(Path(args.data).absolute()))  # a resumed run may start from another directory
+        args = replace(args, data=_absolute(args.data))  # a resumed run may start from another directory
     _check(args)
     pictures = gather(_choice(args))
     tell(pictures.notes)
@@ -98,24 +97,20 @@ def resumed(args: TrainArgs) -> TrainArgs:
         The run's own settings, with its folder as `out` and `resume`.
 
     Raises:
-        ValueError: If another setting is given, or there is no run to resume.
+        ValueError: If another setting is given than the run has, or there is no run to resume.
     """
     run = args.resume
     assert run is not None, "the caller has checked"
-    for item in fields(TrainArgs):
-        if item.name not in ("resume", "device", "data") and getattr(args, item.name) != item.default:
-            raise ValueError(
-                f"--resume takes all settings but --device and --data from the run; leave {flag(item.name)} out."
-            )
     settings = run_folder.read_config(run)["settings"]
+    _refuse_others(args, {**settings, "out": run})
     hints = get_type_hints(TrainArgs)
     rules = {f"settings.{name}": of_type(hints[name]) for name in settings.keys() & hints.keys()}
     check_rules(run / run_folder.CONFIG, {"settings": settings}, rules)
     if (run / run_folder.REPORT).is_file():
         shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # in case it was killed before it removed them
         raise ValueError(f"The run '{run}' is finished. Draw from it with: {command('generate', run)}")
-    data = settings["data"] if args.data == TrainArgs.data else str(Path(args.data).absolute())
-    device = settings.get("device", "auto") if args.device == "auto" else args.device
+    data = _absolute(args.data) if was_given(args, "data") else settings["data"]
+    device = args.device if was_given(args, "device") else settings.get("device", "auto")
     try:
         args = TrainArgs(**{**settings, "data": data, "device": device, "out": run, "resume": run})
         own = run / run_folder.AGENT_WEIGHTS
@@ -124,6 +119,24 @@ def resumed(args: TrainArgs) -> TrainArgs:
         return args if args.agent_weights is None else replace(args, agent_weights=Path(args.agent_weights))
     except TypeError as error:
         raise ValueError(f"The run '{run}' is damaged or from another version: {error}.") from error
+
+
+def _refuse_others(args: TrainArgs, own: dict[str, Any]) -> None:
+    """Refuse settings that are given and that the run to resume does not have."""
+    for item in fields(TrainArgs):
+        value = getattr(args, item.name)
+        if item.name in ("resume", "device", "data") or not was_given(args, item.name):
+            continue
+        has = own.get(item.name, item.default)
+        if value != (has if has is None or not isinstance(value, Path) else Path(has)):
+            raise ValueError(
+                f"--resume takes all settings but --device and --data from the run, whose {flag(item.name)} is {has}, "
+                f"got {value}; leave {flag(item.name)} out."
+            )
+
+
+def _absolute(data: str) -> str:
+    return data if data == SYNTHETIC else str(Path(data).absolute())
 
 
 def _check(args: TrainArgs) -> None:
