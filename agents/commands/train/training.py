@@ -130,10 +130,10 @@ class TrainingRun:
             ValueError: If the VAE diverged.
         """
         if terminated:
-            kappa = "" if self.args.agent == "sac" else f", or --delta-scale, now {self.args.delta_scale!r}"
+            kappa = "" if self.args.agent == "sac" else f", or a lower --delta-scale than {self.args.delta_scale!r}"
             raise ValueError(
-                f"The VAE diverged in epoch {info['epoch']} of '{self.run}'. Lower --learning-rate, now "
-                f"{self.args.learning_rate!r}{kappa}."
+                f"The VAE diverged in epoch {info['epoch']} of '{self.run}'. Start again with another --out, and with "
+                f"a lower --learning-rate than {self.args.learning_rate!r}{kappa}."
             )
         self.epoch_ended |= self.log.note_step(reward, info)
 

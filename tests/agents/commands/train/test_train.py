@@ -307,8 +307,12 @@ def test_settings_that_do_not_belong_to_the_agent_are_refused(tmp_path, settings
 
 def test_a_diverging_vae_ends_the_run_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("vae.training.gaussian_reconstruction", lambda decoded, *_: decoded.sum((1, 2, 3)) * torch.nan)
-    with pytest.raises(ValueError, match=r"The VAE diverged in epoch 1 of .*\. Lower --learning-rate, now 0\.0005"):
+    with pytest.raises(ValueError, match=r"The VAE diverged in epoch 1 of .*\. Start again") as caught:
         train(TrainArgs(**QUICK, agent="none", out=tmp_path / "run"))
+    advice = "Start again with another --out, and with a lower --learning-rate than 0.0005, or a lower --delta-scale "
+    assert advice in str(caught.value)
+    with pytest.raises(ValueError, match="already holds a run"):  # so the advice needs another --out
+        train(TrainArgs(**QUICK, learning_rate=1e-4, agent="none", out=tmp_path / "run"))
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_from_its_settings(tmp_path, whole):
