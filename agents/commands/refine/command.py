@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag
+from agents.command_line.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag, was_given
 from agents.command_line.shell_words import command, typed
 from agents.commands.refine.args import BEFORE, RefineArgs
 from agents.commands.refine.training import RefinerTraining
@@ -103,6 +103,11 @@ def _check(args: RefineArgs) -> None:
     check_not_nan(args, "refine_below")
     check_one_of("--sampler", args.sampler, ("auto", *SAMPLER_FILES, "normal"))
     check_seed(args.seed)
+    if args.critic_epochs and not args.taught_epochs and was_given(args, "critic_epochs"):
+        raise ValueError(
+            "--critic-epochs belongs to --policy pictures with --steps-per-episode 1, and not to --refine-below inf, "
+            f"got {args.critic_epochs!r}. Leave it out."
+        )
     resolve_device(args.device)
 
 

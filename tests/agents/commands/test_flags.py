@@ -120,6 +120,10 @@ def test_an_integer_that_no_library_holds_is_refused_by_the_name_of_its_flag(
         (["train", "--checkpoint-seconds", "inf"], "--checkpoint-seconds must be a finite number, got inf."),
         (["train", "--checkpoint-seconds", "-1"], "--checkpoint-seconds must be at least 0, got -1.0."),
         (["train", "--agent", "none", "--delta-scale", "2"], "--delta-scale belongs to --agent random and sac-flat"),
+        (
+            ["refine", "run", "--policy", "latents", "--critic-epochs", "4"],
+            "--critic-epochs belongs to --policy pictures",
+        ),
         (["judge", "hand.png", "--held-out", "people"], "--held-out belongs to --training, which is not given"),
     ],
 )

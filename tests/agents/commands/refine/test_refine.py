@@ -311,6 +311,7 @@ def test_a_learned_prior_is_preferred_where_the_run_has_one(run, tmp_path, monke
         ({"delta_scale": 0.0}, "--delta-scale must be a number above 0, got 0.0"),
         ({"seed": -1}, "--seed must lie in 0..4294967295, got -1"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
+        ({"critic_epochs": 2}, "--critic-epochs belongs to --policy pictures with --steps-per-episode 1, .*, got 2"),
         ({"sampler": "prior"}, r"The run has no sampler 'prior'\. Choose one of: mixture, normal"),
         ({"sampler": "rejection"}, "--sampler must be one of 'auto', 'prior', 'mixture', 'normal', got 'rejection'"),
     ],
