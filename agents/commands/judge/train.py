@@ -115,11 +115,11 @@ def _judge_train(args: JudgeTrainArgs) -> Path:
         device=args.device,
         start=str(args.start or ""),
     )
-    pack = _pack(args)
+    photographs = load_pack(_pack(args))  # before the textures, which take half a minute
     grounds = args.grounds or args.out / "grounds.npz"
     if not grounds.is_file():
         write_grounds(grounds, seed=args.seed)
-    trainer = JudgeTrainer(settings, load_pack(pack), args.out, load_grounds(grounds))
+    trainer = JudgeTrainer(settings, photographs, args.out, load_grounds(grounds))
     say(json.dumps(asdict(settings)), sys.stdout)
     try:
         return _train(trainer, Checkpointer(checkpoints, settings.every), typed("judge-train", args))

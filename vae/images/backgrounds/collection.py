@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vae.images.backgrounds.textures import made_texture
 from vae.images.decode import open_picture
-from vae.images.labelled.packed_file import SIDES, decode_jpegs, encode_jpeg, jpeg_arrays, write_arrays
+from vae.images.labelled.packed_file import SIDES, decode_jpegs, encode_jpeg, jpeg_arrays, stored_arrays, write_arrays
 from vae.progress import progress_bar
 
 TILE = 256  # side, pixels
@@ -96,11 +96,12 @@ def load_grounds(path: Path) -> tuple[Tensor, Tensor]:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        DamagedError: If it is another file, or damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{str(path)!r} is missing. `handlatent judge-train` makes it.")
-    stored = np.load(path)
-    tiles, sides = decode_jpegs(stored), stored["sides"]
+    with stored_arrays(path, "Name another file, or remove this one to make it again.") as stored:
+        tiles, sides = decode_jpegs(stored), stored["sides"]
     train, validation = (tiles[torch.from_numpy(sides == side)] for side in range(len(SIDES)))
     return train, validation
 

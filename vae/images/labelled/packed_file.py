@@ -1,8 +1,11 @@
 """Write and read the `.npz` files of training data: arrays, and many pictures as JPEGs one after another."""
 
 import io
-from collections.abc import Iterable, Mapping
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vae.files import replacing
+from vae.files import DamagedError, replacing
 from vae.images.decode import decode_stored
 
 SIDES = ("train", "validation")
@@ -28,6 +31,32 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> Path:
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
     return path
+
+
+@contextmanager
+def stored_arrays(path: Path, advice: str) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Open what `write_arrays` wrote, and name the file if it cannot be used in the block.
+
+    Args:
+        path: The file.
+        advice: What the message says at its end.
+
+    Yields:
+        The arrays by name, each read when it is asked for.
+
+    Raises:
+        DamagedError: If it is no such file, lacks an array or is damaged.
+    """
+    try:
+        with path.open("rb") as file:  # NumPy would leave a broken one open
+            stored = np.load(file)
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array alone")
+            yield stored
+    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DamagedError(
+            f"'{path}' must be an .npz that `handlatent judge-train` wrote, and it is another file or damaged. {advice}"
+        ) from error
 
 
 def encode_jpeg(picture: Pixels, **settings: Any) -> bytes:

@@ -11,7 +11,7 @@ from torch import Tensor
 from vae.images import SPLIT_SEED, load_hands11k, split_by_group
 from vae.images.crop import ground_colour, hand_mask
 from vae.images.labelled.hands import CANVAS, IGNORE, Hands, correct_hands
-from vae.images.labelled.packed_file import SIDES, decode_jpegs, encode_jpeg, jpeg_arrays, write_arrays
+from vae.images.labelled.packed_file import SIDES, decode_jpegs, encode_jpeg, jpeg_arrays, stored_arrays, write_arrays
 from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND, PALM
 from vae.progress import progress_bar
 
@@ -51,8 +51,8 @@ def write_pack(data: Path, landmarks: Path, out: Path) -> Path:
     """
     regular = load_hands11k(data, CANVAS, irregularities="exclude")
     split = split_by_group(regular.groups, regular.all_groups, seed=SPLIT_SEED)
-    found = np.load(landmarks)
-    joints_of = dict(zip(found["names"].tolist(), found["joints"], strict=True))
+    with stored_arrays(landmarks, "Name another file, or remove this one to find the joints again.") as found:
+        joints_of = dict(zip(found["names"].tolist(), found["joints"], strict=True))
     jpegs, joints, hands, sides = [], [], [], []
     wanted = [(side, row) for side, rows in enumerate((split.train, split.validation)) for row in rows.tolist()]
     for side, index in progress_bar(wanted, "Packing photographs", unit="photographs"):
@@ -80,13 +80,15 @@ def load_pack(path: Path) -> Photographs:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        DamagedError: If it is another file, or damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{str(path)!r} is missing. Make it with `handlatent judge-train --data ...`.")
-    stored = np.load(path)
-    images = decode_jpegs(stored)
-    hands = correct_hands(images, torch.from_numpy(stored["regions"]), torch.from_numpy(stored["joints"]))
-    sides = torch.from_numpy(stored["sides"])
+    advice = "Name another file, or make this one again with `handlatent judge-train --data ...`."
+    with stored_arrays(path, advice) as stored:
+        images = decode_jpegs(stored)
+        hands = correct_hands(images, torch.from_numpy(stored["regions"]), torch.from_numpy(stored["joints"]))
+        sides = torch.from_numpy(stored["sides"])
     train, validation = (hands.take(torch.nonzero(sides == side)[:, 0]) for side in range(len(SIDES)))
     return Photographs(train, validation)
 

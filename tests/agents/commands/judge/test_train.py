@@ -155,3 +155,13 @@ def test_a_checkpoint_that_does_not_fit_is_one_sentence(quick, tmp_path, capsys)
     assert "'network' in state.json must fit this training" in said
     assert "Remove them to start over." in said
     assert "Traceback" not in said
+
+
+def test_a_broken_pack_is_one_sentence_before_textures_are_made(tmp_path, capsys):
+    (tmp_path / "pack.npz").write_bytes(b"no pack")
+    out = tmp_path / "judge"
+    assert main(["judge-train", "--pack", str(tmp_path / "pack.npz"), "--out", str(out), "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert f"'{tmp_path / 'pack.npz'}' must be an .npz that `handlatent judge-train` wrote" in said
+    assert len(said.splitlines()) == 1
+    assert not out.exists()
