@@ -80,8 +80,11 @@ def draw_hands(
         The hands.
 
     Raises:
+        TypeError: If `run` is the folder of a run and no `Run`.
         ValueError: If a setting is wrong, or there is no finished run.
     """
+    if run is not None and not isinstance(run, Run):
+        raise TypeError(f"run must be a Run, got {run!r:.80}. Read one from its folder with load_run(folder).")
     n, best_of_k, rounds = integer("n", n, 1), integer("best_of_k", best_of_k, 1), integer("rounds", rounds, 1)
     seed = integer("seed", seed, 0, LARGEST_SEED)
     check_not_nan(refine_below=refine_below)

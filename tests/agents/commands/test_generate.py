@@ -63,6 +63,11 @@ def test_a_run_without_a_refiner_is_drawn_from_as_it_is(plain_run, tmp_path):
     assert np.array_equal(pictures(folder), expected.permute(0, 2, 3, 1).numpy())
 
 
+def test_the_path_of_a_run_is_no_run(plain_run):
+    with pytest.raises(TypeError, match=r"run must be a Run, got '.*'\. Read one from its folder with load_run\("):
+        draw_hands(2, run=str(plain_run))
+
+
 def test_best_of_picks_the_latents_before_the_correction_and_is_named(refined_run):
     run = load_run(refined_run)
     best, _ = best_of(run.samplers["mixture"], 3, 8, 2, run.vae, LogitScore())
