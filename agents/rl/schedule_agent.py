@@ -95,7 +95,8 @@ def load_agent(path: Path = PACKAGED, flag: str = "--agent") -> SACPolicy:
     try:
         return build_policy(observations, spaces.Box(-1.0, 1.0, (3,), np.float32), load_weights(path))
     except (DamagedError, RuntimeError, KeyError) as error:
+        found = error if isinstance(error, DamagedError) else "weights of something else"  # PyTorch lists every tensor
         raise ValueError(
-            f"{flag} '{path}' must hold the weights of SAC's policy for HandSchedule-v0, got: {error}. Save "
-            "model.policy.state_dict() as .safetensors."
+            f"{flag} '{path}' must hold the weights of SAC's policy for HandSchedule-v0, got: {found}. Make such a "
+            "file with `handlatent schedule`, or save model.policy.state_dict() as .safetensors."
         ) from error

@@ -20,8 +20,10 @@ def test_a_file_that_holds_no_agent_is_refused_by_the_flag_that_names_it(tmp_pat
     with pytest.raises(FileNotFoundError, match=r"--agent-weights '.*absent' must be the file of a trained agent"):
         load_agent(tmp_path / "absent", "--agent-weights")
     save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="must hold the weights of SAC's policy for HandSchedule-v0, got:"):
+    with pytest.raises(ValueError, match="must hold the weights of SAC's policy for HandSchedule-v0, got:") as caught:
         load_agent(tmp_path / "other.safetensors")
+    assert "got: weights of something else. Make such a file with `handlatent schedule`, or " in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(("epochs", "each"), [(1, 1), (5, 1), (13, 3), (100, 20)])
