@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from agents.runs.manifest import MANIFEST, NEEDED, OPTIONAL
+from agents.runs.manifest import NEEDED, OPTIONAL
+from agents.runs.run_folder import MANIFEST
 from vae.extras import needing_extra
 from vae.progress import progress_bar
 

@@ -8,11 +8,11 @@ from typing import Any, get_args
 from agents.runs.json_rules import TEXT, Rule, one_of, whole
 from agents.runs.renamed import with_new_keys
 from agents.runs.run import SAMPLER_FILES
-from agents.runs.run_folder import CLASSIFIER, REFINER
+from agents.runs.run_folder import CLASSIFIER, MANIFEST, REFINER
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM, Width
 from vae.sampling.reencoded import MAX_PASSES
 
-MANIFEST, PRIOR = "package.json", SAMPLER_FILES["prior"][0]
+PRIOR = SAMPLER_FILES["prior"][0]
 HALVES = ("encoder", "decoder")
 NEEDED = (*(f"{half}.safetensors" for half in HALVES), PRIOR)
 OPTIONAL = (CLASSIFIER, REFINER)

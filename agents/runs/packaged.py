@@ -15,9 +15,9 @@ from gymnasium import spaces
 from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgent
 from agents.runs.hub import fetch, is_hub_name
-from agents.runs.manifest import HALVES, MANIFEST, PRIOR, read_manifest
+from agents.runs.manifest import HALVES, PRIOR, read_manifest
 from agents.runs.run import REJECTION, Run, load_run, with_rejection
-from agents.runs.run_folder import CLASSIFIER, REFINER, sha256
+from agents.runs.run_folder import CLASSIFIER, MANIFEST, REFINER, sha256
 from vae.files import load_weights
 from vae.model import VAEConfig, build_vae
 from vae.sampling.flow import FlowPrior

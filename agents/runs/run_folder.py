@@ -23,6 +23,7 @@ CONFIG, VAE_WEIGHTS, AGENT_WEIGHTS, SAMPLER = (
     "sampler.safetensors",
 )
 REPORT, CHECKPOINTS = "report.json", "checkpoints"
+MANIFEST = "package.json"  # of a set of weights, which is no run
 LATENT_AGENT = "latent_agent.safetensors"
 CLASSIFIER = "classifier.safetensors"  # of rejection sampling
 REFINER, REFINE_REPORT, REFINE_PICTURE = "refiner.safetensors", "refine.json", "refine.png"
@@ -105,17 +106,36 @@ def claim(folder: Path) -> None:
     claim_folder(folder)
 
 
+def check_run(folder: Path, made_with: str = "train") -> None:
+    """Check that a folder holds a run, finished or not.
+
+    Args:
+        folder: The folder.
+        made_with: The command that makes such a run, to advise it where the folder is free.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if (folder / CONFIG).is_file():
+        return
+    reason, advice = f"it has no {CONFIG}", "Name the folder that was given to `train` or `recipe` as --out."
+    if (folder / MANIFEST).is_file():
+        reason, advice = "it is a set of weights", f"Draw from it with: {command('generate', folder)}"
+    elif folder.exists() and not folder.is_dir():
+        reason = "it is a file"
+    elif not folder.exists() or not any(folder.iterdir()):
+        advice = f"Make one with: {command(made_with, '--out', folder)}"
+    raise ValueError(f"'{folder}' is not a run: {reason}. {advice}")
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Return a run's config.json: "settings", "versions", "pictures_sha256".
 
     Raises:
         ValueError: If the folder is not a run.
     """
+    check_run(folder)
     path = folder / CONFIG
-    if not path.is_file():
-        raise ValueError(
-            f"'{folder}' is not a run: it has no {CONFIG}. Make one with: {command('train', '--out', folder)}"
-        )
     advice = "Train the run again in another folder."
     config = _read(path, {**_SETTINGS, "pictures_sha256": TEXT}, advice)
     given = {name: rule for name, rule in _MORE.items() if name in config["settings"]}

@@ -14,9 +14,9 @@ from agents.commands.package.model_card import model_card
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.command import train
 from agents.runs.hub import CARD
-from agents.runs.manifest import HALVES, MANIFEST, PRIOR
+from agents.runs.manifest import HALVES, PRIOR
 from agents.runs.packaged import read_package
-from agents.runs.run_folder import CLASSIFIER, REFINER, sha256
+from agents.runs.run_folder import CLASSIFIER, MANIFEST, REFINER, sha256
 from hand_env import HandRefineEnv
 from vae import VAEConfig, build_vae
 from vae.files import save_json, save_tensors

@@ -5,9 +5,9 @@ from pathlib import Path
 from agents.commands.hub.args import HubPullArgs, check_pull
 from agents.runs.hub import CARD, fetch
 from agents.runs.lock import held
-from agents.runs.manifest import HALVES, MANIFEST, read_manifest
+from agents.runs.manifest import HALVES, read_manifest
 from agents.runs.packaged import read_package
-from agents.runs.run_folder import check_folder, claim_folder
+from agents.runs.run_folder import MANIFEST, check_folder, claim_folder
 from vae.files import copy_file
 
 

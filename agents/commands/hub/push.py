@@ -9,8 +9,9 @@ from typing import Any
 from agents.commands.hub.args import HubPushArgs, check_push
 from agents.commands.hub.sb3_zip import write_zip
 from agents.runs.hub import CARD, asking, import_hub, in_a_line
-from agents.runs.manifest import MANIFEST, read_manifest
+from agents.runs.manifest import read_manifest
 from agents.runs.packaged import is_package, read_package
+from agents.runs.run_folder import MANIFEST
 from vae.progress import progress_bar
 
 _SECTION = "\n## From the hub\n"

@@ -6,10 +6,19 @@ from typing import Any
 from agents.commands.package.args import PackageArgs
 from agents.commands.package.model_card import model_card
 from agents.runs.lock import held
-from agents.runs.manifest import HALVES, MANIFEST, OPTIONAL, PRIOR
+from agents.runs.manifest import HALVES, OPTIONAL, PRIOR
 from agents.runs.pictures import SYNTHETIC
 from agents.runs.run import Run, load_run
-from agents.runs.run_folder import REFINE_REPORT, REFINER, REPORT, claim_folder, read_refine_report, sha256
+from agents.runs.run_folder import (
+    MANIFEST,
+    REFINE_REPORT,
+    REFINER,
+    REPORT,
+    check_run,
+    claim_folder,
+    read_refine_report,
+    sha256,
+)
 from vae.files import copy_file, load_hashed_json, load_weights, save_json, save_tensors, save_text
 from vae.progress import progress_bar
 from vae.quantisation.int8 import quantised
@@ -30,6 +39,7 @@ def package(args: PackageArgs) -> Path:
         ValueError: If there is no finished run, it has no learned prior or a refiner that was not measured, or the
             folder already holds weights or is in use.
     """
+    check_run(args.run, made_with="recipe")
     with held(args.out):
         return _package(args)
 

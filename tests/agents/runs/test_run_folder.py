@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -47,6 +48,31 @@ def test_a_damaged_refiner_is_one_sentence(run):
     (run / "refiner.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"refiner.safetensors' must hold a row agent"):
         load_run(run)
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        ("", "' is not a run: it has no config.json. Make one with: handlatent train --out "),
+        ("hand.png", "' is not a run: it has no config.json. Name the folder that was given to `train` or `recipe` "),
+        ("package.json", "' is not a run: it is a set of weights. Draw from it with: handlatent generate "),
+    ],
+)
+def test_what_is_no_run_gets_the_advice_that_fits_it(tmp_path, made, sentence):
+    if made:
+        (tmp_path / made).touch()
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        load_run(tmp_path)
+
+
+def test_a_file_and_a_path_that_is_free_are_no_runs(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file' is not a run: it is a file\. Name the folder that was given to"):
+        load_run(tmp_path / "file")
+    assert main(["package", str(tmp_path / "free"), "--out", str(tmp_path / "out")]) == 2
+    assert (
+        f"it has no config.json. Make one with: handlatent recipe --out {tmp_path / 'free'}" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names of files are Unicode")

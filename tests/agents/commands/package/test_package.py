@@ -17,10 +17,10 @@ from agents.commands.recipe import RecipeArgs
 from agents.commands.recipe.command import LATENT_DIM
 from agents.rl.baselines import NoAction
 from agents.rl.row_agent import RowAgentNotes
-from agents.runs.manifest import HALVES, MANIFEST, PRIOR
+from agents.runs.manifest import HALVES, PRIOR
 from agents.runs.packaged import read_package
 from agents.runs.run import Run
-from agents.runs.run_folder import CLASSIFIER, REFINE_REPORT, REFINER, REPORT, sha256
+from agents.runs.run_folder import CLASSIFIER, CONFIG, MANIFEST, REFINE_REPORT, REFINER, REPORT, sha256
 from vae.files import load_weights, save_hashed_json, save_tensors
 from vae.model import VAEConfig, build_vae
 from vae.quantisation.int8 import LARGE, SCALES
@@ -49,6 +49,7 @@ def run(tmp_path_factory):
     notes = RowAgentNotes("HandRefine-v0", LATENT_DIM, tuple(layers), args.delta_scale, 1, "prior", 0, True)
     refiner = RowAgent(policy.actor, notes)
     refiner.save(folder / REFINER)
+    (folder / CONFIG).touch()
     save_hashed_json(folder / REPORT, {"pictures": {"photographs": 0, "drawn": 24}})
     stage = {"reporting_judge": {key: {"share": 0.5, "low": 0.4, "high": 0.6} for key in ("correct", "anatomical")}}
     held_out = {"latents": 300, "rounds": 2, "before": stage, "after": stage}
@@ -147,7 +148,8 @@ def test_a_prior_that_holds_nan_is_not_packed(run, tmp_path, monkeypatch):
 
 def test_a_refiner_that_was_not_measured_to_the_end_is_not_packed(run, tmp_path, monkeypatch):
     monkeypatch.setattr("agents.commands.package.command.load_run", lambda folder: run[0])
-    (tmp_path / REFINER).touch()
+    for name in (CONFIG, REFINER):
+        (tmp_path / name).touch()
     with pytest.raises(ValueError, match=r"holds refiner.safetensors without refine.json: it was not measured to the"):
         package(PackageArgs(tmp_path, tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -334,5 +334,6 @@ def test_a_version_without_weights_says_so(tmp_path, capsys, monkeypatch):
 def test_a_package_needs_a_learned_prior(tmp_path, monkeypatch):
     run = SimpleNamespace(samplers={"mixture": None, "normal": None})
     monkeypatch.setattr("agents.commands.package.command.load_run", lambda folder: run)
+    (tmp_path / "config.json").touch()
     with pytest.raises(ValueError, match="has no learned prior"):
         package(PackageArgs(tmp_path, tmp_path / "out"))
