@@ -11,8 +11,9 @@ from typing import Any
 
 from vae.checks import check_above_zero as above_zero
 from vae.checks import check_at_least as at_least
-from vae.checks import check_between
+from vae.checks import check_between, check_one_of
 from vae.checks import check_not_nan as not_nan
+from vae.model import IMAGE_SIZES, MAX_LATENT_DIM
 
 RUN = {"positional": True, "custom_args": {"metavar": "RUN"}}
 OPTIONAL_RUN = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
@@ -88,6 +89,16 @@ def check_not_nan(args: Any, *names: str) -> None:
         ValueError: If a setting is NaN.
     """
     not_nan(**{flag(name): getattr(args, name) for name in names})
+
+
+def check_vae(args: Any) -> None:
+    """Reject a size of pictures or a number of latent dimensions that no VAE has.
+
+    Raises:
+        ValueError: If --size or --latent-dim is out of its range.
+    """
+    check_one_of("--size", args.size, IMAGE_SIZES)
+    check_between("--latent-dim", args.latent_dim, 1, MAX_LATENT_DIM, advice="The paper uses 300.")
 
 
 def check_list(name: str, given: Sequence[object]) -> None:

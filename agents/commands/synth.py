@@ -8,10 +8,12 @@ from typing import Literal
 
 from simple_parsing import flag
 
+from agents.command_line.flags import check_at_least
 from agents.runs.output_folder import new_pictures
+from vae.checks import check_between
 from vae.files import save_text
 from vae.images.overview import save_picture
-from vae.images.synthetic.generate import SyntheticHands, check_fits, generate_hands
+from vae.images.synthetic.generate import LARGEST, SMALLEST, SyntheticHands, check_fits, generate_hands
 from vae.progress import progress_bar
 
 LABELS = "labels.csv"
@@ -61,6 +63,9 @@ def synth(args: SynthArgs) -> Path:
     Raises:
         ValueError: If a setting is out of its range.
     """
+    check_at_least(1, args, "n")
+    check_at_least(0, args, "seed")
+    check_between("--size", args.size, SMALLEST, LARGEST, advice="Use 64, 128 or 256 to train a VAE.")
     check_fits("--n", args.n, args.size)
     with new_pictures(args.out) as folder:
         hands = generate_hands(

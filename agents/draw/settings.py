@@ -53,6 +53,7 @@ def load_as_asked(args: GenerateArgs) -> Run:
         ValueError: If there is no finished run, or a setting is wrong.
     """
     check_at_least(1, args, "n", "best_of", "rounds")
+    check_at_least(0, args, "seed")
     check_not_nan(args, "refine_below")
     _refuse_idle(args)
     run = load_packaged(args.weights) if args.run is None else read_run(args.run)

@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.command_line.flags import SWITCH, check_above_zero, check_at_least, check_list, flag
+from agents.command_line.flags import SWITCH, check_above_zero, check_at_least, check_list, check_vae, flag
 from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
 from agents.runs.packed_pictures import ALL
 from vae.checks import check_at_least as at_least
 from vae.checks import check_one_of
-from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
 
 FEWEST = 20  # hands drawn
@@ -100,8 +99,8 @@ def check_args(args: CurriculumArgs) -> None:
     check_at_least(FEWEST, args, "hands")
     check_at_least(1, args, "prior_steps", "side_by_side")
     check_above_zero(args, "learning_rate")
-    VAEConfig(args.size, args.latent_dim)
-    TrainingConfig(learning_rate=args.learning_rate, batch_size=1 if args.batch_size is None else args.batch_size)
+    at_least(1, **{"--batch-size": 1 if args.batch_size is None else args.batch_size})
+    check_vae(args)
 
 
 def check_numbers(args: CurriculumArgs, training: int) -> None:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_seed
+from agents.command_line.flags import check_above_zero, check_at_least, check_seed, check_vae
 from agents.rl.schedule_agent import DECISIONS, N_DRAWN
-from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
 
 
@@ -82,5 +81,5 @@ def check_args(args: ScheduleArgs) -> None:
         raise ValueError(
             f"--steps must be one number of at least 1, or one for each of {tasks} tasks, got {args.steps!r}."
         )
-    VAEConfig(args.size, args.latent_dim)
+    check_vae(args)
     TrainingConfig(learning_rate=args.learning_rate, kl_weight=args.kl_weight)

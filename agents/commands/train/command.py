@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag, was_given
+from agents.command_line.flags import check_above_zero, check_at_least, check_seed, check_vae, flag, was_given
 from agents.command_line.shell_words import command
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.other_ranks import follow
@@ -157,6 +157,8 @@ def _check(args: TrainArgs) -> None:
         )
     resolve_device(args.device)
     _check_processes(args)
+    check_at_least(1, args, "epochs", "batch_size")
+    check_vae(args)
     VAEConfig(args.size, args.latent_dim, args.width)
     TrainingConfig(args.epochs, args.batch_size, args.learning_rate, kl_weight=args.kl_weight)
 
