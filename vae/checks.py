@@ -79,9 +79,9 @@ def check_above_zero(**values: float) -> None:
     """
     for name, value in values.items():
         if not isinstance(value, Real):
-            raise TypeError(f"{name} must be a number above 0, got {value!r}.")
+            raise TypeError(f"{name} must be a finite number above 0, got {value!r}.")
         if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be a number above 0, got {value!r}.")
+            raise ValueError(f"{name} must be a finite number above 0, got {value!r}.")
 
 
 def check_at_least(low: int, **values: float) -> None:

@@ -41,7 +41,7 @@ def test_a_scale_that_float32_cannot_hold_is_refused(form, value):
 
 @pytest.mark.parametrize("value", ["1", None, 1j, [1.0]])
 def test_a_scale_that_is_no_number_is_refused(form, value):
-    with pytest.raises(TypeError, match="reward_scale must be a number above 0, got"):
+    with pytest.raises(TypeError, match="reward_scale must be a finite number above 0, got"):
         form.make(reward_scale=value)
 
 

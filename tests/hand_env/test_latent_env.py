@@ -289,8 +289,8 @@ def test_pictures_with_their_channels_last_are_an_error_that_says_so(tiny_images
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"delta_scale": 0}, "delta_scale must be a number above 0, got 0"),
-        ({"reward_scale": float("nan")}, "reward_scale must be a number above 0, got nan"),
+        ({"delta_scale": 0}, "delta_scale must be a finite number above 0, got 0"),
+        ({"reward_scale": float("nan")}, "reward_scale must be a finite number above 0, got nan"),
         ({"render_mode": "human"}, "render_mode must be None or 'rgb_array', got 'human'"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),

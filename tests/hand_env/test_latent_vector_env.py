@@ -167,7 +167,7 @@ def test_render_gives_a_picture_for_each_row_and_close_lets_go(make_rows):
             {"autoreset_mode": "Never"},
             r"autoreset_mode must be one of 'NextStep', 'SameStep', 'Disabled', got 'Never'",
         ),
-        ({"delta_scale": -1.0}, "delta_scale must be a number above 0, got -1.0"),
+        ({"delta_scale": -1.0}, "delta_scale must be a finite number above 0, got -1.0"),
     ],
 )
 def test_a_wrong_argument_raises(make_rows, settings, message):

@@ -251,8 +251,8 @@ class WrongSampler:
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"delta_scale": 0}, ValueError, "delta_scale must be a number above 0, got 0"),
-        ({"reward_scale": float("nan")}, ValueError, "reward_scale must be a number above 0, got nan"),
+        ({"delta_scale": 0}, ValueError, "delta_scale must be a finite number above 0, got 0"),
+        ({"reward_scale": float("nan")}, ValueError, "reward_scale must be a finite number above 0, got nan"),
         ({"steps_per_episode": 0}, ValueError, "steps_per_episode must be at least 1, got 0"),
         ({"steps_per_episode": 1.5}, TypeError, "steps_per_episode must be an integer, got 1.5"),
         ({"render_mode": "human"}, ValueError, "render_mode must be None or 'rgb_array', got 'human'"),

@@ -256,7 +256,7 @@ def test_a_wrong_seed_or_mask_raises(make_refine_rows):
     [
         ({"num_envs": 0}, "num_envs must be at least 1, got 0"),
         ({"autoreset_mode": "Never"}, r"autoreset_mode must be one of 'NextStep', 'SameStep', 'Disabled'"),
-        ({"delta_scale": -1.0}, "delta_scale must be a number above 0, got -1.0"),
+        ({"delta_scale": -1.0}, "delta_scale must be a finite number above 0, got -1.0"),
     ],
 )
 def test_a_wrong_argument_raises(make_refine_rows, settings, message):

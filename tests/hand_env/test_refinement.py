@@ -223,7 +223,7 @@ def test_a_logit_score_is_the_log_odds_limited_on_both_sides():
 def test_a_logit_score_refuses_what_has_no_logarithm():
     with pytest.raises(ValueError, match=r"LogitScore needs a judge whose scores lie in \[0, 1\], got 2.0"):
         LogitScore(lambda x: brightness(x) + 1)(pictures(0.5, 1.0))
-    with pytest.raises(ValueError, match="limit must be a number above 0, got 0"):
+    with pytest.raises(ValueError, match="limit must be a finite number above 0, got 0"):
         LogitScore(limit=0)
 
 

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from vae.checks import check_between, check_one_of
+from vae.checks import check_above_zero, check_between, check_one_of
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,12 @@ from vae.checks import check_between, check_one_of
 def test_a_number_out_of_its_range_is_refused(value, bounds, without, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         check_between("x", value, *bounds, without=without)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, math.inf, math.nan])
+def test_a_number_that_is_not_finite_or_not_above_zero_is_refused(value):
+    with pytest.raises(ValueError, match=rf"^x must be a finite number above 0, got {value!r}\.$"):
+        check_above_zero(x=value)
 
 
 def test_advice_ends_the_message():

@@ -8,7 +8,7 @@ from vae.training_config import TrainingConfig
     [
         ({"epochs": 0}, "TrainingConfig.epochs must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "TrainingConfig.learning_rate must be a finite number, got nan"),
-        ({"gradient_norm": 0}, "TrainingConfig.gradient_norm must be a number above 0, got 0"),
+        ({"gradient_norm": 0}, "TrainingConfig.gradient_norm must be a finite number above 0, got 0"),
         ({"kl_weight": -1.0}, "TrainingConfig.kl_weight must be at least 0, got -1.0"),
         ({"kl_weight": float("nan")}, "TrainingConfig.kl_weight must be a finite number, got nan"),
         ({"averaging": 1.0}, r"TrainingConfig.averaging must lie in \[0, 1\), got 1.0"),

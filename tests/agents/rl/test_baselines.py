@@ -128,8 +128,8 @@ def test_gradient_steps_take_a_batch_of_one_as_stable_baselines3_gives_it(make_e
     ("settings", "message"),
     [
         ({"steps": 0}, "steps must be at least 1, got 0"),
-        ({"step_size": 0.0}, "step_size must be a number above 0, got 0.0"),
-        ({"step_size": float("nan")}, "step_size must be a number above 0, got nan"),
+        ({"step_size": 0.0}, "step_size must be a finite number above 0, got 0.0"),
+        ({"step_size": float("nan")}, "step_size must be a finite number above 0, got nan"),
     ],
 )
 def test_wrong_gradient_steps_raise(make_env, settings, message):

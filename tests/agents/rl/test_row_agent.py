@@ -145,7 +145,7 @@ def test_a_sac_that_does_not_act_or_see_as_the_environment_says_is_refused():
     [
         ("sampler", 5, TypeError, "sampler must be text, such as 'prior', got 5"),
         ("sees_pictures", 1, TypeError, "sees_pictures must be true or false, got 1"),
-        ("delta_scale", "0.5", TypeError, "delta_scale must be a number above 0, got '0.5'"),
+        ("delta_scale", "0.5", TypeError, "delta_scale must be a finite number above 0, got '0.5'"),
         ("latent_dim", 6.0, TypeError, r"latent_dim must be an integer, got 6\.0"),
         ("env_id", 5, ValueError, "env_id must be one of .*, got 5"),
         ("seed", -1, ValueError, "seed must be at least 0, got -1"),
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_agent_or_damaged_is_one_sentence(saved):
         ({"latent_dim": "six"}, "latent_dim must be an integer, got 'six'"),
         ({"env_id": "CartPole-v1"}, "env_id must be one of 'HandRefine-v0', 'HandLatent-v0', got 'CartPole-v1'"),
         ({"sees_pictures": 1}, "sees_pictures must be true or false, got 1"),
-        ({"delta_scale": 0}, "delta_scale must be a number above 0, got 0"),
+        ({"delta_scale": 0}, "delta_scale must be a finite number above 0, got 0"),
     ],
 )
 def test_wrong_notes_are_one_sentence(saved, notes, message):

@@ -161,7 +161,7 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
         (["--rounds", "0"], "--rounds must be at least 1, got 0."),
         (["--refine-below", "nan"], "--refine-below must be a number, or 'inf', got nan."),
         (["--best-of", "2", "0"], "--best-of must be at least 1, got 0."),
-        (["--gradient-rate", "0"], "--gradient-rate must be a number above 0, got 0.0."),
+        (["--gradient-rate", "0"], "--gradient-rate must be a finite number above 0, got 0.0."),
         (
             ["--best-of", "2", "--agents", "none"],
             "--best-of is for the agent 'best-of', which --agents leaves out, got 2. Name 'best-of' in --agents, or "
@@ -176,7 +176,7 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
             ["--rounds", "7", "--agents", "none"],
             "--rounds is for the agents random, sac-latent, sac-refine, gradient, which --agents leaves out, got 7.",
         ),
-        (["--delta-scale", "nan"], "--delta-scale must be a number above 0, got nan."),
+        (["--delta-scale", "nan"], "--delta-scale must be a finite number above 0, got nan."),
         (["--device", "cuda:99"], "device 'cuda:99' is not on this machine"),
         (["--data", "absent"], "'absent'"),
         (["--parser", "absent"], "'absent' is missing"),

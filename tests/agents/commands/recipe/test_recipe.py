@@ -149,7 +149,7 @@ def test_other_settings_are_refused_in_one_sentence(finished):
         (["--temperature", "1.5"], "--temperature must lie in (0, 1], got 1.5."),
         (["--final-denoise", "1"], "--final-denoise must lie in [0, 1), got 1.0."),
         (["--reencode-passes", "-1"], "--reencode-passes must lie in 0..1000, got -1."),
-        (["--nats", "-3"], "--nats must be a number above 0, got -3.0."),
+        (["--nats", "-3"], "--nats must be a finite number above 0, got -3.0."),
         (["--features-side", "200"], "--features-side must be a multiple of 32 from 128 to 512, got 200. 128 enlarges"),
         (["--falling-deltas", "-1"], "--falling-deltas must be at least 0, got -1.0."),
         (["--refine-samples", "-1"], "--refine-samples must be at least 0, got -1."),

@@ -308,7 +308,7 @@ def test_a_learned_prior_is_preferred_where_the_run_has_one(run, tmp_path, monke
         ({"steps_per_episode": 0}, "--steps-per-episode must be at least 1, got 0"),
         ({"width": 0}, "--width must be at least 1, got 0"),
         ({"held_out": 0}, "--held-out must be at least 1, got 0"),
-        ({"delta_scale": 0.0}, "--delta-scale must be a number above 0, got 0.0"),
+        ({"delta_scale": 0.0}, "--delta-scale must be a finite number above 0, got 0.0"),
         ({"seed": -1}, "--seed must lie in 0..4294967295, got -1"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
         ({"critic_epochs": 2}, "--critic-epochs belongs to --policy pictures with --steps-per-episode 1, .*, got 2"),

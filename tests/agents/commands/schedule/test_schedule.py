@@ -217,7 +217,7 @@ def test_rows_that_diverged_are_left_out_of_a_round_s_means():
         (["--decisions", "0"], "--decisions must be at least 1, got 0."),
         (["--rows", "0"], "--rows must be at least 1, got 0."),
         (["--updates", "0"], "--updates must be at least 1, got 0."),
-        (["--learning-rate", "0"], "--learning-rate must be a number above 0, got 0.0."),
+        (["--learning-rate", "0"], "--learning-rate must be a finite number above 0, got 0.0."),
         (["--kl-weight", "-1"], "--kl-weight must be at least 0, got -1.0."),
         (["--drawn", "0"], "--drawn must be at least 1, got 0."),
         (["--rounds", "0"], "--rounds must be at least 1, got 0."),
