@@ -122,7 +122,7 @@ def read_settings(folder: Path) -> tuple[dict[str, Any], Path]:
         check_rules(path, content, {"settings": OBJECT, "folder": TEXT, "trials": OBJECTS})
         check_rules(path, content["settings"], {name: LIST for name in ("command", "grid", "seeds")})
     except DamagedError as error:
-        raise ValueError(f"{error}. Remove it, and sweep again into this folder: finished runs are kept.") from error
+        raise ValueError(f"{error}. Sweep again with another --out; finished runs stay in this folder.") from error
     return content["settings"], Path(content["folder"])
 
 

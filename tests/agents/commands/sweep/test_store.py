@@ -70,8 +70,11 @@ def test_only_a_sweep_can_be_resumed(tmp_path, make_store):
     save_hashed_json(out / FILE, content)
     assert read_settings(out)[0]["grid"] == ["kl-weight=1,2"]
     (out / FILE).write_text((out / FILE).read_text().replace("kl-weight=1,2", "kl-weight=1,3"))
-    with pytest.raises(ValueError, match=r"sweep.json' is damaged.*finished runs are kept"):
+    with pytest.raises(ValueError, match=r"sweep.json' is damaged.* Sweep again with another --out; finished runs "):
         read_settings(out)
+    (out / FILE).unlink()
+    with pytest.raises(ValueError, match=r"must be a new or an empty folder, but it holds 'sweep\.csv'"):
+        make_store()  # so the same folder would not do
 
 
 def test_the_final_figures_are_those_of_each_command_s_report(narrow_run, refined_run, tmp_path):
