@@ -73,6 +73,8 @@ def read_key(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         DamagedError: If a value is missing or wrong.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"'{path.parent}' has no {path.name}. Name the folder that `blind sheets` wrote.")
     key = load_hashed_json(path)
     rules = {"n": whole(1, 2**31), "size": one_of(*IMAGE_SIZES), "drawn": OBJECT}
     check_rules(path, key, rules)
@@ -149,8 +151,12 @@ def read_numbers(path: Path, flag: str, n: int) -> set[int]:
         Numbers in 1..n.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If the file names no number, one twice, one outside 1..n, or something else.
     """
+    if path.is_dir() or not path.exists():  # the file may be a pipe
+        found = "a folder" if path.is_dir() else "nothing"
+        raise FileNotFoundError(f"{flag} '{path}' must be a text file of numbers, and there is {found}.")
     words = path.read_text(encoding="utf-8", errors="replace").replace(",", " ").split()
     if not words:
         raise ValueError(f"{flag} '{path}' must name at least one number, got none. For none, write {n} zeros.")

@@ -172,6 +172,15 @@ def test_wrong_answers_are_refused(text, message, tmp_path):
         read_numbers(tmp_path / "file", "--answers", 8)
 
 
+def test_files_that_are_missing_are_named_with_their_flags(sheets, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"--answers '.*absent' must be a text file of numbers, and there is "):
+        read_numbers(tmp_path / "absent", "--answers", 6)
+    with pytest.raises(FileNotFoundError, match=r"--wrong '.*' must be a text file of numbers, and there is a folder"):
+        read_numbers(tmp_path, "--wrong", 6)
+    with pytest.raises(FileNotFoundError, match=r"' has no key\.json\. Name the folder that `blind sheets` wrote\."):
+        blind_score(BlindScoreArgs(tmp_path, answers=tmp_path / "absent"))
+
+
 def test_missing_words_are_refused(sheets, narrow_run):
     with pytest.raises(ValueError, match="--answers or --wrong must name a file of numbers, got neither"):
         blind_score(BlindScoreArgs(sheets))
