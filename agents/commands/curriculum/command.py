@@ -6,7 +6,7 @@ from agents.commands.curriculum.args import CurriculumArgs, check_args, check_nu
 from agents.commands.curriculum.jobs import make_job
 from agents.commands.curriculum.measuring import Measuring
 from agents.commands.curriculum.methods import parse_method
-from agents.commands.curriculum.store import VAERecord, VAEStore
+from agents.commands.curriculum.store import VAERecord, VAEStore, check_join
 from agents.commands.curriculum.table import make_tables
 from agents.commands.curriculum.training import groups, train_group
 from agents.figures.yardstick import Judges
@@ -33,6 +33,8 @@ def curriculum(args: CurriculumArgs) -> str:
         ValueError: If a setting is wrong, or the folder is in use or holds figures from other settings.
     """
     check_args(args)
+    for folder in args.join:
+        check_join(folder)  # before any picture is rendered
     with held(args.out):
         return _curriculum(args)
 

@@ -67,6 +67,16 @@ class VAERecord:
         return json.dumps(plain, allow_nan=False)
 
 
+def check_join(folder: Path) -> None:
+    """Refuse a folder of --join that holds no figures.
+
+    Raises:
+        FileNotFoundError: If it does not.
+    """
+    if not (folder / FILE).is_file():
+        raise FileNotFoundError(f"--join '{folder}' must hold a {FILE}, and there is none.")
+
+
 class VAEStore:
     """Hold the records in memory and in the folder's curriculum.json."""
 
@@ -96,10 +106,8 @@ class VAEStore:
             FileNotFoundError: If it holds no figures.
             ValueError: If they are from other settings, or damaged.
         """
-        path = folder / FILE
-        if not path.is_file():
-            raise FileNotFoundError(f"--join '{folder}' must hold a {FILE}, and there is none.")
-        for record in read_store(path, self.settings, read_records):
+        check_join(folder)
+        for record in read_store(folder / FILE, self.settings, read_records):
             if self.find(record.key, record.agent_sha256) is None:
                 self.add(record)
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from agents.cli import main
 from agents.commands.curriculum import command, measuring
+from agents.commands.curriculum.args import CurriculumArgs
 from agents.commands.curriculum.training import train_group
 from agents.figures.yardstick import COLUMNS
 from vae.distribution import Estimate
@@ -75,6 +76,13 @@ def test_a_curriculum_resumes_where_it_was_stopped_and_measures_no_vae_twice(qui
     assert run(tmp_path / "out", *words) == 0
     assert len(Quick.measured) == 4
     assert capsys.readouterr().out == text
+
+
+def test_a_folder_without_figures_is_not_joined_and_no_picture_is_made_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "read_packed", lambda *_: pytest.fail("pictures were made"))
+    with pytest.raises(FileNotFoundError, match=r"--join '.*absent' must hold a curriculum\.json, and there is none"):
+        command.curriculum(CurriculumArgs(join=[tmp_path / "absent"], out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_sampler_joins_the_figures_of_a_vae_and_the_learned_prior_is_for_chosen_methods(
