@@ -35,13 +35,15 @@ def held(folder: Path, flag: str = "--out") -> Iterator[None]:
         yield
         return
     made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, flag)
     try:
         lock.acquire()
     except Timeout:
         raise ValueError(
             f"{flag} '{folder}' is in use by {_holder(path)}. Wait for its end, or choose another {flag}."
         ) from None
+    except OSError as error:
+        raise _unusable(error, folder, flag) from error
     try:
         if not isinstance(lock, SoftFileLock):  # where the system cannot lock, `filelock` keeps notes of its own in it
             now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -54,6 +56,23 @@ def held(folder: Path, flag: str = "--out") -> Iterator[None]:
         if made:  # a command that was refused leaves no empty folder behind
             with suppress(OSError):
                 folder.rmdir()
+
+
+def make_folder(folder: Path, flag: str = "--out") -> None:
+    """Make a folder if it is missing, and those above it.
+
+    Raises:
+        OSError: If the system does not let it; the message names the flag.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(error, folder, flag) from error
+
+
+def _unusable(error: OSError, folder: Path, flag: str) -> OSError:
+    reason = error.strerror or error
+    return OSError(f"{flag} '{folder}' must be a folder that can be written into: {reason}. Choose another {flag}.")
 
 
 def _holder(path: Path) -> str:

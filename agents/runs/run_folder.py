@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from agents.command_line.shell_words import command
 from agents.runs.json_rules import NUMBER, OBJECT, TEXT, Rule, check_rules, one_of, whole
+from agents.runs.lock import make_folder
 from agents.runs.renamed import with_new_agent, with_new_keys
 from vae.checks import LARGEST_SEED
 from vae.files import DamagedError, load_hashed_json
@@ -73,9 +74,9 @@ def check_folder(folder: Path, flag: str = "--out", is_own: Callable[[Path], boo
 
 
 def claim_folder(folder: Path, flag: str = "--out", is_own: Callable[[Path], bool] = lambda _: False) -> None:
-    """Make a folder to write into, after `check_folder`."""
+    """Make a folder to write into, after `check_folder`; an OSError names the flag."""
     check_folder(folder, flag, is_own)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, flag)
 
 
 def check_unicode(folder: Path, flag: str = "--out") -> None:

@@ -138,3 +138,10 @@ def test_an_integer_that_no_library_holds_is_refused_by_the_name_of_its_flag(
 def test_what_would_do_nothing_or_fill_the_memory_is_refused(capsys, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, *words)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_by_its_flag(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "hands"
+    said = refused(capsys, "synth", "--n", "1", "--size", "32", "--out", str(out))
+    assert f"synth: --out '{out}' must be a folder that can be written into: Not a directory. Choose another" in said
