@@ -89,12 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default", FutureWarning)
         warnings.showwarning = _say_warning
-        given = with_new_flags(words)
+        given = _with_one_name(with_new_flags(words))
         try:
-            check_words(given)
+            check_words(given, kinds)
         except ValueError as error:
             parser.error(str(error))
-        found, others = parser.parse_known_args(_with_one_name(given))
+        found, others = parser.parse_known_args(given)
         settings = found.settings
         if isinstance(settings, SweepArgs):  # the command that it runs many times takes them
             settings = replace(settings, command=[*settings.command, *others])

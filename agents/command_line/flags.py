@@ -5,7 +5,7 @@ OrderedDict in the whole process. Then rl_zoo3, which imports `RowPolicy` from `
 settings. simple_parsing takes a flag's help from the string below it, so write no comment above the flag.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -21,8 +21,12 @@ SWITCH = {"custom_args": {"negative_prefix": "--no-"}}
 _TYPED = "_typed"  # attribute of settings, no field of theirs
 
 
-def check_words(words: Sequence[str]) -> None:
-    """Refuse a flag whose value is empty: for a path it would be the current folder.
+def check_words(words: Sequence[str], commands: Mapping[str, type]) -> None:
+    """Refuse a flag or a path whose value is empty: it would be the current folder.
+
+    Args:
+        words: The command line, a command's name first.
+        commands: The dataclass of each command.
 
     Raises:
         ValueError: If a value is empty, or is "--", which argparse drops.
@@ -30,9 +34,15 @@ def check_words(words: Sequence[str]) -> None:
     for before, word in zip(["", *words], words, strict=False):
         name, _, value = word.partition("=")
         if word == "" or (name.startswith("--") and "=" in word and value in ("", "--")):
-            raise ValueError(
-                f"{(name or before) or 'A word'} must have a value, got {value!r}. Leave it out, or give one."
-            )
+            behind = before if before.startswith("-") else _positional(words, commands)
+            raise ValueError(f"{name or behind} must have a value, got {value!r}. Leave it out, or give one.")
+
+
+def _positional(words: Sequence[str], commands: Mapping[str, type]) -> str:
+    """Return what the help calls the words of a command that stand behind no flag: "RUN"."""
+    items = fields(commands[words[0]]) if words[0] in commands else ()
+    named = [item.metadata["custom_args"]["metavar"] for item in items if item.metadata.get("positional")]
+    return " or ".join(name.strip("[.] ") for name in named) or "A word"
 
 
 def check_sizes(args: Any) -> None:

@@ -72,6 +72,21 @@ def test_an_empty_value_is_refused_for_every_flag(capsys, monkeypatch, command, 
     assert "--data must have a value, got ''." in refused(capsys, command, "--data", "")
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["judge", "hand.png", ""], "PATHS"),
+        (["generate", ""], "RUN"),
+        (["package", ""], "RUN"),
+        (["hub", "push", "set", ""], "FOLDER or OWNER/NAME"),
+        (["train", ""], "A word"),
+        ([""], "A word"),
+    ],
+)
+def test_an_empty_word_behind_no_flag_is_called_what_the_help_calls_it(capsys, words, name):
+    assert refused(capsys, *words) == f"handlatent: {name} must have a value, got ''. Leave it out, or give one."
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_flag_without_its_value_is_refused_and_a_list_of_none_is_empty(capsys, monkeypatch, command):
     taken: list[typing.Any] = []
