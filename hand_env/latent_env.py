@@ -381,7 +381,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
     @usual_modes()
     def state_dict(self) -> dict[str, Any]:
         """Copy the running episode into nested dicts of tensors and numbers, to continue it with `reset`."""
-        more = {"np_random": self.np_random.bit_generator.state, "diverged": self.has_diverged}
+        more = {"diverged": self.has_diverged, "np_random": self.np_random.bit_generator.state}
         return {"trainer": self.trainer.state_dict(), "scorer": self.scorer.state_dict(), **more}
 
     def _new_trainer(self, seed: int) -> Trainer:

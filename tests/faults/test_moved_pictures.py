@@ -56,7 +56,7 @@ def test_a_run_whose_pictures_have_moved_resumes_on_the_same_pictures_only(capsy
         assert main([*resume, "--data", "moved"]) == 0
     assert json.loads((out / "config.json").read_text())["settings"]["data"] == str(moved)
     assert main([*resume, "--epochs", "3"]) == 2
-    assert said(capsys).endswith("takes all settings but --device and --data from the run; leave --epochs out.")
+    assert said(capsys).endswith("--data from the run, whose --epochs is 2, got 3; leave --epochs out.")
 
 
 def test_a_recipe_whose_photographs_have_moved_resumes_on_the_same_photographs_only(capsys, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from agents.commands.recipe.selection import Judged
 from agents.commands.synth import SynthArgs, synth
 from agents.figures.yardstick import COLUMNS
 from agents.runs.manifest import PRIOR
-from agents.runs.run_folder import REPORT
+from agents.runs.run_folder import CONFIG, REPORT
 from hand_env.anatomy.network import build_network
 from hand_env.anatomy.training.validate import Examples
 from hand_env.anatomy.weights import Calibration, save_network
@@ -74,6 +74,7 @@ def packable(tmp_path_factory):
     """The folder of a run with a learned prior; its VAE is in `run_to_pack`."""
     folder = tmp_path_factory.mktemp("packable")
     FlowPrior(Velocity(6, width=16, blocks=1), torch.zeros(6), torch.ones(6)).save(folder / PRIOR)
+    (folder / CONFIG).touch()
     save_hashed_json(folder / REPORT, {"pictures": {"photographs": 0, "drawn": 24}})
     return folder
 
@@ -182,9 +183,8 @@ def prepared(request, monkeypatch, bright, hub, logged_in):
 def run_to_pack():
     settings = {"size": 32, "latent_dim": 6, "width": "small", "batch_size": 4, "agent": "none", "seed": 0}
     settings |= {"data": "synthetic", "reencode_passes": 1, "split_seed": 0, "latent_samples": 0}
-    return SimpleNamespace(
-        settings=settings, samplers={"prior": None}, vae=build_vae(VAEConfig(32, 6), 0), refiner=None
-    )
+    vae, samplers = build_vae(VAEConfig(32, 6), 0), {"prior": None}
+    return SimpleNamespace(settings=settings, samplers=samplers, vae=vae, refiner=None, split_seed=0)
 
 
 def few_kinds(*arguments):

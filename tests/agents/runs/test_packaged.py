@@ -19,6 +19,7 @@ from agents.runs.packaged import load_packaged, read_package
 from hand_env.anatomy import Judge, summarise
 from hand_env.anatomy.picture_files import read_files
 from hand_env.refinement import SeesPictures
+from vae.images import to_float
 
 SETS = ["photographs", "synthetic"]
 FILES = {"README.md", "package.json", *(f"{part}.safetensors" for part in ("encoder", "decoder", "prior", "refiner"))}
@@ -187,4 +188,4 @@ def test_forty_hands_of_it_are_right_by_the_judge_that_no_training_saw(name, tmp
     generate(GenerateArgs(weights=name, n=40, out=tmp_path / "hands"))
     drawn = torch.stack(read_files(sorted((tmp_path / "hands").glob("hand-*.png"))))
     assert drawn.shape == (40, 3, 128, 128)
-    assert summarise(Judge.load(architecture="reporter").judge(drawn)).correct.count >= 36
+    assert summarise(Judge.load(architecture="reporter").judge(to_float(drawn))).correct.count >= 36

@@ -64,7 +64,7 @@ def test_the_keyboard_alone_draws_hands_and_looks_at_one(open_page):
     dialog = window.get_by_role("dialog", name="Hand 5, without the agent")
     dialog.locator("tr").nth(10).wait_for()
     assert dialog.locator("th").all_inner_texts()[:3] == ["palm", "fingers", "thumb"]
-    assert dialog.get_by_alt_text("The judge's findings").evaluate("each => each.naturalHeight") == 384
+    assert dialog.get_by_alt_text("The judge's findings").evaluate("each => each.naturalHeight") == 416
     press("Escape")
     dialog.wait_for(state="hidden")
     assert "Hand 5, without the agent" in window.evaluate("document.activeElement.firstChild.alt")
