@@ -3,9 +3,9 @@
     git worktree add ../before COMMIT
     python benchmarks/checkouts.py ../before .        # 3.5 minutes on two cores
 
-Each start runs both in processes of their own, of which one works at a time. So a machine whose speed drifts slows both
-alike. A start by itself can be a tenth faster or slower all the time, so one start of each says little. The order of
-the starts and of the blocks alternates. Prints images/s of a bare step and of the step of HandLatent-v0 for
+Each start runs both, each in a process of its own, and only one works at a time. So a machine whose speed drifts slows
+both alike. A start by itself can be a tenth faster or slower all the time, so one start of each says little. The
+order of the starts and of the blocks alternates. Prints images/s of a bare step and of the step of HandLatent-v0 for
 each start (the median block), and the median ratio of the blocks' times, second over first. At the end it prints the
 mean of these ratios over the starts, with its 95 % interval by Student's t. Both need the same installed packages.
 """

@@ -52,19 +52,20 @@ def read_paths(paths: Sequence[Path]) -> FoundPictures:
             notes += listing.notes
         elif os.path.lexists(path):
             files.append(path)
-            named.add(str(path))
+            named.add(os.path.realpath(path))
         else:
             raise FileNotFoundError(f"{str(path)!r} must be a picture or a folder of pictures, and there is none.")
-    places = [os.path.realpath(file) for file in files]
-    twice = [file for file, place, seen in zip(files, places, _seen_before(places), strict=True) if seen]
-    files = [file for file, seen in zip(files, _seen_before(places), strict=True) if not seen]
+    once, twice = dict[str, Path](), list[Path]()
+    for file in files:
+        if once.setdefault(os.path.realpath(file), file) is not file:
+            twice.append(file)
     if twice:
         notes.append(f"Named more than once and judged once: {len(twice):,}, such as {str(twice[0])!r}.")
-    found = _read(files)
-    must = [problem for problem in found.problems if problem.name in named or not found.files]
+    found = _read([*once.values()])
+    must = [problem for problem in found.problems if os.path.realpath(problem.name) in named or not found.files]
     if must:
         raise ValueError(f"{must[0].name!r} {must[0].reason}, and cannot be judged.")
-    return FoundPictures(found.files, found.pictures, found.problems, notes)
+    return FoundPictures(found.files, found.pictures, found.problems, [*dict.fromkeys(notes)])
 
 
 def read_files(files: Sequence[Path]) -> list[Tensor]:
@@ -85,11 +86,6 @@ def read_files(files: Sequence[Path]) -> list[Tensor]:
 def _read(files: Sequence[Path]) -> FoundPictures:
     pixels, usable, problems = read_at_own_size(files, [str(file) for file in files], SMALLEST, LARGEST, pad_to_square)
     return FoundPictures([files[index] for index in usable], list(pixels), list(problems), [])
-
-
-def _seen_before(places: Sequence[str]) -> list[bool]:
-    first = {place: number for number, place in reversed(list(enumerate(places)))}
-    return [first[place] < number for number, place in enumerate(places)]
 
 
 def square_around(file: Path) -> tuple[int, int, int]:

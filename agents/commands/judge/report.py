@@ -128,11 +128,11 @@ def _outside(judge: Judge, root: Path, wrong: Path | None) -> str:
     pixels = read_files([picture.file for picture in listed])
     judgements = judge_each(judge, pixels, crop=True)
     drawn = Counter[str]()
-    for picture, image, judgement in zip(listed, pixels, judgements, strict=True):
+    for number, (picture, image, judgement) in enumerate(zip(listed, pixels, judgements, strict=True)):
         kind = f"{'right' if picture.right else 'wrong'}-{picture.scene}"
         if wrong and judgement.anatomical != picture.right and drawn[kind] < DRAWN:
             drawn[kind] += 1
-            save_overview(wrong / f"{kind}-{picture.file.stem[:100]}.png", draw_overlay(to_float(image), judgement))
+            save_overview(wrong / f"{kind}-{number:04d}.png", draw_overlay(to_float(image), judgement))
     return write_outside(outside_table(listed, judgements))
 
 

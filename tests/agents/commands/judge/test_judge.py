@@ -398,3 +398,23 @@ def test_a_file_without_a_judge_is_one_sentence(pictures, tmp_path, capsys):
 def test_a_grid_that_cannot_be_written_is_refused_first(grid, tmp_path, capsys):
     assert main(["judge-attack", str(tmp_path / "no-run"), "--grid", str(tmp_path / grid)]) == 2
     assert "--grid must be a .png in a folder that exists" in capsys.readouterr().err
+
+
+def test_a_bad_picture_that_was_named_itself_is_an_error_behind_its_folder_too(pictures, weights, capsys):
+    (pictures / "broken.png").write_bytes(b"no picture")
+    (pictures.parent / "link.png").symlink_to(pictures / "broken.png")
+    words = ["judge", str(pictures), str(pictures), str(pictures.parent / "link.png"), "--weights", str(weights)]
+    assert main(words) == 2
+    assert "cannot be judged" in capsys.readouterr().err
+    (pictures.parent / "link.png").unlink()
+
+
+def test_judge_report_draws_wrong_verdicts_on_pictures_from_elsewhere(pictures, weights, tmp_path):
+    root = tmp_path / "elsewhere"
+    (root / "pictures").mkdir(parents=True)
+    for name in ("a.png", "a.bmp"):
+        Image.open(pictures / "hand-0.png").save(root / "pictures" / name)
+    (root / "labels.csv").write_text("image,source,label\na.png,own,0\na.bmp,own,0\na.png,own,1\na.bmp,own,1\n")
+    wrong = tmp_path / "wrong"
+    assert main(["judge-report", "--outside", str(root), "--weights", str(weights), "--wrong", str(wrong)]) == 0
+    assert sum(map(is_overview, wrong.iterdir())) == 2  # either both as right hands, or both as wrong ones
