@@ -1,11 +1,14 @@
 """What the recipe's page says of the agent, run by run, is what the records say."""
 
+import json
+
 import numpy as np
 import pytest
 from recipe_records import DOCS, by_run, change
 
 from agents.commands.package.model_card import model_card
 from agents.figures.intervals import student
+from hand_env.anatomy.summary import wilson
 
 CARD = {"pictures": {"photographs": 1396, "drawn": 12000}}
 RECIPE = " ".join((DOCS / "recipe.md").read_text(encoding="utf-8").split())
@@ -47,6 +50,41 @@ def test_the_runs_that_chose_no_setting_show_the_agent_ahead_of_gradient_steps(a
     differences = [100 * (mine - other) for mine, other in pairs]
     found = student(differences[:3] + differences[5:])  # without seeds 0 and 1 of the runs before
     assert said.format(found.value, found.low, found.high) in RECIPE
+
+
+def test_the_recipe_s_page_holds_the_agent_against_four_sizes_of_gradient_steps():
+    sizes = json.loads((DOCS / "recipe" / "details" / "step-sizes.json").read_text(encoding="utf-8"))["correct"]
+    runs = {0.1: by_run(NINE, "prior", "gradient-3", "correct"), 0.3: by_run(LARGER, "prior", "gradient-3", "correct")}
+    runs |= {float(rate): [share for part in parts.values() for share in part] for rate, parts in sizes.items()}
+    assert {len(shares) for shares in runs.values()} == {9}
+    *first, last = (f"{100 * np.mean(runs[rate]):.1f}" for rate in sorted(runs))
+    *rates, greatest = (str(rate) for rate in sorted(runs))
+    agent = np.mean(by_run(NINE, "prior", "sac-refine-3", "correct"))
+    assert agent > max(np.mean(shares) for shares in runs.values())
+    assert (
+        f"Over all nine runs it gives {100 * agent:.1f} %. Steps of {', '.join(rates)} and {greatest} of the bound "
+        f"(`--gradient-rate`) give {', '.join(first)} and {last} %" in RECIPE
+    )
+
+
+def test_the_pages_say_what_trying_the_opposite_adds():
+    trials = " ".join((DOCS / "trials.md").read_text(encoding="utf-8").split())
+    for sampler in ("prior", "rejection"):
+        both = (by_run(name, sampler, "sac-refine-3", "correct") for name in ("faster", "rejection/random-next"))
+        found = student([100 * (now - before) for now, before in zip(*both, strict=True)])
+        assert f"{found.value:.1f}" == "0.1"
+        assert found.low < 0 < found.high
+    assert "were right: 0.1 points less each, which three runs cannot tell from none" in trials
+    assert "In the recorded runs this added 0.1 points" in RECIPE
+
+
+def test_the_pages_say_how_many_hands_are_right_by_eye():
+    assert "99, 100 and 98 are right." in RECIPE
+    right = wilson(99 + 100 + 98, 300)
+    share, low, high = (f"{100 * value:.1f}" for value in (right.share, right.low, right.high))
+    assert f"By eye, 297 of 300 are {share} % ({low} to {high})." in RECIPE
+    readme = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
+    assert "By eye, 297 of 300 like the last row are right." in readme
 
 
 def test_the_recipe_s_page_says_what_the_agent_of_before_gave():

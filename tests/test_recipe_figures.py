@@ -215,15 +215,26 @@ def test_the_recipe_s_page_says_what_the_recipe_gives():
     changes = [change("rejection", agent, *figure, record="varied", before="faster") for figure in figures]
     assert words.format(*(part for each in changes for part in each)) in text
     hotter = [mean("rejection/hotter", agent, *figure) for figure in (("new",), ("correct",), share, distance)]
-    new, density = (
-        change("rejection", agent, *figure, record="rejection/hotter", before="faster")
-        for figure in (("new",), ("density", 2, -1))
-    )
+
+    def changed(name, digits, times):  # run by run: both have the same VAEs
+        pairs = zip(
+            *(by_run(record, "rejection", agent, name) for record in ("rejection/hotter", "faster")), strict=True
+        )
+        found = student([times * (now - before) for now, before in pairs])
+        ends = (found.low, found.high) if times > 0 else (found.high, found.low)
+        return f"{abs(found.value):.{digits}f}", "({0:.{2}f} to {1:.{2}f})".format(*ends, digits)
+
+    new, right, density = changed("new", 1, 100), changed("correct", 1, -100), changed("density", 2, -1)
     assert (
-        f"have {hotter[0]} % new hands. That is {new[0]} points more than they had {new[1]}. Then {hotter[1]} % are "
-        f"right with the agent, coverage is {hotter[2]} and the kernel distance {hotter[3]}, and density is "
-        f"{density[0]} lower {density[1]}." in text
+        f"have {hotter[0]} % new hands. That is {new[0]} points more than they had {new[1]}. Right hands with the "
+        f"agent fall by {right[0]} points {right[1]} to {hotter[1]} %. Coverage is {hotter[2]}, the kernel distance "
+        f"{hotter[3]}, and density is {density[0]} lower {density[1]}." in text
     )
+    nine = "varied+rejection/retrained+rejection/repeated"
+    new = change("rejection", agent, "new", record=nine, before="faster")
+    assert "those of the next two entries, new hands rise by {} points {}.".format(*new) in text
+    new = change("rejection", agent, "new", record="rejection/retrained", before="rejection/repeated")
+    assert "The three runs before have {} points more new hands than those after {}.".format(*new) in text
 
 
 def test_the_recipe_s_page_says_what_the_version_before_gave():
