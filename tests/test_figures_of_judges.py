@@ -2,7 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+
+import torch
+
+from agents.commands.judge.command import describe
+from hand_env.anatomy import judge_images
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -106,3 +112,11 @@ def test_the_figures_of_the_tutorial_are_those_of_its_record():
     assert f"in log-odds | {scores} |" in page
     right = " | ".join(" ".join(rate(stage["reporting_judge"]["correct"])) for stage in stages)
     assert f"which no training used | {right} |" in page
+
+
+def test_the_tutorial_prints_what_the_judge_prints():
+    seen = judge_images(torch.zeros(1, 3, 64, 64))[0]
+    right = replace(seen, anatomical=True, correct=True, trusted=True, failures=(), doubts=())
+    printed = describe([right] * 20, 20)
+    (block,) = re.findall(r"It prints\n\n```\n(pictures.*?)\n```", (DOCS / "tutorial.md").read_text(), re.DOTALL)
+    assert re.sub(r"0\.\d{3}", "", block).splitlines() == re.sub(r"0\.\d{3}", "", printed).splitlines()
