@@ -128,7 +128,7 @@ class Trainer:
         Args:
             shift: (batch, latent) float32 on the device, or None; zeros give the same as None, bit for bit.
             measure_without: Whether to also measure the losses without the shift, with the same weights and noise.
-                It does not change the training.
+                It does not change the training, unless decoding changes buffers, as spectral normalisation does.
 
         Returns:
             The minibatch's losses before the optimiser step, detached.

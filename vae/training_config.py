@@ -20,7 +20,7 @@ class TrainingConfig:
         kl_weight: >= 0, factor of the KL term in the objective (beta of beta-VAE, Higgins et al. 2017). The losses that
             a step returns do not contain it.
         graphed: Whether to capture the step as CUDA graphs on a GPU. The results are the same within rounding. A VAE
-            that cannot be captured trains without graphs, and a warning says so.
+            that cannot be captured trains without graphs, and a warning says so. Its buffers must change in place.
         compiled: Whether torch.compile joins small kernels on a GPU, before a capture or without one. It takes a minute
             or more; the results are the same within rounding. `SideBySide` does not use it.
     """

@@ -6,7 +6,7 @@ K. `Trainer` uses a stack of one on a GPU; `SideBySide` uses a stack of K.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -221,14 +221,14 @@ def _scored(
     return reconstruction, kl, decoded.detach().float(), squared.detach().mean(1) / n_values
 
 
-def _call_one(forward: nn.Module, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
+def _call_one(forward: "_Forward", method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
     own = {name: tensor.squeeze(0) for name, tensor in weights.items()}  # the gradient of [0] is a copy
-    result = functional_call(forward, own, (method, argument[0]))
+    result = forward.call(method, own, argument[0])
     return result[None] if isinstance(result, Tensor) else tuple(part[None] for part in result)
 
 
-def _call_all(forward: nn.Module, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
-    return vmap(lambda own, x: functional_call(forward, own, (method, x)))(weights, argument)
+def _call_all(forward: "_Forward", method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
+    return vmap(lambda own, x: forward.call(method, own, x))(weights, argument)
 
 
 def _captured(
@@ -254,9 +254,31 @@ class _Forward(nn.Module):
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae = vae
+        first = {id(tensor): name for name, tensor in (*self.named_parameters(), *self.named_buffers())}
+        self.first_names = {name: first[id(tensor)] for name, tensor in _places(self)}
+
+    def call(self, method: str, weights: dict[str, Tensor], argument: Tensor) -> Any:
+        """Call a method of the VAE with other weights, named as by `named_parameters` and `named_buffers`."""
+        own = {name: weights[first] for name, first in self.first_names.items()}
+        return functional_call(self, own, (method, argument), tie_weights=False)  # it would fill a shared layer twice
 
     def forward(self, method: str, argument: Tensor) -> Any:
-        return self.vae.encode(argument) if method == "encode" else self.vae.decode(argument)
+        before = dict(self.vae.named_buffers())
+        result = self.vae.encode(argument) if method == "encode" else self.vae.decode(argument)
+        for name, buffer in self.vae.named_buffers():
+            if before.get(name, buffer) is not buffer:
+                raise ValueError(
+                    f"a VAE must change its buffers in place, got another tensor at {name!r}. Write it with copy_(), "
+                    "or train without a stack: TrainingConfig(graphed=False), SideBySide(stacked=False)."
+                )
+        return result
+
+
+def _places(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield each tensor under the name of each place that holds it; a module with two names has one place."""
+    for name, part in module.named_modules():
+        yield from part.named_parameters(name, recurse=False, remove_duplicate=False)
+        yield from part.named_buffers(name, recurse=False, remove_duplicate=False)
 
 
 def _concatenate(pictures: Sequence[Tensor]) -> tuple[Tensor, list[int]]:

@@ -17,9 +17,9 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 class StackedWeights:
     """Hold the weights, averaged weights and optimiser moments of K VAEs as (K, P) tensors, P weights each.
 
-    The VAEs, averages and optimisers that were given keep views of their row. So they are measured, drawn from and
-    saved as before. A tensor of four dimensions lies in a row in the channels-last order, which convolutions on a GPU
-    prefer.
+    The VAEs, averages and optimisers that were given keep views of their row, and the VAEs views of their buffers. So
+    they are measured, drawn from and saved as before. A tensor of four dimensions lies in a row in the channels-last
+    order, which convolutions on a GPU prefer.
 
     On a GPU, `round_leaves` rounds the weights of a lone VAE's `Encoder` and `Decoder` to bfloat16 in one call.
     Autocast would round each by itself, and turn each gradient back by itself, to the same numbers. Other networks may
@@ -73,6 +73,7 @@ class StackedWeights:
         rest = [{**row, **dict(vae.named_buffers())} for row, vae in zip(named, vaes, strict=True)]
         kept = [name for name in rest[0] if name not in self.leaves and name != "log_variance"]
         self.constants = {name: torch.stack([row[name].detach() for row in rest]) for name in kept}
+        self._share_buffers(vaes, [average.module for average in averages])
         self._gradients: list[Tensor] = []  # views of the weights' gradient, which is allocated when it is first taken
         self.rate = torch.zeros((), device=self.weights.device)
         self.optimizer = adamw([self.weights], self.rate)
@@ -84,6 +85,8 @@ class StackedWeights:
         self.averaged.lerp_(self.weights, blend)
         self._averaged_log_variance.copy_(self.log_variance)
         self._averages_done.add_(1)
+        for averaged, buffer in self._averaged_buffers:  # as AveragedModel does
+            averaged.copy_(buffer)
 
     @torch.no_grad()
     def round_leaves(self) -> None:
@@ -118,6 +121,17 @@ class StackedWeights:
             for parameter, view in zip(own, self.split(row), strict=True):
                 parameter.data = view[0]
         return rows
+
+    def _share_buffers(self, vaes: Sequence[nn.Module], averages: Sequence[nn.Module]) -> None:
+        """Let the VAEs keep views of `constants`, and the averages views of their copies, where these are buffers."""
+        self._averaged_buffers: list[tuple[Tensor, Tensor]] = []  # of the averages and of the VAEs, (K, ...) each
+        of_vaes, of_averages = ([dict(module.named_buffers()) for module in modules] for modules in (vaes, averages))
+        for name in of_vaes[0].keys() & self.constants.keys():
+            rows = torch.stack([own[name] for own in of_averages])
+            self._averaged_buffers.append((rows, self.constants[name]))
+            for stacked, modules in ((rows, of_averages), (self.constants[name], of_vaes)):
+                for row, own in zip(stacked.unbind(), modules, strict=True):
+                    own[name].data = row  # and not the module's attribute, which another module may share
 
     def _share_moments(self, optimizers: Sequence[torch.optim.Optimizer], trained: list[list[nn.Parameter]]) -> None:
         states = [
