@@ -150,11 +150,12 @@ class Stack:
         self.scored = reconstruction.detach(), kl.detach(), decoded
 
     def _descend(self, objective: Tensor, squared_error: Tensor) -> None:
-        rows = self.stacked.take_gradients(torch.autograd.grad(objective, list(self.stacked.leaves.values())))
+        gradients = torch.autograd.grad(objective, list(self.stacked.leaves.values()), allow_unused=True)
+        rows = self.stacked.take_gradients(gradients)
         parallel.all_reduce_mean([rows, squared_error])
         norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         rows.mul_((self.gradient_norm / (norm + 1e-6)).clamp_max(1.0))
-        self.stacked.optimizer.step()
+        self.stacked.update(gradients)
 
     def _weights(self) -> dict[str, Tensor]:
         named = {**self.stacked.leaves, **self.stacked.constants, "log_variance": self.stacked.log_variance}

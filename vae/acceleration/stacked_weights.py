@@ -95,16 +95,31 @@ class StackedWeights:
             torch._foreach_copy_(self._rounded, self._exact)
 
     @torch.no_grad()
-    def take_gradients(self, gradients: Sequence[Tensor]) -> Tensor:
+    def take_gradients(self, gradients: Sequence[Tensor | None]) -> Tensor:
         """Copy one (K, ...) tensor for each of `leaves` to the gradient of `weights`, and return that, (K, P).
 
-        It keeps its place in memory, as CUDA graphs need it.
+        It keeps its place in memory, as CUDA graphs need it. None, for a weight that the loss does not use, leaves 0.
         """
         if self.weights.grad is None:
             self.weights.grad = torch.zeros_like(self.weights)
             self._gradients = self.split(self.weights.grad)
-        torch._foreach_copy_(self._gradients, list(gradients))
+        pairs = list(zip(self._gradients, gradients, strict=True))
+        used = [(own, given) for own, given in pairs if given is not None]
+        torch._foreach_copy_([own for own, _ in used], [given for _, given in used])
         return self.weights.grad
+
+    @torch.no_grad()
+    def update(self, gradients: Sequence[Tensor | None]) -> None:
+        """Take the optimiser's step with the gradient of `weights`; a weight whose own gradient is None stays as it is.
+
+        AdamW would let it decay. In a trainer without a stack it does not see such a weight.
+        """
+        unused = [number for number, given in enumerate(gradients) if given is None]
+        views = self.split(self.weights) if unused else []
+        before = [views[number].clone() for number in unused]
+        self.optimizer.step()
+        for number, kept in zip(unused, before, strict=True):
+            views[number].copy_(kept)
 
     def split(self, rows: Tensor) -> list[Tensor]:
         """View (K, P) rows as one (K, ...) tensor for each weight."""
@@ -138,7 +153,8 @@ class StackedWeights:
             [optimizer.state.get(parameter, {}) for parameter in own]
             for optimizer, own in zip(optimizers, trained, strict=True)
         ]  # empty before the first step
-        shared = {"step": states[0][0].get("step", self.rate).detach().clone()}
+        counts = (state["step"] for state in states[0] if "step" in state)  # an unused weight has none
+        shared = {"step": next(counts, self.rate).detach().clone()}
         for name in _MOMENTS:
             rows = [
                 self.join([state.get(name, torch.zeros_like(p))[None] for state, p in zip(row, own, strict=True)])
@@ -198,7 +214,8 @@ def _share(modules: Sequence[nn.Module], name: str) -> Tensor:
 
 def _flatten(tensor: Tensor) -> Tensor:
     """Flatten (K, ...) to (K, n); (K, out, in, height, width) in the channels-last order."""
-    return (tensor.permute(0, 1, 3, 4, 2) if tensor.ndim == 5 else tensor).flatten(1)
+    n_values = tensor.shape[1:].numel()
+    return (tensor.permute(0, 1, 3, 4, 2) if tensor.ndim == 5 else tensor).reshape(len(tensor), n_values)
 
 
 def _unflatten(rows: Tensor, shape: torch.Size) -> Tensor:
