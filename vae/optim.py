@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 VARIANCE_DECAY = 0.95  # per step, of the running mean squared error, which is used as the pixels' variance
 SMALLEST_VARIANCE = 1e-6
@@ -104,3 +104,15 @@ def with_rates(own: list[dict[str, Any]], given: list[dict[str, Any]]) -> list[d
         if not isinstance(theirs["lr"], int | float | Tensor) or not math.isfinite(theirs["lr"]):
             raise ValueError(f"the optimiser's 'lr' must be a finite number, got {theirs['lr']!r:.80}.")
     return [{**mine, "lr": theirs["lr"]} for mine, theirs in zip(own, given, strict=True)]
+
+
+def without_buffers(state: dict[str, Any], module: nn.Module) -> dict[str, Any]:
+    """Leave out the buffers of a VAE's networks, which may hold anything, such as an attention mask of -inf.
+
+    Args:
+        state: The module's `state_dict`, or a saved one.
+        module: A VAE, or its averaged weights.
+    """
+    kept = ("log_variance", "module.log_variance", "n_averaged")
+    left_out = {name for name, _ in module.named_buffers(remove_duplicate=False)}.difference(kept)
+    return {name: tensor for name, tensor in state.items() if name not in left_out}

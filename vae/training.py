@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from vae.acceleration import parallel
 from vae.acceleration.stacked import Stack
-from vae.acceleration.stacked_weights import StackedWeights, unstacked
+from vae.acceleration.stacked_weights import StackedWeights, copied, unstacked
 from vae.checks import check_images, check_numbers, integer
 from vae.device import channels_last, reduced_precision
 from vae.evaluation import Losses, measure
@@ -31,7 +31,7 @@ from vae.images.augmentation import affine_from, warp
 from vae.images.image_set import to_float
 from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAE
-from vae.optim import adamw, cosine_decay, ema_decay, follow_variance, update_ema, with_rates
+from vae.optim import adamw, cosine_decay, ema_decay, follow_variance, update_ema, with_rates, without_buffers
 from vae.seeds import Purpose, stream_seed
 from vae.training_config import TrainingConfig
 
@@ -192,7 +192,7 @@ class Trainer:
             "steps_done": self.steps_done,
             "seed": self.seed,
         }
-        return cast(dict[str, Any], _copied(state))
+        return cast(dict[str, Any], copied(state))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned, to resume exactly from that step.
@@ -201,10 +201,12 @@ class Trainer:
             state: Returned by the `state_dict` of a trainer with the same model, pictures and settings.
 
         Raises:
-            ValueError: If a number is not finite, or the optimiser had other settings. Errors of other kinds follow if
-                parts are missing or do not fit.
+            ValueError: If a number is not finite, except in buffers of one's own, or the optimiser had other settings.
+                Errors of other kinds follow if parts are missing or do not fit.
         """
-        check_numbers("trainer", state)
+        modules = {"vae": self.vae, "averaged": self.averaged}
+        checked = {name: without_buffers(state[name], module) for name, module in modules.items()}
+        check_numbers("trainer", {**state, **checked})
         steps_done = integer("steps_done", state["steps_done"], 0, self.total_steps)
         seed = integer("seed", state["seed"], 0)
         groups = with_rates(self.optimizer.state_dict()["param_groups"], state["optimizer"]["param_groups"])
@@ -389,12 +391,3 @@ def stack(trainers: Sequence[Trainer], weights: StackedWeights) -> Stack:
         graphed=config.graphed,
         fused=config.compiled and len(trainers) == 1,
     )
-
-
-def _copied(state: Any) -> Any:
-    """Copy nested dicts and lists; a tensor alone, not the storage that it may share with other VAEs."""
-    if isinstance(state, Tensor):
-        return state.detach().clone()
-    if isinstance(state, dict):
-        return {name: _copied(value) for name, value in state.items()}
-    return [_copied(value) for value in state] if isinstance(state, list) else state

@@ -264,3 +264,23 @@ def test_a_state_of_another_optimiser_is_refused_before_any_weight_is_replaced(t
     with pytest.raises(ValueError, match="weight_decay"):
         other.load_state_dict(state)
     assert all(torch.equal(weight, before[name]) for name, weight in other.vae.state_dict().items())
+
+
+def with_buffers(seed):
+    vae = build_vae(VAEConfig(32, 6), seed)
+    vae.encoder.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+    vae.decoder.register_buffer("waves", torch.ones(4, dtype=torch.complex64))
+    return vae
+
+
+def test_a_state_may_hold_any_numbers_in_buffers_of_one_s_own_but_not_in_weights(tiny_images):
+    config = TrainingConfig(epochs=3, batch_size=4)
+    whole, resumed = (Trainer(with_buffers(seed), tiny_images, config, seed) for seed in (0, 1))
+    whole.step()
+    resumed.load_state_dict(whole.state_dict())
+    assert torch.equal(resumed.step().total, whole.step().total)
+    for part, name in (("vae", "log_variance"), ("averaged", "module.decoder.body.12.weight")):
+        state = whole.state_dict()
+        state[part][name].fill_(torch.nan)
+        with pytest.raises(ValueError, match=rf"'trainer\.{part}\.{name}' must hold finite real numbers"):
+            resumed.load_state_dict(state)

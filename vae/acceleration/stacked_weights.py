@@ -197,6 +197,15 @@ def unstacked(
         return state
 
 
+def copied(state: Any) -> Any:
+    """Copy nested dicts and lists; a tensor alone, not the storage that it may share with other VAEs."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {name: copied(value) for name, value in state.items()}
+    return [copied(value) for value in state] if isinstance(state, list) else state
+
+
 def _rounded_names(vae: VAE) -> set[str]:
     """Return the names of weights that convolutions and linear layers use once each, under autocast."""
     halves = {"encoder": vae.encoder, "decoder": vae.decoder}
