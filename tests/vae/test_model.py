@@ -12,6 +12,7 @@ from vae.model import (
     SubpixelConv2d,
     VAEConfig,
     build_vae,
+    check_contract,
     count_parameters,
     shuffle_channels_last,
 )
@@ -184,3 +185,29 @@ def test_what_a_gpu_computes_stays_in_the_channels_last_format(kind):
         (gradient,) = torch.autograd.grad(output.sum(), pictures)
         assert output.stride(1) == 1  # a slice of 16 channels is not contiguous
         assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+class Standardised(torch.nn.Module):
+    """Give a network inputs whose mean, or root mean square alone, over the whole batch is removed."""
+
+    def __init__(self, network, centred):
+        super().__init__()
+        self.network, self.centred = network, centred
+
+    def forward(self, batch):
+        return self.network(
+            (batch - batch.mean()) / batch.std() if self.centred else batch / batch.square().mean().sqrt()
+        )
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_rows_coupled_through_the_moments_of_the_batch_break_the_contract(part, centred, training):
+    vae = build_vae(VAEConfig(32, 5), seed=0).train(training)
+    check_contract(vae)
+    if part == "decoder":
+        torch.nn.init.normal_(vae.decoder.body[-2].weight, std=0.1, generator=seeded(1))
+    setattr(vae, part, Standardised(getattr(vae, part), centred))
+    with pytest.raises(ValueError, match="must give a row the same result whatever the other rows are"):
+        check_contract(vae)
