@@ -116,6 +116,7 @@ def _check(trainers: list[Trainer]) -> None:
             "steps done": (trainer.steps_done, first.steps_done),
             "device": (trainer.device, first.device),
             "weights' shapes": (_shapes(trainer), _shapes(first)),
+            "frozen weights": (_frozen(trainer), _frozen(first)),
         }
         for name, (own, other) in shared.items():
             if own != other:
@@ -127,3 +128,7 @@ def _check(trainers: list[Trainer]) -> None:
 
 def _shapes(trainer: Trainer) -> dict[str, tuple[int, ...]]:
     return {name: tuple(parameter.shape) for name, parameter in trainer.vae.named_parameters()}
+
+
+def _frozen(trainer: Trainer) -> list[str]:
+    return [name for name, parameter in trainer.vae.named_parameters() if not parameter.requires_grad]

@@ -119,6 +119,10 @@ def test_trainers_that_differ_are_refused(tiny_images):
     ahead[2].step()
     with pytest.raises(ValueError, match="steps done, got 1 at 2 and 0 at 0"):
         SideBySide(ahead)
+    frozen = make_trainers(tiny_images)
+    next(frozen[1].vae.parameters()).requires_grad_(False)
+    with pytest.raises(ValueError, match=r"must share their frozen weights, got \['encoder\..*'\] at 1 and \[\] at 0"):
+        SideBySide(frozen)
 
 
 def test_different_views_of_the_same_pictures_are_different_pictures(tiny_images):
