@@ -50,8 +50,12 @@ def channels_last(module: Module, device: str | torch.device | None = None) -> M
     Returns:
         The same network.
     """
-    moved: Module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has none
-    return moved
+
+    def moved(tensor: Tensor) -> Tensor:  # module.to refuses tensors of five dimensions
+        layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+        return tensor.to(device, memory_format=layout)
+
+    return module._apply(moved)  # type: ignore[no-untyped-call, no-any-return]  # torch's
 
 
 def host_memory(shape: tuple[int, ...], device: str | torch.device, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vae import device
-from vae.device import compiled, fastest_convolutions, host_memory, to_host
+from vae.device import channels_last, compiled, fastest_convolutions, host_memory, to_host
 
 GPU = torch.device("cuda")  # to name one needs none
 double: Any = torch.nn.Identity()
@@ -56,3 +56,18 @@ def test_numbers_on_a_gpu_come_to_the_cpu_as_they_were_when_they_were_asked_for(
     numbers.zero_()
     assert host_memory((2, 3), GPU).is_pinned()
     assert torch.equal(copied(), torch.arange(2**20))
+
+
+def test_only_tensors_of_four_dimensions_go_to_the_channels_last_format():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv3d(2, 4, 3), torch.nn.Conv2d(3, 8, 1))
+    places = torch.randn(1, 3, 1, 4, 4)
+    module.register_buffer("places", places)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    assert channels_last(module, "cpu") is module
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    kernel, cube, _ = (layer.weight for layer in module)
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    assert isinstance(kernel, torch.nn.Parameter)
+    assert cube.stride() == before["1.weight"].stride()
+    expected = torch.nn.Conv2d(3, 8, 1).to(memory_format=torch.channels_last)
+    assert module[2].weight.stride() == expected.weight.stride()
