@@ -18,7 +18,8 @@ class SideBySide:
 
     On the CPU the trainers take their steps in turn, bit for bit as alone. On a GPU all weights are stacked, and one
     pair of CUDA graphs trains all VAEs; the results are the same within rounding. Between two steps each trainer is as
-    usable as alone: it can be measured, drawn from and saved.
+    usable as alone: it can be measured, drawn from and saved. After all of them have loaded states, or taken steps
+    alone, the weights are stacked again.
     """
 
     def __init__(self, trainers: Sequence[Trainer], *, stacked: bool | None = None) -> None:
@@ -44,10 +45,16 @@ class SideBySide:
         """Encode the minibatches that the next `step` trains on; until then, repeated calls return the same.
 
         Returns:
-            (K, B, D) float32, detached posterior means; the next step overwrites them.
+            (K, B, D) float32, detached posterior means.
+
+        Raises:
+            ValueError: If some of the trainers have taken steps alone, or loaded states of other steps.
         """
         if self._stack is None:
             return torch.stack([trainer.encode() for trainer in self.trainers])
+        if not self._stack.stacked.holds([trainer.optimizer for trainer in self.trainers]):
+            _check(self.trainers)
+            self._stack, self._index = self._stack_weights(), None
         if self._index is None:
             self._index = torch.stack([trainer.next_index() for trainer in self.trainers])
             affine = [trainer.next_affine() for trainer in self.trainers]
@@ -55,7 +62,7 @@ class SideBySide:
             noise = torch.stack([trainer.next_noise() for trainer in self.trainers])
             augmenting, first = torch.stack(drawn) if drawn else None, self.trainers[0]
             self._stack.encode(self._index, augmenting, noise, first.next_rate, first.next_blend)
-        return self._stack.encoded[1].detach()
+        return self._stack.encoded[1].detach().clone()  # the caller may keep or change them
 
     def step(self, shift: Tensor | None = None) -> Losses:
         """Train each VAE on its minibatch: sampling, KL and decoding use mean + shift.
@@ -67,7 +74,7 @@ class SideBySide:
             The losses before the optimiser step, with (K, B) tensors and without decoded pictures.
 
         Raises:
-            ValueError: If the shift has another shape.
+            ValueError: If the shift has another shape, or `encode` raises.
         """
         expected = (len(self.trainers), self.trainers[0].config.batch_size, self.trainers[0].vae.latent_dim)
         if shift is not None and shift.shape != expected:  # before any VAE has taken a step

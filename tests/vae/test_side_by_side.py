@@ -143,3 +143,44 @@ def test_a_shift_of_another_shape_is_refused_before_any_vae_takes_a_step(tiny_im
         with pytest.raises(ValueError, match="shift must have the shape"):
             together.step(torch.zeros(1, 4, 6))
         assert [trainer.steps_done for trainer in trainers] == [0, 0, 0]
+
+
+def test_states_loaded_by_stacked_trainers_are_stacked_again(tiny_images):
+    together, alone = make_trainers(tiny_images), make_trainers(tiny_images)
+    rows = SideBySide(together, stacked=True)
+    for _ in range(2):
+        rows.step()
+        states = [trainer.state_dict() for trainer in together]
+    rows.step()
+    rows.encode()
+    for trainer, other, state in zip(together, alone, states, strict=True):
+        trainer.load_state_dict(state)
+        other.load_state_dict(state)
+    for _ in range(3):
+        torch.testing.assert_close(rows.step().total, torch.stack([other.step().total for other in alone]))
+    for own, other in zip(together, alone, strict=True):
+        check_close(own, other, 1e-3)
+
+
+@pytest.mark.parametrize("also", [(), (0, 2)])
+def test_stacked_trainers_take_steps_alone_only_if_all_do(tiny_images, also):
+    together, alone = make_trainers(tiny_images), make_trainers(tiny_images)
+    rows = SideBySide(together, stacked=True)
+    for trainer in [*alone, *(alone[row] for row in (1, *also))]:
+        trainer.step()
+    rows.step()
+    for row in (1, *also):
+        together[row].step()
+    if not also:
+        with pytest.raises(ValueError, match="must share their steps done, got 2 at 1 and 1 at 0"):
+            rows.step()
+        return
+    for _ in range(2):
+        torch.testing.assert_close(rows.step().total, torch.stack([other.step().total for other in alone]))
+
+
+def test_encoded_means_are_the_caller_s_to_change(tiny_images):
+    changed, kept = (SideBySide(make_trainers(tiny_images), stacked=True) for _ in range(2))
+    changed.encode().add_(1.0)
+    kept.encode()
+    assert torch.equal(changed.step(shifts(1)[0]).total, kept.step(shifts(1)[0]).total)

@@ -79,6 +79,11 @@ class StackedWeights:
         self.optimizer = adamw([self.weights], self.rate)
         self._share_moments(optimizers, trained)
 
+    def holds(self, optimizers: Sequence[torch.optim.Optimizer]) -> bool:
+        """Whether the optimisers share the rows; those of trainers that load a state or take a step alone do not."""
+        steps = self.optimizer.state[self.weights]["step"]
+        return all(state["step"] is steps for own in optimizers for state in own.state.values())
+
     @torch.no_grad()
     def average(self, blend: Tensor) -> None:
         """Move the averaged weights towards the weights by a share `blend`, () float32 in [0, 1]."""
