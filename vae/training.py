@@ -120,7 +120,7 @@ class Trainer:
         """
         if self._pending is None:
             self._pending = self._encode_next()
-        return self._pending.latents
+        return self._pending.latents.clone()  # the caller may keep or change them
 
     def step(self, shift: Tensor | None = None, *, measure_without: bool = False) -> Losses:
         """Train on the minibatch of `encode`: sampling, KL and decoding use mean + shift.
@@ -132,12 +132,18 @@ class Trainer:
 
         Returns:
             The minibatch's losses before the optimiser step, detached.
+
+        Raises:
+            ValueError: If the shift has another shape.
         """
+        expected = (self.config.batch_size, self.vae.latent_dim)
+        if shift is not None and shift.shape != expected:
+            raise ValueError(f"shift must have the shape (picture, latent), {expected}, got {tuple(shift.shape)}.")
         self.encode()
         batch = self._pending
         assert batch is not None, "encode() fills it"
         rows = parallel.local_rows(self.config.batch_size)
-        shift = None if shift is None else parallel.broadcast(shift)[rows]
+        shift = None if shift is None else parallel.broadcast(shift.detach())[rows]
         mean = batch.mean if shift is None else batch.mean + shift
         without = None
         if measure_without:

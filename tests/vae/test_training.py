@@ -67,6 +67,36 @@ def test_encode_gives_the_minibatch_of_the_next_step_each_time_it_is_asked(tiny_
     assert not torch.equal(trainer.encode(), first)
 
 
+def test_changing_the_encoded_means_changes_no_training(tiny_images, quick_vae):
+    def two_heads(seed):
+        vae = quick_vae(seed)
+        encoder, log_var = vae.encoder, torch.zeros(4, 4)
+        vae.encode = lambda images: (encoder(images)[0].clone(), log_var)  # a view refuses changes in place
+        return vae
+
+    changed, kept = (Trainer(two_heads(0), tiny_images, TrainingConfig(batch_size=4), 0) for _ in range(2))
+    means = changed.encode()
+    means += 1.0
+    assert torch.equal(changed.encode(), kept.encode())
+    assert torch.equal(changed.step().total, kept.step().total)
+
+
+def test_a_shift_keeps_its_graph_to_itself(tiny_images):
+    trainer, agent = make_trainer(tiny_images), torch.nn.Linear(6, 6)
+    trainer.step(agent(trainer.encode()))
+    assert agent.weight.grad is None
+
+
+def test_a_shift_of_another_shape_is_refused(tiny_images):
+    trainer = make_trainer(tiny_images)
+    for shape in ((4, 1), (6,), (3, 6)):
+        with pytest.raises(
+            ValueError, match=rf"shift must have the shape \(picture, latent\), \(4, 6\), got \({shape[0]},"
+        ):
+            trainer.step(torch.zeros(shape))
+    assert trainer.steps_done == 0
+
+
 @pytest.mark.parametrize(("n", "batch_size"), [(20, 20), (20, 4), (20, 7)])
 def test_an_epoch_visits_every_picture_and_fills_the_last_minibatch_from_its_beginning(tiny_images, n, batch_size):
     trainer = make_trainer(tiny_images[:n], batch_size=batch_size)
@@ -126,14 +156,6 @@ def test_measure_gives_the_same_each_time_and_trains_nothing(tiny_images):
     assert torch.equal(first.total, again.total)
     assert first.index.tolist() == list(range(20))
     assert equal(before, weights(trainer))
-
-
-def test_encode_all_is_encode_a_few_at_a_time(tiny_images):
-    vae = build_vae(VAEConfig(32, 6), 0)
-    mean, log_var = encode_all(vae, tiny_images, batch_size=7)
-    expected = vae.encode(tiny_images.float() / 255)
-    torch.testing.assert_close(mean, expected[0])
-    torch.testing.assert_close(log_var, expected[1])
 
 
 def test_learning_rate_rises_then_falls_to_a_hundredth():
