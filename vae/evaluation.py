@@ -80,7 +80,8 @@ def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor,
     """
     size = integer("batch_size", batch_size, 1)
     parts = [vae.encode(to_float(chunk)) for chunk in in_chunks(images, size, "Encoding")]
-    return torch.cat([mean for mean, _ in parts]), torch.cat([log_var for _, log_var in parts])
+    mean, log_var = (torch.cat(column).float() for column in zip(*parts, strict=True))
+    return mean, log_var
 
 
 @torch.no_grad()
