@@ -116,6 +116,7 @@ class FlowPrior:
         temperature, final_denoise = (float(tensors.pop(name)) for name in ("temperature", "final_denoise"))
         weights = {name.removeprefix("velocity."): tensor for name, tensor in tensors.items()}
         width, blocks = len(weights["first.weight"]), sum(name.endswith(".1.weight") for name in weights) - 1
-        velocity = Velocity(len(mean), width, blocks)
-        velocity.load_state_dict(weights)
+        with torch.device("meta"):  # no random numbers are drawn for weights that are replaced
+            velocity = Velocity(len(mean), width, blocks)
+        velocity.load_state_dict(weights, assign=True)
         return cls(velocity, mean, scale, temperature, final_denoise)

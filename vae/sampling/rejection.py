@@ -89,8 +89,9 @@ class LatentClassifier(nn.Module):
         state = {name: part.float() for name, part in load_weights(path).items()}
         try:
             width, latent_dim = state["layers.0.weight"].shape
-            found = cls(latent_dim, len(state["limits"]), width)
-            found.load_state_dict(state)
+            with torch.device("meta"):  # no random numbers are drawn for weights that are replaced
+                found = cls(latent_dim, len(state["limits"]), width)
+            found.load_state_dict(state, assign=True)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DamagedError(f"'{path}' is damaged: it must hold a classifier of latents ({error})") from error
         if not (0 < found.share <= 1 and (found.scale > 0).all()):

@@ -94,6 +94,13 @@ def test_a_saved_flow_comes_back(tmp_path, fitted):
     torch.testing.assert_close(loaded.sample(16, seed=2), expected, atol=0.02, rtol=0.0)  # weights in half precision
 
 
+def test_loading_a_flow_leaves_the_global_random_state_alone(tmp_path, fitted):
+    fitted[0].save(tmp_path / "prior.safetensors")
+    before = torch.get_rng_state()
+    FlowPrior.load(tmp_path / "prior.safetensors")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_rows_do_not_depend_on_one_another():
     velocity = Velocity(4, width=16, blocks=1)
     x, t = torch.randn(3, 4), torch.rand(3)

@@ -106,7 +106,9 @@ def test_training_leaves_the_global_random_numbers_alone():
 def test_it_is_read_as_it_was_saved_and_its_layers_take_two_bytes_a_number(found, tmp_path):
     path = tmp_path / "classifier.safetensors"
     found.classifier.save(path)
+    before = torch.get_rng_state()
     read = LatentClassifier.load(path)
+    assert torch.equal(torch.get_rng_state(), before)
     for name, tensor in found.classifier.state_dict().items():
         assert torch.equal(read.state_dict()[name], tensor), name
     kinds = {name: tensor.dtype for name, tensor in load_tensors(path).items()}
