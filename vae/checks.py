@@ -153,12 +153,18 @@ def check_images(images: Tensor, size: int, batch_size: int, name: str = "images
         name: What the message calls them.
 
     Raises:
+        TypeError: If they are no tensor.
         ValueError: If the shape or type is wrong, or the pictures are too few.
     """
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"{name} must be a torch.Tensor, got {type(images).__name__}. Turn an array into one with "
+            "torch.from_numpy, and take the pixels of an ImageSet."
+        )
     if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
         raise ValueError(
             f"{name} must be uint8 of shape (image, 3, {size}, {size}), got {images.dtype} {tuple(images.shape)}. "
-            "Read them with vae.images.load_images(root, size)."
+            "Read them with vae.images.load_images(root, size).pixels."
         )
     if len(images) < batch_size:
         raise ValueError(

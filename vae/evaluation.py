@@ -77,7 +77,13 @@ def encode_all(vae: VAE, images: Tensor, batch_size: int = 128) -> tuple[Tensor,
 
     Returns:
         Posterior means and log-variances, each (image, latent) float32 on that device.
+
+    Raises:
+        TypeError: If the pictures are not uint8.
+        ValueError: If there are none.
     """
+    if not len(images):
+        raise ValueError("images must hold at least 1 picture to encode, got 0.")
     size = integer("batch_size", batch_size, 1)
     parts = [vae.encode(to_float(chunk)) for chunk in in_chunks(images, size, "Encoding")]
     mean, log_var = (torch.cat(column).float() for column in zip(*parts, strict=True))
@@ -111,5 +117,12 @@ def decode_all(vae: VAE, latents: Tensor, batch_size: int = 64) -> Tensor:
 
     Returns:
         (n, 3, S, S) uint8 on the CPU, RGB in 0..255.
+
+    Raises:
+        ValueError: If the latents have another shape or are not finite.
     """
+    if latents.ndim != 2 or latents.shape[1] != vae.latent_dim:
+        raise ValueError(f"latents must have the shape (n, {vae.latent_dim}), got {tuple(latents.shape)}.")
+    if not latents.isfinite().all():
+        raise ValueError("latents must be finite, got NaN or infinity. Take a VAE or an agent that has not diverged.")
     return torch.cat([to_uint8(chunk).cpu() for chunk in decode_chunks(vae, latents, batch_size)])

@@ -3,8 +3,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
-from vae.checks import check_above_zero, check_between, check_one_of
+from vae.checks import check_above_zero, check_between, check_images, check_one_of
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,13 @@ def test_what_is_none_of_the_choices_is_refused(value):
 def test_each_choice_is_taken():
     check_one_of("kind", "b", ("a", "b"))
     check_one_of("size", 64, (32, 64))
+
+
+def test_pictures_that_are_no_tensor_are_refused_by_their_kind():
+    with pytest.raises(TypeError, match=r"pictures must be a torch.Tensor, got ndarray.*torch.from_numpy"):
+        check_images(np.zeros((4, 3, 16, 16), np.uint8), 16, 4, "pictures")
+
+
+def test_pictures_of_another_size_are_refused_with_a_way_out_that_is_a_tensor():
+    with pytest.raises(ValueError, match=r"got torch.uint8 \(4, 3, 8, 8\).*load_images\(root, size\).pixels"):
+        check_images(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), 16, 4)

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from vae.evaluation import encode_all
+from vae.evaluation import decode_all, encode_all
 from vae.model import VAEConfig, build_vae
 
 
@@ -17,3 +18,16 @@ def test_encode_all_gives_float32_of_an_encoder_that_answers_in_bfloat16(tiny_im
     encode = vae.encode
     vae.encode = lambda images: tuple(x.bfloat16() for x in encode(images))
     assert [x.dtype for x in encode_all(vae, tiny_images)] == [torch.float32, torch.float32]
+
+
+def test_latents_that_no_picture_belongs_to_are_refused(quick_vae):
+    vae = quick_vae(0)
+    with pytest.raises(ValueError, match=r"latents must have the shape \(n, 4\), got \(2, 5\)"):
+        decode_all(vae, torch.zeros(2, 5))
+    with pytest.raises(ValueError, match="latents must be finite, got NaN or infinity"):
+        decode_all(vae, torch.tensor([[0.0, 1.0, 2.0, torch.nan]]))
+
+
+def test_no_pictures_cannot_be_encoded(quick_vae, tiny_images):
+    with pytest.raises(ValueError, match="images must hold at least 1 picture to encode, got 0"):
+        encode_all(quick_vae(0), tiny_images[:0])

@@ -63,7 +63,9 @@ def to_float(pixels: Tensor) -> Tensor:
         TypeError: If the pixels are not uint8.
     """
     if pixels.dtype != torch.uint8:
-        raise TypeError(f"pixels must be torch.uint8, got {pixels.dtype}. Floats need no to_float.")
+        raise TypeError(
+            f"pixels must be torch.uint8, got {pixels.dtype}. Turn floats in [0, 1] into bytes by to_uint8."
+        )
     return pixels.to(torch.float32) / 255
 
 

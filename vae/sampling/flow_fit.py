@@ -70,7 +70,11 @@ def fit_flows(
 
     Returns:
         K flows with their training logs.
+
+    Raises:
+        ValueError: If latents are not finite, `steps` is below 1, or the training diverged.
     """
+    steps = integer("steps", steps, 1)
     device, dim = held_out[0].device, held_out[0].shape[1]
     build = partial(Velocity, dim, width, blocks)
     skeleton, weights = _empty(build), _fresh(seeds, build, device)
@@ -112,6 +116,8 @@ def fit_flows(
                     log.append(
                         {"step": step, "loss": loss, "held_out": value, "loss_low": ends[0], "loss_high": ends[1]}
                     )
+    if not all(best):
+        raise ValueError(f"the held-out loss must be finite, got {values} at the end. Lower learning_rate.")
     return [
         (FlowPrior(_empty(build, own), source.mean, source.scale), log)
         for own, source, log in zip(best, sources, logs, strict=True)
@@ -126,6 +132,9 @@ class _Source:
         self.latents, self.batch, self.device = latents, batch, held_out.device
         self.generator = seeded(seed, self.device)
         some = latents(4 * batch, self.generator)
+        for name, rows in (("latents", some), ("held_out", held_out)):
+            if not rows.isfinite().all():
+                raise ValueError(f"{name} must be finite, got NaN or infinity. Take a VAE that has not diverged.")
         self.mean, self.scale = some.mean(0), some.std(0).clamp(min=1e-3)
         others = ((held_out - self.mean) / self.scale).repeat(math.ceil(FEWEST / len(held_out)), 1)
         noise = torch.randn(others.shape, generator=self.generator, device=self.device)

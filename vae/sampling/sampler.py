@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae.checks import integer
 from vae.progress import progress_bar
 from vae.seeds import seeded
 
@@ -36,8 +37,12 @@ class StandardNormal:
 
         Returns:
             (n, latent) float32.
+
+        Raises:
+            TypeError: If n is no integer.
+            ValueError: If n is below 1.
         """
-        return torch.randn(n, self.latent_dim, generator=seeded(seed))
+        return torch.randn(integer("n", n, 1), self.latent_dim, generator=seeded(seed))
 
 
 class Pool:
@@ -51,7 +56,7 @@ class Pool:
         """Draw the latents of the pool.
 
         Args:
-            sampler: Draws the latents.
+            sampler: Draws the latents; arrays will do.
             size: Number of latents, at least 1.
             seed: >= 0.
             progress: Whether to show a progress bar outside `vae.progress.show_progress` too.
@@ -59,7 +64,7 @@ class Pool:
         seeds = np.random.default_rng(seed)
         counts = [min(CHUNK, size - start) for start in range(0, size, CHUNK)]
         parts = progress_bar(counts, f"Drawing {size:,} latents", unit="parts", asked=progress)
-        self.latents = torch.cat([sampler.sample(n, int(seeds.integers(2**31))) for n in parts])
+        self.latents = torch.cat([torch.as_tensor(sampler.sample(n, int(seeds.integers(2**31)))) for n in parts])
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Choose latents of the pool at random, each with the same probability.

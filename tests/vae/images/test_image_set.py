@@ -19,7 +19,7 @@ def test_bytes_are_rounded_and_what_lies_outside_is_clipped():
 
 
 def test_floats_are_refused_where_bytes_are_asked_for():
-    with pytest.raises(TypeError, match=r"pixels must be torch.uint8, got torch.float32"):
+    with pytest.raises(TypeError, match=r"pixels must be torch.uint8, got torch.float32. Turn floats .* by to_uint8"):
         to_float(torch.zeros(1))
 
 

@@ -68,6 +68,24 @@ def test_the_global_random_state_is_left_alone():
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_settings_and_latents_that_fit_no_flow_are_refused():
+    def nowhere(n, generator):
+        return torch.full((n, 3), torch.nan)
+
+    held_out = two_places(8, torch.Generator().manual_seed(9))
+    settings = {"batch": 8, "width": 8, "blocks": 1}
+    with pytest.raises(ValueError, match=r"^steps must be at least 1, got 0\.$"):
+        fit_flow(two_places, held_out, steps=0, **settings)
+    with pytest.raises(ValueError, match=r"^latents must be finite, got NaN or infinity"):
+        fit_flow(nowhere, held_out, steps=2, **settings)
+    with pytest.raises(ValueError, match=r"^held_out must be finite, got NaN or infinity"):
+        fit_flow(two_places, held_out / 0, steps=2, **settings)
+    with pytest.raises(
+        ValueError, match=r"^the held-out loss must be finite, got \[nan\] at the end. Lower learning_rate"
+    ):
+        fit_flow(two_places, held_out, steps=2, learning_rate=1e38, **settings)
+
+
 def test_a_lower_temperature_is_less_diverse(fitted):
     flow, _ = fitted
     cooler = FlowPrior(flow.velocity, flow.mean, flow.scale, temperature=0.5)
