@@ -104,13 +104,13 @@ def built(vae: Any) -> VAE:
     return vae
 
 
-def check_trainable(vae: VAE, training: Mapping[str, Any]) -> None:
+def check_trainable(vae: VAE, training: TrainingConfig) -> None:
     """Refuse a VAE that is to be trained and has no weight that can be.
 
     Raises:
         ValueError: If no weight requires a gradient, and the learning rate is not 0.
     """
-    if training.get("learning_rate") != 0 and not any(weight.requires_grad for weight in vae.parameters()):
+    if training.learning_rate != 0 and not any(weight.requires_grad for weight in vae.parameters()):
         raise ValueError(
             "vae must have a weight that requires a gradient, and all are frozen. Call vae.requires_grad_(True), or "
             "set training={'learning_rate': 0}."

@@ -206,16 +206,16 @@ class HandLatentEnv(gym.Env[Array, Array]):
         images = generate_hands(n_images, size, seed=0).images if images is None else copied("images", images)
         self.images = images.to(self.device)  # once, not in each episode
         batch_size = minibatch(batch_size, minibatch_size, len(images))
+        epochs = integer("epochs_per_episode", epochs_per_episode, 1)
+        self.training = TrainingConfig(epochs, batch_size, **further_training(training))
         if vae is not None:
             check_vae(vae)
         vae = copy.deepcopy(vae) if isinstance(vae, VAE) else vae  # the caller may train it further
         self._make_vae = partial(build_vae, VAEConfig(self.images.shape[-1], latent_dim, width)) if vae is None else vae
         first = self.build_vae(seed=0)
         check_contract(first.train())  # as it is trained, whatever mode it came in
-        check_trainable(first, dict(training or {}))
+        check_trainable(first, self.training)
         self.latent_dim = first.latent_dim
-        epochs = integer("epochs_per_episode", epochs_per_episode, 1)
-        self.training = TrainingConfig(epochs, batch_size, **further_training(training))
         check_images(self.images, first.size, batch_size)
         self.reward, self.judge = resolve_reward(reward), judge
         check_given(self.reward, judge, validation_images)

@@ -304,6 +304,14 @@ def test_a_wrong_argument_raises(make_env, settings, message):
         make_env(**settings)
 
 
+@pytest.mark.parametrize("training", [[1], 5, "x"])
+def test_training_settings_that_are_no_dict_are_refused_by_name(make_env, training):
+    with pytest.raises(
+        TypeError, match=r"training must be a dict of fields of vae\.TrainingConfig, got (list|int|str)"
+    ):
+        make_env(training=training)
+
+
 def test_the_docstring_s_numbers_are_the_code_s(make_env):
     manual = HandLatentEnv.__doc__
     assert manual is not None
