@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from vae.checks import integer
 from vae.images import to_float, to_uint8
 
 
@@ -16,14 +17,26 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> NDAr
 
     Args:
         images: (image, 3, S, S) uint8, at least one.
-        columns: Pictures per row; by default the grid is as square as possible.
-        gap: Pixels between pictures and around them.
+        columns: Pictures per row, >= 1; by default the grid is as square as possible.
+        gap: Pixels between pictures and around them, >= 0.
 
     Returns:
         (height, width, 3) uint8, for `PIL.Image.fromarray` or a video frame.
+
+    Raises:
+        TypeError: If the pictures are not uint8, or `columns` or `gap` is no integer.
+        ValueError: If the shape is wrong, there is no picture, or `columns` or `gap` is too small.
     """
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must be uint8, got {images.dtype}. Convert them with vae.images.to_uint8.")
+    if images.ndim != 4 or images.shape[1] != 3 or not len(images):
+        raise ValueError(
+            f"images must have the shape (image, 3, S, S), at least one, got {tuple(images.shape)}. If the channels "
+            "come last, permute them."
+        )
     n, _, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(n))
+    columns = math.ceil(math.sqrt(n)) if columns is None else integer("columns", columns, 1)
+    gap = integer("gap", gap, 0)
     rows = math.ceil(n / columns)
     grid = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for place, image in enumerate(images.permute(0, 2, 3, 1).cpu().numpy()):

@@ -111,7 +111,7 @@ TAKE: dict[str, Callable[[Callable[[int], int]], Any]] = {
     "best_of": lambda of: best_of(
         StandardNormal(4), of(2), of(3), of(1), small_vae(), lambda shown: shown.mean((1, 2, 3))
     ),
-    "image_grid": lambda of: image_grid(torch.zeros(6, 3, 8, 8), columns=of(2), gap=of(1)),
+    "image_grid": lambda of: image_grid(torch.zeros(6, 3, 8, 8, dtype=torch.uint8), columns=of(2), gap=of(1)),
     "split_by_group": lambda of: split_by_group("abcdef", "abcdef", seed=of(1)),
 }
 
