@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]  # torch does not declare it
 
 from hand_env.anatomy.judge import default_judge
 from hand_env.scoring import ScoreFn, judge_pictures
@@ -73,9 +74,10 @@ class DrawnScore:
         """Draw the K hands as the VAE is now, (K, 3, S, S) float32 in [0, 1]; None if it diverged."""
         vae = self.trainer.averaged_vae
         mean, log_var = self.posteriors = encode_all(vae, self.trainer.images[:MOST_ENCODED])
-        if not (mean.isfinite().all() and log_var.isfinite().all()):
+        try:
+            latents = self._place(mean, log_var)
+        except (ValueError, LinAlgError):  # not finite, or too large to fit: the VAE diverged
             return None
-        latents = self._place(mean, log_var)
         pictures = torch.cat(list(decode_chunks(vae, latents, CHUNK[self.trainer.device.type])))
         return pictures if pictures.isfinite().all() else None
 

@@ -302,6 +302,20 @@ def test_hands_that_cannot_be_drawn_end_the_episode(make_env):
     assert (reward, terminated, info["drawn_change"]) == (env.DIVERGENCE_REWARD, True, 0.0)
 
 
+@pytest.mark.parametrize(("drawn_from", "mean", "log_var"), [("mixture", 1.0, 100.0), ("gaussian", 1e15, 0.0)])
+def test_posteriors_that_no_sampler_fits_end_the_episode(make_env, drawn_from, mean, log_var):
+    images, posterior = (
+        torch.zeros(5, 3, 32, 32, dtype=torch.uint8),
+        (mean * torch.randn(5, 6), torch.full((5, 6), log_var)),
+    )
+    env = make_env(images=images, reward="drawn_change", judge=brightness, drawn_from=drawn_from)
+    env.reset(seed=0)
+    env.step(ZEROS)
+    env.trainer.averaged_vae.encode = lambda pictures: posterior
+    _, reward, terminated, _, info = env.step(ZEROS)
+    assert (reward, terminated, info["drawn_change"]) == (env.DIVERGENCE_REWARD, True, 0.0)
+
+
 def test_a_number_of_drawn_hands_below_one_is_refused(make_env):
     with pytest.raises(ValueError, match="n_drawn must be at least 1, got 0"):
         make_env(n_drawn=0)
