@@ -204,7 +204,7 @@ def _refine_some(
 ) -> tuple[Array, Scores, Scores]:
     """Correct (n, D) latents, few enough to keep their pictures; return what is kept, and scores before and after."""
     kept, pictures = latents.copy(), decode(vae, latents)
-    before = judge_pictures(judge, pictures)
+    before = judge_pictures(judge, pictures.clone())  # a judge may write into what it gets; the agent sees these
     score, dropped, failed = before.copy(), np.zeros_like(latents), np.zeros(len(latents), np.int64)
     for _ in range(rounds):
         rows = np.flatnonzero(score < refine_below)
@@ -212,7 +212,7 @@ def _refine_some(
             break
         after = act(kept[rows], pictures[rows], dropped[rows], failed[rows])
         drawn = decode(vae, after)
-        reached = judge_pictures(judge, drawn)
+        reached = judge_pictures(judge, drawn.clone())
         better = reached > score[rows]  # False for equal
         dropped[rows], failed[rows] = after - kept[rows], np.where(better, 0, failed[rows] + 1)
         better_rows = rows[better]

@@ -158,6 +158,14 @@ def test_an_agent_is_shown_the_pictures_that_were_judged_and_none_is_decoded_twi
         torch.testing.assert_close(pictures, decode(vae, seen.numpy()))
 
 
+def test_a_judge_that_writes_into_its_pictures_changes_nothing_that_an_agent_is_shown(vae, latents):
+    agents = Same(), Same()
+    for agent, judge in zip(agents, (brightness, lambda pictures: brightness(pictures.mul_(2)) / 2), strict=True):
+        refine(agent, latents, vae, judge, rounds=2)
+    for (_, expected), (_, shown) in zip(*(agent.shown for agent in agents), strict=True):
+        assert torch.equal(shown, expected)
+
+
 def test_many_latents_are_corrected_a_few_at_a_time(vae, latents, monkeypatch):
     together = refine(Same(), latents, vae, brightness, rounds=2)
     agent = Same()
