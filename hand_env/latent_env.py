@@ -213,7 +213,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         vae = copy.deepcopy(vae) if isinstance(vae, VAE) else vae  # the caller may train it further
         self._make_vae = partial(build_vae, VAEConfig(self.images.shape[-1], latent_dim, width)) if vae is None else vae
         first = self.build_vae(seed=0)
-        check_contract(first.train())  # as it is trained, whatever mode it came in
+        check_contract(first.train(self.training.learning_rate > 0))  # as it is trained, whatever mode it came in
         check_trainable(first, self.training)
         self.latent_dim = first.latent_dim
         check_images(self.images, first.size, batch_size)

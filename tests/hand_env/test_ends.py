@@ -199,6 +199,9 @@ def test_layers_that_break_the_contract_in_training_are_refused_in_any_mode(sett
     vae = VAE(Encoder(), quick_vae(0).decoder, 32, 4).eval()
     with pytest.raises(ValueError, match="group normalisation"):
         HandLatentEnv(batch_size=4, **{**settings, "vae": vae})
+    env = HandLatentEnv(batch_size=4, training={"learning_rate": 0}, **{**settings, "vae": vae})  # in evaluation mode
+    env.reset(seed=0)
+    env.step(ZEROS)
 
 
 def test_the_generator_of_an_environment_around_another_is_that_one_s(make_schedule, make_rows):
