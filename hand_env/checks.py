@@ -117,6 +117,22 @@ def check_trainable(vae: VAE, training: TrainingConfig) -> None:
         )
 
 
+def check_size(needed: int, size: int | None) -> None:
+    """Refuse a size of synthetic hands that the VAE does not take.
+
+    Args:
+        needed: Pixels a side of the VAE's pictures.
+        size: The argument of that name; None if there are pictures.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    if size is not None and size != needed:
+        raise ValueError(
+            f"size must be that of vae's pictures, {needed}, got {size!r}. Set size={needed} or give images."
+        )
+
+
 def copied(name: str, images: Any) -> Tensor:
     """Copy pictures that the caller may change later, to a tensor on the same device.
 
@@ -132,7 +148,10 @@ def copied(name: str, images: Any) -> Tensor:
         is_tensor = isinstance(images, Tensor)
         copy = images.detach().clone() if is_tensor else torch.from_numpy(np.array(images, order="C"))
     except (RuntimeError, TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a tensor or an array, got {type(images).__name__}: {error}.") from error
+        kind = type(images).__name__
+        raise TypeError(
+            f"{name} must be a tensor or an array, such as load_images(...).pixels, got {kind}: {error}"
+        ) from error
     shape = tuple(copy.shape)
     if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or not len(copy):
         raise ValueError(

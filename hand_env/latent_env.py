@@ -1,7 +1,6 @@
 """HandLatent-v0: the training of a variational autoencoder as an environment."""
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from hand_env.checks import (
     check_judge,
     check_render_mode,
     check_scale,
+    check_size,
     check_trainable,
     check_vae,
     copied,
@@ -197,15 +197,15 @@ class HandLatentEnv(gym.Env[Array, Array]):
         """
         check_scale(delta_scale=delta_scale, reward_scale=reward_scale)
         check_judge(judge)
-        self.n_drawn = integer("n_drawn", n_drawn, 1, MOST)
-        self.drawn_every = integer("drawn_every", drawn_every, 1)
+        self.n_drawn, self.drawn_every = integer("n_drawn", n_drawn, 1, MOST), integer("drawn_every", drawn_every, 1)
         check_drawn_from(drawn_from)
         check_render_mode(render_mode)
         check_bool(flat=flat, tensors=tensors)
         self.device = resolve_device(device)
-        images = generate_hands(n_images, size, seed=0).images if images is None else copied("images", images)
-        self.images = images.to(self.device)  # once, not in each episode
-        batch_size = minibatch(batch_size, minibatch_size, len(images))
+        n_images = integer("n_images", n_images, 1)
+        pictures = generate_hands(n_images, size, seed=0).images if images is None else copied("images", images)
+        self.images = pictures.to(self.device)  # once, not in each episode
+        batch_size = minibatch(batch_size, minibatch_size, len(pictures))
         epochs = integer("epochs_per_episode", epochs_per_episode, 1)
         self.training = TrainingConfig(epochs, batch_size, **further_training(training))
         if vae is not None:
@@ -216,6 +216,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         check_contract(first.train(self.training.learning_rate > 0))  # as it is trained, whatever mode it came in
         check_trainable(first, self.training)
         self.latent_dim = first.latent_dim
+        check_size(first.size, size if images is None else None)
         check_images(self.images, first.size, batch_size)
         self.reward, self.judge = resolve_reward(reward), judge
         check_given(self.reward, judge, validation_images)
@@ -224,8 +225,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
             check_images(self.validation_images, first.size, 1, "validation_images")
         self.drawn_from, self.render_mode, self.tensors, self.has_diverged = drawn_from, render_mode, tensors, False
         self.delta_scale, self.reward_scale = float(delta_scale), float(reward_scale)
-        shape = (self.training.batch_size, self.latent_dim)
-        self._shape = (math.prod(shape),) if flat else shape
+        self._shape = (batch_size * self.latent_dim,) if flat else (batch_size, self.latent_dim)
         self.observation_space = spaces.Box(-np.inf, np.inf, self._shape, np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, self._shape, np.float32)
         self._trainer: Trainer | None = None

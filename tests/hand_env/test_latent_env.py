@@ -13,6 +13,8 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 import hand_env
 from hand_env import HandLatentEnv
 from hand_env.latent_env import N_RENDERED
+from vae import VAEConfig, build_vae
+from vae.images.image_set import ImageSet
 from vae.training import Trainer
 from vae.training_config import TrainingConfig
 
@@ -296,12 +298,26 @@ def test_pictures_with_their_channels_last_are_an_error_that_says_so(tiny_images
         ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
         ({"training": {"epochs": 3}}, r"training must not set epochs or batch_size \(separate arguments\), got"),
+        ({"images": None, "n_images": 0}, "n_images must be at least 1, got 0"),
         ({"batch_size": 21}, "batch_size must be at most the number of training images, 20, got 21"),
     ],
 )
 def test_a_wrong_argument_raises(make_env, settings, message):
     with pytest.raises(ValueError, match=message):
         make_env(**settings)
+
+
+def test_pictures_of_a_kind_that_is_no_array_are_refused_with_the_way_out(tiny_images):
+    read = ImageSet(tiny_images, ("a",) * 20, ("a",) * 20, ("a",))
+    with pytest.raises(TypeError, match=r"images must be .* such as load_images\(\.\.\.\)\.pixels, got ImageSet: "):
+        HandLatentEnv(read)
+
+
+def test_synthetic_hands_of_another_size_than_the_vae_s_are_refused_by_the_argument_that_was_left_out():
+    vae = build_vae(VAEConfig(64, 6), seed=0)
+    with pytest.raises(ValueError, match=r"size must be that of vae's pictures, 64, got 32\. Set size=64"):
+        HandLatentEnv(vae=vae)
+    assert HandLatentEnv(vae=vae, size=64, n_images=4).images.shape == (4, 3, 64, 64)
 
 
 @pytest.mark.parametrize("training", [[1], 5, "x"])
