@@ -331,7 +331,7 @@ def test_training_settings_that_are_no_dict_are_refused_by_name(make_env, traini
 def test_the_docstring_s_numbers_are_the_code_s(make_env):
     manual = HandLatentEnv.__doc__
     assert manual is not None
-    assert f"`DIVERGENCE_REWARD`, {HandLatentEnv.DIVERGENCE_REWARD:.0f}" in manual
+    assert f"`DIVERGENCE_REWARD`, {HandLatentEnv.DIVERGENCE_REWARD:.0f}," in manual
     assert f"a grid of {N_RENDERED} pictures" in manual
     space = make_env().action_space
     assert f"Box({space.low.min():.0f}, {space.high.max():.0f}, (B, D), {space.dtype})" in manual

@@ -298,12 +298,12 @@ def test_the_docstring_s_numbers_are_the_code_s(make_schedule):
     manual = inspect.getdoc(HandScheduleEnv)
     assert manual is not None
     env = make_schedule()
-    assert f"`DIVERGENCE_REWARD`, {HandScheduleEnv.DIVERGENCE_REWARD:.0f}" in manual
+    assert f"`DIVERGENCE_REWARD`, {HandScheduleEnv.DIVERGENCE_REWARD:.0f}," in manual
     assert f"Box({env.action_space.low.min():.0f}, {env.action_space.high.max():.0f}, (3,), float32)" in manual
     assert f"Box({env.observation_space.low.min()}, inf, ({len(FEATURES)},), float32)" in manual
-    assert f"`max_reach` | {MAX_REACH}" in manual
-    assert f"mix: share of the way, from 0 to {MOST_MIXED}" in manual
-    assert f"pull: share of the way, from 0 to {MOST_PULLED}" in manual
+    assert f"`max_reach` | {MAX_REACH} |" in manual
+    assert f"mix: share of the way, from 0 to {MOST_MIXED}," in manual
+    assert f"pull: share of the way, from 0 to {MOST_PULLED}," in manual
     assert f"up to {MOST_ENCODED:,} training pictures" in manual
     observed = [feature.split(",")[0] for feature in FEATURES[:11]]
     rows = [line for line in manual.splitlines() if line.startswith("| ")]
