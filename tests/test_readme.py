@@ -117,7 +117,7 @@ def test_the_start_page_has_a_row_for_each_example():
 
 
 def test_the_libraries_page_gives_an_environment_other_defaults_for_cleanrl(monkeypatch):
-    code, _ = python_blocks(PAGES["docs/libraries.md"])
+    code, *_ = python_blocks(PAGES["docs/libraries.md"])
     monkeypatch.setattr(gym.spec("HandLatent-v0"), "kwargs", {})
     exec(compile(code, "my_hands.py", "exec"), {})
     env: Any = gym.make("HandLatent-v0", n_images=8, latent_dim=5)
@@ -125,8 +125,26 @@ def test_the_libraries_page_gives_an_environment_other_defaults_for_cleanrl(monk
     assert env.unwrapped.training.epochs == 1000
 
 
+def test_the_libraries_page_reports_the_end_of_a_schedule_as_terminated(make_schedule, make_schedule_rows):
+    _, code, _ = python_blocks(PAGES["docs/libraries.md"])
+    names: dict[str, Any] = {}
+    exec(compile(code, "libraries.md", "exec"), names)
+    single = names["AsTerminated"](make_schedule())
+    single.reset(seed=0)
+    assert [single.step(np.zeros(3, np.float32))[2:4] for _ in range(3)] == [(False, False)] * 2 + [(True, False)]
+    for_rows = code.split("env = ")[0].replace("gym.Wrapper", "gym.vector.VectorWrapper")
+    exec(compile(for_rows, "libraries.md", "exec"), names)
+    rows = names["AsTerminated"](make_schedule_rows(2))
+    rows.reset(seed=0)
+    flags = [rows.step(np.zeros((2, 3), np.float32))[2:4] for _ in range(3)]
+    assert [(ended.tolist(), cut.tolist()) for ended, cut in flags[1:]] == [
+        ([False] * 2, [False] * 2),
+        ([True] * 2, [False] * 2),
+    ]
+
+
 def test_the_libraries_page_names_a_trained_vae_for_the_zoo(monkeypatch):
-    _, code = python_blocks(PAGES["docs/libraries.md"])
+    *_, code = python_blocks(PAGES["docs/libraries.md"])
     spec = gym.spec("HandRefine-v0")
     monkeypatch.setattr(spec, "kwargs", {})
     exec(compile(code.replace("2_000", "4"), "my_hands.py", "exec"), {})

@@ -100,7 +100,11 @@ class HandScheduleEnv(gym.Env[Array, Array]):
     | flag | when | then |
     | --- | --- | --- |
     | terminated | the VAE diverged: a loss of the stretch's last epoch, W or a latent is not finite, or float32 cannot hold the reward | the reward is `DIVERGENCE_REWARD`, -100, which at the default lambda is that of the worst change of W; the observation is zeros |
-    | truncated | `epochs_per_episode` epochs are over; the last stretch is shorter if `epochs_per_step` does not divide them | the observation is as after any step |
+    | truncated | `epochs_per_episode` epochs are over; the last stretch is shorter if `epochs_per_step` does not divide them | the observation is as after any step; nothing follows it, so an agent must not bootstrap |
+
+    Many algorithms bootstrap where an episode is truncated. Stable-Baselines3's off-policy algorithms need
+    `replay_buffer_kwargs={"handle_timeout_termination": False}`. PPO and A2C have no such switch: they need the wrapper
+    of `docs/libraries.md`, which reports the end as terminated.
 
     ## Info
 
