@@ -13,10 +13,10 @@ def test_encode_all_is_encode_a_few_at_a_time(tiny_images):
     torch.testing.assert_close(log_var, expected[1])
 
 
-def test_encode_all_gives_float32_of_an_encoder_that_answers_in_bfloat16(tiny_images):
+def test_encode_all_gives_float32_of_an_encoder_that_answers_in_bfloat16(tiny_images, monkeypatch):
     vae = build_vae(VAEConfig(32, 6), 0)
     encode = vae.encode
-    vae.encode = lambda images: tuple(x.bfloat16() for x in encode(images))
+    monkeypatch.setattr(vae, "encode", lambda images: tuple(x.bfloat16() for x in encode(images)))
     assert [x.dtype for x in encode_all(vae, tiny_images)] == [torch.float32, torch.float32]
 
 

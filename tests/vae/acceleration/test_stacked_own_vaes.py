@@ -26,6 +26,8 @@ def make(tiny_images):
 class Counting(nn.Module):
     """Let a layer's output fade in; the steps are counted in place, or not."""
 
+    steps: torch.Tensor
+
     def __init__(self, layer, in_place=True):
         super().__init__()
         self.layer, self.in_place = layer, in_place
