@@ -1,8 +1,25 @@
 import pytest
 import torch
 
-from vae.evaluation import decode_all, encode_all
+from vae.evaluation import decode_all, decode_chunks, encode_all, measure
+from vae.loss import gaussian_reconstruction, kl_to_standard_normal
 from vae.model import VAEConfig, build_vae
+
+
+@torch.no_grad()
+def test_a_measurement_draws_latents_from_the_posteriors(tiny_images):
+    vae, pictures = build_vae(VAEConfig(32, 6), 0), tiny_images.float() / 255
+    found = measure(vae, tiny_images, torch.Generator().manual_seed(3))
+    mean, log_var = vae.encode(pictures)
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(3))
+    expected = gaussian_reconstruction(vae.decode(mean + log_var.exp().sqrt() * noise), pictures, vae.log_variance)
+    torch.testing.assert_close(found.reconstruction, expected, rtol=1e-6, atol=1e-3)
+    torch.testing.assert_close(found.kl, kl_to_standard_normal(mean, log_var))
+
+
+def test_pictures_of_a_decoder_without_a_bound_are_clipped(quick_vae):
+    pictures = torch.cat(list(decode_chunks(quick_vae(0), 20 * torch.randn(8, 4), 4)))
+    assert (pictures.min(), pictures.max()) == (0, 1)
 
 
 def test_encode_all_is_encode_a_few_at_a_time(tiny_images):

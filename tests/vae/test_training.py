@@ -125,6 +125,14 @@ def test_a_trainer_resumed_from_its_state_goes_on_bit_for_bit(tiny_images, pendi
     assert equal(copy.averaged_vae.parameters(), whole.averaged_vae.parameters())
 
 
+def test_a_trainer_of_another_seed_takes_over_the_seed_of_a_state(tiny_images):
+    whole = make_trainer(tiny_images)
+    whole.step()
+    other = Trainer(build_vae(VAEConfig(32, 6), 1), tiny_images, whole.config, seed=9)
+    other.load_state_dict(whole.state_dict())
+    assert torch.equal(other.step().total, whole.step().total)
+
+
 @pytest.mark.usefixtures("real_channels")
 def test_the_pixels_variance_follows_the_mean_squared_error(tiny_images):
     trainer = make_trainer(tiny_images, epochs=15, augment=False)
@@ -156,6 +164,23 @@ def test_measure_gives_the_same_each_time_and_trains_nothing(tiny_images):
     assert torch.equal(first.total, again.total)
     assert first.index.tolist() == list(range(20))
     assert equal(before, weights(trainer))
+
+
+def test_the_noise_of_a_measurement_is_the_same_after_training(tiny_images):
+    trainer = make_trainer(tiny_images, learning_rate=0.0)
+    before = trainer.measure().total
+    trainer.step()
+    assert torch.equal(trainer.measure().total, before)
+
+
+def test_the_averaged_weights_are_measured_where_they_are_asked_for(tiny_images):
+    trainer = make_trainer(tiny_images, learning_rate=0.01, warmup_steps=0)
+    for _ in range(3):
+        trainer.step()
+    found = trainer.measure(averaged=True).total
+    own = Trainer(trainer.averaged_vae, tiny_images, trainer.config, trainer.seed)
+    assert torch.equal(found, own.measure().total)
+    assert not torch.equal(found, trainer.measure().total)
 
 
 def test_learning_rate_rises_then_falls_to_a_hundredth():
@@ -232,6 +257,15 @@ def test_the_loss_s_gradient_by_a_shift_is_that_of_finite_differences(tiny_image
     ]
     torch.testing.assert_close((gradient * direction).sum(1), ((at[1] - at[0]) / 2e-2).detach(), rtol=2e-2, atol=0.5)
     assert all(parameter.grad is None for parameter in trainer.vae.parameters())
+
+
+def test_the_loss_s_gradient_by_a_shift_contains_that_of_the_kl(tiny_images):
+    trainer = make_trainer(tiny_images)
+    mean = trainer.encode()
+    with torch.no_grad():
+        trainer.vae.log_variance.fill_(20.0)  # the pictures hardly count
+    gradient = trainer.loss_gradient(torch.full((4, 6), 0.3), torch.Generator().manual_seed(5))
+    torch.testing.assert_close(gradient, mean + 0.3, rtol=1e-3, atol=1e-3)
 
 
 def test_a_state_whose_tensors_lie_otherwise_in_memory_goes_on_the_same(tiny_images):

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.sampling import flow_fit
@@ -123,6 +124,32 @@ def test_rows_do_not_depend_on_one_another():
     velocity = Velocity(4, width=16, blocks=1)
     x, t = torch.randn(3, 4), torch.rand(3)
     torch.testing.assert_close(velocity(x, t)[:1], velocity(x[:1], t[:1]))
+
+
+def test_a_sample_follows_the_velocity_and_then_gets_the_scale_and_the_mean():
+    class Twice(nn.Module):
+        """The velocity 2 t at every place, which Heun's method integrates exactly, to 1."""
+
+        def forward(self, x, t):
+            return (2 * t)[:, None].expand_as(x)
+
+    mean, scale = torch.tensor([3.0, -1.0]), torch.tensor([0.5, 2.0])
+    noise = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(FlowPrior(Twice(), mean, scale).sample(5, 1), (noise + 1) * scale + mean)
+
+
+def test_the_averaged_weights_with_the_lowest_held_out_loss_are_kept(monkeypatch):
+    monkeypatch.setattr(flow_fit, "LOOK", 20)
+    others = torch.randn(
+        64, 3, generator=torch.Generator().manual_seed(9)
+    )  # from elsewhere: their loss rises in the end
+    flow, log = fit_flow(two_places, others, steps=300, batch=64, width=32, blocks=1, learning_rate=0.01, seed=0)
+    losses = [entry["held_out"] for entry in log]
+    assert losses.index(min(losses)) < len(losses) - 1
+    fixed = (part[None] for part in flow_fit._Source(two_places, others, 0, 64).fixed)
+    weights = {name: weight[None] for name, weight in flow.velocity.named_parameters()}
+    assert float(flow_fit._losses(flow.velocity, weights, *fixed)) == pytest.approx(min(losses), rel=1e-4)
+    assert all(entry["loss_low"] < entry["loss_high"] for entry in log)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -153,7 +153,19 @@ def test_it_draws_as_many_as_asked_for_and_all_are_accepted(found, n):
     drawn = RejectionSampler(Narrower(), found.classifier).sample(n, seed=4)
     assert drawn.shape == (n, DIM)
     assert found.classifier.accepts(drawn).all()
-    assert len(drawn.unique(dim=0)) == n  # no round repeats another
+    assert len(drawn.unique(dim=0)) == n
+
+
+def test_no_round_repeats_another(monkeypatch):
+    class Few(LatentClassifier):
+        def accepts(self, latents):
+            return latents[:, 0] > 1.5
+
+    monkeypatch.setattr("vae.sampling.rejection.MOST", 50)
+    classifier = Few(3, 1)
+    classifier.share.fill_(0.0668)
+    drawn = RejectionSampler(StandardNormal(3), classifier).sample(40, seed=0)  # in about 12 rounds
+    assert len(drawn.unique(dim=0)) == 40
 
 
 def test_a_seed_draws_the_same_latents_and_another_seed_others(found):
