@@ -79,3 +79,9 @@ def test_without_a_bound_the_best_step_by_the_score_is_kept():
     assert torch.equal(gradient_ascent(lambda z: score(decode(z)), start, steps=0, rate=0.1), start)
     held = gradient_ascent(lambda z: score(decode(-(z**2))), start, steps=3, rate=50.0, objective=torch.log)
     assert bool((held.abs() <= start.abs()).all())
+
+
+def test_the_earliest_step_wins_a_tie():
+    start = torch.zeros(2, 3)
+    moved = gradient_ascent(lambda z: z.sum(1).clamp(max=0.5), start, steps=30, rate=0.1)
+    assert torch.allclose(moved, torch.full_like(start, 0.2), atol=1e-5)  # the first step whose sum is above 0.5

@@ -13,7 +13,7 @@ import hand_env.refinement
 from hand_env import HandRefineEnv, LogitScore
 from hand_env.refine_env import PLACEHOLDER
 from hand_env.refinement import decode
-from vae import VAE, Mixture, VAEConfig, build_vae
+from vae import VAE, Mixture, StandardNormal, VAEConfig, build_vae
 from vae.checkpoint import load_checkpoint, save_checkpoint
 from vae.images import to_uint8
 
@@ -186,6 +186,40 @@ def test_a_state_continues_the_episode_where_it_was_also_from_a_file(make_refine
         assert env.step(ZEROS - 0.5)[1:] == resumed.step(ZEROS - 0.5)[1:]
     assert np.array_equal(env.render(), resumed.render())
     assert np.array_equal(env.reset()[0], resumed.reset()[0])
+
+
+def test_an_observation_is_a_copy_that_the_caller_may_change(make_refine):
+    env = make_refine()
+    observation, _ = env.reset(seed=0)
+    latent = env.state_dict()["latent"]
+    observation[:] = 7
+    assert np.array_equal(env.state_dict()["latent"], latent)
+
+
+def test_a_state_with_more_steps_left_than_an_episode_has_is_refused(make_refine):
+    env = make_refine()
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="left must be at most 1, got 5"):
+        env.reset(options={"state": {**env.state_dict(), "left": 5}})
+
+
+class Knows(StandardNormal):
+    """A sampler that gives the same scores each time."""
+
+    def __init__(self, scores):
+        super().__init__(D)
+        self.known = scores
+
+    def scores(self, latents):
+        return self.known
+
+
+def test_what_a_sampler_knows_is_not_written_to_and_infinity_is_refused(make_refine):
+    unknown = np.array([np.nan])
+    make_refine(sampler=Knows(unknown)).reset(seed=0)
+    assert np.isnan(unknown).all()
+    with pytest.raises(ValueError, match="must give 1 finite numbers"):
+        make_refine(sampler=Knows(np.array([np.inf]))).reset(seed=0)
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,39 @@ def test_a_state_is_read_into_the_rows_of_the_mask_alone(make_refine_rows):
         other.reset(seed=1.5, options={"state": state})
 
 
+def test_a_state_is_a_copy_that_later_steps_leave_alone(make_refine_rows):
+    rows = make_refine_rows(steps_per_episode=3)
+    rows.reset(seed=0)
+    state = rows.state_dict()
+    first = [rows.step(action)[1].tolist() for action in actions(n=3)]
+    rows.reset(options={"state": state})
+    assert [rows.step(action)[1].tolist() for action in actions(n=3)] == first
+
+
+def test_the_rows_beside_the_mask_keep_their_steps_when_a_state_is_read(make_refine_rows):
+    rows, mask = make_refine_rows(steps_per_episode=3, autoreset_mode="Disabled"), np.array([True, False, False, False])
+    rows.reset(seed=0)
+    state = rows.state_dict()
+    rows.step(actions()[0])
+    observations, _ = rows.reset(options={"state": state, "reset_mask": mask})
+    assert observations[:, -1] == pytest.approx([1, 2 / 3, 2 / 3, 2 / 3])
+
+
+class OneBuffer:
+    """Draws into the same memory each time."""
+
+    def __init__(self):
+        self.latents = torch.empty(1, D)
+
+    def sample(self, n, seed):
+        return self.latents.normal_(generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_sampler_may_draw_into_the_same_memory_each_time(make_refine_rows):
+    observations, _ = make_refine_rows(sampler=OneBuffer()).reset(seed=0)
+    assert len(np.unique(observations, axis=0)) == B
+
+
 @pytest.mark.parametrize("seed", [np.array(3), torch.tensor(3), np.int64(3)])
 def test_a_seed_may_be_any_integer(make_refine_rows, seed):
     assert np.array_equal(make_refine_rows().reset(seed=seed)[0], make_refine_rows().reset(seed=3)[0])

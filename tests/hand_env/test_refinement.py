@@ -158,6 +158,30 @@ def test_an_agent_is_shown_the_pictures_that_were_judged_and_none_is_decoded_twi
         torch.testing.assert_close(pictures, decode(vae, seen.numpy()))
 
 
+class FirstNumber(torch.nn.Module):
+    """Decodes a latent to a picture as bright as its first number says, so a half more always helps."""
+
+    def forward(self, latents):
+        return torch.sigmoid(latents[:, :1, None, None]).expand(-1, 3, 32, 32)
+
+
+@pytest.fixture
+def as_bright_as_number_0():
+    vae = build_vae(VAEConfig(32, D), seed=1).eval()
+    vae.decoder = FirstNumber()
+    return vae
+
+
+def test_the_agent_acts_again_where_its_correction_was_kept(as_bright_as_number_0):
+    refined = refine(Same(), torch.zeros(3, D), as_bright_as_number_0, brightness, rounds=3, seed=1)
+    assert torch.equal(refined.latents, torch.full((3, D), 1.5))
+
+
+def test_what_scores_exactly_the_limit_is_left_as_it_is(as_bright_as_number_0):
+    refined = refine(Same(), torch.zeros(1, D), as_bright_as_number_0, brightness, refine_below=0.5)
+    assert not refined.corrected.any()
+
+
 def test_a_judge_that_writes_into_its_pictures_changes_nothing_that_an_agent_is_shown(vae, latents):
     agents = Same(), Same()
     for agent, judge in zip(agents, (brightness, lambda pictures: brightness(pictures.mul_(2)) / 2), strict=True):
@@ -231,6 +255,8 @@ def test_a_logit_score_is_the_log_odds_limited_on_both_sides():
 def test_a_logit_score_refuses_what_has_no_logarithm():
     with pytest.raises(ValueError, match=r"LogitScore needs a judge whose scores lie in \[0, 1\], got 2.0"):
         LogitScore(lambda x: brightness(x) + 1)(pictures(0.5, 1.0))
+    with pytest.raises(ValueError, match=r"got -3\.0"):  # the worst one
+        LogitScore(lambda x: brightness(x) * 5 - 4)(pictures(0.8, 0.2))
     with pytest.raises(ValueError, match="limit must be a finite number above 0, got 0"):
         LogitScore(limit=0)
 

@@ -279,6 +279,14 @@ def test_drawn_change_resumes_exactly_and_judges_no_minibatch(make_env):
         assert env.step(ONES)[1] == resumed.step(ONES)[1]
 
 
+def test_a_state_without_w_is_refused_where_w_pays(make_env):
+    plain = make_env()
+    plain.reset(seed=0)
+    drawn = make_env(reward="drawn_change", judge=brightness, n_drawn=2)
+    with pytest.raises(ValueError, match="its reward needs no drawn hands"):
+        drawn.reset(options={"state": plain.state_dict()})
+
+
 def test_drawn_change_pays_every_row_alike_in_the_vector_form(tiny_images):
     settings = {"images": tiny_images, "latent_dim": 6, "reward": "drawn_change", "judge": brightness, "n_drawn": 4}
     env = HandLatentVectorEnv(4, epochs_per_episode=2, **settings)
