@@ -11,9 +11,10 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 import hand_env
-from hand_env import HandLatentEnv
+from hand_env import HandLatentEnv, image_grid
 from hand_env.latent_env import N_RENDERED
-from vae import VAEConfig, build_vae
+from vae import StandardNormal, VAEConfig, build_vae
+from vae.evaluation import decode_all
 from vae.images.image_set import ImageSet
 from vae.training import Trainer
 from vae.training_config import TrainingConfig
@@ -204,6 +205,23 @@ def test_a_diverging_vae_terminates_with_the_documented_reward_and_a_finite_obse
     assert info == dict.fromkeys(TERMS, 0.0) | {"epoch": 1}
 
 
+def test_an_observation_that_is_not_finite_ends_the_episode(make_env):
+    env = make_env()
+    env.reset(seed=0)
+    seen, step = spy_on_losses(env), env.trainer.step
+
+    def broken(*args, **settings):
+        losses = step(*args, **settings)
+        next(env.trainer.vae.encoder.parameters()).data.fill_(float("nan"))
+        return losses
+
+    env.trainer.step = broken
+    observation, reward, terminated, *_ = env.step(np.zeros((4, 6), np.float32))
+    assert seen[0].total.isfinite().all()
+    assert (reward, terminated) == (env.DIVERGENCE_REWARD, True)
+    assert not observation.any()
+
+
 @pytest.mark.parametrize(
     ("action", "message"),
     [
@@ -266,8 +284,9 @@ def test_a_state_continues_the_episode_where_it_was(make_env):
     for action in actions[:7]:
         cut.step(action)
     resumed = make_env()
-    observation, _ = resumed.reset(options={"state": cut.state_dict()})
+    observation, info = resumed.reset(options={"state": cut.state_dict()})
     assert np.array_equal(observation, expected[6][0])
+    assert info["epoch"] == 2
     for action, (observation, *rest) in zip(actions[7:], expected[7:], strict=True):
         found, *others = resumed.step(action)
         assert np.array_equal(found, observation)
@@ -281,6 +300,30 @@ def test_render_gives_a_grid_of_samples_and_none_without_a_mode(make_env):
     assert frame.shape == (4 * 34 + 2, 4 * 34 + 2, 3)
     assert frame.dtype == np.uint8
     assert make_env().render() is None
+
+
+def test_render_decodes_the_same_latents_each_time_and_changes_no_later_episode(make_env):
+    env, other = make_env(render_mode="rgb_array"), make_env()
+    env.reset(seed=0), other.reset(seed=0)
+    assert np.array_equal(env.render(), env.render())
+    assert np.array_equal(env.reset()[0], other.reset()[0])
+
+
+def test_render_shows_what_the_averaged_weights_decode(make_env):
+    env = make_env(render_mode="rgb_array", training={"learning_rate": 0.01, "warmup_steps": 0})
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(np.zeros((4, 6), np.float32))
+    latents = StandardNormal(6).sample(N_RENDERED, seed=0)
+    decoded, raw = (image_grid(decode_all(vae, latents)) for vae in (env.trainer.averaged_vae, env.trainer.vae))
+    assert np.array_equal(env.render(), decoded)
+    assert not np.array_equal(decoded, raw)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.zeros(2, 3, 32, 32)])
+def test_wrong_validation_pictures_are_refused_at_once(make_env, wrong):
+    with pytest.raises(ValueError, match="validation_images must be uint8 of shape"):
+        make_env(validation_images=wrong)
 
 
 def test_pictures_with_their_channels_last_are_an_error_that_says_so(tiny_images):

@@ -8,6 +8,8 @@ from gymnasium.vector import AutoresetMode
 
 from agents import GymnasiumVecEnv
 from hand_env import HandLatentEnv, HandLatentVectorEnv
+from vae import StandardNormal
+from vae.evaluation import decode_all
 
 B, D, STEPS = 4, 6, 15  # three epochs of five minibatches
 MODES = [mode.value for mode in AutoresetMode]
@@ -154,6 +156,10 @@ def test_render_gives_a_picture_for_each_row_and_close_lets_go(make_rows):
     frames = env.render()
     assert len(frames) == B
     assert all(frame.shape == (32, 32, 3) and frame.dtype == np.uint8 for frame in frames)
+    for frame, own in zip(
+        frames, decode_all(env.env.trainer.averaged_vae, StandardNormal(D).sample(B, 0)), strict=True
+    ):
+        assert np.array_equal(frame, own.permute(1, 2, 0).numpy())
     assert make_rows().render() is None
     env.close()
     with pytest.raises(gym.error.ResetNeeded):

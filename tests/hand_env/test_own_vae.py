@@ -69,6 +69,16 @@ def test_each_reset_copies_a_vae_as_it_is_and_leaves_the_user_s_alone(pictures):
     assert all(torch.equal(a, b) for a, b in zip(weights, vae.encoder.parameters(), strict=True))
 
 
+def test_what_the_caller_does_to_its_vae_later_changes_no_episode(pictures):
+    vae = seeded(0)
+    env = make(pictures, vae)
+    first, _ = env.reset(seed=0)
+    with torch.no_grad():
+        for weight in vae.parameters():
+            weight.add_(1)
+    assert np.array_equal(env.reset(seed=0)[0], first)
+
+
 def test_a_function_makes_a_new_vae_from_the_episode_s_seed(pictures):
     env = make(pictures, seeded)
     first, _ = env.reset(seed=0)

@@ -228,6 +228,24 @@ def test_a_state_continues_the_episode_where_it_was(make_schedule):
         resumed.step(NOTHING)
 
 
+def test_an_episode_whose_last_judgement_raised_has_ended(make_schedule):
+    failing: list[bool] = []
+
+    def judge(pictures):
+        if failing:
+            raise KeyError("as if a judge had failed")
+        return pictures.mean((1, 2, 3))
+
+    env = make_schedule(judge=judge)
+    episode(env, chosen=actions()[:2])
+    failing.append(True)
+    with pytest.raises(KeyError):
+        env.step(NOTHING)
+    failing.clear()
+    with pytest.raises(gym.error.ResetNeeded, match="The episode has ended"):
+        env.step(NOTHING)
+
+
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
 def test_a_copied_or_pickled_environment_goes_on_where_it_was(tiny_images, clone):
     judge = functools.partial(torch.mean, dim=(1, 2, 3))
