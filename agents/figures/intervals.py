@@ -69,7 +69,7 @@ def interquartile(values: Sequence[float]) -> Estimate:
     """Return the interquartile mean of a few runs with its 95 % bootstrap interval.
 
     The lowest and the highest quarter of the runs are left out, rounded down: of five, one on each side. Fewer than two
-    runs have no interval.
+    runs have no interval. A bootstrap of five runs is a little too narrow.
 
     Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
     """

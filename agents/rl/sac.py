@@ -18,7 +18,13 @@ from agents.rl.device_replay import ARRAYS, DeviceReplay, replay_of
 from agents.rl.fast_sac import FastSAC
 from agents.rl.picture_policy import OneStepReplay, RefinePolicy, Sight, show_shifted
 from agents.rl.vec_env import GymnasiumVecEnv
-from hand_env import HandRefineEnv, HandRefineVectorEnv, HandScheduleEnv, HandScheduleVectorEnv
+from hand_env import (
+    HandLatentVectorEnv,
+    HandRefineEnv,
+    HandRefineVectorEnv,
+    HandScheduleEnv,
+    HandScheduleVectorEnv,
+)
 from vae.checks import integer
 
 REPLAY_BYTES = 256 * 2**20  # a transition has 3 B D floats: a million, Stable-Baselines3's default, is 230 GB at B = 64
@@ -100,8 +106,10 @@ def make_sac(
         SAC with twin critics and automatic entropy, untrained.
 
     Raises:
-        TypeError: If the policy is `RefinePolicy` and the environment is not HandRefine-v0.
+        TypeError: If it is no environment, or a vector form that is not one of this project's. Also if the policy is
+            `RefinePolicy` and this is not HandRefine-v0, or a wrapper changes its observations.
     """
+    _check_env(env)
     looks = isinstance(policy, type) and issubclass(policy, RefinePolicy)
     if looks:
         settings["policy_kwargs"] = {**_seen_through(env), **(settings.get("policy_kwargs") or {})}
@@ -233,6 +241,17 @@ def _widths(weights: Mapping[str, torch.Tensor], start: str) -> list[int]:
     return [found[place] for place in sorted(found)]
 
 
+def _check_env(env: Any) -> None:
+    own = (HandLatentVectorEnv, HandRefineVectorEnv, HandScheduleVectorEnv)
+    if isinstance(env, gym.Env) or (isinstance(env, gym.vector.VectorEnv) and isinstance(env.unwrapped, own)):
+        return
+    found = type(env.unwrapped if isinstance(env, gym.vector.VectorEnv) else env).__name__
+    raise TypeError(
+        f"make_sac needs an environment of this project, from gym.make(...) or gym.make_vec(..., "
+        f"autoreset_mode='SameStep') without vectorization_mode, got {found}. For any other, build FastSAC itself."
+    )
+
+
 def _fitting(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], looks: bool) -> dict[str, Any]:
     if isinstance(env.unwrapped, HandScheduleEnv | HandScheduleVectorEnv):
         return SCHEDULE_SETTINGS
@@ -256,6 +275,14 @@ def _seen_through(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) 
             f"RefinePolicy needs HandRefine-v0, single or vector form, got {type(env.unwrapped).__name__}. Use "
             "'MlpPolicy' for other environments."
         )
+    layer: Any = env
+    while isinstance(layer, gym.Wrapper | gym.vector.VectorWrapper):
+        if isinstance(layer, gym.ObservationWrapper | gym.vector.VectorObservationWrapper):
+            raise TypeError(
+                f"RefinePolicy decodes observations, so they must be latents, got {type(layer).__name__} around the "
+                "environment. Leave this wrapper out."
+            )
+        layer = layer.env
     return {"vae": Sight(single.vae), "delta_scale": single.delta_scale}
 
 
@@ -269,6 +296,10 @@ def _refine_env(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) ->
 def _copyable(model: SAC) -> ReplayBuffer:
     """Return the replay buffer of a model if `sac_state` can copy it."""
     buffer = replay_of(model)
+    if model.get_vec_normalize_env() is not None:
+        raise ValueError(
+            "sac_state copies no statistics of VecNormalize, which this model has. Use SAC.save and VecNormalize.save."
+        )
     thin = buffer.optimize_memory_usage
     if thin or isinstance(buffer.observation_space, spaces.Dict):
         found = "optimize_memory_usage=True" if thin else "observations in dicts"

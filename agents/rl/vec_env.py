@@ -31,8 +31,9 @@ class GymnasiumVecEnv(VecEnv):
 
     - SyncVectorEnv: the sub-environments, as with DummyVecEnv.
     - AsyncVectorEnv: all sub-environments at once, so `set_attr` and `env_method` refuse a subset of the indices.
-      `env_is_wrapped` cannot ask them.
-    - Any other: one object stands for all environments. It is called once, and each index gets its answer.
+      `env_is_wrapped` cannot ask them. HerReplayBuffer asks one at a time, so it needs SyncVectorEnv.
+    - Any other: one object stands for all environments. It is called once, and each index gets its answer. Where a
+      vector form holds a single form with its settings, as HandLatent-v0's and HandRefine-v0's do, these count too.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -183,15 +184,20 @@ class GymnasiumVecEnv(VecEnv):
         return [False] * len(chosen)
 
     def _owner(self, name: str) -> Any:
-        env: Any = self.env
-        while not hasattr(env, name) and isinstance(env, VectorWrapper):
-            env = env.env
-        return env
+        layer: Any = self.env
+        while isinstance(layer, VectorWrapper | VectorEnv | gym.Env):
+            if hasattr(layer, name):
+                return layer
+            layer = getattr(layer, "env", None)
+        return self.env.unwrapped
 
     def _check_all(self, indices: VecEnvIndices) -> None:
         chosen = list(self._get_indices(indices))
         if sorted(chosen) != list(range(self.num_envs)):
-            raise ValueError(f"Only all environments can be reached at once, got indices {chosen}. Leave indices out.")
+            raise ValueError(
+                f"Only all environments can be reached at once, got indices {chosen}. Leave indices out, or use "
+                "SyncVectorEnv or Stable-Baselines3's SubprocVecEnv."
+            )
 
     def _take_final(self, rows: list[dict[str, Any]], dones: NDArray[np.bool_]) -> None:
         """If an episode ended, replace the reset's info by the last step's, and store the reset's."""

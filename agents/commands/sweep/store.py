@@ -86,6 +86,8 @@ class TrialStore:
             for row in rows
         ]
         note = "Mean over the seeds of finished runs (95 % interval by Student's t, with two or more)."
+        if self.runs("stopped"):
+            note += " Runs that the scheduler stopped are left out, so the means flatter their settings."
         return markdown_table(heads, lines) + f"\n\n{note}"
 
     def write(self) -> None:

@@ -330,6 +330,11 @@ def test_make_sac_fits_the_vector_form(make_refine_rows, rows, updates):
 def test_another_environment_or_a_vae_that_learns_is_refused(make_env, make_refine):
     with pytest.raises(TypeError, match=r"RefinePolicy needs HandRefine-v0, .*, got HandLatentEnv\. Use 'MlpPolicy'"):
         make_sac(make_env(), 0, policy=RefinePolicy)
+    seen = gym.wrappers.TransformObservation(make_refine(), lambda latents: 2 * latents, None)
+    with pytest.raises(
+        TypeError, match=r"decodes observations, .*, got TransformObservation around the environment\. L"
+    ):
+        make_sac(gym.wrappers.TimeLimit(seen, 10), 0, policy=RefinePolicy)
     kwargs = {"vae": build_vae(VAEConfig(32, D), seed=1)}
     with pytest.raises(ValueError, match=r"vae must be frozen, .* Take the environment's own: env\.unwrapped\.vae\."):
         make_sac(make_refine(), 0, policy=RefinePolicy, policy_kwargs=kwargs)

@@ -1,13 +1,18 @@
 import copy
+from typing import cast
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3 import SAC
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from agents import RowPolicy
+from agents import FastSAC, GymnasiumVecEnv, RowPolicy
 from agents.rl.sac import REPLAY_BYTES, ROW_SETTINGS, build_policy, load_learner, make_sac, restore_sac, sac_state
+from hand_env import HandLatentVectorEnv
 from vae.checkpoint import load_checkpoint, save_checkpoint
 
 TINY = {"learning_starts": 4, "train_freq": 2, "batch_size": 8, "policy_kwargs": {"net_arch": [16]}}
@@ -190,6 +195,38 @@ def test_the_way_out_of_a_reset_at_the_next_step_that_the_error_names_is_one(tin
     with pytest.raises(ValueError, match=r"Call gym\.make_vec\(\.\.\., autoreset_mode='SameStep'\)"):
         make_sac(gym.make_vec("HandLatent-v0", **settings), seed=0)
     make_sac(gym.make_vec("HandLatent-v0", autoreset_mode="SameStep", **settings), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("contained", "found"),
+    [
+        (lambda make: SyncVectorEnv([make], autoreset_mode="SameStep"), "SyncVectorEnv"),
+        (lambda make: RecordEpisodeStatistics(SyncVectorEnv([make], autoreset_mode="SameStep")), "SyncVectorEnv"),
+        (lambda make: GymnasiumVecEnv(SyncVectorEnv([make], autoreset_mode="SameStep")), "GymnasiumVecEnv"),
+        (lambda make: DummyVecEnv([make]), "DummyVecEnv"),
+        (lambda make: "HandRefine-v0", "str"),
+    ],
+    ids=["sync", "wrapped", "adapted", "dummy", "name"],
+)
+def test_what_would_get_another_environment_s_settings_is_refused(make_refine, contained, found):
+    with pytest.raises(TypeError, match=rf"needs an environment of this project, .*, got {found}\. For any other, bu"):
+        make_sac(contained(make_refine), seed=0)
+
+
+def test_a_setting_of_rows_is_read_and_changed_where_it_is_used(tiny_images):
+    settings = {"images": tiny_images, "latent_dim": 6, "delta_scale": 0.5, "autoreset_mode": "SameStep"}
+    rows = cast(HandLatentVectorEnv, gym.make_vec("HandLatent-v0", num_envs=4, **settings))
+    adapted = GymnasiumVecEnv(rows)
+    assert adapted.get_attr("delta_scale") == [0.5] * 4
+    adapted.set_attr("delta_scale", 5.0)
+    assert rows.env.delta_scale == 5.0
+    assert not adapted.has_attr("nothing")
+
+
+def test_statistics_of_vec_normalize_are_in_no_state(make_env):
+    model = FastSAC("MlpPolicy", VecNormalize(DummyVecEnv([make_env])), buffer_size=10)
+    with pytest.raises(ValueError, match=r"no statistics of VecNormalize, .* Use SAC\.save and VecNormalize\.save\."):
+        sac_state(model)
 
 
 def test_make_sac_takes_the_row_policy(make_env):

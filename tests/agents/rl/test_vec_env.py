@@ -316,7 +316,7 @@ def test_attributes_and_methods_of_a_native_vector_environment():
     assert env.env_method("ask", "x", indices=0) == ["X"]
     assert not env.has_attr("nothing")
     assert env.env_is_wrapped(Monitor, [0]) == [False]
-    with pytest.raises(ValueError, match=r"got indices \[1\]. Leave indices out."):
+    with pytest.raises(ValueError, match=r"got indices \[1\]. Leave indices out, or"):
         env.set_attr("level", 5, indices=1)
 
 

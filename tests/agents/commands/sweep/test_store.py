@@ -27,7 +27,9 @@ def test_a_table_has_the_mean_over_the_seeds_of_finished_runs_with_its_interval(
     for seed, loss in enumerate([10.0, 14.0]):
         store.change(f"kl-weight-1/seed-{seed}", status="finished", figures={"loss": loss, "kl": 1.0})
     store.change("kl-weight-2/seed-0", status="finished", figures={"loss": 3.5}, failures=1)
+    assert "flatter" not in store.table()
     store.change("kl-weight-2/seed-1", status="stopped")
+    assert "Runs that the scheduler stopped are left out, so the means flatter their settings." in store.table()
     first, second = json.loads((store.out / FILE).read_text())["table"]
     found = student([10.0, 14.0])
     assert first["figures"]["loss"] == {"value": 12.0, "low": found.low, "high": found.high}
