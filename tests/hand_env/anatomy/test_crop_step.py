@@ -1,8 +1,11 @@
 import math
 
+import pytest
 import torch
 
-from hand_env.anatomy.crop_step import Frames, cut_out, frame_hands, whole_pictures
+from hand_env.anatomy.crop_step import LEAST, MOST, Frames, cut_out, frame_hands, whole_pictures
+
+HAND = torch.tensor([True])
 
 
 def hand_joints(centre, size, turn):
@@ -20,15 +23,29 @@ def pointing(turn):
 
 
 def test_a_large_upright_hand_stays_as_it_is():
-    frames = frame_hands(hand_joints([0.5, 0.5], 0.8, 0.1), pointing(0.1), torch.tensor([True]))
+    frames = frame_hands(hand_joints([0.5, 0.5], 0.8, 0.1), pointing(0.1), HAND)
     assert not frames.cut().any()
 
 
 def test_a_small_turned_hand_is_framed_upright():
-    frames = frame_hands(hand_joints([0.3, 0.6], 0.3, 1.2), pointing(1.2), torch.tensor([True]))
+    frames = frame_hands(hand_joints([0.3, 0.6], 0.3, 1.2), pointing(1.2), HAND)
     assert torch.allclose(frames.centre, torch.tensor([[0.3, 0.6]]), atol=0.03)
     assert 0.3 < float(frames.side) < 0.5
     assert math.isclose(float(frames.turn), 1.2, abs_tol=1e-5)
+
+
+def test_a_large_hand_is_cut_out_if_it_is_turned_and_a_small_one_if_it_is_upright():
+    assert frame_hands(hand_joints([0.5, 0.5], 0.8, 1.0), pointing(1.0), HAND).cut().all()
+    assert frame_hands(hand_joints([0.5, 0.5], 0.3, 0.0), pointing(0.0), HAND).cut().all()
+
+
+def test_a_square_is_neither_tiny_nor_far_larger_than_the_picture():
+    assert float(frame_hands(hand_joints([0.5, 0.5], 0.01, 0.0), pointing(0.0), HAND).side) == pytest.approx(LEAST)
+    assert float(frame_hands(hand_joints([0.5, 0.5], 1.9, 1.0), pointing(1.0), HAND).side) == pytest.approx(MOST)
+
+
+def test_a_square_moved_sideways_alone_is_cut_out():
+    assert Frames(torch.tensor([[0.4, 0.5]]), torch.ones(1), torch.zeros(1)).cut().all()
 
 
 def test_where_there_is_no_hand_nothing_is_cut():
@@ -50,6 +67,21 @@ def test_beyond_the_frame_is_the_border_s_median_colour():
     picture = torch.full((1, 3, 32, 32), 0.25)
     frames = Frames(torch.tensor([[0.0, 0.0]]), torch.tensor([1.0]), torch.tensor([0.3]))
     assert torch.allclose(cut_out(picture, frames, 24), torch.full((1, 3, 24, 24), 0.25), atol=1e-5)
+
+
+def test_the_median_is_that_of_all_four_sides():
+    picture = torch.full((1, 3, 32, 32), 0.5)
+    picture[:, :, [0, -1]] = 1.0
+    picture[:, :, 0, :15] = 0.0
+    beyond = Frames(torch.tensor([[-1.0, -1.0]]), torch.tensor([0.5]), torch.tensor([0.0]))
+    assert torch.allclose(cut_out(picture, beyond, 24), torch.tensor(0.5), atol=1e-5)
+
+
+def test_a_large_square_is_shrunk_without_skipping_pixels():
+    lines = torch.zeros(1, 3, 128, 128)
+    lines[..., ::2] = 1.0
+    frames = Frames(torch.tensor([[0.5, 0.5]]), torch.tensor([1.0]), torch.tensor([0.2]))
+    assert cut_out(lines, frames, 32)[:, :, 12:20, 12:20].std() < 0.1
 
 
 def test_places_in_the_square_are_found_again_in_the_picture():
