@@ -6,14 +6,29 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from hand_env.anatomy import ANATOMICAL, CRITERIA, DIGITS, STATES, Judge
-from hand_env.anatomy.judge import _anatomy, _decided, _judgement, _score
-from hand_env.anatomy.network import ARCHITECTURES, build_network
-from hand_env.anatomy.weights import load_network
-from vae.images.labelled.vocabulary import ABSENT, EXTRA_FINGER, EXTRA_THUMB, FUSED, GHOST, SEGMENT_ADDED, TOO_LONG
+from hand_env.anatomy.crop_step import Frames, cut_out
+from hand_env.anatomy.judge import SMALLEST_HAND, _anatomy, _decided, _doubts, _judgement, _score, _usual_sharpness
+from hand_env.anatomy.measures import sharpness
+from hand_env.anatomy.network import ARCHITECTURES, build_network, parse_both_ways
+from hand_env.anatomy.weights import Calibration, load_network
+from vae.images.labelled.vocabulary import (
+    ABSENT,
+    EXTRA_FINGER,
+    EXTRA_GHOST,
+    EXTRA_THUMB,
+    FUSED,
+    GHOST,
+    REASONS,
+    SEGMENT_ADDED,
+    SEGMENT_MISSING,
+    TOO_LONG,
+    TOO_SHORT,
+)
 
 FINE = {name: torch.ones(1) for name in ("whole", "hand", "states", "extra")}
 JOINTS = [[float(k), float(k)] for k in range(21)]
@@ -24,9 +39,29 @@ def fails(states=(0, 0, 0, 0, 0), extra=0, **margins):
     return {name for name, held in zip(ANATOMICAL, holds, strict=True) if not held}
 
 
-def count(states=(0, 0, 0, 0, 0), extra=0):
-    judgement = _judgement(list(states), extra, [True] * len(CRITERIA), 30.0, 0.0, 1.0, 1.0, JOINTS)
+def count(states=(0, 0, 0, 0, 0), extra=0, palm=True):
+    holds = [palm] + [True] * (len(CRITERIA) - 1)
+    judgement = _judgement(list(states), extra, holds, 30.0, 0.0, 1.0, 1.0, JOINTS)
     return judgement.fingers, judgement.thumbs, judgement.unplaced
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    return Judge.load()
+
+
+@pytest.fixture
+def calibrated(packaged):
+    """A function from other limits to the packaged judge with them."""
+    return lambda **changes: Judge(packaged.network, replace(packaged.calibration, **changes))
+
+
+@pytest.fixture(scope="module")
+def in_frames(hands):
+    """(4, 3, 128, 128): the hands amid a plain ground, half as large as the picture."""
+    pictures = torch.full((4, 3, 128, 128), 0.95)
+    pictures[:, :, 32:96, 32:96] = hands
+    return pictures
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -118,14 +153,20 @@ def test_each_finding_fails_its_criterion_and_changes_the_count():
     assert count((0, 0, FUSED, FUSED, 0)) == (3, 1, 0)
     assert count((0, 0, FUSED, 0, 0)) == (3, 1, 0)
     assert fails((0, SEGMENT_ADDED, 0, 0, 0)) == {"segments"}
-    assert fails((TOO_LONG, 0, 0, 0, 0)) == {"proportions"}
-    assert fails((0, 0, 0, GHOST, 0)) == {"solid"}
+    assert count((0, 0, FUSED, FUSED, FUSED)) == (2, 1, 0)
+    assert fails((0, SEGMENT_MISSING, 0, 0, 0)) == {"segments"}
+    assert fails((TOO_LONG, 0, 0, 0, 0)) == fails((0, TOO_SHORT, 0, 0, 0)) == {"proportions"}
+    assert fails((0, 0, 0, GHOST, 0)) == fails(extra=EXTRA_GHOST) == {"solid"}
     assert fails(extra=EXTRA_FINGER) == {"fingers"}
     assert count(extra=EXTRA_FINGER) == (5, 1, 1)
     assert fails(extra=EXTRA_THUMB) == {"thumb"}
     assert count(extra=EXTRA_THUMB) == (4, 2, 1)
     assert fails(hand=torch.tensor([-1.0])) == {"palm"}
     assert fails(whole=torch.tensor([-1.0])) == {"whole"}
+
+
+def test_without_a_hand_nothing_is_counted():
+    assert count(extra=EXTRA_FINGER, palm=False) == (0, 0, 0)
 
 
 def test_a_hand_that_is_wrong_as_a_whole_names_the_digits_that_look_wrong():
@@ -142,17 +183,19 @@ def test_a_hand_that_is_wrong_as_a_whole_names_the_digits_that_look_wrong():
 
 
 def test_segments_follow_the_state_of_a_digit():
-    states = [0, ABSENT, SEGMENT_ADDED, 0, 0]
+    states = [0, ABSENT, SEGMENT_ADDED, SEGMENT_MISSING, TOO_SHORT]
     digits = _judgement(states, 0, [True] * len(CRITERIA), 30.0, 0.0, 1.0, 1.0, JOINTS).digits
-    assert [digit.segments for digit in digits] == [2, 0, 4, 3, 3]
+    assert [digit.segments for digit in digits] == [2, 0, 4, 2, 3]
     assert [len(digit.joints) for digit in digits] == [4, 0, 4, 4, 4]
+    assert [digit.human for digit in digits] == [True, True, True, True, False]
 
 
 def test_the_score_falls_with_each_fault():
     zero, one = torch.zeros(1), torch.ones(1)
     best = _score(FINE, zero, zero, one)
     assert _score({**FINE, "whole": -one}, zero, zero, one) < best
-    assert _score({**FINE, "states": -one}, zero, zero, one) < best
+    for name in ("hand", "states", "extra"):
+        assert _score({**FINE, name: -one}, zero, zero, one) < best
     assert _score(FINE, 10 * one, zero, one) < best
     assert _score(FINE, zero, 180 * one, one) < 0.1 * best
     assert _score(FINE, zero, zero, 0.5 * one) < best
@@ -170,6 +213,7 @@ def test_the_score_falls_with_each_fault():
         (torch.zeros(1, 3, 16, 16), ValueError, "S >= 32"),
         (torch.full((1, 3, 32, 32), torch.nan), ValueError, "NaN"),
         (torch.full((1, 3, 32, 32), 2.0), ValueError, r"\[0, 1\]"),
+        (torch.full((1, 3, 32, 32), -0.01), ValueError, r"\[0, 1\]"),
     ],
 )
 def test_bad_input_is_one_clear_error(judge, images, error, words):
@@ -246,3 +290,95 @@ def test_as_long_as_nothing_is_cut_out_the_crop_changes_nothing(hands, judge, mo
     )
     plain, cropped = judge.judge(hands), judge.judge(hands, crop=True)
     assert [j.failures for j in plain] == [j.failures for j in cropped]
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [("tone", (-91.0, -90.5)), ("tone", (90.5, 91.0)), ("hue", (-182.0, -181.0)), ("hue", (181.0, 182.0))],
+)
+def test_a_colour_beyond_either_limit_is_no_skin_and_lowers_the_score(packaged, calibrated, hands, name, limits):
+    for odd, before in zip(calibrated(**{name: limits}).judge(hands), packaged.judge(hands), strict=True):
+        assert "skin" in odd.failures
+        assert not odd.tone_human
+        assert "skin" not in before.failures
+        assert odd.score < before.score
+
+
+DOUBTLESS = {"cut": 99.0, "drawn": 99.0, "bent": 99.0, "unsure below": 0.0, "unsure above": 0.0}
+
+
+@pytest.mark.parametrize(("name", "reason"), [("cut", 3), ("drawn", 4), ("bent", 5)])
+def test_each_doubt_of_the_network_has_its_own_reason(calibrated, hands, name, reason):
+    doubting = calibrated(doubts={**DOUBTLESS, name: -99.0})
+    large = F.interpolate(hands, size=(128, 128))
+    assert {judgement.doubts for judgement in doubting.judge(large)} == {(REASONS[reason],)}
+
+
+def test_an_unsure_verdict_is_said_to_be_cluttered_only_where_the_ground_is(packaged, calibrated, hands):
+    unsure = calibrated(doubts={**DOUBTLESS, "unsure below": -99.0, "unsure above": 99.0})
+    large = F.interpolate(hands, size=(128, 128))
+    assert {judgement.doubts for judgement in unsure.judge(large)} == {("unsure",)}
+    checks = torch.arange(128) // 8 % 2
+    board = ((checks[:, None] + checks) % 2).float().expand(4, 3, -1, -1)
+    ground = F.interpolate((packaged.find(large).map.softmax(1)[:, :1] > 0.9).float(), size=(128, 128)).bool()
+    assert any("too cluttered" in judgement.doubts for judgement in unsure.judge(torch.where(ground, board, large)))
+
+
+@pytest.mark.parametrize(("whole", "unsure"), [(5.0, True), (-3.0, False)])
+def test_a_verdict_is_unsure_if_its_worst_margin_is(packaged, hands, whole, unsure):
+    seen = F.interpolate(hands[:1], size=(packaged.network.size,) * 2)
+    margins = {"whole": whole * torch.ones(1), "hand": torch.ones(1), "states": torch.zeros(1), "extra": torch.ones(1)}
+    known = replace(packaged.calibration, doubts={**DOUBTLESS, "unsure below": -1.0, "unsure above": 1.0})
+    doubts = _doubts(packaged.find(seen).parse, margins, seen, torch.tensor([128.0]), known)
+    assert bool(doubts[0, [2, 6]].any()) == unsure  # too cluttered, or just unsure
+
+
+def test_a_hand_is_small_by_its_longer_side_in_pixels_of_the_picture(packaged, hands):
+    pictures = torch.full((8, 3, 128, 128), 0.9)
+    for row, side in enumerate((22, 22, 24, 24, 40, 40, 48, 48)):
+        pictures[row, :, 40 : 40 + side, 40 : 40 + side] = F.interpolate(
+            hands[row % 4][None], size=(side, side), mode="area"
+        )[0]
+    found = packaged.find(pictures, crop=True)
+    extent = (found.parse.joints.amax(1) - found.parse.joints.amin(1)).amax(1) * found.frames.side * 128
+    assert found.doubts[:, 1].tolist() == (extent < SMALLEST_HAND).tolist()
+    assert 0 < found.doubts[:, 1].sum() < 8
+
+
+def test_sharpness_is_shown_over_the_median_and_scored_over_the_limit(packaged, hands):
+    blurred = F.avg_pool2d(hands, 5, 1, 2)
+    found, (median, limit) = packaged.find(blurred), _usual_sharpness(64, packaged.calibration)
+    torch.testing.assert_close(found.sharpness, sharpness(blurred) / median)
+    scores = _score(found.margins, torch.zeros(4), found.up, sharpness(blurred) / limit)
+    torch.testing.assert_close(found.score, scores)
+
+
+def test_the_usual_sharpness_lies_between_the_sizes_that_were_measured():
+    known = Calibration("parser", {}, sharpness=((32, 0.6, 0.4), (64, 0.5, 0.2), (128, 0.4, 0.1)))
+    assert _usual_sharpness(48, known) == pytest.approx((0.55, 0.3))
+    assert _usual_sharpness(16, known) == (0.6, 0.4)
+    assert _usual_sharpness(256, known) == (0.4, 0.1)
+
+
+def test_the_crop_does_not_change_the_sharpness(packaged, in_frames):
+    plain, cropped = packaged.judge(in_frames), packaged.judge(in_frames, crop=True)
+    assert any(judgement.box[2] < 128 for judgement in cropped)
+    assert [judgement.sharpness for judgement in cropped] == pytest.approx([judgement.sharpness for judgement in plain])
+
+
+def test_a_turned_hand_s_direction_is_that_in_the_picture(packaged, in_frames):
+    upright = packaged.judge(in_frames, crop=True)
+    aside = packaged.judge(in_frames.rot90(-1, (2, 3)), crop=True)  # a quarter turn clockwise
+    assert any(abs(judgement.turn_degrees) > 45 for judgement in aside)
+    for before, after in zip(upright, aside, strict=True):
+        assert (after.up_degrees - before.up_degrees + 180) % 360 - 180 == pytest.approx(90, abs=25)
+
+
+def test_a_cut_out_square_is_parsed_both_ways(packaged, hands, monkeypatch):
+    frames = Frames(torch.tensor([[0.45, 0.5]] * 3 + [[0.5, 0.5]]), torch.tensor([0.9, 0.9, 0.9, 1]), torch.zeros(4))
+    monkeypatch.setattr(sys.modules[Judge.__module__], "frame_hands", lambda *_: frames)
+    found = packaged.find(hands, crop=True).parse
+    with torch.no_grad():
+        parse = parse_both_ways(packaged.network, cut_out(hands, frames, packaged.network.size)[:3])
+    torch.testing.assert_close(found.whole[:3], parse.whole, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.joints[:3], parse.joints, rtol=1e-3, atol=1e-3)
