@@ -135,3 +135,16 @@ def test_gradient_steps_take_a_batch_of_one_as_stable_baselines3_gives_it(make_e
 def test_wrong_gradient_steps_raise(make_env, settings, message):
     with pytest.raises(ValueError, match=message):
         GradientSteps(make_env(), **settings)
+
+
+def test_the_gradient_is_taken_at_kappa_times_delta(make_env, monkeypatch):
+    env, seen = make_env(delta_scale=0.25), []
+    env.reset(seed=0)
+
+    def gradient(shift, generator):
+        seen.append(shift.clone())
+        return torch.ones_like(shift)
+
+    monkeypatch.setattr(env.trainer, "loss_gradient", gradient)
+    GradientSteps(env, 3, step_size=5.0).predict(np.zeros((4, 6), np.float32))
+    assert [float(shift.abs().max()) for shift in seen] == [0, 0.25, 0.25]

@@ -5,8 +5,9 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN
 
-from agents.rl.row_policy import RowPolicy
+from agents.rl.row_policy import RowLogStd, RowPolicy
 
 
 class Pull(gym.Env):
@@ -202,3 +203,12 @@ def test_other_spaces_are_refused(shape):
     env.action_space = spaces.Box(-1.0, 1.0, shape, np.float32)
     with pytest.raises(ValueError, match=r"RowPolicy needs an observation space Box \(B, D\)"):
         SAC(RowPolicy, env, buffer_size=10)
+
+
+def test_deviations_stay_in_sac_s_bounds():
+    layer = RowLogStd(4, 3)
+    with torch.no_grad():
+        layer.dimension.copy_(torch.tensor([-100.0, 0.0, 100.0]))
+        found = layer(1e4 * torch.randn(5, 2, 4, generator=torch.Generator().manual_seed(0)))
+    assert found.min() >= LOG_STD_MIN
+    assert found.max() <= LOG_STD_MAX

@@ -251,3 +251,34 @@ def test_sac_resumes_bit_for_bit_on_rows_of_corrections_too(make_refine_rows, tm
     pairs = zip(whole.policy.state_dict().values(), resumed.policy.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert np.array_equal(whole.replay_buffer.rewards, resumed.replay_buffer.rewards)
+
+
+def test_the_warm_up_s_random_actions_go_on(make_env):
+    whole, other = (make_sac(make_env(), seed=seed, **TINY) for seed in (0, 5))
+    whole.action_space.sample()
+    state = sac_state(whole)
+    load_learner(other, state)
+    assert np.array_equal(other.action_space.sample(), whole.action_space.sample())
+
+
+def test_refinement_makes_three_updates_for_sixteen_rows_and_bootstraps_if_steps_follow(make_refine, make_refine_rows):
+    def model(env):
+        return make_sac(env, seed=0, policy_kwargs={"net_arch": [8]}, buffer_size=100)
+
+    rows = [model(make_refine_rows(n, autoreset_mode="SameStep")) for n in (2, 16, 64)]
+    assert [each.gradient_steps for each in rows] == [1, 3, 12]
+    assert [model(make_refine(steps_per_episode=steps)).gamma for steps in (1, 2)] == [0.0, 0.99]
+
+
+def test_the_entropy_s_bonus_is_shared_by_the_dimensions(make_env):
+    model = make_sac(make_env(), seed=0, **TINY)
+    assert float(model.log_ent_coef.detach().exp()) == pytest.approx(0.1 / 24)
+
+
+def test_a_state_does_not_change_when_a_full_buffer_is_filled_again(make_env):
+    model = make_sac(make_env(), seed=0, buffer_size=6, **TINY)
+    model.learn(8)
+    state = sac_state(model)
+    before = {name: array.copy() for name, array in state["buffer"].items()}
+    model.learn(5, reset_num_timesteps=False)
+    assert all(np.array_equal(before[name], array) for name, array in state["buffer"].items())

@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from agents.rl.schedule_actor import KAPPA, ScheduleActor
-from agents.rl.schedule_agent import DECISIONS, epochs_per_decision, load_agent
+from agents.rl.schedule_agent import DECISIONS, N_DRAWN, epochs_per_decision, load_agent
+from hand_env.drawn_score import DrawnScore
 
 
 def test_the_packaged_agent_decides_within_the_action_space():
@@ -104,3 +105,14 @@ def test_a_vae_that_diverged_is_not_shown_to_the_policy(make_actor):
     actor = make_actor()
     with pytest.raises(ValueError, match="The VAE diverged before epoch 1"):
         actor.decide(float("nan"))
+
+
+def test_the_first_decision_sees_no_change_and_w_of_a_mixture(make_env, quick_vae):
+    env = make_env(vae=quick_vae, delta_scale=KAPPA)
+    env.reset(seed=0)
+    policy = Says(-0.5, -0.5, -0.5)
+    found = ScheduleActor(env, policy, bright).decide(None)
+    assert policy.seen[0][4] != 0
+    assert policy.seen[0][5] == 0
+    expected = DrawnScore(env.trainer, N_DRAWN, bright, "mixture").wrong()
+    assert found["drawn_wrong"] == expected != DrawnScore(env.trainer, N_DRAWN, bright, "gaussian").wrong()
