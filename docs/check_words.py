@@ -120,7 +120,8 @@ def wrong(sentence: str) -> str:
         return f"{count} words"
     if sentence.startswith("Of "):
         return "opens with 'Of'"
-    return "'anew'" if re.search(r"\banew\b", sentence) else ""
+    found = re.search(r"\b(anew|of which|go(?:es|ing)? on|went on)\b", sentence)
+    return f"'{found[1]}'" if found else ""
 
 
 def main(paths: list[Path]) -> int:

@@ -1,6 +1,6 @@
 """Draw the pictures of README and tutorial, hands.jpg and overlay.jpg: `python docs/make_picture.py`.
 
-`hands.json` keeps what the reporting judge says of the hands, and of which weights they are.
+`hands.json` keeps what the reporting judge says of the hands, and which weights drew them.
 """
 
 import json

@@ -349,7 +349,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         shift = self._shift(action)
         epoch = self.trainer.epoch + 1
         losses = self.trainer.step(shift, measure_without=self.scorer.needs_without_shift)
-        observed = self._observe()  # before the CPU waits for the scores: a GPU goes on with it
+        observed = self._observe()  # before the CPU waits for the scores: a GPU computes it meanwhile
         scores, terms = self.scorer.score(losses, epoch)
         observation = observed()
         rewards = self.reward_scale * scores + 0.0  # + 0.0 turns -0.0 into 0.0

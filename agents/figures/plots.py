@@ -88,7 +88,7 @@ def save_intervals(path: Path, rows: Mapping[str, Mapping[str, Estimate]], title
 
 
 def binned(rows: Rows, x: str, points: int) -> Rows:
-    """Average entries of a log that are too many to see, each of which is one step's.
+    """Average entries of a log, one for each step, that are too many to see.
 
     Args:
         rows: The entries, in order.

@@ -19,7 +19,7 @@ def teach_scores(policy: RefinePolicy, latents: Tensor, scores: Tensor, low: Ten
     """Let both outputs of each critic predict the score of a picture; the actor's eyes start as the first critic's.
 
     A critic values a correction by f(picture after) - g(picture before), and the reward is the difference of the
-    scores. So critics that know scores know rewards, of corrections too that nobody has tried. SAC then goes on from
+    scores. So critics that know scores know rewards, of corrections too that nobody has tried. SAC then starts
     there. Half of a minibatch comes from the low scores, which are rare, and matter most.
 
     Args:

@@ -328,7 +328,7 @@ def _check_extractor(
 def shifted(pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Move each picture by up to a sixteenth of its side, at random; its border is repeated.
 
-    Networks that see shifted pictures learn what a hand looks like, instead of which hand they saw. DrQ does so for SAC
+    Networks that see shifted pictures learn what a hand looks like, and not which hand they saw. DrQ does so for SAC
     from pixels (Yarats et al. 2021).
 
     Args:

@@ -127,7 +127,7 @@ class GymnasiumVecEnv(VecEnv):
         return [frames] if isinstance(frames, np.ndarray) and frames.ndim == 3 else list(frames)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """Return an attribute for each index; the class docstring says of which object.
+        """Return an attribute for each index; the class docstring says which object has it.
 
         Raises:
             AttributeError: If it does not exist.

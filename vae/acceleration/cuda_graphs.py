@@ -98,7 +98,7 @@ class GraphedSteps:
         return graph.outputs
 
     def _capture(self, kind: Hashable, step: Step, inputs: Tensors) -> None:
-        """Capture a step; if that fails, go on without graphs and say so."""
+        """Capture a step; if that fails, train without graphs and say so."""
         before, graph = self.generator.clone_state(), torch.cuda.CUDAGraph()
         graph.register_generator_state(self.generator)
         fixed = {name: tensor.clone(memory_format=torch.preserve_format) for name, tensor in inputs.items()}

@@ -173,7 +173,7 @@ class Stack:
         usual.wait_stream(self._stream)
 
     def _capture(self) -> None:
-        """Capture both halves of the step; if that fails, go on without graphs and say so."""
+        """Capture both halves of the step; if that fails, train without graphs and say so."""
         self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
         try:
             self._replays = _captured(self._encode, self._step, self._stream)

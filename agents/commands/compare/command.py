@@ -104,7 +104,7 @@ def compare(args: CompareArgs) -> str:
 
 
 def _check_samplers(args: CompareArgs, loaded: Sequence[LoadedRun]) -> None:
-    """Refuse samplers of which no run has any; one that some runs lack is named under the table."""
+    """Refuse samplers that no run has; one that some runs lack is named under the table."""
     there = sorted({name for parts in loaded for name in parts.samplers})
     if not set(args.samplers) & set(there):
         raise ValueError(
