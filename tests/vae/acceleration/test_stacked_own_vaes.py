@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from vae.acceleration.stacked import probe
+from vae.acceleration.stacked import EAGER_STEPS, probe
+from vae.model import VAEConfig, build_vae
 from vae.side_by_side import SideBySide, _can_stack
 from vae.training import Trainer
 from vae.training_config import TrainingConfig
@@ -128,3 +129,36 @@ def test_unused_weights_and_weights_of_no_dimension_train_as_without_a_stack(mak
         for name, weight in scaled(own.seed).named_parameters():
             changed = not torch.equal(weight, own.vae.get_parameter(name))
             assert changed == (not any(part in name for part in ("unused", "first", "last")))
+
+
+def last_linear(vae):
+    return [part for part in vae.encoder.modules() if isinstance(part, nn.Linear)][-1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_all_this_trains_in_a_graph_as_without(tiny_images):
+    def own():
+        vae = build_vae(VAEConfig(32, 4), 0)
+        nn.utils.parametrizations.spectral_norm(last_linear(vae))
+        vae.decoder = Counting(Scaled(vae.decoder))
+        vae.decoder.extra = vae.decoder.layer.layer
+        vae.register_buffer("mask", torch.full((2, 2), -torch.inf))
+        return vae
+
+    def trained(**settings):
+        config = TrainingConfig(epochs=3, batch_size=4, learning_rate=1e-2, warmup_steps=0, **settings)
+        trainer = Trainer(own(), tiny_images, config, 0, "cuda")
+        return trainer, torch.stack([trainer.step().total for _ in range(2 * EAGER_STEPS + 2)])
+
+    (graphed, losses), (eager, expected) = trained(), trained(graphed=False)
+    assert graphed._stack is not None
+    torch.testing.assert_close(losses, expected, rtol=0.02, atol=0.0)
+    for vae, other in ((graphed.vae, eager.vae), (graphed.averaged_vae, eager.averaged_vae)):
+        buffers, others = dict(vae.named_buffers()), dict(other.named_buffers())
+        assert buffers["decoder.steps"] == others["decoder.steps"] == 2 * EAGER_STEPS + 2
+        assert buffers.keys() == others.keys()
+        norm = torch.linalg.matrix_norm(last_linear(vae.eval()).weight.detach(), 2)
+        assert float(norm) == pytest.approx(1, abs=0.1)
+    again = Trainer(own(), tiny_images, graphed.config, 0, "cuda")
+    again.load_state_dict(graphed.state_dict())
+    copy.deepcopy(graphed.vae)
