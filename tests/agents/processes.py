@@ -35,6 +35,7 @@ def launch(n: int, work: Callable[..., int], *arguments: object) -> int:
     """Do what torchrun does with a command, in processes that are forked from this one."""
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # here: it takes others time for nothing
 
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a forked process cannot use a GPU that its parent has asked for
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
