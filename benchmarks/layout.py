@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vae import VAE, VAEConfig, build_vae
+from vae.device import reduced_precision
 
 TURNS, PICTURES = 5, 64
 BUILDS = (VAEConfig(64, 300, "small"), VAEConfig(64, 300, "large"), VAEConfig(128, 300, "large"))
@@ -22,7 +23,7 @@ BUILDS = (VAEConfig(64, 300, "small"), VAEConfig(64, 300, "large"), VAEConfig(12
 def seconds(work: Callable[[Tensor], Any], given: Tensor) -> float:
     """Time a call."""
     start = time.perf_counter()
-    with torch.no_grad(), torch.autocast(given.device.type, torch.bfloat16, enabled=given.is_cuda):
+    with torch.no_grad(), reduced_precision(given.device):
         work(given)
     if given.is_cuda:
         torch.cuda.synchronize()

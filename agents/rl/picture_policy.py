@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from hand_env.refinement import CHUNK
-from vae.device import compiled, resolve_device
+from vae.device import compiled, reduced_precision, resolve_device
 from vae.model import VAE
 from vae.progress import in_chunks
 
@@ -347,8 +347,7 @@ def shifted(pictures: Tensor, generator: torch.Generator | None = None) -> Tenso
 
 
 def _pictures(vae: VAE, latents: Tensor) -> Tensor:
-    kind = latents.device.type
-    with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
+    with reduced_precision(latents.device):
         pictures = vae.decode(latents)
     return F.avg_pool2d(pictures.float().clamp(0, 1), _shrinkage(vae.size))  # the judge's pictures, or smaller ones
 

@@ -20,7 +20,7 @@ from hand_env.anatomy.margins import raw_margins
 from hand_env.anatomy.network import Network, Parse, mean_of_both, parse_both_ways
 from hand_env.anatomy.result import CRITERIA, Digit, Judgement
 from hand_env.anatomy.weights import Calibration, load_network, packaged_weights
-from vae.device import channels_last
+from vae.device import channels_last, reduced_precision
 from vae.images.labelled.vocabulary import (
     ABSENT,
     DIGITS,
@@ -149,7 +149,7 @@ class Judge:
         """Return all findings on (n, 3, S, S) float pictures in [0, 1]; differentiable without `crop`."""
         images = images.to(self.device, torch.float32)
         seen, frames = images, whole_pictures(len(images), self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with reduced_precision(self.device):
             if crop:
                 parse, seen, frames, regions = self._look_twice(images)
             else:

@@ -36,7 +36,7 @@ from vae.acceleration.cuda_graphs import GraphedSteps
 from vae.adversarial.batches import Batches
 from vae.adversarial.critics import FeatureCritic, PatchCritic, critic_loss, disguise, passing_loss
 from vae.adversarial.perceptual import perceptual_distance
-from vae.device import channels_last
+from vae.device import channels_last, reduced_precision
 from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
@@ -215,7 +215,7 @@ class AdversarialTrainer:
         """Train on a batch, with or without critics of patches and of features and a prior; return the loss's terms."""
         s, images = self.settings, inputs["images"]
         passing = s.passing_with_prior if prior else s.passing
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with reduced_precision(self.device):
             mean, log_var = self.vae.encode(images)
             latents = mean + torch.exp(0.5 * log_var) * inputs["noise"]
             if "shift" in inputs:
@@ -327,7 +327,7 @@ class AdversarialTrainer:
 
     def _criticise(self, seen: Seen) -> Tensor:
         losses = []
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with reduced_precision(self.device):
             for critic, real, fake in seen:
                 n = len(real[0])
                 maps = critic([torch.cat([r, f.detach()]) for r, f in zip(real, fake, strict=True)])

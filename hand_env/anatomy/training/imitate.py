@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from vae.device import reduced_precision
 from vae.images.labelled.hands import Hands, nothing_known
 from vae.images.labelled.style import resized
 from vae.images.random_source import GeneratorSource
@@ -65,7 +66,7 @@ class Imitator:
         for share in _passing(seconds):
             set_rate(optimizer, rate * min(1.0, (self.steps + 1) / 100) * (1.02 - share))
             images = resized(pictures(), SIZE)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with reduced_precision(self.device):
                 mean, log_var = self.vae.encode(images)
                 decoded = self.vae.decode(
                     mean + torch.exp(0.5 * log_var) * torch.randn(mean.shape, generator=generator, device=mean.device)

@@ -21,7 +21,7 @@ from hand_env.anatomy.training.imitate import Imitator
 from hand_env.anatomy.training.loss import WEIGHTS, loss_terms, nearness
 from hand_env.anatomy.training.validate import Examples, choose_limits, figures, table
 from hand_env.anatomy.weights import load_network, save_network
-from vae.device import resolve_device
+from vae.device import reduced_precision, resolve_device
 from vae.images.labelled.hands import Hands
 from vae.images.labelled.photographs import Photographs
 from vae.images.labelled.style import restyle
@@ -160,7 +160,7 @@ class JudgeTrainer:
         again = self._again(hands)
         images = torch.cat([hands.images, again]).contiguous(memory_format=torch.channels_last)
         self.network.train()
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.device != "cpu"):
+        with reduced_precision(torch.device(self.device)):
             parse = self.network(images)
         n = len(hands)
         near = nearness(parse.feature[:NEAR], parse.feature[n:])
