@@ -109,10 +109,10 @@ def between_commands(arrows: Arrows) -> Iterator[tuple[str, str]]:
                     yield name, target
 
 
-def crowded(known: Mapping[str, Path], most: int = MOST_MODULES) -> list[str]:
-    """Return the folders with more modules than that."""
+def crowded(known: Mapping[str, Path]) -> list[str]:
+    """Return the folders with more modules than `MOST_MODULES`."""
     folders = [path.parent for path in known.values() if path.name != "__init__.py"]
-    return sorted({str(folder) for folder in folders if folders.count(folder) > most})
+    return sorted({str(folder) for folder in folders if folders.count(folder) > MOST_MODULES})
 
 
 def lines(path: Path) -> int:

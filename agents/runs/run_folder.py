@@ -79,7 +79,7 @@ def claim_folder(folder: Path, flag: str = "--out", is_own: Callable[[Path], boo
     make_folder(folder, flag)
 
 
-def check_unicode(folder: Path, flag: str = "--out") -> None:
+def check_unicode(folder: Path) -> None:
     """Check that agents can be read back from a folder: safetensors takes only paths that are UTF-8.
 
     Raises:
@@ -89,7 +89,7 @@ def check_unicode(folder: Path, flag: str = "--out") -> None:
         str(folder.absolute()).encode()
     except UnicodeEncodeError:
         raise ValueError(
-            f"{flag} must be a path in UTF-8 for an agent, got {str(folder)!r}. Choose another {flag}."
+            f"--out must be a path in UTF-8 for an agent, got {str(folder)!r}. Choose another --out."
         ) from None
 
 

@@ -148,15 +148,7 @@ def likeness(candidates: Tensor, photographs: Tensor) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32)).to(candidates.device)
 
 
-def fit_to_selected(
-    latents: Tensor,
-    weights: Tensor | None = None,
-    *,
-    steps: int,
-    seed: int,
-    width: int | None = None,
-    blocks: int | None = None,
-) -> tuple[FlowPrior, Log]:
+def fit_to_selected(latents: Tensor, weights: Tensor | None = None, *, steps: int, seed: int) -> tuple[FlowPrior, Log]:
     """Fit a prior to selected latents; see `vae.sampling.flow_fit.fit_flow`. Its network is a large one.
 
     Args:
@@ -164,8 +156,6 @@ def fit_to_selected(
         weights: (m,) float32 above 0, on the same device: how often each is learned, in proportion. None: all alike.
         steps: Steps of the training.
         seed: >= 0.
-        width: Width of the network; None: `WIDTH`.
-        blocks: Its residual blocks; None: `BLOCKS`.
 
     Raises:
         ValueError: If there are fewer than `FEWEST` latents.
@@ -176,7 +166,7 @@ def fit_to_selected(
     weights = torch.ones_like(latents[:, 0]) if weights is None else weights
     held_out, rest = (_draw(latents[part], weights[part]) for part in (slice(apart), slice(apart, None)))
     some = held_out(apart, seeded(seed, latents.device))
-    return fit_flow(rest, some, steps=steps, seed=seed, width=width or WIDTH, blocks=blocks or BLOCKS)
+    return fit_flow(rest, some, steps=steps, seed=seed, width=WIDTH, blocks=BLOCKS)
 
 
 def _draw(latents: Tensor, weights: Tensor) -> Draw:
