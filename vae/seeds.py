@@ -1,5 +1,7 @@
 """Seeds of random numbers: a stream for each purpose, and generators."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -50,3 +52,11 @@ def stream_seed(*entropy: int) -> int:
 def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a source of random numbers that depends on a seed alone, an integer in 0..2**63 - 1 of any kind."""
     return torch.Generator(device).manual_seed(integer("seed", seed, 0, LARGEST_SEED))
+
+
+@contextmanager
+def first_weights(seed: int) -> Iterator[None]:
+    """Let networks that are built on the CPU inside `with` draw their first weights from a seed, and nothing else."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs, too
+        yield

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vae.checks import check_one_of
 from vae.images.labelled.vocabulary import DIGITS, DOUBTS, EXTRAS, JOINTS, REGIONS, STATES
+from vae.seeds import first_weights
 
 Architecture = Literal["parser", "reporter"]
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
@@ -224,8 +225,7 @@ def build_network(architecture: str, seed: int = 0) -> Network:
         ValueError: If there is no such architecture.
     """
     check_one_of("architecture", architecture, ARCHITECTURES)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with first_weights(seed):
         return Parser() if architecture == "parser" else Reporter()
 
 

@@ -42,7 +42,7 @@ from vae.images.labelled.vocabulary import REGIONS
 from vae.loss import kl_to_standard_normal
 from vae.model import VAE, Decoder, VAEConfig, build_vae
 from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
-from vae.seeds import Purpose, stream_seed
+from vae.seeds import Purpose, first_weights, stream_seed
 
 AHEAD = 8  # batches that are made at once: each of the many small edits costs less per hand on more hands
 AVERAGING = 0.999  # decay per step of the averaged weights
@@ -128,8 +128,7 @@ class AdversarialTrainer:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         self.vae: VAE = build_vae(config, settings.seed)
         self.decoder = cast(Decoder, self.vae.decoder)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs, too
+        with first_weights(settings.seed):
             self.regions = nn.Conv2d(self.decoder.feature_channels, len(REGIONS), 1)
             self.patches, self.features = PatchCritic(), FeatureCritic(config.size, settings.features_side)
         for module in (self.vae, self.regions, self.patches, self.features):

@@ -15,7 +15,7 @@ from vae.device import tensor_float_32
 from vae.optim import cosine_decay, ema_decay, set_rate, update_ema
 from vae.progress import progress_bar
 from vae.sampling.flow import BLOCKS, WIDTH, FlowPrior, Velocity
-from vae.seeds import seeded
+from vae.seeds import first_weights, seeded
 
 AVERAGING = 0.999  # decay per step of the averaged weights
 LOOK = 500  # steps between two evaluations on held-out latents
@@ -151,8 +151,7 @@ def _fresh(seeds: Sequence[int], build: Callable[[], Velocity], device: torch.de
     """Return the stacked weights of new networks, each from its own seed."""
     networks = []
     for seed in seeds:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs, too
+        with first_weights(seed):
             networks.append(dict(build().named_parameters()))
     stacked = {name: torch.stack([own[name].detach() for own in networks]) for name in networks[0]}
     return {name: tensor.to(device).requires_grad_() for name, tensor in stacked.items()}

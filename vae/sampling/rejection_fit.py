@@ -12,7 +12,7 @@ from vae.checks import check_between, integer
 from vae.optim import cosine_decay, set_rate
 from vae.progress import progress_bar
 from vae.sampling.rejection import WIDTH, LatentClassifier
-from vae.seeds import seeded
+from vae.seeds import first_weights, seeded
 
 EPOCHS, BATCH = 8, 256
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 0.03
@@ -90,8 +90,7 @@ def fit_classifier(
 def _trained(latents: Tensor, wanted: Tensor, seed: int, width: int) -> LatentClassifier:
     """Train on (n, D) latents to predict (n, K) float32 verdicts."""
     device, generator = latents.device, seeded(seed, latents.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # of the first weights; torch.manual_seed would seed GPUs, too
+    with first_weights(seed):
         classifier = LatentClassifier(latents.shape[1], wanted.shape[1], width)
     classifier.mean, classifier.scale = latents.mean(0).cpu(), latents.std(0).clamp(min=1e-6).cpu()
     classifier.to(device)

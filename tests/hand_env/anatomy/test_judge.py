@@ -80,10 +80,12 @@ def test_weights_of_both_architectures_fit_into_ten_megabytes():
         assert 2 * sum(p.numel() for p in build_network(architecture).parameters()) < 10_000_000
 
 
-def test_building_a_network_leaves_the_global_random_state_alone():
-    before = torch.get_rng_state()
-    build_network("reporter", 5)
+def test_building_a_network_leaves_the_global_random_states_alone(monkeypatch):
+    before, seeds_of_gpus = torch.get_rng_state(), list[int]()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds_of_gpus.append)
+    build_network("reporter", seed=3)
     assert torch.equal(before, torch.get_rng_state())
+    assert seeds_of_gpus == []
 
 
 def test_judgements_with_features_are_those_of_judge_and_features_from_one_look(judge, hands, monkeypatch):
