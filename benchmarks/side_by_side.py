@@ -26,7 +26,7 @@ import torch
 from step import timed
 
 from hand_env import HandLatentEnv, HandScheduleEnv, HandScheduleVectorEnv
-from vae.acceleration.stacked import EAGER_STEPS
+from vae.acceleration.cuda_graphs import EAGER_STEPS
 from vae.device import resolve_device
 from vae.model import VAEConfig, build_vae, count_parameters
 from vae.side_by_side import SideBySide

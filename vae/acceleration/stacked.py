@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from vae.acceleration import parallel
-from vae.acceleration.cuda_graphs import capture_stream
+from vae.acceleration.cuda_graphs import EAGER_STEPS, capture_stream
 from vae.acceleration.stacked_weights import StackedWeights
 from vae.device import compiled, fastest_convolutions, reduced_precision
 from vae.images.augmentation import affine_from, warp
@@ -23,8 +23,6 @@ from vae.images.image_set import to_float
 from vae.loss import gaussian_of_squared, kl_to_standard_normal, squared_distance
 from vae.model import VAE
 from vae.optim import follow_variance
-
-EAGER_STEPS = 3  # before the capture: in them, libraries choose their kernels
 
 
 class Stack:

@@ -9,7 +9,8 @@ import torch
 from torch._dynamo.backends.registry import lookup_backend
 
 from vae.acceleration import stacked
-from vae.acceleration.stacked import EAGER_STEPS, _concatenate
+from vae.acceleration.cuda_graphs import EAGER_STEPS
+from vae.acceleration.stacked import _concatenate
 from vae.acceleration.stacked_weights import StackedWeights
 from vae.model import AlignedConv2d, Conv3x3, SubpixelConv2d, VAEConfig, build_vae
 from vae.side_by_side import SideBySide, _can_stack

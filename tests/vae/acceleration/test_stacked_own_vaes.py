@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from vae.acceleration.stacked import EAGER_STEPS, probe
+from vae.acceleration.cuda_graphs import EAGER_STEPS
+from vae.acceleration.stacked import probe
 from vae.model import VAEConfig, build_vae
 from vae.side_by_side import SideBySide, _can_stack
 from vae.training import Trainer
