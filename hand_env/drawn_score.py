@@ -1,7 +1,7 @@
 """Score what a VAE in training draws: the loss that the reward "drawn_change" is made of."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]  # torch does
 
 from hand_env.anatomy.judge import default_judge
 from hand_env.scoring import ScoreFn, judge_pictures
-from vae.checks import check_one_of
 from vae.evaluation import decode_chunks, encode_all
 from vae.progress import progress_bar
 from vae.sampling.gaussian import Gaussian
@@ -22,15 +21,6 @@ DrawnFrom = Literal["gaussian", "mixture"]
 
 MOST_ENCODED = 1024  # training pictures that the sampler is fitted to
 CHUNK = {"cpu": 64, "cuda": 512}  # hands decoded and judged at a time
-
-
-def check_drawn_from(name: str) -> None:
-    """Refuse an unknown sampler.
-
-    Raises:
-        ValueError: If there is no sampler of that name.
-    """
-    check_one_of("drawn_from", name, get_args(DrawnFrom))
 
 
 class DrawnScore:

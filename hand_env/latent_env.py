@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -29,12 +29,12 @@ from hand_env.checks import (
     reading_state,
     state_in,
 )
-from hand_env.drawn_score import DrawnFrom, DrawnScore, check_drawn_from
+from hand_env.drawn_score import DrawnFrom, DrawnScore
 from hand_env.exchange import all_finite, observing, shift_of
 from hand_env.rendering import image_grid
 from hand_env.rewards import Reward, check_given, resolve_reward
 from hand_env.scoring import ScoreFn, Scorer
-from vae.checks import check_bool, check_images, integer
+from vae.checks import check_bool, check_images, check_one_of, integer
 from vae.device import resolve_device
 from vae.images.image_set import to_uint8
 from vae.images.synthetic import generate_hands
@@ -198,7 +198,7 @@ class HandLatentEnv(gym.Env[Array, Array]):
         check_scale(delta_scale=delta_scale, reward_scale=reward_scale)
         check_judge(judge)
         self.n_drawn, self.drawn_every = integer("n_drawn", n_drawn, 1, MOST), integer("drawn_every", drawn_every, 1)
-        check_drawn_from(drawn_from)
+        check_one_of("drawn_from", drawn_from, get_args(DrawnFrom))
         check_render_mode(render_mode)
         check_bool(flat=flat, tensors=tensors)
         self.device = resolve_device(device)
