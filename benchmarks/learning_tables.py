@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy import stats
+from agents.figures.intervals import student
 
 
 def tables(records: list[dict[str, Any]]) -> str:
@@ -66,11 +65,10 @@ def interval(values: list[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return ""
-    mean, n = float(np.mean(known)), len(known)
-    if n == 1:
-        return f"{mean:.1f}"
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(known, ddof=1) / n**0.5)
-    return f"{mean + 0.0:.1f} ({mean - half + 0.0:.1f} to {mean + half + 0.0:.1f})"
+    if len(known) == 1:
+        return f"{known[0]:.1f}"
+    mean = student(known)
+    return f"{mean.value + 0.0:.1f} ({mean.low + 0.0:.1f} to {mean.high + 0.0:.1f})"
 
 
 def main() -> None:
