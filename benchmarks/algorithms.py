@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from algorithms_problems import PROBLEMS, QUICK, Agent, Array, Problem, Scale, read_material
+from algorithms_problems import PROBLEMS, QUICK, Problem, Scale, read_material
 from algorithms_tables import tables
 from sb3_contrib import TQC, CrossQ
 from stable_baselines3 import PPO, SAC, TD3
@@ -38,6 +38,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents import GymnasiumVecEnv
 from agents.figures.store import read_store
 from agents.runs.run_folder import claim_folder, sha256, versions
+from hand_env.refinement import Agent, Array
 from vae.device import resolve_device
 from vae.files import save_text
 

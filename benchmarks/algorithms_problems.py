@@ -12,18 +12,17 @@ agents and the reporting judge measures them.
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
 from hand_env import HandScheduleVectorEnv
 from hand_env.anatomy.judge import default_judge
-from hand_env.refinement import correct, decode
+from hand_env.refinement import Agent, correct, decode
 from vae import VAE, Mixture, Pool, Trainer, TrainingConfig, VAEConfig, build_vae, encode_all
 from vae.evaluation import decode_all
 from vae.files import save_tensors
@@ -31,17 +30,8 @@ from vae.images import to_float
 from vae.images.synthetic import generate_hands
 from vae.sampling.local_gaussians import LocalGaussians, group_count
 
-Array = NDArray[np.float32]
 HELD_OUT_SEED = 2**31  # of what agents are measured on; training seeds are below
 MIXTURE = ("weights", "means", "factors")
-
-
-class Agent(Protocol):
-    """Choose actions, as any agent of Stable-Baselines3 does."""
-
-    def predict(self, observation: Array, *, deterministic: bool) -> tuple[Any, Any]:
-        """Return an action for each row, and a state that is ignored."""
-        ...
 
 
 @dataclass(frozen=True)
