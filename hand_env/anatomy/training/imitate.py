@@ -115,9 +115,7 @@ class Imitator:
         if random is not None:
             far = far | (F.avg_pool2d(error, HERE, HERE // 2).amax((1, 2, 3)) > FAITHFUL_HERE)
         hands.images = resized(decoded, hands.images.shape[-1])
-        for name in ("whole", "hand"):
-            label = getattr(hands, name)
-            setattr(hands, name, torch.where(far, torch.full_like(label, torch.nan), label))
+        hands.whole[far], hands.hand[far] = torch.nan, torch.nan
         hands.states[far], hands.extra[far] = -1, -1
 
     def _moved(self, latents: Tensor, log_var: Tensor, random: GeneratorSource) -> Tensor:

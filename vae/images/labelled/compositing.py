@@ -255,9 +255,7 @@ def _flat(hands: Hands, skin: Tensor, alpha: Tensor, random: GeneratorSource) ->
     anything = torch.rand(len(skin), 3, 1, 1, generator=random.generator, device=random.device)
     mean = ((skin * alpha).sum((2, 3)) / alpha.sum((2, 3)).clamp(min=1))[..., None, None]
     colour = torch.where(random.chance(0.6).view(-1, 1, 1, 1), mean, anything)
-    for name, value in (("whole", 0.0), ("hand", 0.0)):
-        label = getattr(hands, name)
-        setattr(hands, name, torch.where(flat, torch.full_like(label, value), label))
+    hands.whole[flat], hands.hand[flat] = 0.0, 0.0
     hands.states[flat], hands.extra[flat], hands.regions[flat] = -1, -1, IGNORE
     hands.joints[flat], hands.doubts[flat] = torch.nan, torch.nan
     return torch.where(flat.view(-1, 1, 1, 1), colour.expand_as(skin), skin)
@@ -337,9 +335,7 @@ def _cartoons(hands: Hands, images: Tensor, alpha: Tensor, random: GeneratorSour
     inverted = (1 - images.mean(1, keepdim=True)).expand_as(images)
     pictures = torch.where(random.chance(0.25).view(-1, 1, 1, 1), inverted, flat)
     hands.doubts[:, DRAWN] = torch.where(drawn, 1.0, hands.doubts[:, DRAWN])
-    for name in ("whole", "hand"):
-        known = getattr(hands, name)
-        setattr(hands, name, torch.where(drawn, torch.full_like(known, torch.nan), known))
+    hands.whole[drawn], hands.hand[drawn] = torch.nan, torch.nan
     hands.states[drawn], hands.extra[drawn] = -1, -1
     return torch.where(drawn.view(-1, 1, 1, 1), pictures, images)
 

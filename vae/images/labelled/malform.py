@@ -138,10 +138,10 @@ def add_thumb(hands: Hands, random: GeneratorSource) -> None:
     away = F.normalize(across - (across * up).sum(1, keepdim=True) * up, dim=1)
     opposite = random.chance(0.6)
     mirrored = F.normalize(mirrored + 0.25 * away, dim=1)
-    target = Axis(root, mirrored, axis.length, axis.breadth)
     turned = _turn(axis.ahead, random.sign() * random.uniform(0.4, 0.9))
-    beside = Axis(axis.root - random.uniform(0, 0.3).unsqueeze(1) * axis.length.unsqueeze(1) * up, turned, *_size(axis))
-    _choose(target, opposite, beside)
+    beside = axis.root - random.uniform(0, 0.3).unsqueeze(1) * axis.length.unsqueeze(1) * up
+    root = torch.where(opposite.unsqueeze(1), root, beside)
+    target = Axis(root, torch.where(opposite.unsqueeze(1), mirrored, turned), axis.length, axis.breadth)
     layer.broad = torch.where(opposite, -random.uniform(0.85, 1.1), random.uniform(0.85, 1.1))
     images, cover = lay(hands, hands.images, digit, layer, target)
     _add(hands, images, cover, torch.full_like(digit, EXTRA_THUMB))
@@ -239,7 +239,7 @@ def _add(hands: Hands, images: Tensor, cover: Tensor, extra: Tensor) -> None:
 
 def _say(hands: Hands, digit: Tensor, state: Tensor | int) -> None:
     rows = torch.arange(len(hands), device=digit.device)
-    hands.states[rows, digit] = state if isinstance(state, Tensor) else torch.full_like(digit, state)
+    hands.states[rows, digit] = state
     hands.whole[:] = 0.0
     first = 2 + 4 * digit
     for joint in range(3):  # the digit's other joints have moved or no longer exist
@@ -261,15 +261,6 @@ def _clear(hands: Hands, digit: Tensor, start: Tensor | None = None) -> None:
 
 def _mark(hands: Hands, cover: Tensor, region: Tensor) -> None:
     hands.regions = torch.where(cover, region.to(torch.uint8).view(-1, 1, 1), hands.regions)
-
-
-def _size(axis: Axis) -> tuple[Tensor, Tensor]:
-    return axis.length, axis.breadth
-
-
-def _choose(target: Axis, keep: Tensor, other: Axis) -> None:
-    target.root = torch.where(keep.unsqueeze(1), target.root, other.root)
-    target.ahead = torch.where(keep.unsqueeze(1), target.ahead, other.ahead)
 
 
 def _turn(vectors: Tensor, angle: Tensor) -> Tensor:

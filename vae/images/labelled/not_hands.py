@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae.images.labelled.cut_and_paste import pixel_grid, sample
+from vae.images.labelled.cut_and_paste import pixel_grid, sample, soften
 from vae.images.labelled.hands import Hands, nothing_known
 from vae.images.labelled.style import place
 from vae.images.labelled.vocabulary import GROUND
@@ -47,9 +47,8 @@ def silhouette(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
     colour = torch.where(random.chance(0.7).unsqueeze(1), mean, anything)
     keep = random.uniform(0.0, 0.06).view(-1, 1, 1, 1)
     flat = colour[..., None, None].lerp(hands.images, keep)
-    cover = F.avg_pool2d(F.pad(inside, (1, 1, 1, 1), mode="replicate"), 3, 1)
     ground = torch.where(random.chance(0.5).view(-1, 1, 1, 1), hands.images, torch.ones_like(flat) * 0.97)
-    return _no_hand(ground.lerp(flat, cover))
+    return _no_hand(ground.lerp(flat, soften(inside)))
 
 
 def averaged(hands: Hands, others: Hands, random: GeneratorSource) -> Hands:
