@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae.images.labelled.cut_and_paste import pixel_grid, soften
+from vae.images.labelled.cut_and_paste import bounds, pixel_grid, soften
 from vae.images.labelled.hands import IGNORE, Hands
 from vae.images.labelled.vocabulary import DOUBTS, EXTRA_GHOST, FIRST_DIGIT, GHOST, GROUND, NO_EXTRA, NORMAL, PALM
 from vae.images.random_source import GeneratorSource
@@ -93,7 +93,7 @@ class Arm:
 
 def _view(hands: Hands, random: GeneratorSource) -> View:
     """Draw positions: half of the hands large and nearly upright, others smaller, 20 % rotated by any angle."""
-    low, high = _bounds(hands.regions)
+    low, high = bounds(hands.regions != GROUND)
     middle, span = (low + high) / 2, (high - low).amax(1).clamp(min=0.2)
     kind = random.uniform(0, 1)
     fill = torch.where(kind < 0.5, random.uniform(0.74, 1.0), random.uniform(0.28, 0.85))
@@ -109,19 +109,6 @@ def _view(hands: Hands, random: GeneratorSource) -> View:
     slim = torch.exp(random.uniform(-SLIM, SLIM))
     matrix = torch.stack([matrix[:, 0] * slim.unsqueeze(1), matrix[:, 1] / slim.unsqueeze(1)], 1)
     return View(matrix * (span / fill).view(-1, 1, 1), to, middle, turn)
-
-
-def _bounds(regions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the smallest and the largest x and y of the hand, (n, 2) each, fractions of the side."""
-    size = regions.shape[-1]
-    line = (torch.arange(size, device=regions.device) + 0.5) / size
-    hand = regions != GROUND
-    low, high = [], []
-    for axis in (1, 2):  # reducing the rows gives x, which comes first
-        there = hand.any(axis)
-        low.append(line.expand_as(there).masked_fill(~there, 2).amin(1))
-        high.append(line.expand_as(there).masked_fill(~there, -1).amax(1))
-    return torch.stack(low, 1), torch.stack(high, 1)
 
 
 def _seen(hands: Hands, view: View, random: GeneratorSource) -> tuple[Tensor, Tensor, Arm]:

@@ -93,8 +93,8 @@ def ground_of(hands: Hands) -> Tensor:
     seen, weight = hands.images * free, free
     ground, filled = torch.zeros_like(seen), torch.zeros_like(free)
     for scale in (4, 16, 64, hands.images.shape[-1]):
-        share = _pooled(weight, scale)
-        coarse = _pooled(seen, scale) / share.clamp(min=1e-4)
+        share = pooled(weight, scale)
+        coarse = pooled(seen, scale) / share.clamp(min=1e-4)
         sure = (share > 0.1).float()
         up = [F.interpolate(x, size=seen.shape[-2:], mode="bilinear") for x in (coarse * sure, sure)]
         value = up[0] / up[1].clamp(min=1e-3)
@@ -104,7 +104,7 @@ def ground_of(hands: Hands) -> Tensor:
     return free * hands.images + (1 - free) * ground
 
 
-def _pooled(images: Tensor, side: int) -> Tensor:
+def pooled(images: Tensor, side: int) -> Tensor:
     """Average squares; on a GPU ten times as fast as `avg_pool2d`, which uses one thread per square."""
     n, channels, size = images.shape[:3]
     if size % side:
@@ -196,3 +196,18 @@ def wider(mask: Tensor, reach: int) -> Tensor:
 def soften(mask: Tensor) -> Tensor:
     """Average (n, c, S, S) over 3 x 3 pixels."""
     return F.avg_pool2d(F.pad(mask, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
+def bounds(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the smallest and the largest x and y of (n, S, S) bool masks, (n, 2) each, fractions of the side.
+
+    Those of an empty mask are the whole picture's.
+    """
+    low, high = [], []
+    line = (torch.arange(mask.shape[-1], device=mask.device) + 0.5) / mask.shape[-1]
+    for axis in (1, 2):  # reducing the rows gives x, which comes first
+        there = mask.any(axis)
+        there = there | ~there.any(1, keepdim=True)
+        low.append(line.expand_as(there).masked_fill(~there, 2).amin(1))
+        high.append(line.expand_as(there).masked_fill(~there, -1).amax(1))
+    return torch.stack(low, 1), torch.stack(high, 1)

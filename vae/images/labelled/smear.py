@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae.images.labelled.cut_and_paste import soften
+from vae.images.labelled.cut_and_paste import pooled, soften
 from vae.images.labelled.hands import Hands
 from vae.images.labelled.vocabulary import GROUND
 from vae.images.random_source import GeneratorSource
@@ -29,16 +29,16 @@ def smear(hands: Hands, random: GeneratorSource) -> None:
     """
     images = _doubled(hands.images, random)
     images = _patched(images, soften((hands.regions != GROUND).unsqueeze(1).float()), random)
-    soft = _pooled(images, 16)
+    soft = _blurred(images, 16)
     images = images.lerp(soft, _spots(images, 8, random) * _amount(0, MOST_PALE, PALE, random))
-    others = _pooled(images.roll(1, 0).flip(3), 4)
+    others = _blurred(images.roll(1, 0).flip(3), 4)
     images = images.lerp(others, _spots(images, 4, random) * _amount(0, MOST_ECHO, ECHOED, random))
-    little, much = _pooled(images, 2), _pooled(images, 4)
+    little, much = _blurred(images, 2), _blurred(images, 4)
     blurred = torch.where(random.chance(0.5).view(-1, 1, 1, 1), little, much)
-    more = _pooled(blurred, 8)
+    more = _blurred(blurred, 8)
     images = images.lerp(blurred, (_amount(0.3, 1, 1, random) + 0.5 * _spots(images, 5, random)).clamp(0, 1))
     images = images.lerp(more, _spots(images, 5, random) * _amount(0, 0.45, 0.5, random))
-    images = images + _amount(0.3, 1.0, RINGING, random) * (images - _pooled(images, 4))
+    images = images + _amount(0.3, 1.0, RINGING, random) * (images - _blurred(images, 4))
     images = images.lerp(images.mean((2, 3), keepdim=True), _amount(0, 0.35, DULL, random))
     hands.images = images.clamp(0, 1)
 
@@ -75,8 +75,6 @@ def _patched(images: Tensor, hand: Tensor, random: GeneratorSource) -> Tensor:
     return images.clamp(0, 1)
 
 
-def _pooled(images: Tensor, side: int) -> Tensor:
+def _blurred(images: Tensor, side: int) -> Tensor:
     """Blur pictures by averaging squares of `side` pixels and interpolating between them."""
-    n, channels, height, width = images.shape
-    squares = images.reshape(n, channels, height // side, side, width // side, side).mean((3, 5))
-    return F.interpolate(squares, size=(height, width), mode="bilinear")
+    return F.interpolate(pooled(images, side), size=images.shape[-2:], mode="bilinear")

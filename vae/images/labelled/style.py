@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae.images.labelled.cut_and_paste import pixel_grid, sample, soften
+from vae.images.labelled.cut_and_paste import bounds, pixel_grid, sample, soften
 from vae.images.labelled.hands import Hands
 from vae.images.labelled.vocabulary import GROUND
 from vae.images.random_source import GeneratorSource
@@ -34,8 +34,7 @@ def reframe(hands: Hands, random: GeneratorSource, wild: float = 0.06) -> None:
         wild: Share of the hands that is rotated by any angle.
     """
     n, device = len(hands), random.device
-    line = (torch.arange(hands.images.shape[-1], device=device) + 0.5) / hands.images.shape[-1]
-    low, high = (_bound(hands.regions != GROUND, line, largest) for largest in (False, True))
+    low, high = bounds(hands.regions != GROUND)
     middle, side = (low + high) / 2, (high - low).amax(1)
     tight = random.chance(0.75)
     size = torch.where(tight, side * random.uniform(1.08, 1.35), random.uniform(0.97, 1.15)).clamp(0.4, 1.5)
@@ -99,19 +98,6 @@ def restyle(hands: Hands, size: int, random: GeneratorSource, strength: float = 
     noise = torch.randn(images.shape, generator=random.generator, device=random.device)
     level = 0.04 * strength * random.uniform(0, 1).square() * random.chance(0.5)
     hands.images = (images + noise * level.view(-1, 1, 1, 1)).clamp_(0, 1)
-
-
-def _bound(mask: Tensor, line: Tensor, largest: bool) -> Tensor:
-    """Return (n, 2), the smallest or largest x and y of each mask; for an empty mask, of the whole picture."""
-    answers = []
-    for axis in (1, 2):  # reducing rows first leaves columns, so x comes first
-        there = mask.any(axis)
-        there = there | ~there.any(1, keepdim=True)
-        value = line.expand_as(there)
-        answers.append(
-            value.masked_fill(~there, -1).amax(1) if largest else value.masked_fill(~there, 2).amin(1),
-        )
-    return torch.stack(answers, 1)
 
 
 def _grounds(hands: Hands, random: GeneratorSource) -> Tensor:
