@@ -6,6 +6,8 @@ import torch
 from torch import Generator, Tensor
 
 from vae.adversarial.batches import Batches
+from vae.evaluation import encode_all
+from vae.images.image_set import to_float
 from vae.model import VAE
 from vae.progress import in_chunks, progress_bar
 
@@ -47,13 +49,10 @@ def encode_varied(vae: VAE, batches: Batches, n: int, generator: Generator) -> P
     return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-@torch.no_grad()
 def encode_as_they_are(vae: VAE, images: Tensor) -> Posteriors:
     """Encode (n, 3, S, S) uint8 pictures and their mirror images."""
     both = torch.cat([images, images.flip(3)])
-    device = vae.log_variance.device
-    parts = [vae.encode(chunk.to(device).float() / 255) for chunk in in_chunks(both, CHUNK, "Encoding")]
-    return Posteriors(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return Posteriors(*encode_all(vae, both.to(vae.log_variance.device), CHUNK))
 
 
 @torch.no_grad()
@@ -61,6 +60,6 @@ def squared_error(vae: VAE, images: Tensor) -> float:
     """Return the mean squared error of (n, 3, S, S) uint8 pictures, decoded from their posterior means."""
     errors = []
     for chunk in in_chunks(images, CHUNK, "Measuring"):
-        pictures = chunk.to(vae.log_variance.device).float() / 255
+        pictures = to_float(chunk.to(vae.log_variance.device))
         errors.append((vae.decode(vae.encode(pictures)[0]) - pictures).square().mean((1, 2, 3)))
     return float(torch.cat(errors).mean())
