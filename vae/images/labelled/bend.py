@@ -43,12 +43,11 @@ def _fold(hands: Hands, digit: torch.Tensor, random: GeneratorSource) -> None:
     source = hands.take(torch.arange(len(hands), device=random.device))
     source.images = (source.images * dark).clamp(0, 1)
     hands.images, cover = lay(source, base, digit, layer, target)
-    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    mine = hands.digit_mask(digit)
     along, _ = axis.place(pixel_grid(hands.images))
     gone = mine & (along > ((fold + 0.08) * axis.length).view(-1, 1, 1)) & ~cover
     hands.regions = torch.where(gone, torch.zeros_like(hands.regions), hands.regions)
     hands.regions = torch.where(cover, (FIRST_DIGIT + digit).to(torch.uint8).view(-1, 1, 1), hands.regions)
     rows = torch.arange(len(hands), device=random.device)
     hands.states[rows, digit] = -1
-    for joint in (1, 2, 3):
-        hands.joints[rows, 1 + 4 * digit + joint] = torch.nan
+    hands.forget_joints(digit, 1)

@@ -210,7 +210,7 @@ def _ghosts(hands: Hands, random: GeneratorSource) -> Tensor:
     """Make a digit of 4 % of the correct hands half transparent; return the opacity, (n, 1, S, S)."""
     ghost = random.chance(GHOSTS) & (hands.whole == 1)
     digit = random.choice(0, 5)
-    mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)) & ghost.view(-1, 1, 1)
+    mine = hands.digit_mask(digit) & ghost.view(-1, 1, 1)
     rows = torch.arange(len(hands), device=random.device)
     hands.states[rows, digit] = torch.where(ghost, GHOST, hands.states[rows, digit])
     hands.whole = torch.where(ghost, torch.zeros_like(hands.whole), hands.whole)

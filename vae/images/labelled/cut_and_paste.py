@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.vocabulary import FIRST_DIGIT, GROUND
+from vae.images.labelled.vocabulary import GROUND
 
 THUMB, INDEX, MIDDLE, RING, LITTLE = range(5)
 BEYOND = 1.13  # where the skin ends, in distances from the digit's root to its last landmark
@@ -54,7 +54,7 @@ def axis_of(hands: Hands, digit: Tensor) -> Axis:
     root, tip = hands.joints[rows, first] * size, hands.joints[rows, 4 + 4 * digit] * size
     length = (tip - root).norm(dim=1).clamp(min=4.0)
     knuckles = (hands.joints[:, 5] - hands.joints[:, 17]).norm(dim=1) * size / 3
-    mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).flatten(1).sum(1).float()
+    mine = hands.digit_mask(digit).flatten(1).sum(1).float()
     breadth = torch.minimum(mine / (0.85 * length), 1.1 * knuckles).clamp(min=3.0)
     return Axis(root, (tip - root) / length.unsqueeze(1), BEYOND * length, breadth)
 
@@ -114,7 +114,7 @@ def pooled(images: Tensor, side: int) -> Tensor:
 
 def lift(hands: Hands, digit: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return a digit's soft region (n, 1, S, S), and the picture without it (n, 3, S, S)."""
-    mine = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).unsqueeze(1)
+    mine = hands.digit_mask(digit).unsqueeze(1)
     if start is not None:
         axis = axis_of(hands, digit)
         along, across = axis.place(pixel_grid(hands.images))
@@ -152,7 +152,7 @@ def lay(hands: Hands, base: Tensor, digit: Tensor, layer: Layer, axis: Axis | No
     length = source.length.view(-1, 1, 1)
     along = _stretched(along / length, layer.cut) * length
     places = source.pixel(along, across / layer.broad.view(-1, 1, 1))
-    mine = wider((hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)).unsqueeze(1), 0)
+    mine = wider(hands.digit_mask(digit).unsqueeze(1), 0)
     both = sample(torch.cat([hands.images, mine], 1), places / size)
     cover = both[:, 3:] * layer.opacity.view(-1, 1, 1, 1)
     return base.lerp(both[:, :3], cover), both[:, 3] > 0.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from vae.images.labelled.vocabulary import DOUBTS, JOINTS, NO_EXTRA
+from vae.images.labelled.vocabulary import DOUBTS, FIRST_DIGIT, JOINTS, NO_EXTRA
 
 CANVAS = 128
 """Side of the pictures that training starts from, pixels."""
@@ -54,6 +54,16 @@ class Hands:
         """Overwrite some rows."""
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(others, f.name)
+
+    def digit_mask(self, digit: Tensor) -> Tensor:
+        """Return where one digit of each hand is, (n, S, S) bool; `digit` is (n,) int64, 0 is the thumb."""
+        return self.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+
+    def forget_joints(self, digit: Tensor, first: int = 0) -> None:
+        """Mark joints of one digit of each hand as unknown, from its first one on, 0 to 3 away from the palm."""
+        rows = torch.arange(len(self), device=digit.device)
+        for joint in range(first, 4):
+            self.joints[rows, 1 + 4 * digit + joint] = torch.nan
 
     def to(self, device: torch.device | str) -> Hands:
         """Move all tensors to a device."""

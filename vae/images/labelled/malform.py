@@ -163,7 +163,7 @@ def ring(hands: Hands, random: GeneratorSource) -> None:
     """Put a ring on a finger; the hand stays correct."""
     digit = random.choice(INDEX, LITTLE + 1)
     axis = axis_of(hands, digit)
-    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    mine = hands.digit_mask(digit)
     _band(hands, axis, mine, random.uniform(0.2, 0.55) * axis.length, random.uniform(0.02, 0.09) * axis.length, random)
 
 
@@ -241,15 +241,13 @@ def _say(hands: Hands, digit: Tensor, state: Tensor | int) -> None:
     rows = torch.arange(len(hands), device=digit.device)
     hands.states[rows, digit] = state
     hands.whole[:] = 0.0
-    first = 2 + 4 * digit
-    for joint in range(3):  # the digit's other joints have moved or no longer exist
-        hands.joints[rows, first + joint] = torch.nan
+    hands.forget_joints(digit, 1)  # the others have moved or no longer exist
     assert NORMAL == 0, "the label of the digits that were not edited"
 
 
 def _clear(hands: Hands, digit: Tensor, start: Tensor | None = None) -> None:
     """Label a digit's region as background; with `start`, only beyond it, and the stump before it as `IGNORE`."""
-    mine = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    mine = hands.digit_mask(digit)
     value = torch.full_like(hands.regions, GROUND)
     if start is not None:
         axis = axis_of(hands, digit)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vae.images.labelled.cut_and_paste import INDEX, LITTLE, Axis, axis_of, pixel_grid, sample, soften
 from vae.images.labelled.hands import IGNORE, Hands
-from vae.images.labelled.vocabulary import ABSENT, EXTRA, EXTRA_FINGER, FIRST_DIGIT, FUSED
+from vae.images.labelled.vocabulary import ABSENT, EXTRA, EXTRA_FINGER, FUSED
 from vae.images.random_source import GeneratorSource
 
 
@@ -27,9 +27,9 @@ def double(hands: Hands, random: GeneratorSource) -> None:
     axis = axis_of(hands, digit)
     width = random.uniform(0.92, 1.12) * axis.breadth
     across = _move(hands, axis, width, random)
-    finger = (hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)) & (across * random.sign().view(-1, 1, 1) < 0)
+    finger = hands.digit_mask(digit) & (across * random.sign().view(-1, 1, 1) < 0)
     hands.regions = torch.where(finger, torch.full_like(hands.regions, EXTRA), hands.regions)
-    _forget(hands, digit)
+    hands.forget_joints(digit)
     hands.extra[:], hands.whole[:] = EXTRA_FINGER, 0.0
 
 
@@ -38,9 +38,9 @@ def close(hands: Hands, random: GeneratorSource) -> None:
     digit = random.choice(INDEX, LITTLE + 1)
     axis = axis_of(hands, digit)
     _move(hands, axis, -random.uniform(1.0, 1.25) * axis.breadth, random)
-    rest = hands.regions == (FIRST_DIGIT + digit).view(-1, 1, 1)
+    rest = hands.digit_mask(digit)
     hands.regions = torch.where(rest, torch.full_like(hands.regions, IGNORE), hands.regions)
-    _forget(hands, digit)
+    hands.forget_joints(digit)
     hands.states[torch.arange(len(hands), device=random.device), digit] = ABSENT
     hands.whole[:] = 0.0
 
@@ -50,12 +50,12 @@ def fuse(hands: Hands, random: GeneratorSource) -> None:
     digit = random.choice(INDEX, LITTLE)
     axis, apart, breadth = _between(hands, digit)
     _move(hands, axis, -(apart - random.uniform(0.5, 0.85) * breadth).clamp(min=0.0), random, breadth)
-    both = _pair(hands, digit)
+    both = hands.digit_mask(digit) | hands.digit_mask(digit + 1)
     hands.images = _smoothed(hands.images, both, axis, random)
     hands.regions = torch.where(both, torch.full_like(hands.regions, EXTRA), hands.regions)
     rows = torch.arange(len(hands), device=random.device)
     for finger in (digit, digit + 1):
-        _forget(hands, finger)
+        hands.forget_joints(finger)
         hands.states[rows, finger] = FUSED
     hands.whole[:] = 0.0
 
@@ -136,11 +136,6 @@ def _moved_joints(hands: Hands, axis: Axis, width: Tensor) -> Tensor:
     return moved.masked_fill(lost.unsqueeze(-1), torch.nan)
 
 
-def _pair(hands: Hands, digit: Tensor) -> Tensor:
-    region = (FIRST_DIGIT + digit).view(-1, 1, 1)
-    return (hands.regions == region) | (hands.regions == region + 1)
-
-
 def _smoothed(images: Tensor, both: Tensor, axis: Axis, random: GeneratorSource) -> Tensor:
     """Blur away what separates two fingers: the crease, the shadow, the notch."""
     skin = both.unsqueeze(1).float()
@@ -154,9 +149,3 @@ def _smoothed(images: Tensor, both: Tensor, axis: Axis, random: GeneratorSource)
     ends = ((along - 0.22 * length) / 3).clamp(0.0, 1.0) * ((length - 0.3 * breadth - along) / 2).clamp(0.0, 1.0)
     cover = soften((band * ends).unsqueeze(1)) * (weight > 0.02)
     return images.lerp(blurred / weight.clamp(min=1e-3), cover)
-
-
-def _forget(hands: Hands, digit: Tensor) -> None:
-    rows = torch.arange(len(hands), device=digit.device)
-    for joint in range(4):
-        hands.joints[rows, 1 + 4 * digit + joint] = torch.nan

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from vae.images.labelled.cut_and_paste import INDEX, LITTLE, axis_of, pixel_grid, soften, wider
 from vae.images.labelled.hands import Hands
-from vae.images.labelled.vocabulary import EXTRA, FIRST_DIGIT, FUSED
+from vae.images.labelled.vocabulary import EXTRA, FUSED
 from vae.images.random_source import GeneratorSource
 
 FADING = 6  # rounds of blur that spread the fingers' colour into the gap
@@ -26,8 +26,7 @@ def web(hands: Hands, random: GeneratorSource) -> None:
     reach = random.uniform(0.6, 0.97).view(-1, 1, 1) * length
     along = (places[0][0] + places[1][0]) / 2
     between &= (along > -0.05 * length) & (along < reach)
-    region = (FIRST_DIGIT + digit).view(-1, 1, 1)
-    both = (hands.regions == region) | (hands.regions == region + 1)
+    both = hands.digit_mask(digit) | hands.digit_mask(digit + 1)
     inner = 1 - F.max_pool2d((~both).unsqueeze(1).float(), 3, 1, 1)  # the fingers without their dark edge
     weight, colour = inner, hands.images * inner
     for _ in range(FADING):
@@ -37,7 +36,6 @@ def web(hands: Hands, random: GeneratorSource) -> None:
     hands.regions = torch.where(both | (cover[:, 0] > 0.5), torch.full_like(hands.regions, EXTRA), hands.regions)
     rows = torch.arange(len(hands), device=random.device)
     for finger in (digit, digit + 1):
+        hands.forget_joints(finger)
         hands.states[rows, finger] = FUSED
-        for joint in range(4):
-            hands.joints[rows, 1 + 4 * finger + joint] = torch.nan
     hands.whole[:] = 0.0
