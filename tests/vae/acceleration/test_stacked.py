@@ -30,6 +30,10 @@ def make(tiny_images, quick_vae):
     return trainers
 
 
+def convolutional(seed):
+    return build_vae(VAEConfig(32, 4), seed)
+
+
 def stacked_alone(trainer):
     """Let a trainer use a stack of one, as on a GPU."""
     trainer._stack = stack([trainer], StackedWeights([trainer.vae], [trainer.averaged], [trainer.optimizer]))
@@ -175,9 +179,6 @@ def test_a_stack_of_one_whose_step_is_compiled_trains_as_without(make, traced):
 @pytest.mark.slow(seconds=10)
 @LOOKS_AT_GRAD
 def test_a_compiled_step_with_convolutions_as_on_a_gpu_trains_as_without(make, traced, monkeypatch):
-    def convolutional(seed):
-        return build_vae(VAEConfig(32, 4), seed)
-
     (own,), (other,) = make(0, vae=convolutional, compiled=True), make(0, vae=convolutional)
     other.step()
     compute_as_on_a_gpu(monkeypatch)
@@ -259,9 +260,6 @@ def test_a_trainer_that_leaves_its_stack_goes_on_as_one_that_never_had_one(make,
 
 
 def test_stacked_vaes_with_convolutions_as_on_a_gpu_train_as_without(make, monkeypatch):
-    def convolutional(seed):
-        return build_vae(VAEConfig(32, 4), seed)
-
     trainers, expected = make(0, 1, vae=convolutional), make(0, 1, vae=convolutional)
     SideBySide(expected, stacked=True).step()
     compute_as_on_a_gpu(monkeypatch)
@@ -272,9 +270,6 @@ def test_stacked_vaes_with_convolutions_as_on_a_gpu_train_as_without(make, monke
 
 @pytest.mark.parametrize("compute", [lambda patch: None, compute_as_on_a_gpu])
 def test_weights_rounded_all_at_once_train_as_those_that_autocast_rounds(make, monkeypatch, compute):
-    def convolutional(seed):
-        return build_vae(VAEConfig(32, 4), seed)
-
     monkeypatch.setattr(stacked, "reduced_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
     compute(monkeypatch)
     found = []
