@@ -15,6 +15,7 @@ from vae.images.labelled.packed_file import encode_jpeg, jpeg_arrays, write_arra
 from vae.images.labelled.synthetic_pool import render_hands
 
 REAL = model._CHANNELS["small"]
+torch.set_num_threads(1)  # as forked processes compute, which some tests compare with this one, bit for bit
 
 
 def pytest_addoption(parser):
