@@ -78,10 +78,7 @@ def fit_priors(subjects: Sequence[TrainedVAE], steps: int = PRIOR_STEPS) -> list
 @torch.no_grad()
 def _draw_held_out(subject: TrainedVAE) -> Tensor:
     others = encode_as_they_are(subject.vae, subject.held_out)
-    generator = _generator(subject, Purpose.FIGURES_HELD_OUT)
-    noise = torch.randn(others.mean.shape, generator=generator, device=others.mean.device)
-    drawn: Tensor = others.mean + torch.exp(0.5 * others.log_var) * noise
-    return drawn
+    return others.draw_each(_generator(subject, Purpose.FIGURES_HELD_OUT))
 
 
 @torch.no_grad()

@@ -32,6 +32,11 @@ class Posteriors:
         noise = torch.randn(n, self.mean.shape[1], generator=generator, device=self.mean.device)
         return self.mean[rows] + torch.exp(0.5 * self.log_var[rows]) * noise
 
+    def draw_each(self, generator: Generator) -> Tensor:
+        """Draw (n, D) latents, one from the posterior of each picture, in order."""
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+        return self.mean + torch.exp(0.5 * self.log_var) * noise
+
 
 @torch.no_grad()
 def encode_varied(vae: VAE, batches: Batches, n: int, generator: Generator) -> Posteriors:

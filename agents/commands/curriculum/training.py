@@ -17,6 +17,7 @@ from agents.commands.curriculum.methods import AGENT, ALONE, PAPER, ROWS
 from hand_env.schedule.deltas import combine, draw_noise, stack_choices, step_generator
 from vae.model import VAEConfig, build_vae
 from vae.progress import progress_bar
+from vae.seeds import first_weights
 from vae.side_by_side import SideBySide
 from vae.training import Trainer
 
@@ -135,8 +136,7 @@ def untrained_agent(job: Job, trainer: Trainer) -> Act:
     """
     shape = (trainer.config.batch_size, trainer.vae.latent_dim)
     box = spaces.Box(-np.inf, np.inf, shape, np.float32), spaces.Box(-1.0, 1.0, shape, np.float32)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
+    with first_weights(job.seed):
         actor = SACPolicy(*box, lr_schedule=lambda _: 0.0).actor.to(trainer.device).eval()
 
     def act(trainer: Trainer, latents: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 import sys
 from dataclasses import dataclass
 
-import torch
 from torch import Generator, Tensor
 
 from agents.commands.recipe.args import RecipeArgs
 from agents.commands.recipe.pictures import RecipePictures
 from vae.adversarial.batches import Batches
 from vae.adversarial.encode import Posteriors, encode_as_they_are, encode_varied
+from vae.loss import kl_to_standard_normal
 from vae.model import VAE
 from vae.progress import say
 from vae.sampling.flow import FlowPrior
@@ -45,11 +45,10 @@ def fit_first_prior(args: RecipeArgs, vae: VAE, material: RecipePictures, batche
     generator = Generator(device).manual_seed(stream_seed(args.seed, Purpose.RECIPE_VARIED))
     posteriors = encode_varied(vae, batches, args.varied, generator)
     others = encode_as_they_are(vae, material.others)
-    noise = torch.randn(others.mean.shape, generator=generator, device=device)
-    held_out = others.mean + torch.exp(0.5 * others.log_var) * noise
+    held_out = others.draw_each(generator)
     say("The learned prior", sys.stdout)
     flow, log = fit_flow(posteriors.draw, held_out, steps=args.flow_steps, seed=args.seed)
-    divergence = 0.5 * (others.mean.square() + others.log_var.exp() - others.log_var - 1).sum(1).mean()
+    divergence = kl_to_standard_normal(others.mean, others.log_var).mean()
     return FirstPrior(posteriors, float(divergence), flow, log)
 
 

@@ -78,6 +78,16 @@ def test_the_untrained_agent_moves_latents_by_at_most_a_tenth_and_repeats_by_see
     assert torch.equal(untrained_agent(job, trainer)(trainer, trainer.encode()), shift)
     (other,) = make("untrained", seeds=(1,))
     assert not torch.equal(untrained_agent(other, trainer)(trainer, trainer.encode()), shift)
+
+
+def test_the_untrained_agent_leaves_the_global_random_states_alone(make, monkeypatch):
+    (job,) = make("untrained")
+    trainer = alone(job)
+    before, seeds_of_gpus = torch.get_rng_state(), list[int]()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds_of_gpus.append)
+    untrained_agent(job, trainer)
+    assert torch.equal(before, torch.get_rng_state())
+    assert seeds_of_gpus == []
     trained = train_group([job, *make("none")], ARGS, "cpu")
     assert not torch.equal(weights(trained[0].trainer), weights(trained[1].trainer))
 
