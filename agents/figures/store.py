@@ -21,7 +21,11 @@ def claim_store(path: Path) -> None:
 
 
 def read_store(
-    path: Path, settings: dict[str, Any], take: Callable[[dict[str, Any]], list[Kept]], unsaid: Mapping[str, Any] = {}
+    path: Path,
+    settings: dict[str, Any],
+    take: Callable[[dict[str, Any]], list[Kept]],
+    unsaid: Mapping[str, Any] = {},
+    flag: str = "--out",
 ) -> list[Kept]:
     """Read a file of figures.
 
@@ -30,6 +34,7 @@ def read_store(
         settings: The settings of today, as plain values.
         take: Makes the records from the file's content.
         unsaid: Values of settings that files of earlier versions do not name.
+        flag: The flag that names the folder, for the errors.
 
     Returns:
         What `take` returned; nothing if there is no file.
@@ -39,19 +44,20 @@ def read_store(
     """
     if not path.is_file():
         return []
+    advice = f"Choose another {flag}; the other files stay in this folder."
     try:
         content = with_new_keys(load_hashed_json(path), path)
         there, records = content["settings"], take(content)
         if not isinstance(there, dict):
             raise TypeError(f"its settings are {there!r}")
     except DamagedError as error:
-        raise ValueError(f"{error}. Choose another --out, or remove it.") from error
+        raise ValueError(f"{error}. {advice}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"'{path}' is damaged: {error!r}. Choose another --out, or remove it.") from error
+        raise ValueError(f"'{path}' is damaged: {error!r}. {advice}") from error
     for name, value in settings.items() if records else ():
         found = there.get(name, unsaid.get(name))
         if found != value:
             raise ValueError(
-                f"--out '{path.parent}' holds figures with {name} {found!r}, not {value!r}. Choose another --out."
+                f"{flag} '{path.parent}' holds figures with {name} {found!r}, not {value!r}. Choose another {flag}."
             )
     return records

@@ -107,7 +107,7 @@ class VAEStore:
             ValueError: If they are from other settings, or damaged.
         """
         check_join(folder)
-        for record in read_store(folder / FILE, self.settings, read_records):
+        for record in read_store(folder / FILE, self.settings, read_records, flag="--join"):
             if self.find(record.key, record.agent_sha256) is None:
                 self.add(record)
 

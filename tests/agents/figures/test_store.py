@@ -65,7 +65,7 @@ def test_other_settings_are_refused(kind, tmp_path):
 @pytest.mark.parametrize("content", ["{}", "[]", "{", '{"settings": {}, "cells": [{}], "other_cells": []}'])
 def test_a_damaged_file_is_refused(kind, tmp_path, content):
     (tmp_path / kind.name).write_text(content)
-    with pytest.raises(ValueError, match=rf"{kind.name}' is damaged: .*Choose another --out, or remove it\."):
+    with pytest.raises(ValueError, match=rf"{kind.name}' is damaged: .*Choose another --out; the other files stay in"):
         kind.store(tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_settings_that_are_no_object_are_damage(kind, tmp_path, settings):
     content = json.loads(path.read_text())
     del content["sha256"]
     path.write_text(json.dumps({**content, "settings": settings}))
-    with pytest.raises(ValueError, match=rf"{kind.name}' is damaged: .*Choose another --out, or remove it\."):
+    with pytest.raises(ValueError, match=rf"{kind.name}' is damaged: .*Choose another --out; the other files stay in"):
         kind.store(tmp_path)
 
 

@@ -60,5 +60,8 @@ def test_the_cells_of_other_folders_join_those_that_are_there(tmp_path):
     assert VAEStore(tmp_path / "a", SETTINGS).records == store.records == [DONE, DRAWN]
     with pytest.raises(FileNotFoundError, match=r"--join '.*absent' must hold a curriculum.json, and there is none"):
         store.join(tmp_path / "absent")
-    with pytest.raises(ValueError, match=r"holds figures with hands 20, not 40"):
+    with pytest.raises(ValueError, match=r"--join '.*a' holds figures with hands 20, not 40\. Choose another --join\."):
         VAEStore(tmp_path / "c", {**SETTINGS, "hands": 40}).join(tmp_path / "a")
+    (tmp_path / "b" / "curriculum.json").write_text("{")
+    with pytest.raises(ValueError, match=r"curriculum\.json' is damaged: .*Choose another --join; the other files"):
+        store.join(tmp_path / "b")

@@ -74,6 +74,8 @@ def test_only_a_sweep_can_be_resumed(tmp_path, make_store):
     (out / FILE).write_text((out / FILE).read_text().replace("kl-weight=1,2", "kl-weight=1,3"))
     with pytest.raises(ValueError, match=r"sweep.json' is damaged.* Sweep again with another --out; finished runs "):
         read_settings(out)
+    with pytest.raises(ValueError, match=r"sweep.json' is damaged: .*Choose another --out; the other files stay in"):
+        make_store()
     (out / FILE).unlink()
     with pytest.raises(ValueError, match=r"must be a new or an empty folder, but it holds 'sweep\.csv'"):
         make_store()  # so the same folder would not do
