@@ -370,9 +370,9 @@ class HandLatentEnv(gym.Env[Array, Array]):
     @usual_modes()
     @torch.no_grad()
     def draw(self, n: int) -> Tensor:
-        """Decode the same n standard normal latents each time, to (n, 3, S, S) uint8 pictures on the CPU."""
+        """Decode the same n standard normal latents each time, to (n, 3, S, S) uint8 on the CPU, black where NaN."""
         latents = StandardNormal(self.latent_dim).sample(n, seed=0)
-        return to_uint8(self.trainer.averaged_vae.decode(latents.to(self.device))).cpu()
+        return to_uint8(self.trainer.averaged_vae.decode(latents.to(self.device)).nan_to_num(0.0)).cpu()
 
     def close(self) -> None:
         """Release the VAE and its training state."""

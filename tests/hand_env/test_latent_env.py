@@ -320,6 +320,15 @@ def test_render_shows_what_the_averaged_weights_decode(make_env):
     assert not np.array_equal(decoded, raw)
 
 
+def test_render_at_the_end_of_an_episode_that_diverged_is_black(make_env):
+    training = {"learning_rate": 1e30, "gradient_norm": 1e30, "warmup_steps": 0}
+    env = make_env(render_mode="rgb_array", training=training)
+    env.reset(seed=0)
+    while not env.step(np.zeros((4, 6), np.float32))[2]:
+        pass
+    assert env.render()[2:34, 2:34].max() == 0
+
+
 @pytest.mark.parametrize("wrong", [torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.zeros(2, 3, 32, 32)])
 def test_wrong_validation_pictures_are_refused_at_once(make_env, wrong):
     with pytest.raises(ValueError, match="validation_images must be uint8 of shape"):

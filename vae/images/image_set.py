@@ -80,7 +80,10 @@ def to_uint8(images: Tensor) -> Tensor:
 
     Raises:
         TypeError: If the images are not floating point.
+        ValueError: If one of the numbers is NaN.
     """
     if not images.is_floating_point():
         raise TypeError(f"images must be floating point, got {images.dtype}. Bytes need no to_uint8.")
+    if images.isnan().any():
+        raise ValueError("images must hold numbers, got NaN. Take a VAE that has not diverged.")
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -26,3 +26,10 @@ def test_floats_are_refused_where_bytes_are_asked_for():
 def test_bytes_are_refused_where_floats_are_asked_for():
     with pytest.raises(TypeError, match=r"images must be floating point, got torch.uint8"):
         to_uint8(torch.zeros(1, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pictures_that_hold_nan_are_refused_and_infinity_is_clipped(dtype):
+    with pytest.raises(ValueError, match=r"images must hold numbers, got NaN\. Take a VAE that has not diverged\."):
+        to_uint8(torch.tensor([0.5, float("nan")], dtype=dtype))
+    assert to_uint8(torch.tensor([-float("inf"), float("inf")], dtype=dtype)).tolist() == [0, 255]
