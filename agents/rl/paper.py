@@ -32,6 +32,8 @@ def paper(images: Tensor | NDArray[np.uint8], seed: int, device: str = "cpu") ->
     Raises:
         ValueError: If there are too few pictures.
     """
+    if isinstance(images, Tensor | np.ndarray) and images.ndim == 4 and len(images) < PAPER_BATCH:
+        raise ValueError(f"images must be at least {PAPER_BATCH}, one minibatch, got {len(images)}. Read more of them.")
     env = HandLatentEnv(images, batch_size=PAPER_BATCH, epochs_per_episode=1, delta_scale=1.0, device=device)
     networks = {"net_arch": [256, 256], "activation_fn": nn.ReLU}
     return make_sac(env, seed, device, policy_kwargs=networks)

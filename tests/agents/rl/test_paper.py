@@ -18,6 +18,11 @@ def test_the_paper_s_agent_is_dense_with_relu_twin_critics_and_kappa_one():
     assert np.abs(model.predict(np.full((8, 300), 100.0, np.float32))[0]).max() <= 1
 
 
+def test_too_few_pictures_are_refused_by_their_number_and_not_by_the_size_of_a_batch():
+    with pytest.raises(ValueError, match=r"images must be at least 8, one minibatch, got 7\. Read more of them\."):
+        paper(generate_hands(7, 32, seed=0).images, seed=0)
+
+
 @pytest.mark.slow
 def test_the_paper_s_agent_trains_over_episodes_of_fresh_vaes():
     model = paper(generate_hands(16, 32, seed=0).images, seed=0)
