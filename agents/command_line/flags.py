@@ -5,9 +5,10 @@ OrderedDict in the whole process. Then rl_zoo3, which imports `RowPolicy` from `
 settings. simple_parsing takes a flag's help from the string below it, so write no comment above the flag.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from vae.checks import check_above_zero as above_zero
 from vae.checks import check_at_least as at_least
@@ -18,6 +19,7 @@ from vae.model import IMAGE_SIZES, MAX_LATENT_DIM
 RUN = {"positional": True, "custom_args": {"metavar": "RUN"}}
 OPTIONAL_RUN = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
 SWITCH = {"custom_args": {"negative_prefix": "--no-"}}
+PREFIXES = ("--", "--no-")  # of a switch
 _TYPED = "_typed"  # attribute of settings, no field of theirs
 
 
@@ -31,16 +33,23 @@ def check_words(words: Sequence[str], commands: Mapping[str, type]) -> None:
     Raises:
         ValueError: If a value is empty, or is "--", which argparse drops.
     """
-    for before, word in zip(["", *words], words, strict=False):
+    for place, word in enumerate(words):
         name, _, value = word.partition("=")
         if word == "" or (name.startswith("--") and "=" in word and value in ("", "--")):
-            behind = before if before.startswith("-") else _positional(words, commands)
-            raise ValueError(f"{name or behind} must have a value, got {value!r}. Leave it out, or give one.")
+            behind = name or _taker(words[:place], commands.get(words[0]))
+            raise ValueError(f"{behind} must have a value, got {value!r}. Leave it out, or give one.")
 
 
-def _positional(words: Sequence[str], commands: Mapping[str, type]) -> str:
-    """Return what the help calls the words of a command that stand behind no flag: "RUN"."""
-    items = fields(commands[words[0]]) if words[0] in commands else ()
+def _taker(before: Sequence[str], settings: type | None) -> str:
+    """Return what takes the next word: a flag, or what the help calls the words behind no flag, such as "RUN"."""
+    items = fields(settings) if settings is not None else ()
+    hints = get_type_hints(settings) if settings is not None else {}
+    lists = {flag(name) for name, hint in hints.items() if list in (get_origin(hint), *map(get_origin, get_args(hint)))}
+    switches = {prefix + name.replace("_", "-") for name, hint in hints.items() if hint is bool for prefix in PREFIXES}
+    flags = [(word, place == len(before)) for place, word in enumerate(before, 1) if re.match("--?[a-z]|--$", word)]
+    last, adjacent = flags[-1] if flags else ("--", False)
+    if last not in switches | {"--"} and "=" not in last and (adjacent or last in lists):
+        return last
     named = [item.metadata["custom_args"]["metavar"] for item in items if item.metadata.get("positional")]
     return " or ".join(name.strip("[.] ") for name in named) or "A word"
 
