@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args, get_origin, get_type_hints
 
+from hand_env.checks import check_scale
 from vae.checks import check_above_zero as above_zero
 from vae.checks import check_at_least as at_least
 from vae.checks import check_between, check_one_of
@@ -19,6 +20,7 @@ from vae.model import IMAGE_SIZES, MAX_LATENT_DIM
 RUN = {"positional": True, "custom_args": {"metavar": "RUN"}}
 OPTIONAL_RUN = {"positional": True, "custom_args": {"metavar": "[RUN]", "nargs": "?"}}
 SWITCH = {"custom_args": {"negative_prefix": "--no-"}}
+LARGEST_RATE = 1e6
 PREFIXES = ("--", "--no-")  # of a switch
 _TYPED = "_typed"  # attribute of settings, no field of theirs
 
@@ -99,6 +101,26 @@ def check_above_zero(args: Any, *names: str) -> None:
         ValueError: If a setting is not finite or not above 0.
     """
     above_zero(**{flag(name): getattr(args, name) for name in names})
+
+
+def check_scales(args: Any, *names: str) -> None:
+    """Reject factors of latents or rewards that are not above 0, or that float32 cannot hold.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+    check_scale(**{flag(name): getattr(args, name) for name in names})
+
+
+def check_rates(args: Any, *names: str) -> None:
+    """Reject learning rates of Adam that are not above 0, or so large that its steps overflow.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+    check_above_zero(args, *names)
+    for name in names:
+        check_between(flag(name), getattr(args, name), 0.0, LARGEST_RATE, without="low", advice="Choose a lower one.")
 
 
 def check_not_nan(args: Any, *names: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from simple_parsing import field
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_list, check_not_nan, flag
+from agents.command_line.flags import check_at_least, check_list, check_not_nan, check_rates, check_scales, flag
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from vae.checks import check_at_least as at_least
 from vae.checks import check_one_of
@@ -102,4 +102,6 @@ def check_args(args: CompareArgs) -> None:
             f"{' '.join(map(str, args.rounds))}. Name one of them in --agents, or leave --rounds out."
         )
     check_not_nan(args, "refine_below")
-    check_above_zero(args, "gradient_rate", *(["delta_scale"] if args.delta_scale is not None else []))
+    check_rates(args, "gradient_rate")
+    if args.delta_scale is not None:
+        check_scales(args, "delta_scale")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.command_line.flags import RUN, check_above_zero, check_at_least
+from agents.command_line.flags import RUN, check_at_least, check_rates
 from agents.runs.run import load_run
 from hand_env import image_grid
 from hand_env.anatomy import Judge
@@ -61,7 +61,7 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     """
     check_at_least(1, args, "n")
     check_at_least(0, args, "steps", "seed")
-    check_above_zero(args, "rate")
+    check_rates(args, "rate")
     if args.grid and args.grid.exists() and not is_overview(args.grid):
         raise ValueError(
             f"--grid '{args.grid}' is there already, and handlatent did not draw it. Choose another --grid."

@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_seed
+from agents.command_line.flags import check_above_zero, check_at_least, check_rates, check_seed
 from agents.command_line.shell_words import typed
 from agents.runs.checkpointing import Checkpointer
 from agents.runs.ctrl_c import Interrupted
@@ -90,7 +90,8 @@ def judge_train(args: JudgeTrainArgs) -> Path:
     check_at_least(0, args, "imitation_seconds", "drawing_seconds")
     if args.workers is not None:
         check_at_least(0, args, "workers")
-    check_above_zero(args, "seconds", "rate")
+    check_above_zero(args, "seconds")
+    check_rates(args, "rate")
     check_seed(args.seed)
     with held(args.out):
         return _judge_train(args)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_seed, flag
+from agents.command_line.flags import check_above_zero, check_at_least, check_scales, check_seed, flag
 from agents.command_line.shell_words import typed
 from agents.commands.recipe.args import BEFORE, RecipeArgs
 from agents.commands.recipe.first_prior import FirstPrior, fit_first_prior, pool
@@ -197,7 +197,8 @@ def _check(args: RecipeArgs) -> None:
     check_at_least(0, args, "checkpoint_seconds", "falling_deltas")
     if args.workers is not None:
         check_at_least(0, args, "workers")
-    check_above_zero(args, "nats", "delta_scale")
+    check_above_zero(args, "nats")
+    check_scales(args, "delta_scale")
     if args.features_side not in range(CANVAS, 513, 32):
         raise ValueError(
             f"--features-side must be a multiple of 32 from {CANVAS} to 512, got {args.features_side}. {CANVAS} "

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_not_nan, check_seed, flag, was_given
+from agents.command_line.flags import check_at_least, check_not_nan, check_scales, check_seed, flag, was_given
 from agents.command_line.shell_words import command, typed
 from agents.commands.refine.args import BEFORE, RefineArgs
 from agents.commands.refine.training import RefinerTraining
@@ -99,7 +99,7 @@ def _refine(run: Run, args: RefineArgs, out: Path, again: str) -> Path:
 def _check(args: RefineArgs) -> None:
     check_at_least(1, args, "samples", "rows", "steps_per_episode", "width", "held_out")
     check_at_least(0, args, "checkpoint_seconds", "critic_epochs")
-    check_above_zero(args, "delta_scale")
+    check_scales(args, "delta_scale")
     check_not_nan(args, "refine_below")
     check_one_of("--sampler", args.sampler, ("auto", *SAMPLER_FILES, "normal"))
     check_seed(args.seed)

@@ -7,7 +7,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from agents.command_line.flags import check_above_zero, check_at_least, check_seed, check_vae, flag, was_given
+from agents.command_line.flags import (
+    check_above_zero,
+    check_at_least,
+    check_scales,
+    check_seed,
+    check_vae,
+    flag,
+    was_given,
+)
 from agents.command_line.shell_words import command
 from agents.commands.train.args import TrainArgs
 from agents.commands.train.other_ranks import follow
@@ -144,7 +152,8 @@ def _check(args: TrainArgs) -> None:
     check_seed(args.seed)
     if not args.data:
         raise ValueError(f"--data must be {SYNTHETIC!r} or a folder, got {args.data!r}.")
-    check_above_zero(args, "learning_rate", "delta_scale", "reward_scale")
+    check_above_zero(args, "learning_rate")
+    check_scales(args, "delta_scale", "reward_scale")
     check_at_least(0, args, "checkpoint_seconds", "kl_weight")
     if args.images is not None:
         check_at_least(1, args, "images")

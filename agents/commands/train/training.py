@@ -14,6 +14,7 @@ from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.command_line.flags import flag
 from agents.command_line.shell_words import command
 from agents.commands.train.args import TrainArgs
 from agents.draw.hands import draw_both
@@ -130,10 +131,15 @@ class TrainingRun:
             ValueError: If the VAE diverged.
         """
         if terminated:
-            kappa = "" if self.args.agent == "sac" else f", or a lower --delta-scale than {self.args.delta_scale!r}"
+            lower = ["learning_rate"]
+            if self.args.kl_weight > TrainArgs.kl_weight:
+                lower.append("kl_weight")
+            if self.args.agent in ("random", "sac-flat"):
+                lower.append("delta_scale")
+            ways = ", or ".join(f"a lower {flag(name)} than {getattr(self.args, name)!r}" for name in lower)
             raise ValueError(
                 f"The VAE diverged in epoch {info['epoch']} of '{self.run}'. Start again with another --out, and with "
-                f"a lower --learning-rate than {self.args.learning_rate!r}{kappa}."
+                f"{ways}."
             )
         self.epoch_ended |= self.log.note_step(reward, info)
 

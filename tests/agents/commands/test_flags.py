@@ -124,6 +124,25 @@ def test_a_number_that_is_none_is_refused_by_the_name_of_its_flag(capsys, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        *(("train", flag) for flag in ("--delta-scale", "--reward-scale")),
+        *((command, "--delta-scale") for command in ("refine", "recipe", "compare")),
+        ("compare", "--gradient-rate"),
+        ("judge-attack", "--rate"),
+        ("judge-train", "--rate"),
+    ],
+)
+def test_a_factor_or_rate_that_float32_cannot_hold_is_refused_before_any_work(
+    capsys, tmp_path, monkeypatch, command, flag
+):
+    monkeypatch.chdir(tmp_path)
+    message = refused(capsys, command, *NEEDED.get(command, []), flag, "1e308")
+    assert re.search(rf"{flag} must lie in .*, got 1e\+308\. Choose ", message), message
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("command", "flag"), list(flags_of(int)))
 def test_an_integer_that_no_library_holds_is_refused_by_the_name_of_its_flag(
     capsys, tmp_path, monkeypatch, command, flag

@@ -305,12 +305,21 @@ def test_settings_that_do_not_belong_to_the_agent_are_refused(tmp_path, settings
     assert not (tmp_path / "run" / "config.json").exists()
 
 
-def test_a_diverging_vae_ends_the_run_with_a_sentence(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("settings", "ways"),
+    [
+        ({"agent": "none"}, "a lower --learning-rate than 0.0005."),
+        (
+            {"agent": "random", "kl_weight": 4.0},
+            "a lower --learning-rate than 0.0005, or a lower --kl-weight than 4.0, or a lower --delta-scale than 0.1.",
+        ),
+    ],
+)
+def test_a_diverging_vae_ends_the_run_with_a_sentence(tmp_path, monkeypatch, settings, ways):
     monkeypatch.setattr("vae.training.gaussian_reconstruction", lambda decoded, *_: decoded.sum((1, 2, 3)) * torch.nan)
     with pytest.raises(ValueError, match=r"The VAE diverged in epoch 1 of .*\. Start again") as caught:
-        train(TrainArgs(**QUICK, agent="none", out=tmp_path / "run"))
-    advice = "Start again with another --out, and with a lower --learning-rate than 0.0005, or a lower --delta-scale "
-    assert advice in str(caught.value)
+        train(TrainArgs(**QUICK, **settings, out=tmp_path / "run"))
+    assert str(caught.value).endswith(f"Start again with another --out, and with {ways}")
     with pytest.raises(ValueError, match="already holds a run"):  # so the advice needs another --out
         train(TrainArgs(**QUICK, learning_rate=1e-4, agent="none", out=tmp_path / "run"))
 
