@@ -143,7 +143,9 @@ def _unpack(path: Path, size: int) -> PackedPictures:
         for name in PARTS:
             _check_part(name, tensors)
     except DamagedError as error:
-        raise ValueError(f"--pack '{path}' is damaged: {error}. Remove it to write it again.") from error
+        raise ValueError(
+            f"--pack '{path}' is damaged, or no pack: {error}. Name another --pack; one that is missing is written."
+        ) from error
     packed = PackedPictures(*(tensors[name] for name in PARTS))
     if packed.training.shape[-1] != size:
         raise ValueError(

@@ -36,7 +36,7 @@ def test_a_pack_is_written_once_and_then_stands_for_the_pictures(tmp_path):
     with pytest.raises(ValueError, match=r"must hold pictures of 64 pixels, got 32\. Choose another"):
         read_packed("synthetic", None, 64, pack)
     pack.write_bytes(b"no pack")
-    with pytest.raises(ValueError, match=r"--pack '.*' is damaged: .*\. Remove it to write it again"):
+    with pytest.raises(ValueError, match=r"--pack '.*' is damaged, or no pack: .*\. Name another --pack; one that"):
         read_packed("synthetic", 200, 32, pack)
 
 
@@ -80,7 +80,7 @@ def test_a_pack_that_another_command_writes_is_waited_for(tmp_path, monkeypatch,
 def test_a_pack_of_other_tensors_is_one_sentence(tmp_path, packed, part, wrong, message):
     tensors = {name: wrong if name == part else getattr(packed, name) for name in PARTS}
     save_tensors(tmp_path / "pack", {name: tensor for name, tensor in tensors.items() if tensor is not None})
-    with pytest.raises(ValueError, match=rf"--pack '.*' is damaged: .*{message}.*\. Remove it to write it again"):
+    with pytest.raises(ValueError, match=rf"--pack '.*' is damaged, or no pack: .*{message}.*\. Name another --pack; "):
         read_packed("synthetic", None, 32, tmp_path / "pack")
 
 
