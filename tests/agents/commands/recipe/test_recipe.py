@@ -19,7 +19,7 @@ from agents.command_line.shell_words import given
 from agents.commands.generate import generate
 from agents.commands.package import PackageArgs, package
 from agents.commands.recipe import RecipeArgs, recipe
-from agents.commands.recipe.command import _train_agents
+from agents.commands.recipe.command import _claim, _train_agents
 from agents.commands.recipe.selection import Judged
 from agents.commands.recipe.stages import Stages
 from agents.draw.settings import GenerateArgs
@@ -132,6 +132,11 @@ def test_a_run_of_a_version_without_falling_deltas_is_continued(finished, tmp_pa
     save_hashed_json(there / "config.json", config)
     with pytest.raises(ValueError, match=r"was started with --features-side 128\."):
         recipe(replace(args, out=there))
+
+
+def test_a_run_of_train_is_refused_as_such_and_not_by_its_settings(narrow_run):
+    with pytest.raises(ValueError, match=r"holds a run of `train`, not of `recipe`\. Choose another --out\."):
+        _claim(RecipeArgs(out=narrow_run), "")
 
 
 @pytest.mark.slow
