@@ -1,5 +1,6 @@
 """The command `handlatent demo`: serve a page to look and play, until Ctrl-C."""
 
+import errno
 import os
 import socket
 import webbrowser
@@ -66,8 +67,10 @@ def open_socket(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None) or 0
         reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
+        wrong_host = isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL
         raise OSError(
-            f"--host {host!r} and --port {port} cannot be used ({reason}). Name another port, or 0 for any free one."
+            f"--host {host!r} and --port {port} cannot be used ({reason}). Name "
+            + ("an address of this computer." if wrong_host else "another port, or 0 for any free one.")
         ) from error
 
 

@@ -70,6 +70,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(narrow_run, capsys):
     said = capsys.readouterr().err
     assert said.startswith(
         f"handlatent demo: --host '127.0.0.1' and --port {port} cannot be used (Address already in use)"
+        ". Name another port, or 0 for any free one."
     )
     assert len(said.splitlines()) == 1
 
@@ -79,8 +80,9 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(narrow_run, capsys):
     [
         (["--port", "70000"], "--port must lie in 0..65535, got 70000."),
         (["--port", "0", "--host", "nowhere.invalid"], "--host 'nowhere.invalid' and --port 0 cannot be used ("),
-        (["--port", "0", "--host", "x" * 5000], "cannot be used ("),
-        (["--port", "0", "--host", "\udcff"], "cannot be used ("),
+        (["--port", "0", "--host", "x" * 5000], "). Name an address of this computer."),
+        (["--port", "0", "--host", "\udcff"], "). Name an address of this computer."),
+        (["--port", "0", "--host", "192.0.2.1"], "). Name an address of this computer."),
         (["--port", "0", "nothing-here"], "'nothing-here"),
     ],
 )
