@@ -12,7 +12,7 @@ import torch
 from simple_parsing import field, flag
 from torch import Tensor
 
-from agents.commands.judge.novelty import find_novelty
+from agents.commands.judge.novelty import find_novelty, read_known
 from agents.runs.lock import held
 from agents.runs.run_folder import claim_folder
 from hand_env.anatomy import Judge, Judgement, draw_overlay, judge_hands, summarise, wilson
@@ -79,12 +79,14 @@ def _judge(args: JudgeArgs) -> str:
     judge = load_judge(args.weights, args.architecture, args.device)
     found = read_paths(args.paths)
     files, pictures = found.files, found.pictures
-    if args.overlay:
-        _claim_drawings(args.overlay)
+    earlier = _claim_drawings(args.overlay) if args.overlay else []
+    known = read_known(args.training, args.held_out) if args.training else None
     each = _judge_all(judge, pictures) if args.crop else [[one] for one in judge_each(judge, pictures)]
-    new = find_novelty(judge, pictures, args.training, args.held_out).new.tolist() if args.training else None
+    new = find_novelty(judge, pictures, *known).new.tolist() if known else None
     judgements = [one for hands in each for one in hands]
     if args.overlay:
+        for drawing in earlier:  # not before the new ones can be drawn
+            drawing.unlink()
         bar = progress_bar(files, "Drawing what was found", unit="pictures")
         for number, (file, picture, hands) in enumerate(zip(bar, pictures, each, strict=True)):
             for tail, one in _numbered(hands):
@@ -114,8 +116,8 @@ def load_judge(weights: Path | None, architecture: str | None, device: str) -> J
     return judge
 
 
-def _claim_drawings(folder: Path) -> None:
-    """Make a folder for drawings, or empty one that holds nothing but drawings of this command."""
+def _claim_drawings(folder: Path) -> list[Path]:
+    """Make a folder for drawings, or return those in it if it holds nothing but drawings of this command."""
     claim_folder(folder, "--overlay", is_overview)
     there = sorted(entry for entry in folder.iterdir() if entry.name[0] != ".")
     others = [entry for entry in there if not (DRAWING.fullmatch(entry.name) and is_overview(entry))]
@@ -124,8 +126,7 @@ def _claim_drawings(folder: Path) -> None:
             f"--overlay '{folder}' must hold nothing but drawings of this command, but it holds {others[0].name!r}. "
             "Choose another --overlay."
         )
-    for drawing in there:
-        drawing.unlink()
+    return there
 
 
 def _short(stem: str) -> str:

@@ -15,36 +15,56 @@ from vae.images.folder import is_hands11k
 SIZE = 64  # pixels a side at which pictures are compared
 
 
-def find_novelty(judge: Judge, pictures: Sequence[Tensor], training: Path, held_out: Path | None) -> Novelty:
-    """Measure how near pictures are to training pictures.
+def read_known(training: Path, held_out: Path | None) -> tuple[Tensor, Tensor]:
+    """Read the training pictures, and those that set the limits.
 
     Args:
-        judge: The judge whose features are compared.
-        pictures: (3, S, S) uint8 each; S may differ between pictures.
         training: Training pictures of the generator: a folder, or the 11k Hands download. In the download, photographs
             of training people are the training pictures, and photographs of test people set the limits.
         held_out: Pictures of other people, which set the limits; required if `training` is a plain folder.
 
     Returns:
-        See `judge_novelty`.
+        Both, (n, 3, 64, 64) uint8.
 
     Raises:
-        ValueError: If `training` is a plain folder and `held_out` is None.
+        ValueError: If `training` is a plain folder and `held_out` is None, or both hold the same picture.
     """
     known = load_images(training, SIZE)
     tell(known.notes)
     if held_out is not None:
         strangers = load_images(held_out, SIZE)
         tell(strangers.notes)
-        seen, others = known.pixels, strangers.pixels
-    elif is_hands11k(training):
+        _check_apart(known.pixels, strangers.pixels, training, held_out)
+        return known.pixels, strangers.pixels
+    if is_hands11k(training):
         split = split_by_group(known.groups, known.all_groups, seed=SPLIT_SEED)
-        seen, others = known.pixels[split.train], known.pixels[split.test]
-    else:
-        raise ValueError(f"--held-out must be a folder with pictures of people who are not in {str(training)!r}.")
+        return known.pixels[split.train], known.pixels[split.test]
+    raise ValueError(f"--held-out must be a folder with pictures of people who are not in {str(training)!r}.")
+
+
+def find_novelty(judge: Judge, pictures: Sequence[Tensor], seen: Tensor, others: Tensor) -> Novelty:
+    """Measure how near pictures are to training pictures; see `judge_novelty`.
+
+    Args:
+        judge: The judge whose features are compared.
+        pictures: (3, S, S) uint8 each; S may differ between pictures.
+        seen: (n, 3, 64, 64) uint8, the training pictures.
+        others: (m, 3, 64, 64) uint8, pictures of other people.
+    """
     return judge_novelty(
         judge, torch.stack([_small(picture) for picture in pictures]), to_float(seen), to_float(others)
     )
+
+
+def _check_apart(seen: Tensor, others: Tensor, training: Path, held_out: Path) -> None:
+    """Refuse a picture that is in both: it would set a limit of 0, and no copy would be found."""
+    there = {picture.numpy().tobytes() for picture in seen}
+    both = sum(picture.numpy().tobytes() in there for picture in others)
+    if both:
+        raise ValueError(
+            f"--held-out must hold pictures of people who are not in '{training}', and {both} of the {len(others)} "
+            f"pictures in '{held_out}' are there too. Name another folder."
+        )
 
 
 def _small(picture: Tensor) -> Tensor:

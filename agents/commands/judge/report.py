@@ -96,6 +96,12 @@ def judge_report(args: JudgeReportArgs) -> str:
         return _judge_report(args)
     with held(args.wrong, "--wrong"):
         claim_folder(args.wrong, "--wrong", is_overview)
+        others = [entry.name for entry in args.wrong.iterdir() if entry.name[0] != "." and not is_overview(entry)]
+        if others:
+            raise ValueError(
+                f"--wrong '{args.wrong}' must hold nothing but drawings, but it holds {min(others)!r}. Choose another "
+                "--wrong."
+            )
         return _judge_report(args)
 
 

@@ -13,36 +13,18 @@ from drawn_hands import write_download
 from PIL import Image
 
 from agents.cli import main
-from hand_env.anatomy.network import build_network
 from hand_env.anatomy.report import compose_scenes
 from hand_env.anatomy.report.clutter import plain
 from hand_env.anatomy.report.cut_outs import clean_outline
-from hand_env.anatomy.weights import Calibration, save_network
 from vae.files import save_tensors
 from vae.images import load_folder
 from vae.images.overview import is_overview
 from vae.images.synthetic import generate_hands
 
-LIMITS = {"whole": -5.0, "hand": -5.0, "states": -9.0, "extra": -9.0}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "parser.safetensors"
-    return save_network(path, build_network("parser", 0), Calibration("parser", LIMITS))
-
 
 @pytest.fixture
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    for number, size in enumerate((64, 64, 96)):
-        image = generate_hands(1, size, seed=number).images[0].permute(1, 2, 0).numpy()
-        Image.fromarray(image).save(tmp_path / f"hand-{number}.png")
-    return tmp_path
 
 
 def test_judge_prints_a_summary(pictures, weights, capsys):
