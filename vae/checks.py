@@ -2,6 +2,7 @@
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any, Literal
@@ -124,6 +125,25 @@ def check_one_of(name: str, value: object, choices: Iterable[object], *, advice:
     if not any(isinstance(value, type(choice)) and value == choice for choice in allowed):
         listed = ", ".join(map(repr, allowed))
         raise ValueError(f"{name} must be one of {listed}, got {value!r:.80}.{advice and ' ' + advice}")
+
+
+def check_memory(name: str, n: int, bytes_each: int, things: str) -> None:
+    """Refuse more things than the computer's memory can hold.
+
+    Args:
+        name: Name of their number, for the message.
+        n: Their number.
+        bytes_each: What each takes, at least.
+        things: What the message calls them.
+
+    Raises:
+        ValueError: If there are too many. On Windows, which does not say how much memory it has, there never are.
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // bytes_each
+    if n > most:
+        raise ValueError(f"{name} must be at most {most}: this computer's memory holds no more {things}; got {n!r}.")
 
 
 def check_numbers(name: str, state: Any) -> None:

@@ -10,11 +10,12 @@ from vae.files import save_json
 from vae.images.overview import save_overview, save_picture
 from vae.progress import progress_bar
 
+SHOWN = 1000  # hands in the grid, at most
 GRID, HOW_MADE = "grid.png", "generated.json"  # files beside the pictures
 
 
 def generate(args: GenerateArgs) -> Path:
-    """Draw hands; write hand-000.png, hand-001.png and so on, grid.png, and generated.json (how they were made).
+    """Draw hands; write hand-000.png and so on, grid.png (the first 1,000), and generated.json (how they were made).
 
     Args:
         args: Settings.
@@ -30,6 +31,6 @@ def generate(args: GenerateArgs) -> Path:
         hands = draw_as_asked(args, run)
         for number, picture in enumerate(progress_bar(hands.images, "Writing", unit="pictures")):
             save_picture(folder / f"hand-{number:03d}.png", picture)
-        save_overview(folder / GRID, image_grid(enlarged(hands.images)))
+        save_overview(folder / GRID, image_grid(enlarged(hands.images[:SHOWN])))
         save_json(folder / HOW_MADE, how_made(args, hands))
     return args.out

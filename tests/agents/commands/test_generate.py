@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from agents import GenerateArgs, draw_hands, generate, load_run
+from agents.commands.judge import JudgeAttackArgs, judge_attack
 from hand_env import LogitScore, best_of
 from hand_env.refinement import score_latents
 from vae.evaluation import decode_all
@@ -117,3 +118,20 @@ def test_what_would_do_nothing_is_refused(plain_run, tmp_path, settings, message
     with pytest.raises(ValueError, match=message):
         generate(GenerateArgs(plain_run, **settings, out=tmp_path / "hands"))
     assert not (tmp_path / "hands").exists()
+
+
+@pytest.mark.parametrize("more", [{"n": 10**12}, {"n": 2, "best_of": 10**12}])
+def test_more_hands_than_the_memory_holds_are_refused_before_a_folder_is_made(plain_run, tmp_path, more):
+    with pytest.raises(ValueError, match=r"--n must be at most \d+: this computer's memory holds no more hands of 32"):
+        generate(GenerateArgs(plain_run, **more, out=tmp_path / "hands"))
+    with pytest.raises(ValueError, match=r"--n must be at most \d+: this computer's memory holds no more hands of 32"):
+        judge_attack(JudgeAttackArgs(plain_run, n=10**12))
+    assert not (tmp_path / "hands").exists()
+
+
+def test_the_grid_shows_the_first_hands_alone_if_there_are_many(plain_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.commands.generate.SHOWN", 4)
+    folder = generate(GenerateArgs(plain_run, n=9, out=tmp_path / "hands"))
+    assert len(pictures(folder)) == 9
+    with Image.open(folder / "grid.png") as grid:
+        assert grid.size == (2 * 130 + 2, 2 * 130 + 2)

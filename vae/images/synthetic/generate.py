@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vae.checks import check_between, check_one_of, integer
+from vae.checks import check_between, check_memory, check_one_of, integer
 from vae.images.synthetic.defects import DEFECTS
 from vae.images.synthetic.labels import joints
 from vae.images.synthetic.render import pictures_at_once, render
@@ -115,13 +114,7 @@ def check_fits(name: str, n: int, size: int) -> None:
     Raises:
         ValueError: If there are too many. On Windows, which does not say how much memory it has, there never are.
     """
-    if not hasattr(os, "sysconf"):
-        return
-    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (BYTES_PER_PIXEL * max(1, size) ** 2)
-    if n > most:
-        raise ValueError(
-            f"{name} must be at most {most}: this computer's memory holds no more hands of {size} pixels; got {n!r}."
-        )
+    check_memory(name, n, BYTES_PER_PIXEL * max(1, size) ** 2, f"hands of {size} pixels")
 
 
 def _generate_chunk(
