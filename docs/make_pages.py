@@ -1,7 +1,7 @@
 """Write the pages that repeat what the code says: `python docs/make_pages.py`.
 
 It makes docs/Hand*-v0.md from the environments' docstrings, and the second half of docs/cli.md from the dataclasses of
-arguments.
+arguments and the columns of the training log.
 """
 
 import inspect
@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from simple_parsing.docstring import get_attribute_docstring
 
 from agents.cli import COMMANDS
+from agents.runs.training_log import METRICS
 from hand_env import (
     HandLatentEnv,
     HandLatentVectorEnv,
@@ -50,7 +51,7 @@ def page(name: str) -> str:
     """Return a page as Markdown: an environment's manual, in both its forms, or the command line's."""
     if name == CLI:
         written, _, _ = path(CLI).read_text(encoding="utf-8").partition(MARK)
-        return written + MARK + "\n" + "\n".join(map(command_section, COMMANDS))
+        return written + MARK + "\n" + "\n".join([*map(command_section, COMMANDS), log_section()])
     single, rows = (inspect.getdoc(env) or "" for env in FORMS[name])
     vector = rows.replace("\n## ", "\n### ")
     return (
@@ -70,6 +71,17 @@ def command_section(name: str) -> str:
     more = PAGES.get(name.split()[0].split("-")[0])
     link = f" See [its page]({more})." if more else ""
     return f"### {name}\n\n`{usage}`\n\n{inspect.getdoc(settings)}{link}\n\n{table}\n"
+
+
+def log_section() -> str:
+    """Return the table of the columns of metrics.csv."""
+    rows = [("column", "unit", "good"), ("---",) * 3]
+    rows += [(f"`{name}`", unit, "" if good == "-" else good) for name, (unit, good) in METRICS.items()]
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+    return (
+        "## Columns of metrics.csv\n\n`handlatent train` writes a row for each epoch. TensorBoard shows the same "
+        f"figures without the ends of intervals. A cell that was not measured is empty.\n\n{table}\n"
+    )
 
 
 def _row(settings: type[Any], field: Field[Any], kind: Any) -> tuple[str, str, str]:
