@@ -75,7 +75,13 @@ def read_key(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"'{path.parent}' has no {path.name}. Name the folder that `blind sheets` wrote.")
-    key = load_hashed_json(path)
+    try:
+        return _checked(path, load_hashed_json(path))
+    except DamagedError as error:
+        raise DamagedError(f"{error}. Make new sheets with `blind sheets`, in another --out.") from error
+
+
+def _checked(path: Path, key: dict[str, Any]) -> dict[str, Any]:
     rules = {"n": whole(1, 2**31), "size": one_of(*IMAGE_SIZES), "drawn": OBJECT}
     check_rules(path, key, rules)
     numbers = {str(number) for number in range(1, 2 * key["n"] + 1)}
