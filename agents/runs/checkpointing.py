@@ -52,6 +52,8 @@ class Checkpointer:
             check_rules(path / STATE, state, rules or {})
             return state
 
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DamagedError(f"'{self.folder}' must be the folder of the checkpoints, and is a file. Remove it.")
         state: dict[str, Any] | None = load_latest_checkpoint(self.folder, checked)
         return state
 

@@ -1,6 +1,7 @@
 """A finished run: its VAE, samplers and agents, read from its folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,6 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.command_line.shell_words import command
 from agents.rl.baselines import NoAction, RandomAction
 from agents.rl.row_agent import RowAgent
 from agents.rl.sac import build_policy
@@ -26,6 +26,7 @@ from agents.runs.run_folder import (
     REPORT,
     SAMPLER,
     VAE_WEIGHTS,
+    how_to_resume,
     read_config,
     read_refine_report,
     sha256,
@@ -160,12 +161,10 @@ def load_run(folder: Path | str) -> Run:
         ValueError: If the folder is not a run, or the run is not finished.
     """
     folder = Path(folder)
-    config = read_config(folder)
+    read_config(folder)
     if not (folder / REPORT).is_file():
-        again = f"Continue it with: {command('train', '--resume', folder)}"
-        if "flow_steps" in config["settings"]:  # a recipe resumes with all its settings alone
-            again = f"Repeat the command `recipe` that started it, with the settings in '{folder / CONFIG}'."
-        raise ValueError(f"The run '{folder}' is not finished. {again}")
+        again = how_to_resume(folder)
+        raise ValueError(f"The run '{folder}' is not finished. {again[0].upper()}{again[1:]}")
     try:
         return read_parts(folder)
     except (DamagedError, KeyError, TypeError, OSError, RuntimeError) as error:
@@ -176,8 +175,9 @@ def read_parts(folder: Path) -> Run:
     """Read a run's parts, even before its report is written; see `load_run`."""
     settings = read_config(folder)["settings"]
     vae = build_vae(VAEConfig(settings["size"], settings["latent_dim"], settings["width"]), seed=0)
-    vae.load_state_dict(load_weights(folder / VAE_WEIGHTS))
-    samplers = {name: load(folder / file) for name, (file, load) in SAMPLER_FILES.items() if _has(folder, name)}
+    with _fitting(folder / VAE_WEIGHTS, "the weights of a VAE"):
+        vae.load_state_dict(load_weights(folder / VAE_WEIGHTS))
+    samplers = {name: _sampler(folder, name, vae.latent_dim) for name in SAMPLER_FILES if _has(folder, name)}
     samplers["normal"] = StandardNormal(vae.latent_dim)
     if "prior" in samplers:
         samplers["prior"] = Reencoded(samplers["prior"], vae, settings.get("reencode_passes", 0))
@@ -200,6 +200,28 @@ def with_rejection(samplers: dict[str, Sampler], folder: Path, latent_dim: int) 
     if len(classifier.mean) != latent_dim:
         raise DamagedError(f"'{path}' is for {len(classifier.mean)} latents, and the VAE has {latent_dim}")
     return {REJECTION: RejectionSampler(samplers["prior"], classifier), **samplers}
+
+
+@contextmanager
+def _fitting(path: Path, what: str) -> Iterator[None]:
+    """Name a file in one sentence if its tensors are not those of the run; the libraries list each on a line.
+
+    Raises:
+        DamagedError: In place of their errors.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, RuntimeError) as error:
+        raise DamagedError(f"'{path}' must hold {what} as '{path.with_name(CONFIG)}' describes it") from error
+
+
+def _sampler(folder: Path, name: str, latent_dim: int) -> Sampler:
+    file, load = SAMPLER_FILES[name]
+    with _fitting(folder / file, f"the sampler {name!r}"):
+        sampler = load(folder / file)
+        if sampler.sample(1, 0).shape[1] != latent_dim:
+            raise TypeError("it draws latents of another length")
+    return sampler
 
 
 def _has(folder: Path, sampler: str) -> bool:
@@ -230,6 +252,7 @@ def _agent(folder: Path, settings: dict[str, Any]) -> Agent:
         return NoAction(action_space)
     if settings["agent"] == "random":
         return RandomAction(action_space, settings["seed"])
-    return build_policy(
-        spaces.Box(-np.inf, np.inf, shape, np.float32), action_space, load_weights(folder / AGENT_WEIGHTS)
-    )
+    with _fitting(folder / AGENT_WEIGHTS, "an agent"):
+        return build_policy(
+            spaces.Box(-np.inf, np.inf, shape, np.float32), action_space, load_weights(folder / AGENT_WEIGHTS)
+        )

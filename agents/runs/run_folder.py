@@ -40,6 +40,7 @@ _SETTINGS: dict[str, Rule] = {
     "settings.delta_scale": NUMBER,
     "settings.data": TEXT,
 }
+OF_RECIPE = "flow_steps"  # a setting that runs of `recipe` have, and those of `train` have not
 _MORE = {"reencode_passes": whole(0, MAX_PASSES), "split_seed": whole(0, LARGEST_SEED)}  # of runs of the recipe
 _PACKAGES = ("handlatent", "gymnasium", "numpy", "pillow", "scikit-learn", "stable-baselines3", "torch")
 
@@ -100,11 +101,19 @@ def claim(folder: Path) -> None:
         ValueError: If it holds a run already, or anything else, or is not a folder.
     """
     if (folder / CONFIG).exists():
-        raise ValueError(
-            f"--out '{folder}' already holds a run. Choose another --out, or resume that run with: "
-            + command("train", "--resume", folder)
-        )
+        raise ValueError(f"--out '{folder}' already holds a run. Choose another --out, or {how_to_resume(folder)}")
     claim_folder(folder)
+
+
+def how_to_resume(folder: Path) -> str:
+    """Say how a run is resumed: one of `train` by its folder, one of `recipe` with all its settings alone."""
+    try:
+        of_recipe = OF_RECIPE in load_hashed_json(folder / CONFIG).get("settings", {})
+    except (OSError, DamagedError, TypeError):
+        of_recipe = False
+    if of_recipe:
+        return f"repeat the command `recipe` that started it, with the settings in '{folder / CONFIG}'."
+    return f"continue it with: {command('train', '--resume', folder)}"
 
 
 def check_run(folder: Path, made_with: str = "train") -> None:
@@ -124,7 +133,7 @@ def check_run(folder: Path, made_with: str = "train") -> None:
         reason, advice = "it is a set of weights", f"Draw from it with: {command('generate', folder)}"
     elif folder.exists() and not folder.is_dir():
         reason = "it is a file"
-    elif not folder.exists() or not any(folder.iterdir()):
+    elif not folder.exists() or all(entry.name[0] == "." for entry in folder.iterdir()):
         advice = f"Make one with: {command(made_with, '--out', folder)}"
     raise ValueError(f"'{folder}' is not a run: {reason}. {advice}")
 

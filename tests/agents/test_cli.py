@@ -123,6 +123,19 @@ def test_a_folder_that_is_not_a_run_is_one_sentence(capsys, tmp_path):
     assert "is damaged" in fails(capsys, "generate", tmp_path, "--out", tmp_path / "x")
 
 
+def test_a_folder_with_a_lock_alone_is_no_run_and_free_for_one(capsys, tmp_path):
+    (tmp_path / ".lock").touch()  # of a `train` that was killed before it wrote anything
+    assert f"Make one with: handlatent train --out {tmp_path}" in fails(capsys, "train", "--resume", tmp_path)
+
+
+def test_a_file_in_place_of_the_checkpoints_is_one_sentence(capsys, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "report.json").unlink()
+    (run / "checkpoints").touch()
+    said = fails(capsys, "train", "--resume", run)
+    assert f"'{run / 'checkpoints'}' must be the folder of the checkpoints, and is a file. Remove it." in said
+
+
 def test_resume_refuses_other_settings_and_finished_runs(capsys, finished):
     assert "leave --epochs out" in fails(capsys, "train", "--resume", finished, "--epochs", 9)
     said = fails(capsys, "train", "--resume", finished, "--ep", TrainArgs.epochs)  # a default is another value, too
@@ -142,6 +155,10 @@ def test_an_unfinished_run_is_told_from_a_finished_one(capsys, finished, tmp_pat
     save_hashed_json(tmp_path / "config.json", config)
     said = f"Repeat the command `recipe` that started it, with the settings in '{tmp_path / 'config.json'}'."
     assert fails(capsys, "generate", tmp_path).endswith(said)
+    said = f" the command `recipe` that started it, with the settings in '{tmp_path / 'config.json'}'."
+    assert fails(capsys, "train", "--resume", tmp_path).endswith(f"is a run of `recipe`: repeat{said}")
+    taken = fails(capsys, "train", *QUICK, "--out", tmp_path)
+    assert taken.endswith(f"already holds a run. Choose another --out, or repeat{said}")
 
 
 def test_a_training_prints_its_result_alone_on_stdout(capsys, tmp_path):

@@ -228,7 +228,7 @@ def _claim(args: RecipeArgs, pictures_sha256: str) -> None:
         return
     begun = run_folder.read_config(args.out)
     there, known = begun["settings"], begun["pictures_sha256"]  # "": synthetic, or a run of an earlier version
-    if "flow_steps" not in there:  # as `load_run` tells them apart
+    if run_folder.OF_RECIPE not in there:
         raise ValueError(f"--out '{args.out}' holds a run of `train`, not of `recipe`. Choose another --out.")
     there = {**BEFORE, **there}
     both = bool(known and pictures_sha256)

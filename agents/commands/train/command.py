@@ -28,6 +28,7 @@ from agents.runs.pictures import SYNTHETIC, Choice, Pictures, gather, tell
 from vae.acceleration import parallel
 from vae.checkpoint import latest_checkpoint
 from vae.device import resolve_device
+from vae.files import DamagedError
 from vae.model import VAEConfig
 from vae.training_config import TrainingConfig
 
@@ -110,10 +111,15 @@ def resumed(args: TrainArgs) -> TrainArgs:
     run = args.resume
     assert run is not None, "the caller has checked"
     settings = run_folder.read_config(run)["settings"]
+    if run_folder.OF_RECIPE in settings:
+        raise ValueError(f"'{run}' is a run of `recipe`: {run_folder.how_to_resume(run)}")
     _refuse_others(args, {**settings, "out": run})
     hints = get_type_hints(TrainArgs)
     rules = {f"settings.{name}": of_type(hints[name]) for name in settings.keys() & hints.keys()}
-    check_rules(run / run_folder.CONFIG, {"settings": settings}, rules)
+    try:
+        check_rules(run / run_folder.CONFIG, {"settings": settings}, rules)
+    except DamagedError as error:
+        raise DamagedError(f"{error}. Train the run again in another folder.") from error
     if (run / run_folder.REPORT).is_file():
         shutil.rmtree(run / run_folder.CHECKPOINTS, ignore_errors=True)  # in case it was killed before it removed them
         raise ValueError(f"The run '{run}' is finished. Draw from it with: {command('generate', run)}")
