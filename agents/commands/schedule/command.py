@@ -1,8 +1,9 @@
 """The steps of `handlatent schedule`: rounds of VAEs side by side, random schedules first, then SAC's own."""
 
+import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -84,12 +85,23 @@ def _schedule(args: ScheduleArgs) -> str:
             task.seed_next()
             infos = _explore(model, task, generator, bar) if explores else _learn(model, task, bar)
             task.episodes += 1
-            rows.append({"round": number, "n": task.name, "explores": int(explores), **summarise(infos)})
+            figures = summarise(infos)
+            _refuse_divergence(args, number, figures)
+            rows.append({"round": number, "n": task.name, "explores": int(explores), **figures})
             checkpoints.save(len(rows), _state(args, model, generator, rows))  # first: it shows whose folder this is
             _write(args, model, rows)
             if checkpoints.ctrl_c.pressed:
                 raise Interrupted(f"the same command, which resumes '{args.out}'")
     return f"The agent is in {args.out / AGENT}; {args.out / ROUNDS} has the share of right hands after each round."
+
+
+def _refuse_divergence(args: ScheduleArgs, number: int, figures: Mapping[str, float]) -> None:
+    """Refuse a round without figures: no VAE of it reached a decision or the end."""
+    if not all(map(math.isfinite, figures.values())):
+        raise ValueError(
+            f"All VAEs of round {number} diverged. Start again with another --out, and with a lower --learning-rate "
+            f"than {args.learning_rate!r} or a lower --kl-weight than {args.kl_weight!r}."
+        )
 
 
 def _write(args: ScheduleArgs, model: SAC, rows: list[Row]) -> None:

@@ -238,3 +238,10 @@ def test_a_wrong_setting_is_one_sentence(pack, capsys, tmp_path, words, said):
     assert len(lines) == 1, lines
     assert said in lines[0]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("bright")
+def test_vaes_that_all_diverge_are_one_sentence(pack, tmp_path, capsys):
+    assert run(pack, tmp_path / "out", "--learning-rate", "1e38") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "All VAEs of round 0 diverged. Start again with another --out, and with a lower --learning-rate" in said
