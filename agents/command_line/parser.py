@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 from simple_parsing import ArgumentParser, DashVariant
 from simple_parsing.helpers.custom_actions import BooleanOptionalAction
 
+NEGATIVE = re.compile(r"-(inf|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)$", re.IGNORECASE)
+
 
 class _Value(Action):
     """Store what stands behind a flag. It must be there, where simple_parsing would take a flag alone for None."""
@@ -47,6 +49,7 @@ class CommandParser(ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         """Take argparse's settings."""
         super().__init__(**settings)
+        self._negative_number_matcher = NEGATIVE  # argparse's own takes "-1e9" and "-inf" for flags
         for name in (None, "store"):
             self.register("action", name, _Value)
         self.register("action", BooleanOptionalAction, _Switch)

@@ -25,6 +25,14 @@ def test_a_switch_leaves_the_word_behind_it_alone(monkeypatch, command, words, s
     assert {name: getattr(taken[0], name) for name in settings} == settings
 
 
+@pytest.mark.parametrize("number", ["-1", "-.5", "-2.", "-1e1", "-1E-9", "-inf", "-INF"])
+def test_a_negative_number_in_any_notation_is_a_value_and_no_flag(monkeypatch, number):
+    taken: list[Any] = []
+    monkeypatch.setattr("agents.cli.COMMANDS", {"generate": (COMMANDS["generate"][0], taken.append)})
+    assert main(["generate", "--refine-below", number]) == 0
+    assert taken[0].refine_below == float(number)
+
+
 @pytest.mark.parametrize("words", [["synth", "--no-rings=true"], ["generate", "--no-agent=0"], ["synth", "--rings=1"]])
 def test_a_value_of_a_switch_is_refused_in_one_sentence(capsys, words):
     with pytest.raises(SystemExit) as stop:
