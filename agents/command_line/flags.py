@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hand_env.checks import check_scale
 from vae.checks import check_above_zero as above_zero
 from vae.checks import check_at_least as at_least
-from vae.checks import check_between, check_one_of
+from vae.checks import check_between, check_memory, check_one_of
 from vae.checks import check_not_nan as not_nan
 from vae.model import IMAGE_SIZES, MAX_LATENT_DIM
 
@@ -140,6 +140,23 @@ def check_vae(args: Any) -> None:
     """
     check_one_of("--size", args.size, IMAGE_SIZES)
     check_between("--latent-dim", args.latent_dim, 1, MAX_LATENT_DIM, advice="The paper uses 300.")
+
+
+def check_hands(name: str, n: int, size: int, latent_dim: int, latents: int = 1) -> None:
+    """Reject more drawn hands than the memory holds: each has its picture and some latents, at least.
+
+    Args:
+        name: The flag of their number.
+        n: Their number.
+        size: Pixels a side.
+        latent_dim: Numbers of a latent.
+        latents: Latents of each hand.
+
+    Raises:
+        ValueError: If there are too many.
+    """
+    of = f", each of {latents} draws" if latents > 1 else ""
+    check_memory(name, n, 3 * size**2 + 4 * latent_dim * latents, f"hands of {size} pixels{of}")
 
 
 def check_list(name: str, given: Sequence[object]) -> None:

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.command_line.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_not_nan, flag
+from agents.command_line.flags import OPTIONAL_RUN, SWITCH, check_at_least, check_hands, check_not_nan, flag
 from agents.draw.hands import DrawnHands, draw_hands
 from agents.rl.row_agent import REFINE_BELOW, ROUNDS
 from agents.runs.packaged import WeightSet, load_packaged, read_run
 from agents.runs.run import Run
-from vae.checks import check_memory
 
 
 @dataclass(frozen=True)
@@ -59,19 +58,8 @@ def load_as_asked(args: GenerateArgs) -> Run:
     _refuse_idle(args)
     run = load_packaged(args.weights) if args.run is None else read_run(args.run)
     run.sampler_name(args.sampler)
-    check_hands(args.n, run, args.best_of)
+    check_hands("--n", args.n, run.vae.size, run.vae.latent_dim, args.best_of)
     return run
-
-
-def check_hands(n: int, run: Run, latents: int = 1) -> None:
-    """Refuse more hands of a run than the memory holds: each has its picture and some latents, at least.
-
-    Raises:
-        ValueError: If there are too many.
-    """
-    size, latent_dim = run.vae.size, run.vae.latent_dim
-    of = f", each of {latents} draws" if latents > 1 else ""
-    check_memory("--n", n, 3 * size**2 + 4 * latent_dim * latents, f"hands of {size} pixels{of}")
 
 
 def _refuse_idle(args: GenerateArgs) -> None:

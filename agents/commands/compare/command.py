@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from agents.command_line.flags import check_hands
 from agents.commands.compare.args import CompareArgs, check_args
 from agents.commands.compare.figures import COLUMNS, Gauge, Instruments
 from agents.commands.compare.loaded_run import LoadedRun, load_compared_run, runs_in
@@ -99,6 +100,9 @@ def compare(args: CompareArgs) -> str:
     args = replace(args, runs=[run for folder in args.runs for run in runs_in(folder)])
     loaded = [load_compared_run(run) for run in args.runs]
     _check_samplers(args, loaded)
+    for parts in loaded:
+        draws = max(args.best_of) if "best-of" in args.agents else 1
+        check_hands("--n", args.n, parts.vae.size, parts.vae.latent_dim, draws)
     with nullcontext() if args.out is None else held(args.out):
         return _compare(args, loaded, device)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.command_line.flags import SWITCH, check_above_zero, check_at_least, check_list, check_vae, flag
+from agents.command_line.flags import SWITCH, check_above_zero, check_at_least, check_hands, check_list, check_vae, flag
 from agents.commands.curriculum.methods import AGENT, DEFAULT, parse_method
 from agents.figures.samplers import PRIOR_STEPS, SAMPLERS
 from agents.runs.packed_pictures import ALL
@@ -101,6 +101,7 @@ def check_args(args: CurriculumArgs) -> None:
     check_above_zero(args, "learning_rate")
     at_least(1, **{"--batch-size": 1 if args.batch_size is None else args.batch_size})
     check_vae(args)
+    check_hands("--hands", args.hands, args.size, args.latent_dim)
 
 
 def check_numbers(args: CurriculumArgs, training: int) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agents.command_line.flags import RUN, check_at_least, check_rates
-from agents.draw.settings import check_hands
+from agents.command_line.flags import RUN, check_at_least, check_hands, check_rates
 from agents.runs.run import load_run
 from hand_env import image_grid
 from hand_env.anatomy import Judge
@@ -70,7 +69,7 @@ def judge_attack(args: JudgeAttackArgs) -> str:
     if args.grid and not (args.grid.suffix.lower() == ".png" and args.grid.parent.is_dir()):
         raise ValueError(f"--grid must be a .png in a folder that exists, got {str(args.grid)!r}.")
     run = load_run(args.run)
-    check_hands(args.n, run)
+    check_hands("--n", args.n, run.vae.size, run.vae.latent_dim)
     judges = Judge.load(args.parser), Judge.load(args.reporter, architecture="reporter")
     latents = run.samplers[run.sampler_name(args.sampler)].sample(args.n, args.seed)
     raised = _attacked(run.vae, judges[0], latents, args.steps, args.rate)

@@ -9,7 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.command_line.flags import check_at_least, check_not_nan, check_scales, check_seed, flag, was_given
+from agents.command_line.flags import (
+    check_at_least,
+    check_hands,
+    check_not_nan,
+    check_scales,
+    check_seed,
+    flag,
+    was_given,
+)
 from agents.command_line.shell_words import command, typed
 from agents.commands.refine.args import BEFORE, RefineArgs
 from agents.commands.refine.training import RefinerTraining
@@ -68,6 +76,7 @@ def refine_run(args: RefineArgs) -> Path:
     again, out = typed("refine", args), args.run if args.out is None else args.out
     run_folder.check_unicode(out)
     run = load_run(args.run)
+    check_hands("--held-out", args.held_out, run.vae.size, run.vae.latent_dim)
     sampler: Any = run.sampler_name(_best(run) if args.sampler == "auto" else args.sampler)
     args = replace(args, sampler=sampler, device=resolve_device(args.device))
     with held(out):

@@ -158,6 +158,7 @@ def test_an_integer_that_no_library_holds_is_refused_by_the_name_of_its_flag(
     [
         (["train", "--images", "10000000000"], "--images must be at most"),
         (["synth", "--n", "10000000000"], "--n must be at most"),
+        (["curriculum", "--hands", "1000000000000"], "--hands must be at most"),
         (["synth", "--n", "1", "--size", "100000"], "--size must lie in 16..1024, got 100000."),
         (["synth", "--size", "0"], "--size must lie in 16..1024, got 0."),
         (["synth", "--n", "0"], "--n must be at least 1, got 0."),

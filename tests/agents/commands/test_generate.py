@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agents import GenerateArgs, draw_hands, generate, load_run
+from agents import GenerateArgs, RefineArgs, draw_hands, generate, load_run, refine_run
 from agents.commands.judge import JudgeAttackArgs, judge_attack
 from hand_env import LogitScore, best_of
 from hand_env.refinement import score_latents
@@ -126,6 +126,8 @@ def test_more_hands_than_the_memory_holds_are_refused_before_a_folder_is_made(pl
         generate(GenerateArgs(plain_run, **more, out=tmp_path / "hands"))
     with pytest.raises(ValueError, match=r"--n must be at most \d+: this computer's memory holds no more hands of 32"):
         judge_attack(JudgeAttackArgs(plain_run, n=10**12))
+    with pytest.raises(ValueError, match=r"--held-out must be at most \d+: this computer's memory holds no more hands"):
+        refine_run(RefineArgs(plain_run, held_out=10**12, out=tmp_path / "hands"))
     assert not (tmp_path / "hands").exists()
 
 

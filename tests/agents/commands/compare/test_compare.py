@@ -147,6 +147,7 @@ def test_runs_that_share_vae_and_sampler_share_the_cells_that_depend_on_nothing_
     ("words", "said"),
     [
         (["--n", "5"], "--n must be at least 20, got 5."),
+        (["--n", "1000000000000"], "--n must be at most "),
         (["--seed", "-1"], "--seed must be at least 0, got -1."),
         (
             ["--samplers", "gaussian"],
