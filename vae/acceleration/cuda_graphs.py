@@ -1,9 +1,11 @@
 """Launch a step on a GPU as a CUDA graph, all of its kernels at once: launching each takes longer than it runs."""
 
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
@@ -24,6 +26,25 @@ def capture_stream(device: torch.device) -> torch.cuda.Stream:
 @cache
 def _stream(number: int) -> torch.cuda.Stream:
     return torch.cuda.Stream(number)
+
+
+@contextmanager
+def usable_generators(stream: torch.cuda.Stream, *others: Generator) -> Iterator[None]:
+    """Let generators draw again if the capture inside `with` fails, which leaves those that it knows unusable.
+
+    Args:
+        stream: Of the capture, which always knows the default generator of the stream's GPU.
+        others: Further generators that the graph knows.
+    """
+    generators = (torch.cuda.default_generators[stream.device.index], *others)
+    before = [generator.clone_state() for generator in generators]
+    try:
+        yield
+    except BaseException:
+        torch.cuda.synchronize(stream.device)
+        for generator, state in zip(generators, before, strict=True):
+            generator.graphsafe_set_state(state)
+        raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,15 +120,14 @@ class GraphedSteps:
 
     def _capture(self, kind: Hashable, step: Step, inputs: Tensors) -> None:
         """Capture a step; if that fails, train without graphs and say so."""
-        before, graph = self.generator.clone_state(), torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.generator)
+        graph, stream = torch.cuda.CUDAGraph(), cast(torch.cuda.Stream, self._stream)
         fixed = {name: tensor.clone(memory_format=torch.preserve_format) for name, tensor in inputs.items()}
         try:
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode=capture_mode()):
-                outputs = step(fixed)
+            with usable_generators(stream, self.generator):
+                graph.register_generator_state(self.generator)
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode=capture_mode()):
+                    outputs = step(fixed)
         except Exception as error:  # whatever a graph cannot hold
-            torch.cuda.synchronize()
-            self.generator.graphsafe_set_state(before)  # a failed capture leaves the generator unusable
             self.wanted, self._graphs = False, {}
             warnings.warn(f"Steps run without CUDA graphs, and slower: {error}", stacklevel=4)
         else:

@@ -8,14 +8,14 @@ K. `Trainer` uses a stack of one on a GPU; `SideBySide` uses a stack of K.
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from vae.acceleration import parallel
-from vae.acceleration.cuda_graphs import EAGER_STEPS, capture_stream
+from vae.acceleration.cuda_graphs import EAGER_STEPS, capture_stream, usable_generators
 from vae.acceleration.stacked_weights import StackedWeights
 from vae.device import compiled, fastest_convolutions, reduced_precision
 from vae.images.augmentation import affine_from, warp
@@ -174,7 +174,7 @@ class Stack:
         """Capture both halves of the step; if that fails, train without graphs and say so."""
         self.encoded = self.scored = ()  # lets go of the eager steps' autograd graphs, which a capture must not meet
         try:
-            self._replays = _captured(self._encode, self._step, self._stream)
+            self._replays = _captured(self._encode, self._step, cast(torch.cuda.Stream, self._stream))
         except Exception as error:  # whatever a user's own VAE does that a graph cannot hold
             warnings.warn(f"The VAE's step runs without CUDA graphs, and slower: {error}", stacklevel=2)
 
@@ -231,19 +231,18 @@ def _call_all(forward: "_Forward", method: str, weights: dict[str, Tensor], argu
 
 
 def _captured(
-    encode: Callable[[], None], step: Callable[[], None], stream: torch.cuda.Stream | None
+    encode: Callable[[], None], step: Callable[[], None], stream: torch.cuda.Stream
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """Record the kernels of two functions and return functions that replay them; `step` reads what `encode` wrote."""
     encoding, training = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-    mode, device = parallel.capture_mode(), None if stream is None else stream.device
-    torch.cuda.synchronize(device)
-    try:
+    mode = parallel.capture_mode()
+    torch.cuda.synchronize(stream.device)
+    with usable_generators(stream):
         with torch.cuda.graph(encoding, stream=stream, capture_error_mode=mode):
             encode()
         with torch.cuda.graph(training, pool=encoding.pool(), stream=stream, capture_error_mode=mode):
             step()
-    finally:
-        torch.cuda.synchronize(device)
+    torch.cuda.synchronize(stream.device)
     return encoding.replay, training.replay
 
 

@@ -1,10 +1,12 @@
 """Steps as CUDA graphs, where there is a GPU; elsewhere they run as they are."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 
 from vae.acceleration import cuda_graphs
-from vae.acceleration.cuda_graphs import EAGER_STEPS, GraphedSteps
+from vae.acceleration.cuda_graphs import EAGER_STEPS, GraphedSteps, usable_generators
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -57,10 +59,34 @@ def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so():
     inputs = {"by": torch.ones(3, device="cuda")}
     for _ in range(EAGER_STEPS):
         launch("walk", step, inputs)
+    state = torch.cuda.get_rng_state()
     with pytest.warns(UserWarning, match="without CUDA graphs"):
         launch("walk", step, inputs)
     launch("walk", step, inputs)
     assert walk.calls == EAGER_STEPS + 2
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    torch.randn(2, device="cuda")  # the default generator, which every graph knows, still draws
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failed_capture_gives_generators_their_states_back(monkeypatch, error):
+    asked, generators = Mock(), [Mock(), Mock(), Mock()]
+    monkeypatch.setattr(torch.cuda, "default_generators", generators[:2])
+    monkeypatch.setattr(torch.cuda, "synchronize", asked)
+    with pytest.raises(error), usable_generators(Mock(device=torch.device("cuda:1")), generators[2]):
+        raise error
+    asked.assert_called_once_with(torch.device("cuda:1"))
+    assert generators[0].mock_calls == []
+    for generator in generators[1:]:
+        generator.graphsafe_set_state.assert_called_once_with(generator.clone_state.return_value)
+
+
+def test_a_capture_that_succeeds_leaves_generators_alone(monkeypatch):
+    generators = [Mock(), Mock()]
+    monkeypatch.setattr(torch.cuda, "default_generators", generators[:1])
+    with usable_generators(Mock(device=torch.device("cuda:0")), generators[1]):
+        pass
+    assert not any(generator.graphsafe_set_state.called for generator in generators)
 
 
 def test_all_captures_of_a_gpu_share_one_stream(monkeypatch):
