@@ -33,7 +33,7 @@ def usable_generators(stream: torch.cuda.Stream, *others: Generator) -> Iterator
     """Let generators draw again if the capture inside `with` fails, which leaves those that it knows unusable.
 
     Args:
-        stream: Of the capture, which always knows the default generator of the stream's GPU.
+        stream: The capture's stream; each capture knows the default generator of its GPU.
         others: Further generators that the graph knows.
     """
     generators = (torch.cuda.default_generators[stream.device.index], *others)
