@@ -40,7 +40,7 @@ from vae.sampling.reencoded import Reencoded
 from vae.sampling.rejection import LatentClassifier, RejectionSampler
 from vae.sampling.sampler import Sampler, StandardNormal
 
-SAMPLER_FILES: dict[str, tuple[str, Callable[[Path], Sampler]]] = {
+SAMPLER_FILES: dict[str, tuple[str, Callable[[Path], FlowPrior | Mixture]]] = {
     # name: (file in the run's folder, function that reads it), the best first; a run may lack some files
     "prior": ("prior.safetensors", FlowPrior.load),
     "mixture": (SAMPLER, Mixture.load),
@@ -219,7 +219,7 @@ def _sampler(folder: Path, name: str, latent_dim: int) -> Sampler:
     file, load = SAMPLER_FILES[name]
     with _fitting(folder / file, f"the sampler {name!r}"):
         sampler = load(folder / file)
-        if sampler.sample(1, 0).shape[1] != latent_dim:
+        if sampler.latent_dim != latent_dim:
             raise TypeError("it draws latents of another length")
     return sampler
 

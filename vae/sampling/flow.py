@@ -70,6 +70,11 @@ class FlowPrior:
         self.velocity, self.mean, self.scale = velocity.eval().requires_grad_(False), mean, scale
         self.temperature, self.final_denoise = temperature, final_denoise
 
+    @property
+    def latent_dim(self) -> int:
+        """D, the numbers of a latent."""
+        return len(self.mean)
+
     @torch.no_grad()
     def sample(self, n: int, seed: int) -> Tensor:
         """Draw latents.
@@ -81,7 +86,7 @@ class FlowPrior:
         Returns:
             (n, D) float32 on the CPU.
         """
-        noise = torch.randn(n, len(self.mean), generator=seeded(seed))
+        noise = torch.randn(n, self.latent_dim, generator=seeded(seed))
         x = self.temperature * noise.to(self.mean.device)
         steps = EVALUATIONS // 2
         for step in progress_bar(range(steps), "Drawing from the prior"):

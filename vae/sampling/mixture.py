@@ -33,6 +33,11 @@ class Mixture:
         """
         self.weights, self.means, self.factors = weights, means, factors
 
+    @property
+    def latent_dim(self) -> int:
+        """D, the numbers of a latent."""
+        return self.means.shape[1]
+
     @classmethod
     def fit(cls, mean: Tensor, log_var: Tensor, *, components: int = 32, draws: int = 8192, seed: int = 0) -> "Mixture":
         """Fit a mixture to draws from the posteriors of the training pictures, with scikit-learn's EM.
