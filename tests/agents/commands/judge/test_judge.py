@@ -139,24 +139,6 @@ def bomb():
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def test_overlays_inside_the_judged_folder_are_not_judged_the_second_time(pictures, weights, capsys):
-    words = ["judge", str(pictures), "--overlay", str(pictures / "seen"), "--weights", str(weights)]
-    for notes in (0, 1):
-        assert main(words) == 0
-        out = capsys.readouterr().out
-        assert "of 3;" in out
-        assert out.count("which is an overview that handlatent drew") == notes
-    assert len(list((pictures / "seen").iterdir())) == 3
-
-
-def test_overlays_are_not_written_among_the_files_of_somebody_else(pictures, weights, capsys):
-    before = sorted(pictures.iterdir())
-    assert main(["judge", str(pictures), "--overlay", str(pictures), "--weights", str(weights)]) == 2
-    assert "--overlay" in (err := capsys.readouterr().err)
-    assert "it holds 'hand-0.png', which is in the way" in err
-    assert sorted(pictures.iterdir()) == before
-
-
 def test_the_summary_has_the_share_that_is_trusted(pictures, weights, capsys):
     assert main(["judge", str(pictures), "--weights", str(weights), "--no-crop"]) == 0
     out = capsys.readouterr().out
@@ -332,27 +314,6 @@ def test_a_picture_that_is_named_twice_is_judged_once(pictures, weights, capsys)
     out = capsys.readouterr().out
     assert "pictures    3" in out
     assert "Named more than once and judged once: 5" in out
-
-
-def test_drawings_of_an_earlier_call_are_removed_and_nothing_else_is_replaced(pictures, weights, capsys, tmp_path):
-    seen = tmp_path / "seen"
-    judge = ["judge", "--weights", str(weights), "--overlay", str(seen)]
-    assert main([*judge, str(pictures)]) == 0
-    assert main([*judge, str(pictures / "hand-2.png")]) == 0
-    assert [drawing.name for drawing in seen.iterdir() if drawing.name[0] != "."] == ["0000-hand-2.png"]
-    for mine in ("0000-hand-2.png", "mine.png"):
-        Image.open(pictures / "hand-0.png").save(seen / mine)
-        before = (seen / mine).read_bytes()
-        assert main([*judge, str(pictures / "hand-2.png")]) == 2
-        assert repr(mine) in capsys.readouterr().err
-        assert (seen / mine).read_bytes() == before
-        (seen / mine).unlink()
-
-
-def test_long_names_are_drawn_under_shorter_ones(pictures, weights, tmp_path):
-    (pictures / "hand-0.png").rename(pictures / f"{'ü' * 120}.png")
-    assert main(["judge", str(pictures), "--weights", str(weights), "--overlay", str(tmp_path / "seen")]) == 0
-    assert sum(is_overview(drawing) for drawing in (tmp_path / "seen").iterdir()) == 3
 
 
 def test_json_has_what_the_summary_has(pictures, weights, capsys, tmp_path):
